@@ -1,0 +1,44 @@
+"""Datasets by name, imported when they are asked for."""
+import difflib
+import importlib
+
+from datasets.base import Dataset
+from datasets.folder import Folder
+
+_CLASSES = {
+    'cityscapes': ('datasets.cityscapes', 'Cityscapes'),
+    'camvid': ('datasets.camvid', 'CamVid'),
+    'synthetic': ('datasets.synthetic', 'Synthetic'),
+    'folder': ('datasets.cityscapes', 'Cityscapes'),        # images of --eval_folder, with the classes of Cityscapes
+}
+
+
+def dataset_names() -> list:
+    """What --dataset accepts."""
+    return sorted(_CLASSES)
+
+
+def dataset_class(name: str) -> type:
+    """The class behind `name`; ValueError with the nearest names when there is none."""
+    if name not in _CLASSES:
+        near = difflib.get_close_matches(str(name).lower(), _CLASSES, n=2, cutoff=0.5)
+        hint = f'did you mean {" or ".join(near)}? ' if near else ''
+        raise ValueError(f'--dataset {name}: there is no such dataset; {hint}choose one of {", ".join(dataset_names())}')
+    module, attribute = _CLASSES[name]
+    return getattr(importlib.import_module(module), attribute)
+
+
+def get_dataset(name: str, split: str, *, quality: str = 'fine', eval_folder=None) -> Dataset:
+    """The dataset `name` as a list of items, read from the folders in cfg.DATASET.
+
+    split: 'train', 'val', 'test', or 'folder' for the images below eval_folder with the classes of `name`.
+    Raises ValueError for an unknown name or split, FileNotFoundError for missing files; each names the flag that mends it.
+    """
+    classes = dataset_class(name)
+    if split == 'folder':
+        if not eval_folder:
+            raise ValueError('--eval folder needs the folder of images; give it with --eval_folder')
+        return Folder(classes, eval_folder)
+    if name == 'folder':
+        raise ValueError(f'--dataset folder has images only, no split {split!r}; use it with --eval folder --eval_folder PATH')
+    return classes(split, quality)

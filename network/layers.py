@@ -1,0 +1,25 @@
+"""The convolution blocks that trunks and heads are made of.
+
+Batch normalisation is always torch's own class (eps 1e-5, momentum 0.1), so `SyncBatchNorm.convert_sync_batchnorm`
+finds it. Positions inside the Sequentials are part of the checkpoint keys.
+"""
+from torch import nn
+
+
+def conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1, bias: bool = False) -> nn.Conv2d:
+    """A convolution padded so that stride 1 keeps the size."""
+    return nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, bias=bias)
+
+
+def conv_bn(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
+    return conv(in_channels, out_channels, kernel, stride), nn.BatchNorm2d(out_channels)
+
+
+def conv_bn_relu(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    """Keys 0 (convolution) and 1 (norm)."""
+    return nn.Sequential(*conv_bn(in_channels, out_channels, kernel, stride), nn.ReLU(inplace=True))
+
+
+def bn_relu(channels: int) -> nn.Sequential:
+    """Key 0 (norm)."""
+    return nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(inplace=True))

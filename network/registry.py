@@ -1,0 +1,41 @@
+"""Tables of builders by name: architectures (`--arch`) and trunks (`--trunk`)."""
+import difflib
+from collections.abc import Callable
+
+
+class Registry:
+    """Builders by name; an unknown name is an error that lists the near ones.
+
+    kind: what is registered, for the message; flag: the flag that names it.
+    """
+
+    def __init__(self, kind: str, flag: str):
+        self.kind, self.flag = kind, flag
+        self._builders: dict[str, Callable] = {}
+
+    def register(self, name: str) -> Callable:
+        """Decorator that files a builder under `name`."""
+        def file_under(builder):
+            assert name not in self._builders, f'{self.kind} {name} is registered twice'
+            self._builders[name] = builder
+            return builder
+        return file_under
+
+    def names(self) -> list[str]:
+        return sorted(self._builders)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._builders
+
+    def __getitem__(self, name: str) -> Callable:
+        """The builder; raises ValueError naming what is near to `name`, or everything there is."""
+        if name in self._builders:
+            return self._builders[name]
+        names = {known.lower(): known for known in self._builders}
+        near = [names[match] for match in difflib.get_close_matches(str(name).lower(), names, n=3, cutoff=0.5)]
+        hint = f'did you mean {" or ".join(near)}?' if near else f'choose one of {", ".join(self.names())}'
+        raise ValueError(f'{self.flag}: there is no {self.kind} {name!r}; {hint}')
+
+
+archs = Registry('architecture', '--arch')
+trunks = Registry('trunk', '--trunk')

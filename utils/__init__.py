@@ -1,0 +1,1 @@
+"""Building blocks that know nothing of datasets, networks and losses."""

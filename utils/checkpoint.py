@@ -1,0 +1,275 @@
+"""Checkpoints: written whole or not at all, complete enough to continue a run bit for bit, and loaded without running code.
+
+A file is a dict. `state_dict`: the weights, without `module.` or `_orig_mod.` prefixes. Beside it, where there is a
+training to continue: optimizer, scheduler, scaler, ema, rng (per rank), epoch, epoch_done, batch_in_epoch, global_step,
+score, best_score, best_epoch, and what describes the network: arch, trunk, num_classes, class_names, args. All of it is
+tensors and plain Python values, so that `torch.load(weights_only=True)` reads it.
+"""
+import os
+import pickle
+import re
+import secrets
+import shutil
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from utils.files import atomic_write, remove_temporaries, sync_folder, write_error
+from utils.restore import RestoreReport, clean_key, restore_weights
+
+__all__ = ['CheckpointKeeper', 'RestoreReport', 'clean_key', 'load', 'restore_weights', 'resume_point', 'save']
+
+
+def save(path, state: Mapping):
+    """Write `state` to `path` atomically. NumPy scalars become Python numbers; other foreign types are an AssertionError."""
+    state = _plain(state)
+    with atomic_write(path) as file:
+        recorder = _WriteRecorder(file)
+        try:
+            torch.save(state, recorder)
+        except RuntimeError:                # torch's zip writer hides the OSError of a full disk
+            if recorder.error is not None:
+                raise recorder.error from None
+            raise
+
+
+class _WriteRecorder:
+    """A file that remembers the error its last write met."""
+
+    def __init__(self, file):
+        self.file, self.error = file, None
+
+    def write(self, data):
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self):
+        self.file.flush()
+
+
+def _plain(value):
+    """`value` in types that a weights-only load accepts."""
+    if value is None or isinstance(value, (torch.Tensor, bool, int, float, str, bytes)) and not isinstance(value, np.generic):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        items = [_plain(item) for item in value]
+        return items if isinstance(value, list) else tuple(items)
+    raise AssertionError(f'a {type(value).__module__}.{type(value).__name__} cannot be stored in a checkpoint: a weights-only load would refuse the file')
+
+
+class _OldDtype:
+    """Stands in for numpy.dtype in files of earlier programs: keeps the type code and byte order, nothing else."""
+
+    def __init__(self, code, *_):
+        if isinstance(code, bytes):
+            code = code.decode('ascii')
+        if not re.fullmatch(r'[biuf][1248]', code):
+            raise pickle.UnpicklingError(f'NumPy scalar of type {code!r} where a plain number was expected')
+        self.code = code
+
+    def __setstate__(self, state):
+        order = state[1].decode('ascii') if isinstance(state[1], bytes) else state[1]
+        self.code = order.replace('|', '=') + self.code
+
+
+def _old_scalar(dtype: _OldDtype, data):
+    """Stands in for NumPy's scalar constructor: a Python number from the bytes of a NumPy one."""
+    return np.frombuffer(data if isinstance(data, bytes) else data.encode('latin1'), dtype=dtype.code, count=1)[0].item()
+
+
+# Files of earlier programs hold their score as a NumPy scalar. NumPy 1 and 2 name its constructor differently; neither is called.
+_NUMPY_SCALARS = [(_OldDtype, 'numpy.dtype'), (_old_scalar, 'numpy.core.multiarray.scalar'), (_old_scalar, 'numpy._core.multiarray.scalar')]
+
+
+def load(path) -> dict:
+    """The content of a checkpoint, on the CPU, with an entry `state_dict`; code in the file is never run.
+
+    Takes files of earlier programs (NumPy scalars, read as Python numbers) and bare state dicts. Raises
+    FileNotFoundError, or ValueError for a file that holds code, is cut off or damaged, or is no checkpoint.
+    """
+    path = Path(path)
+    _check_looks_like_checkpoint(path)
+    try:
+        with torch.serialization.safe_globals(_NUMPY_SCALARS):
+            content = torch.load(path, map_location='cpu', weights_only=True)
+    except OSError:
+        raise
+    except pickle.UnpicklingError as error:
+        raise ValueError(f'{path}: {_why_refused(str(error))}') from None
+    except Exception as error:              # what torch raises for a damaged file depends on where the damage is
+        if 'TorchScript' in str(error):
+            raise ValueError(f'{path}: is an exported TorchScript program, expected a checkpoint with weights; name the file it was exported from') from None
+        raise ValueError(f'{path}: is damaged or cut off ({_first_line(error)}); copy or download it again') from None
+    return _with_state_dict(path, content)
+
+
+def _check_looks_like_checkpoint(path: Path):
+    """Raise for what can be told from the outside, in words that torch does not find."""
+    if not path.exists():
+        others = sorted(file.name for file in path.parent.glob('*.pth'))
+        there = f'found {", ".join(others[:3])}{" ..." if len(others) > 3 else ""} in that folder' if others else 'that folder holds no .pth file'
+        raise FileNotFoundError(f'{path}: no such checkpoint, {there}; give the path of one')
+    if path.is_dir():
+        raise ValueError(f'{path}: is a folder, expected a checkpoint file; name a file in it, such as last_checkpoint_ep0.pth')
+    size = path.stat().st_size
+    with open(path, 'rb') as file:
+        head = file.read(512)
+    if not head:
+        raise ValueError(f'{path}: is empty, expected a checkpoint; copy or download it again')
+    if head.startswith(b'version https://git-lfs'):
+        raise ValueError(f'{path}: is a Git LFS pointer, not the checkpoint itself; run git lfs pull')
+    if head.lstrip()[:1] == b'<':
+        raise ValueError(f'{path}: is a web page, not a checkpoint; download it again, with a link that needs no log-in or confirmation')
+    if head.startswith(b'PK'):
+        if not zipfile.is_zipfile(path):
+            raise ValueError(f'{path}: is cut off after {size:,} bytes; copy or download it again')
+    elif not head.startswith(b'\x80'):      # a zip archive, or a pickle in the format before torch 1.6
+        raise ValueError(f'{path}: is not a PyTorch checkpoint (it starts with {head[:8]!r}); give a file written by torch.save')
+
+
+def _why_refused(message: str) -> str:
+    found = re.search(r'GLOBAL (\S+)', message)
+    if found:
+        return (f'holds code ({found.group(1)}) beside weights and was refused, nothing of it was run; if you trust where it comes from, '
+                "re-save its weights alone: torch.save({'state_dict': torch.load(FILE, weights_only=False)['state_dict']}, NEW)")
+    return f'is damaged, or holds more than weights and plain values ({_first_line(message)}); copy or download it again'
+
+
+def _first_line(error) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    told = [line.split('WeightsUnpickler error:')[-1].strip() for line in lines if 'WeightsUnpickler error:' in line]
+    return (told or lines)[0][:200]
+
+
+def _with_state_dict(path, content) -> dict:
+    if isinstance(content, Mapping) and isinstance(content.get('state_dict'), Mapping):
+        return dict(content)
+    if isinstance(content, Mapping) and content and all(isinstance(value, torch.Tensor) for value in content.values()):
+        return {'state_dict': content}
+    found = f'entries {", ".join(map(str, list(content)[:5]))}' if isinstance(content, Mapping) else f'a {type(content).__name__}'
+    raise ValueError(f"{path}: holds {found or 'nothing'}, expected an entry 'state_dict' or a bare state dict; re-save it as torch.save({{'state_dict': ...}}, path)")
+
+
+def resume_point(state: Mapping) -> tuple[int, int]:
+    """(epoch, batch) at which a training from this checkpoint continues: the next epoch, or within one."""
+    if 'epoch' not in state:
+        raise ValueError('the checkpoint holds weights only (no entry epoch), nothing to resume; start a new run from it with --snapshot')
+    if state.get('epoch_done', True):       # files of earlier programs were only written after an epoch
+        return int(state['epoch']) + 1, 0
+    return int(state['epoch']), int(state['batch_in_epoch'])
+
+
+class CheckpointKeeper:
+    """The checkpoints of one run directory: the last one, and the one with the best score. One process may save.
+
+    An old file goes only after the new one stands, so a run killed at any moment can be continued.
+    """
+
+    def __init__(self, run_dir):
+        self.run_dir = Path(run_dir)
+        self.best_score, self.best_epoch = None, None
+
+    def save(self, state: Mapping, epoch: int, score=None, is_epoch_end=True) -> Path:
+        """Write last_checkpoint_ep<epoch>.pth, and best_checkpoint_ep<epoch>.pth when `score` is above all before it.
+
+        Within an epoch (is_epoch_end False) `state` holds batch_in_epoch. Returns the path of the last checkpoint.
+        """
+        assert is_epoch_end or 'batch_in_epoch' in state, 'a checkpoint within an epoch needs its batch_in_epoch'
+        is_best = score is not None and score == score and (self.best_score is None or score > self.best_score)
+        if is_best:
+            self.best_score, self.best_epoch = float(score), epoch
+        path = self._last(epoch)
+        save(path, {**state, 'epoch': epoch, 'epoch_done': is_epoch_end, 'score': score, 'best_score': self.best_score, 'best_epoch': self.best_epoch})
+        if is_best:
+            link_or_copy(path, self._best(epoch))
+        self._tidy(epoch)
+        return path
+
+    def continue_from(self, state: Mapping):
+        """Take over the best score of a checkpoint that the run resumes from, if its best checkpoint is here.
+
+        A run killed between the two files of a save gets its best checkpoint now.
+        """
+        self.clean()
+        best_epoch = state.get('best_epoch')
+        if best_epoch is None:
+            return
+        if state.get('epoch') == best_epoch and self._last(best_epoch).exists() and not self._best(best_epoch).exists():
+            link_or_copy(self._last(best_epoch), self._best(best_epoch))
+        if self._best(best_epoch).exists():
+            self.best_score, self.best_epoch = state['best_score'], best_epoch
+
+    def clean(self):
+        """Remove the temporary files of killed writers."""
+        remove_temporaries(self.run_dir, 'last_checkpoint_ep')
+        remove_temporaries(self.run_dir, 'best_checkpoint_ep')
+
+    def last_files(self) -> list[Path]:
+        """Every last_checkpoint_ep*.pth here, the newest epoch first."""
+        return self._files('last')
+
+    def find_last(self, log=print):
+        """(path, content) of the newest last checkpoint that can be read, or None when there is none.
+
+        A damaged one is passed over, saying so through `log`, if there is another; else its ValueError is raised.
+        """
+        files = self.last_files()
+        for position, path in enumerate(files):
+            try:
+                return path, load(path)
+            except ValueError as error:
+                if position == len(files) - 1:
+                    raise
+                log(f'{error} -- continuing from {files[position + 1].name}, the one before it')
+        return None
+
+    def _last(self, epoch) -> Path:
+        return self.run_dir / f'last_checkpoint_ep{epoch}.pth'
+
+    def _best(self, epoch) -> Path:
+        return self.run_dir / f'best_checkpoint_ep{epoch}.pth'
+
+    def _files(self, kind) -> list[Path]:
+        if not self.run_dir.is_dir():
+            return []
+        found = [(re.fullmatch(kind + r'_checkpoint_ep(\d+)\.pth', file.name), file) for file in self.run_dir.iterdir()]
+        return [file for _, file in sorted(((int(match.group(1)), file) for match, file in found if match), reverse=True)]
+
+    def _tidy(self, epoch):
+        """Remove what the file of `epoch` replaces. Later epochs stay: they are not this run's past."""
+        for file in self._files('last'):
+            if int(file.stem.rpartition('ep')[2]) < epoch:
+                file.unlink(missing_ok=True)
+        if self.best_epoch is not None and self._best(self.best_epoch).exists():
+            for file in self._files('best'):
+                if file != self._best(self.best_epoch):
+                    file.unlink(missing_ok=True)
+
+
+def link_or_copy(source: Path, target: Path):
+    """Make `target` a second name of `source`, or a copy where the file system has no links; atomic either way."""
+    temporary = target.parent / f'.{target.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp'
+    try:
+        os.link(source, temporary)
+    except OSError:
+        with open(source, 'rb') as original, atomic_write(target) as copy:
+            shutil.copyfileobj(original, copy, 1 << 20)
+        return
+    try:
+        os.replace(temporary, target)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise write_error(target, error) from error
+    sync_folder(target.parent)

@@ -1,0 +1,207 @@
+"""What is written for an evaluated image: logits, submission files, automatic labels, pictures.
+
+A Dumper takes batches from the evaluator, copies what is needed to the host and hands it to background writers. Every
+element of every batch on every rank is written, each file whole or not at all. A dump that was interrupted goes on
+where it stopped: files that stand are kept unless `overwrite`, and `dumps.json` remembers what they were made with.
+"""
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+
+import torch
+import torch.distributed
+
+from utils.dump_manifest import claim_folders, digest
+from utils.dump_names import AUTO_LABELS, LOGITS, PICTURES, SUBMISSION, DumpNames, check_names, remove_stale_temporaries
+from utils.host_copy import HostCopy, half_saturated
+from utils.image_files import write_auto_labels, write_logits, write_pictures, write_submission
+from utils.page import write_page
+from utils.records import load_record
+from utils.writers import WriterPool
+
+
+@dataclass
+class EvalBatch:
+    """An evaluated minibatch; tensors are on the device.
+
+    names: paths relative to the data set, with extension. images uint8 (N, 3, h, w) RGB; labels (N, h, w) trainIds or
+    None; logits (N, K, h, w) float32, averaged; prediction (N, h, w) integer; confidence (N, h, w) float32, the largest
+    probability, or None when nobody needs it. assets: 'attn_05x' (N, 1, h', w') in [0, 1], 'pred_05x' (N, K, h', w')
+    logits, and so on. indices: each image's position in the whole sorted list.
+    """
+
+    names: list
+    images: torch.Tensor
+    labels: torch.Tensor | None
+    logits: torch.Tensor
+    prediction: torch.Tensor
+    confidence: torch.Tensor | None
+    assets: dict = field(default_factory=dict)
+    indices: list = field(default_factory=list)
+
+
+@dataclass
+class DumpOptions:
+    """Which files are written. made_by: what decides the values (checkpoint, scales, flips ...), as plain JSON values.
+
+    pictures: of about ten images (input, label, prediction, composite, error, confidence, attention); with
+    dump_all_images of every image; with dump_assets of every image, and the single-scale predictions too.
+    """
+
+    dump_logits: bool = False
+    dump_for_submission: bool = False
+    dump_for_auto_labelling: bool = False
+    dump_assets: bool = False
+    dump_all_images: bool = False
+    pictures: bool = True
+    overwrite: bool = False
+    made_by: dict | None = None
+
+    def kinds(self) -> list:
+        """The dumps asked for, among LOGITS, SUBMISSION and AUTO_LABELS."""
+        asked = {LOGITS: self.dump_logits, SUBMISSION: self.dump_for_submission, AUTO_LABELS: self.dump_for_auto_labelling}
+        return [kind for kind, wanted in asked.items() if wanted]
+
+    def shows(self) -> bool:
+        """True when pictures of any image are written."""
+        return self.pictures or self.dump_assets or self.dump_all_images
+
+
+class Dumper:
+    """Writes the files of evaluated images. `info` is the data set's description (class_names, palette, ignore_label,
+    trainid_to_id, name); total_images counts the whole set, whatever this rank sees of it.
+
+    Raises ValueError when result_dir holds dumps that were made with something else.
+    """
+
+    def __init__(self, options: DumpOptions, result_dir, info, total_images: int, rank=0, log=None, writers=None):
+        assert len(info.class_names) <= 256, 'label files are 8 bits wide'
+        self.options, self.info, self.rank, self.log = options, info, rank, log or (lambda line: None)
+        self.names = DumpNames(result_dir)
+        self.saturated = 0                                  # logits beyond +-65504, written as that
+        self._step = 1 if options.dump_all_images or options.dump_assets else max(1, total_images // 10)
+        self._run = digest(options.made_by)
+        self._records, self._lock = {}, Lock()
+        claim_folders(options, info, self.names.result_dir, write=rank == 0)
+        if rank == 0 and _alone():
+            remove_stale_temporaries(self.names.result_dir)
+        self._writers = writers or WriterPool()
+
+    @property
+    def needs_logits(self) -> bool:
+        return self.options.dump_logits
+
+    @property
+    def needs_confidence(self) -> bool:
+        return self.options.dump_for_submission or self.options.dump_for_auto_labelling or self.options.shows()
+
+    @property
+    def needs_assets(self) -> bool:
+        return self.options.shows()
+
+    def wants_assets(self, indices) -> bool:
+        """True when any of these images (positions in the whole list) is pictured, so that its assets are of use."""
+        return any(self._pictured(index) for index in indices)
+
+    def _pictured(self, index) -> bool:
+        return self.options.shows() and (index is None or int(index) % self._step == 0)
+
+    def check_names(self, names):
+        """Raise ValueError when two of the images would be written to one file, or one outside of result_dir."""
+        check_names(names, self.options.kinds() + [PICTURES] * self.options.shows(), self.names.result_dir)
+
+    def missing(self, name: str, index=None) -> list:
+        """The kinds of files that are still to be written for an image. Without its index it counts as pictured."""
+        missing = [kind for kind in self.options.kinds()
+                   if self.options.overwrite or not all(path.is_file() for path in self.names.dumped(kind, name))]
+        if self._pictured(index) and not self._resume_pictures(name):
+            missing.append(PICTURES)
+        return missing
+
+    def done(self, name: str, index=None) -> bool:
+        """True when nothing is left to be written for an image."""
+        return not self.missing(name, index)
+
+    def _resume_pictures(self, name) -> bool:
+        if self.options.overwrite:
+            return False
+        record = load_record(self.names.record(name), self._run, self.names.pictures)
+        if record is not None:
+            self._keep_record(record)
+        return record is not None
+
+    def process(self, batch: EvalBatch):
+        """Hand over what is missing of a batch; waits while the writers are behind, raises their first error."""
+        for k, (name, index) in enumerate(zip(batch.names, batch.indices, strict=True)):
+            missing = self.missing(name, index)
+            if LOGITS in missing:
+                self._writers.submit(self._logits, name, HostCopy(half_saturated(batch.logits[k])))
+                missing.remove(LOGITS)
+            if missing:
+                self._labels(batch, k, missing)
+
+    def _logits(self, name, logits):
+        saturated = write_logits(self.names.dumped(LOGITS, name), name, logits)
+        with self._lock:
+            self.saturated += saturated
+
+    def _labels(self, batch, k, missing):
+        name, info = batch.names[k], self.info
+        prediction = HostCopy(batch.prediction[k].to(torch.uint8))
+        confidence = HostCopy(batch.confidence[k].float())
+        if SUBMISSION in missing:
+            self._writers.submit(write_submission, self.names.dumped(SUBMISSION, name), name, prediction, confidence, info)
+        if AUTO_LABELS in missing:
+            self._writers.submit(write_auto_labels, self.names.dumped(AUTO_LABELS, name), name, prediction, confidence, info)
+        if PICTURES in missing:
+            image = HostCopy(batch.images[k].permute(1, 2, 0))
+            labels = None if batch.labels is None else HostCopy(batch.labels[k].to(torch.uint8))
+            self._writers.submit(self._pictures, name, int(batch.indices[k]), image, labels, prediction, confidence, self._assets(batch, k))
+
+    def _assets(self, batch, k) -> dict:
+        """Host copies by key: attention maps float32 (h', w'); with --dump_assets single-scale predictions uint8 (h', w')."""
+        assets = {}
+        for key, tensor in batch.assets.items():
+            if key.startswith('attn_'):
+                assets[key] = HostCopy(tensor[k, 0].float())
+            elif key.startswith('pred_') and self.options.dump_assets:
+                assets[key] = HostCopy(tensor[k].argmax(0).to(torch.uint8))
+        return assets
+
+    def _pictures(self, name, index, *arrays):
+        self._keep_record(write_pictures(self.names, name, index, self.info, self._run, *arrays))
+
+    def _keep_record(self, record):
+        with self._lock:
+            self._records[record.name] = record
+
+    @property
+    def records(self) -> list:
+        """The page records of this rank's pictured images, in the order of the data set; complete after close()."""
+        with self._lock:
+            return sorted(self._records.values(), key=lambda record: record.index)
+
+    @property
+    def page(self) -> Path:
+        return self.names.pictures / 'index.html'
+
+    def close(self, **about):
+        """Wait for the writers, raise their first error, then write the page of rank 0's own records.
+
+        about: keywords of page.write_page. With several ranks, gather `records` afterwards and write the page again.
+        """
+        self._writers.close()
+        if self.saturated:
+            self.log(f'{self.names.result_dir / "logits"}: {self.saturated} logits exceed what float16 holds and were written as +-65504')
+        if self.options.shows() and self.rank == 0:
+            write_page(self.page, self.records, self.info, **about)
+
+    def abort(self):
+        """Drop what waits to be written and raise nothing; every file that stands is whole."""
+        self._writers.abort()
+
+
+def _alone() -> bool:
+    """True when no other process writes to the same folders."""
+    distributed = torch.distributed
+    return not (distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1)

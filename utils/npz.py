@@ -1,0 +1,60 @@
+"""Compressed .npz files written fast, to be read by `numpy.load` and every other zip reader.
+
+`numpy.savez_compressed` searches the data for repeated strings. The low byte of a float16 logit is noise and has none,
+so the search takes most of the time and gains little. Here deflate only entropy-codes the bytes: several times faster
+on a logits file, within a few percent of its size.
+"""
+import struct
+import zlib
+from io import BytesIO
+
+import numpy as np
+
+from utils.files import atomic_write
+
+CHUNK = 1 << 20                         # bytes compressed at a time: one chunk fits a core's cache
+ZIP_LIMIT = (1 << 32) - (1 << 24)       # bytes a zip member may have without the 64-bit extension
+_VERSION, _UTF8, _DEFLATED = 20, 0x800, 8
+_DATE_1980 = 0x21                       # 1980-01-01, so that equal arrays give equal files
+
+
+def write_npz(path, key: str, array: np.ndarray, durable=True):
+    """Write `array` under `key`, whole or not at all; `np.load(path)[key]` returns it bit for bit."""
+    array = np.ascontiguousarray(array)
+    with atomic_write(path, 'wb', durable) as file:
+        if array.nbytes > ZIP_LIMIT:
+            np.savez_compressed(file, **{key: array})
+        else:
+            _write_zip(file, f'{key}.npy', _npy_header(array), memoryview(array).cast('B') if array.size else b'')
+
+
+def _npy_header(array) -> bytes:
+    header = BytesIO()
+    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
+    return header.getvalue()
+
+
+def _write_zip(file, member: str, header: bytes, data):
+    """A zip archive with one deflated member (PKWARE APPNOTE 6.3.10, sections 4.3.7, 4.3.12 and 4.3.16)."""
+    name = member.encode()
+    start = struct.calcsize('<4s5H3I2H') + len(name)
+    file.seek(start)                    # the sizes in front of the data are known after it
+    crc, packed = _deflate(file, header, data)
+    size = len(header) + len(data)
+    common = struct.pack('<5H3I2H', _VERSION, _UTF8, _DEFLATED, 0, _DATE_1980, crc, packed, size, len(name), 0)
+    central = b'PK\x01\x02' + struct.pack('<H', _VERSION) + common + struct.pack('<3H2I', 0, 0, 0, 0, 0) + name
+    end = b'PK\x05\x06' + struct.pack('<4H2IH', 0, 0, 1, 1, len(central), start + packed, 0)
+    file.write(central + end)
+    file.seek(0)
+    file.write(b'PK\x03\x04' + common + name)
+
+
+def _deflate(file, header, data):
+    """Append header and data to file as one raw deflate stream; returns its CRC-32 (of the input) and its size."""
+    deflate = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS, 9, zlib.Z_HUFFMAN_ONLY)
+    crc, packed = zlib.crc32(header), file.write(deflate.compress(header))
+    for begin in range(0, len(data), CHUNK):
+        chunk = data[begin:begin + CHUNK]
+        crc = zlib.crc32(chunk, crc)
+        packed += file.write(deflate.compress(chunk))
+    return crc, packed + file.write(deflate.flush())

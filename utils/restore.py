@@ -1,0 +1,148 @@
+"""Weights of a file into a network: everything fits, or the run stops and says what does not and which flag helps."""
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+SHOWN = 3           # names in a message; the lists are whole
+PARTIAL = 0.5       # share of the network's tensors that a partial load must find
+
+
+@dataclass
+class RestoreReport:
+    """What became of every tensor; names are those of the network, without wrapper prefixes.
+
+    mismatched holds (name, shape in the file, shape in the network); ignored are tensors of the file that no network has
+    (criteria), and counters of batch normalisation that old files lack.
+    """
+
+    source: str
+    matched: list = field(default_factory=list)
+    missing: list = field(default_factory=list)
+    unexpected: list = field(default_factory=list)
+    mismatched: list = field(default_factory=list)
+    ignored: list = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        """How many tensors the network has, but for ignored counters."""
+        return len(self.matched) + len(self.missing) + len(self.mismatched)
+
+    @property
+    def complete(self) -> bool:
+        return not (self.missing or self.unexpected or self.mismatched)
+
+    def differences(self) -> list[str]:
+        """A phrase for each kind of tensor that did not fit."""
+        phrases = []
+        if self.missing:
+            phrases.append(f'{len(self.missing)} missing in the file ({_names(self.missing)})')
+        if self.unexpected:
+            phrases.append(f'{len(self.unexpected)} unknown to the network ({_names(self.unexpected)})')
+        if self.mismatched:
+            shapes = [f'{name}: {_shape(found)} in the file, {_shape(expected)} in the network' for name, found, expected in self.mismatched]
+            phrases.append(f'{len(self.mismatched)} of another shape ({_names(shapes)})')
+        return phrases
+
+    def __str__(self):
+        text = f'{self.source}: {len(self.matched)} of {self.total} tensors of the network loaded'
+        if self.complete:
+            return text
+        kept = 'those of the network keep their initial values' if self.missing or self.mismatched else 'those of the file are left out'
+        return f'{text}; {"; ".join(self.differences())}; {kept}'
+
+
+def clean_key(key: str) -> str:
+    """The name of a tensor without what DataParallel, DistributedDataParallel and torch.compile add to it."""
+    key = key.replace('_orig_mod.', '')
+    while key.startswith('module.'):
+        key = key[len('module.'):]
+    return key
+
+
+def restore_weights(net, state_dict: Mapping, *, source='checkpoint', source_arch=None, allow_class_mismatch=False, head_keys: Sequence[str] = (),
+                    partial=False, allow_missing_prefixes: Sequence[str] = ()) -> RestoreReport:
+    """Copy `state_dict` into `net` in place; all or nothing, and every tensor is accounted for in the report.
+
+    Strict, but for: allow_missing_prefixes, parts of the network that may be wholly absent from the file;
+    allow_class_mismatch (the flag), which leaves out the layers that differ in the number of classes (head_keys: their
+    names, or () to tell them by their shapes); partial (--snapshot_partial), which loads what matches by name and shape
+    if that is at least half of the network. source and source_arch name the file and its network in messages.
+    Raises ValueError that counts and names what does not fit, and the flag that helps; the network is then unchanged.
+    """
+    targets = {clean_key(key): tensor for key, tensor in net.state_dict().items()}
+    report, values = _compare(targets, state_dict, str(source))
+    _check(report, net, state_dict, source_arch, allow_class_mismatch, head_keys, partial, allow_missing_prefixes)
+    with torch.no_grad():
+        for name in report.matched:
+            targets[name].copy_(values[name])
+    return report
+
+
+def _compare(targets, state_dict, source):
+    report, values = RestoreReport(source), {}
+    for key, value in state_dict.items():
+        name = clean_key(key)
+        if name.startswith('criterion.') or not isinstance(value, torch.Tensor):
+            report.ignored.append(name)
+        elif name not in targets:
+            report.unexpected.append(name)
+        elif value.shape != targets[name].shape:
+            report.mismatched.append((name, tuple(value.shape), tuple(targets[name].shape)))
+        else:
+            report.matched.append(name)
+            values[name] = value
+    present = {*report.matched, *report.ignored, *(name for name, _, _ in report.mismatched)}
+    for name in targets:
+        if name not in present:
+            (report.ignored if name.endswith('.num_batches_tracked') else report.missing).append(name)
+    return report, values
+
+
+def _check(report, net, state_dict, source_arch, allow_class_mismatch, head_keys, partial, allow_missing_prefixes):
+    """Raise ValueError unless what does not fit was allowed."""
+    if not report.matched:
+        raise ValueError(f'{report.source}: none of its {len(state_dict)} tensors fits the network (first names in the file: {_names(list(state_dict))}; '
+                         f'in the network: {_names(report.missing)}); {_arch_remedy(net, source_arch, partial=True)}')
+    if partial:
+        if len(report.matched) < PARTIAL * report.total:
+            raise ValueError(f'{report.source}: only {len(report.matched)} of {report.total} tensors of the network match by name and shape, '
+                             f'--snapshot_partial expects at least half ({"; ".join(report.differences())}); {_arch_remedy(net, source_arch, partial=True)}')
+        return
+    present = [*report.matched, *(name for name, _, _ in report.mismatched)]
+    absent_parts = tuple(prefix for prefix in allow_missing_prefixes if not any(name.startswith(prefix) for name in present))
+    missing = [name for name in report.missing if not name.startswith(absent_parts)]
+    classes = _class_mismatch(report, head_keys)
+    mismatched = report.mismatched if classes is None else []
+    if missing or report.unexpected or mismatched:
+        raise ValueError(f'{report.source}: does not fit the network: {len(report.matched)} of {report.total} tensors match; '
+                         f'{"; ".join(report.differences())}; {_arch_remedy(net, source_arch)}')
+    if classes is not None and not allow_class_mismatch:
+        raise ValueError(f'{report.source}: has {classes[0]} classes, the network has {classes[1]}; --allow_class_mismatch loads all but '
+                         f'the {len(report.mismatched)} tensors of the class layers ({_names([name for name, _, _ in report.mismatched])})')
+
+
+def _class_mismatch(report, head_keys):
+    """(classes in the file, classes in the network) when that is all that differs in the shapes, else None."""
+    pairs = {(found[0], expected[0]) for _, found, expected in report.mismatched if found and expected and found[1:] == expected[1:]}
+    same_but_first = all(found[1:] == expected[1:] for _, found, expected in report.mismatched)
+    heads = {clean_key(key) for key in head_keys} or {name for name, _, _ in report.mismatched}
+    only_heads = all(name in heads for name, _, _ in report.mismatched)
+    return pairs.pop() if len(pairs) == 1 and same_but_first and only_heads else None
+
+
+def _arch_remedy(net, source_arch, partial=False):
+    arch = getattr(getattr(net, 'module', net), 'arch', None)
+    if source_arch and source_arch != arch:
+        remedy = f'it was saved from {source_arch}: give --arch {source_arch}'
+    else:
+        remedy = 'give the --arch and --trunk it was trained with'
+    return remedy if partial else f'{remedy}, or --snapshot_partial to load what fits'
+
+
+def _names(names) -> str:
+    return ', '.join(map(str, names[:SHOWN])) + (' ...' if len(names) > SHOWN else '')
+
+
+def _shape(shape) -> str:
+    return 'x'.join(map(str, shape)) or 'a single number'
