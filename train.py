@@ -7,8 +7,10 @@
 
 Exit code 0: done, or stopped by SIGTERM or SIGUSR1 after saving; 2: a mistake in flags, files or data, told in one line.
 """
+import shlex
 import sys
 
+import torch
 from torch.nn.parallel import DistributedDataParallel
 
 import config
@@ -19,18 +21,20 @@ from loss import build_criterion
 from loss.optimizer import get_optimizer, get_scheduler
 from transforms import build_train_transform, build_val_transform
 from transforms.normalize import Normalize
-from utils import checkpoint, distributed, flags, precision, report, syncbn
+from utils import checkpoint, flags, precision, report, syncbn
 from utils.evaluator import EvalOptions, Evaluator
-from utils.run import RunContext
-from utils.trainer import Trainer, TrainOptions, ema_of
+from utils.dumps import Dumper, DumpOptions
+from utils.run import StopSignal, run_context
+from utils.topn import TopN
+from utils.trainer import Position, Stopped, Trainer, TrainOptions, ema_of
+from utils.training_state import capture_rng, pack_state, restore_optimizer, restore_random_state, restore_training
 
 SPLITS = {'val': 'val', 'trn': 'train', 'test': 'test', 'folder': 'folder'}
 
 
 def parse_args(argv=None):
     """The flags as a namespace, checked against each other. Raises ValueError for a mistake."""
-    args = flags.build_parser().parse_all(sys.argv[1:] if argv is None else argv)
-    return flags.check(args)
+    return flags.check(flags.build_parser().parse_all(sys.argv[1:] if argv is None else argv))
 
 
 def main(argv=None):
@@ -38,8 +42,15 @@ def main(argv=None):
     debug = '--debug' in (sys.argv if argv is None else argv)
     try:
         args = parse_args(argv)
-        with config.scope(**flags.as_cfg(args)), distributed.process_group(args.distributed) as dist:
-            return run(args, dist)
+        notes = []
+        state = load_state(args, notes.append)
+        with config.scope(**flags.as_cfg(args)):
+            config.freeze()
+            with run_context(args, training=not args.eval) as run:
+                for note in notes:
+                    run.log(note)
+                args.precision = precision.resolve(args.precision, run.device, run.log)
+                return evaluate(args, run, state) if args.eval else fit(args, run, state)
     except (ValueError, OSError) as error:
         if debug:
             raise
@@ -47,24 +58,194 @@ def main(argv=None):
         return 2
 
 
-def run(args, dist):
-    """Build everything that both training and evaluation need, then do one of them."""
-    with RunContext(args, dist) as context:
-        state = load_state(args, context)
-        config.freeze()
-        args.precision = precision.resolve(args.precision, dist.device, context.log)
-        if args.eval:
-            return evaluate(args, dist, context, state)
-        return fit(args, dist, context, state)
-
-
-def load_state(args, context):
+def load_state(args, log):
     """The checkpoint to resume or start from (None without one); the network flags that it holds become args'."""
+    state, source = None, args.resume or args.snapshot
     if args.resume == 'auto':
-        path = checkpoint.find_last(args.result_dir)
-        context.log(f'--resume auto: continuing {path}' if path else f'--resume auto: no checkpoint in {args.result_dir}, starting anew')
-    else:
-        path = args.resume or args.snapshot
-    state = checkpoint.load(path) if path else None
-    flags.adopt_network(args, state, path, context.log)
+        found = checkpoint.CheckpointKeeper(args.result_dir).find_last(log)
+        source, state = found or (None, None)
+        log(f'--resume auto: continuing {source}' if found else f'--resume auto: no checkpoint in {args.result_dir}, starting anew')
+    elif source:
+        state = checkpoint.load(source)
+    args.source = source and str(source)
+    flags.adopt_network(args, state, log)
     return state
+
+
+def evaluate(args, run, state):
+    """Score a split or a folder of images and write what was asked for."""
+    dataset = datasets.get_dataset(args.dataset, SPLITS[args.eval], eval_folder=args.eval_folder)
+    net = build_network(args, dataset, run, state)
+    if state is None:
+        run.log('no --snapshot was given: these are the results of random weights')
+    labelled = dataset.items[0].label is not None
+    evaluator = build_evaluator(args, run, net, dataset, metrics=labelled and not args.no_metrics)
+    loader = build_eval_loader(args, run, dataset)
+    about = {'arch': args.arch, 'checkpoint': args.source, 'dataset': dataset.name, 'split': args.eval, 'n_scales': args.n_scales,
+             'scales': evaluator.options.scales, 'flip': args.do_flip, 'precision': args.precision}
+    dumper = build_dumper(args, run, dataset, made_by=about)
+    worst = TopN(dataset, args.dump_topn) if args.dump_topn else None
+    result = evaluator.run(loader, dumper, worst, description=f'{args.eval} of {dataset.name}')
+    if worst is not None:
+        show_worst(args, run, evaluator, dataset, run.dist.gather_objects(worst), about)
+    if run.is_main:
+        if evaluator.options.metrics:
+            run.log(report.table(result, dataset))
+            run.log(report.score_line(report.scores(result)))
+            run.metric('val', report.scores(result), 0)
+            report.write_metrics(run.directory, result, dataset, about)
+        report.write_pictures_page(dumper, result, dataset, about)
+        run.log(f'{result.images} images evaluated; {report.where_to_look(run.directory, dumper)}')
+    return 0
+
+
+def fit(args, run, state):
+    """Train, validate, save; ends early, with everything saved, when the run is asked to stop."""
+    train_set, val_set = datasets.get_dataset(args.dataset, 'train'), datasets.get_dataset(args.dataset, 'val')
+    loader = build_train_loader(args, run, train_set)
+    net = build_network(args, train_set, run, state, training=True)
+    ema = ema_of(net, args.ema) if args.ema else None
+    criterion = build_criterion(args, net.output_names, train_set.num_classes, train_set.ignore_label, args.align_corners).to(run.device)
+    optimizer = get_optimizer(net, args)
+    scheduler = get_scheduler(optimizer, args, max(1, -(-len(loader) // args.accumulate)))
+    scaler = precision.grad_scaler(run.device, args.precision)
+    keeper = checkpoint.CheckpointKeeper(run.directory)
+    evaluator = build_evaluator(args, run, ema.module if ema else net, val_set)
+    with StopSignal(run.log) as stop:
+        trainer = Trainer(net, wrap(args, run, net), Normalize(cfg.DATASET.MEAN, cfg.DATASET.STD).to(run.device), criterion, optimizer, scheduler,
+                          scaler, run.dist, train_options(args), run.log, lambda numbers, step: run.metric('train', numbers, step), stop, ema)
+        trainer.position = restore(args, run, state, keeper, optimizer, scheduler, scaler, ema)
+
+        def save(score):
+            done = trainer.position.batch == 0
+            rng = run.dist.gather_objects(capture_rng())
+            if run.is_main:
+                keeper.save(pack_state(
+                    net, optimizer, scheduler, scaler, epoch=trainer.position.epoch - done, batch_in_epoch=trainer.position.batch,
+                    global_step=trainer.position.step, rng=rng, ema=ema, skipped=trainer.position.skipped, arch=args.arch,
+                    trunk=net.trunk_name, num_classes=train_set.num_classes, class_names=train_set.class_names, mean_iu=score,
+                    network=flags.network_flags(args), args=vars(args), command=shlex.join(sys.argv),
+                ), trainer.position.epoch - done, score, is_epoch_end=done)
+            run.dist.barrier()
+
+        def validate(epoch):
+            if epoch % args.val_freq and epoch != args.max_epoch - 1:
+                return None
+            save(None)          # so that a validation that runs out of memory loses nothing
+            return score_epoch(args, run, evaluator, val_set, epoch, keeper.best_score)
+
+        finished = trainer.fit(loader, save, validate)
+    best = 'none' if keeper.best_score is None else f'{keeper.best_score:.4f} in epoch {keeper.best_epoch}'
+    run.log(f'{"finished" if finished else f"stopped by {stop.name}, saved; continue with --resume auto"}; best mean IoU: {best}; see {run.directory}')
+    return 0
+
+
+def build_network(args, dataset, run, state, training=False):
+    """The network with the weights of `state` on this run's device, ready to be wrapped."""
+    net = network.get_net(args.arch, dataset.num_classes, trunk=args.trunk, n_scales=args.n_scales, align_corners=args.align_corners,
+                          pretrained=None if state else args.pretrained)
+    if state:
+        restored = checkpoint.restore_weights(
+            net, state['state_dict'], source=args.source, source_arch=state.get('arch'), head_keys=network.head_keys(net),
+            allow_class_mismatch=args.allow_class_mismatch, partial=args.snapshot_partial,
+            allow_missing_prefixes=('scale_attn.',) if training else ())
+        run.log(str(restored))
+    run.log(f'{args.arch} on {net.trunk_name}: {sum(parameter.numel() for parameter in net.parameters()) / 1e6:0.1f} M parameters')
+    if args.freeze_trunk:
+        for parameter in net.trunk_parameters():
+            parameter.requires_grad_(False)
+    net = net.to(run.device, memory_format=torch.channels_last)
+    if args.syncbn and training and run.dist.world > 1:
+        net = syncbn.convert(net, run.device)
+    elif args.syncbn and training:
+        run.log('--syncbn: one process has the statistics of its own batch, nothing to synchronise')
+    if args.compile:
+        net.compile()
+    return net
+
+
+def wrap(args, run, net):
+    """net inside DistributedDataParallel when there are several processes, else itself."""
+    if run.dist.world == 1:
+        return net
+    return DistributedDataParallel(net, device_ids=[run.device.index] if run.device.type == 'cuda' else None)
+
+
+def build_train_loader(args, run, dataset):
+    """Batches of augmented crops, drawn class-uniformly, in the same order whatever the number of workers."""
+    transform = build_train_transform(args, dataset.ignore_label)
+    transform.check_crop(dataset.sizes())
+    train_set = datasets.TrainSet(dataset, transform, args.seed, is_main=run.is_main, barrier=run.dist.barrier, log=run.log)
+    if args.dump_augmentation_images and run.is_main:
+        paths = datasets.dump_augmented(train_set, run.directory / 'augmented', 50)
+        run.log(f'{len(paths)} training samples written to {paths[0].parent}')
+    return datasets.train_loader(train_set, args.bs_trn, args.num_workers, run.dist.world, run.dist.rank, args.seed)
+
+
+def build_eval_loader(args, run, dataset):
+    """Whole images of this rank in order; a folder's images are never resized."""
+    transform = None if args.eval == 'folder' else build_val_transform(args, dataset.ignore_label)
+    workers = args.num_workers if args.num_workers < 2 else args.num_workers // 2
+    return datasets.eval_loader(datasets.EvalSet(dataset, transform), args.bs_val, workers, run.dist.world, run.dist.rank)
+
+
+def build_evaluator(args, run, net, dataset, metrics=True, interrupt=lambda: None):
+    """The evaluator that the flags describe."""
+    scales = (args.default_scale, *(args.extra_scales if args.multi_scale_inference else ()))
+    options = EvalOptions(scales=scales, flip=args.do_flip, align_corners=args.align_corners, precision=args.precision, metrics=metrics,
+                          max_batches=7 if args.test_mode else None)
+    return Evaluator(net, build_normalize(run), run.dist, options, dataset.num_classes, run.log, interrupt)
+
+
+def build_normalize(run):
+    return Normalize(cfg.DATASET.MEAN, cfg.DATASET.STD, channels_last=True).to(run.device)
+
+
+def build_dumper(args, run, dataset, made_by=None):
+    """The writer of everything that the flags ask for; the pictures of about ten images unless told otherwise."""
+    options = DumpOptions(
+        dump_logits=args.dump_logits, dump_for_submission=args.dump_for_submission, dump_for_auto_labelling=args.dump_for_auto_labelling,
+        dump_assets=args.dump_assets, dump_all_images=args.dump_all_images, overwrite=args.overwrite or not args.eval, made_by=made_by)
+    dumper = Dumper(options, run.directory, dataset, len(dataset.items), run.dist.rank, run.log)
+    dumper.check_names([item.name for item in dataset.items])
+    return dumper
+
+
+def train_options(args):
+    """The flags that the training loop reads."""
+    return TrainOptions(
+        max_epoch=args.max_epoch, precision=args.precision, accumulate=args.accumulate, clip_grad=args.clip_grad,
+        max_skipped_steps=args.max_skipped_steps, log_freq=args.log_freq, schedule_per_step=args.lr_step == 'iter',
+        save_minutes=args.save_minutes, max_batches=11 if args.test_mode else None, freeze_trunk=args.freeze_trunk)
+
+
+def restore(args, run, state, keeper, optimizer, scheduler, scaler, ema):
+    """Put everything but the weights back to where a resumed run was; returns its position."""
+    if state is None or args.snapshot:
+        keeper.clean()
+        if args.restore_optimizer:
+            restore_optimizer(state, args.source, optimizer)
+        for _ in range(args.start_epoch if args.lr_step == 'epoch' else 0):
+            scheduler.step()
+        return Position(epoch=args.start_epoch)
+    restore_training(state, args.source, optimizer, scheduler, scaler, ema, run.log)
+    restore_random_state(state, args.source, run.dist, run.log)
+    keeper.continue_from(state)
+    epoch, batch = checkpoint.resume_point(state)
+    run.log(f'continuing at epoch {epoch}, batch {batch}')
+    return Position(epoch, batch, state.get('global_step', 0), state.get('skipped', 0))
+
+
+def score_epoch(args, run, evaluator, dataset, epoch, best):
+    """Validate; logs the table and the numbers, writes the pictures, returns the mean IoU."""
+    dumper = build_dumper(args, run, dataset)
+    result = evaluator.run(build_eval_loader(args, run, dataset), dumper, description=f'validation of epoch {epoch}')
+    scores = report.scores(result)
+    if run.is_main:
+        run.log(report.table(result, dataset))
+        run.log(f'this : [epoch {epoch}], {report.score_line(scores)}')
+        run.log(f'best : {"none before" if best is None else f"[mean_iu {best:0.5f}]"}')
+        run.metric('val', scores, epoch)
+        report.write_metrics(run.directory, result, dataset, {'arch': args.arch, 'epoch': epoch})
+        report.write_pictures_page(dumper, result, dataset, {'arch': args.arch, 'epoch': epoch})
+    return scores['mean_iu']

@@ -158,8 +158,8 @@ def _with_state_dict(path, content) -> dict:
         return dict(content)
     if isinstance(content, Mapping) and content and all(isinstance(value, torch.Tensor) for value in content.values()):
         return {'state_dict': content}
-    found = f'entries {", ".join(map(str, list(content)[:5]))}' if isinstance(content, Mapping) else f'a {type(content).__name__}'
-    raise ValueError(f"{path}: holds {found or 'nothing'}, expected an entry 'state_dict' or a bare state dict; re-save it as torch.save({{'state_dict': ...}}, path)")
+    found = f'entries {list(content)[:5]}' if isinstance(content, Mapping) else f'a {type(content).__name__}'
+    raise ValueError(f"{path}: holds {found}, expected an entry 'state_dict' or a bare state dict; re-save it as torch.save({{'state_dict': ...}}, path)")
 
 
 def resume_point(state: Mapping) -> tuple[int, int]:
@@ -187,6 +187,7 @@ class CheckpointKeeper:
         Within an epoch (is_epoch_end False) `state` holds batch_in_epoch. Returns the path of the last checkpoint.
         """
         assert is_epoch_end or 'batch_in_epoch' in state, 'a checkpoint within an epoch needs its batch_in_epoch'
+        self.clean()
         is_best = score is not None and score == score and (self.best_score is None or score > self.best_score)
         if is_best:
             self.best_score, self.best_epoch = float(score), epoch
@@ -202,7 +203,6 @@ class CheckpointKeeper:
 
         A run killed between the two files of a save gets its best checkpoint now.
         """
-        self.clean()
         best_epoch = state.get('best_epoch')
         if best_epoch is None:
             return
@@ -212,7 +212,7 @@ class CheckpointKeeper:
             self.best_score, self.best_epoch = state['best_score'], best_epoch
 
     def clean(self):
-        """Remove the temporary files of killed writers."""
+        """Remove the temporary files that a killed writer left."""
         remove_temporaries(self.run_dir, 'last_checkpoint_ep')
         remove_temporaries(self.run_dir, 'best_checkpoint_ep')
 
@@ -232,7 +232,7 @@ class CheckpointKeeper:
             except ValueError as error:
                 if position == len(files) - 1:
                     raise
-                log(f'{error} -- continuing from {files[position + 1].name}, the one before it')
+                log(f'{error}; passing it over for {files[position + 1].name}')
         return None
 
     def _last(self, epoch) -> Path:

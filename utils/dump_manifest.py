@@ -18,7 +18,9 @@ _CONTENT = {
 
 
 def digest(made_by) -> str:
-    """Sixteen characters that name what the values were made with."""
+    """Sixteen characters that name what the values were made with; '' when that is not known."""
+    if made_by is None:
+        return ''
     return hashlib.sha256(json.dumps(made_by, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 

@@ -147,6 +147,7 @@ class Dumper:
 
     def _labels(self, batch, k, missing):
         name, info = batch.names[k], self.info
+        assert batch.confidence is not None, 'needs_confidence was not asked'
         prediction = HostCopy(batch.prediction[k].to(torch.uint8))
         confidence = HostCopy(batch.confidence[k].float())
         if SUBMISSION in missing:

@@ -79,11 +79,12 @@ def cross_entropy_sum(logits, normaliser, labels):
 
 
 class Evaluator:
-    """Runs a network over a loader. `dist` is the process group's description, `log` a function of one line."""
+    """Runs a network over a loader. `dist` is the process group's description, `log` a function of one line;
+    interrupt() is called before every batch and may raise to end the evaluation."""
 
-    def __init__(self, net, normalize, dist, options, num_classes, log):
+    def __init__(self, net, normalize, dist, options, num_classes, log, interrupt=lambda: None):
         self.net, self.normalize, self.dist, self.options = net, normalize, dist, options
-        self.num_classes, self.log = num_classes, log
+        self.num_classes, self.log, self.interrupt = num_classes, log, interrupt
 
     @torch.inference_mode()
     def run(self, loader, dumper=None, topn=None, description='evaluate'):
@@ -98,6 +99,7 @@ class Evaluator:
             for step, batch in enumerate(progress(loader, total=len(loader), desc=description, log=self.log)):
                 if step == self.options.max_batches:
                     break
+                self.interrupt()
                 images += len(batch['name'])
                 if self._nothing_to_do(batch, dumper):
                     continue
@@ -123,17 +125,17 @@ class Evaluator:
 
     def _nothing_to_do(self, batch, dumper):
         scored = self.options.metrics and 'label' in batch
-        return not scored and dumper is not None and all(dumper.done(name) for name in batch['name'])
+        return not scored and dumper is not None and all(map(dumper.done, batch['name'], batch['index']))
 
     def _forward(self, batch, dumper):
         images = batch['image'].to(self.dist.device, non_blocking=True)
         labels = batch['label'].to(self.dist.device, non_blocking=True).long() if 'label' in batch else None
+        self.net.keep_scales = dumper is not None and dumper.wants_assets(batch['index'])
         logits, outputs = average_logits(self.net, self.normalize(images), self.options)
         prediction, best, normaliser = classify(logits)
         confidence = torch.exp(best - normaliser) if dumper is not None and dumper.needs_confidence else None
-        assets = {key: value for key, value in outputs.items() if key != 'pred'} if dumper is not None and dumper.needs_assets else {}
-        result = EvalBatch(names=batch['name'], images=images, labels=labels, logits=logits, prediction=prediction,
-                           confidence=confidence, assets=assets, indices=list(batch['index']))
+        result = EvalBatch(names=batch['name'], images=images, labels=labels, logits=logits, prediction=prediction, confidence=confidence,
+                           assets={key: value for key, value in outputs.items() if key != 'pred'}, indices=batch['index'])
         return result, normaliser
 
     def _gather(self, confusion, loss_sum, pixels, images, dumper):

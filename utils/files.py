@@ -28,7 +28,7 @@ _REASONS = {
     errno.ENAMETOOLONG: 'the name is too long',
     errno.EIO: 'the device reports an input/output error',
 }
-_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, None)
 
 
 class WriteError(OSError):
@@ -38,6 +38,8 @@ class WriteError(OSError):
 def write_error(path, error: OSError) -> WriteError:
     """`error`, met while writing `path`, as one sentence for the person at the terminal; keeps its errno."""
     reason = _REASONS.get(error.errno, error.strerror or str(error) or type(error).__name__)
+    if error.errno is None:             # NumPy writes arrays past Python and only reports how many items went through
+        reason = f'the disk took only part of it ({reason})'
     if error.errno in _SPACE:
         reason += f' ({_free_bytes(Path(path).parent):,} bytes free)'
         remedy = 'free some space or write to another folder'

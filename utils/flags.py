@@ -113,6 +113,7 @@ def _checkpoints(parser):
     group.add_argument('--assets_path', default='assets', metavar='DIR', help='folder of seg_weights/, uniform_centroids/ and data/')
     group.add_argument('--snapshot', metavar='FILE', help='weights to start from or evaluate; ASSETS_PATH in it stands for --assets_path')
     group.add_argument('--allow_class_mismatch', action='store_true', help='let --snapshot have another number of classes: its class layers are left out')
+    group.add_argument('--snapshot_partial', action='store_true', help='load what fits of --snapshot by name and shape, at least half of the network')
     group.add_argument('--restore_optimizer', action='store_true', help='take the optimizer state of --snapshot too')
     group.add_argument('--resume', metavar='FILE|auto', help='continue a run; auto: the last checkpoint of --result_dir, or a fresh start without one')
     group.add_argument('--save_minutes', type=amount, default=30.0, metavar='M', help='save within an epoch too when this long has passed')
@@ -213,7 +214,8 @@ def check(args):
         raise ValueError('--resume and --snapshot were both given; --resume continues a run, --snapshot starts a new one from weights: give one')
     if args.resume and args.eval:
         raise ValueError('--resume continues a training; evaluate a checkpoint with --snapshot FILE')
-    for flag, needed in (('restore_optimizer', 'snapshot'), ('allow_class_mismatch', 'snapshot'), ('dump_topn_all', 'dump_topn'), ('crop_val', 'pre_size')):
+    for flag, needed in (('restore_optimizer', 'snapshot'), ('allow_class_mismatch', 'snapshot'), ('snapshot_partial', 'snapshot'),
+                          ('dump_topn_all', 'dump_topn'), ('crop_val', 'pre_size')):
         if getattr(args, flag) and not getattr(args, needed):
             raise ValueError(f'--{flag} needs --{needed}')
     dumps = [f'--{name}' for name in vars(args) if name.startswith('dump_') and name != 'dump_augmentation_images' and getattr(args, name)]

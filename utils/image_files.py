@@ -2,6 +2,8 @@
 
 Each function takes the paths, the image's name (for messages) and HostCopy objects, and waits for these itself.
 """
+import re
+
 import numpy as np
 
 from utils.npz import CHUNK, write_npz
@@ -62,13 +64,19 @@ def write_pictures(names, name, index, info, run, image, labels, prediction, con
         gallery.add('err_mask', 'Error', 'error', grey_image(error_mask(prediction, labels, valid), name))
     gallery.add('prob_mask', 'Confidence', 'map', grey_image(confidence, f'{name}: its confidence'))
     for key, asset in assets.items():
-        scale = key.split('_', 1)[1]
+        scale = scale_title(key)
         if key.startswith('attn_'):
             gallery.add(key, f'Attention {scale}', 'map', grey_image(asset.numpy(), f'{name}: its attention {key}'))
         else:
             gallery.add(key, f'Prediction {scale}', 'classes', palette_image(asset.numpy(), info.palette))
     record.save(names.record(name))
     return record
+
+
+def scale_title(key: str) -> str:
+    """The scale an asset belongs to, for a person: 'attn_05x' -> '0.5×', 'pred_10x' -> '1.0×'; other keys keep their tail."""
+    match = re.fullmatch(r'[a-z]+_(\d)(\d+)x', key)
+    return f'{match[1]}.{match[2]}×' if match else key.split('_', 1)[1]
 
 
 class _Gallery:

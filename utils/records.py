@@ -53,7 +53,7 @@ def load_record(path, run: str, folder):
     except (OSError, ValueError, TypeError, KeyError):
         return None
     complete = all((Path(folder) / layer.file).is_file() for layer in record.layers)
-    return record if complete and record.run == run else None
+    return record if complete and run and record.run == run else None
 
 
 def score(record: PageRecord, prediction: np.ndarray, labels: np.ndarray, valid: np.ndarray, num_classes: int):

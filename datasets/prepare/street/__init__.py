@@ -4,6 +4,6 @@ Everything is drawn from numbers: flat pieces in metres (`sprite`) stand in a pi
 near, on a ground computed pixel by pixel (`ground`). It is no simulator and no substitute for photographs; it is small,
 fast and the same on every machine.
 """
-from .scene import THEMES, render_scene
+from datasets.prepare.street.scene import THEMES, render_scene
 
 __all__ = ['THEMES', 'render_scene']

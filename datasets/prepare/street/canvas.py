@@ -51,6 +51,11 @@ class Camera:
         """Pixels per metre at the ground point (x, z)."""
         return self.f / max(self.depth(x, z), 0.3)
 
+    def sees(self, x0, x1, z):
+        """True when something at depth z between world x0 and x1 may be in the picture."""
+        left, right = self.project(x0, 0, z)[0], self.project(x1, 0, z)[0]
+        return self.depth((x0 + x1) / 2, z) > 0.5 and right > 0 and left < self.width
+
     def ground(self):
         """World x, z and pixels per metre, each float32 (height, width), of every pixel; infinite above the horizon."""
         rows = np.arange(self.height, dtype=np.float32)[:, None] + 0.5 - self.row
@@ -109,19 +114,22 @@ class Canvas:
         part += colour[..., :3] * own + cover * (self.haze * (1 - own))
         np.copyto(self.ids[y0:y1, x0:x1], ids, where=ids != CLEAR)
 
-    def stand(self, sprite, x, z, y=0.0):
-        """Place a sprite upright at world (x, z), facing the camera, its lower edge y metres above the ground."""
-        column, row = self.camera.project(x, y, z)
+    def stand(self, sprite, x, z):
+        """Place a sprite upright on the ground at world (x, z), facing the camera."""
+        column, row = self.camera.project(x, 0, z)
         scale = self.camera.scale(x, z)
         half, top = sprite.width * scale / 2, row - sprite.height * scale
         left, right = column - half, column + half
         self.place(sprite, [(left, row), (right, row), (right, top), (left, top)], self.camera.depth(x, z))
 
-    def wall(self, sprite, start, end, y=0.0):
-        """Place a sprite on the upright plane from ground point start (x, z), its left edge, to end, its right edge."""
+    def wall(self, sprite, start, end, lean=0.0):
+        """Place a sprite on the plane that rises from ground point start (x, z), its left edge, to end, its right edge.
+
+        The plane is upright, or its upper edge is moved `lean` metres to the right.
+        """
         project = self.camera.project
-        points = [project(start[0], y, start[1]), project(end[0], y, end[1]),
-                  project(end[0], y + sprite.height, end[1]), project(start[0], y + sprite.height, start[1])]
+        points = [project(start[0], 0, start[1]), project(end[0], 0, end[1]),
+                  project(end[0] + lean, sprite.height, end[1]), project(start[0] + lean, sprite.height, start[1])]
         depth = (self.camera.depth(*start) + self.camera.depth(*end)) / 2
         self.place(sprite, points, depth)
 

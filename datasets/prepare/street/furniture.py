@@ -1,7 +1,7 @@
 """Street furniture: poles, lamps, traffic lights, traffic signs, and the odds and ends that have no class."""
 import numpy as np
 
-from .sprite import Sprite
+from datasets.prepare.street.sprite import Sprite
 
 STEEL = [(104, 108, 110), (74, 78, 80), (140, 142, 140), (66, 82, 70), (120, 104, 88)]
 
@@ -102,7 +102,7 @@ def traffic_light(rng, density, labels):
 
 def clutter(rng, density, labels):
     """Things without a class of their own: bins, boxes and benches (static), prams and dogs (dynamic)."""
-    colour = rng.uniform(40, 150, 3)
+    colour = rng.uniform(50, 140) + rng.normal(0, 14, 3)
     if rng.random() < 0.6:
         width, height = rng.uniform(0.5, 1.4), rng.uniform(0.7, 1.4)
         sprite = Sprite(width, height, density)

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .canvas import noise
+from datasets.prepare.street.canvas import noise
 
 
 @dataclass
@@ -43,11 +43,11 @@ class Plan:
     @classmethod
     def sample(cls, rng, theme):
         start = rng.uniform(18, 45)
-        wants_grass = theme == 'train' or rng.random() < 0.6
+        wants_grass = theme == 'train' or rng.random() < 0.75
         return cls(
             lane=rng.uniform(3.0, 3.7), left_lanes=int(rng.integers(1, 3)), rails=theme == 'train' or rng.random() < 0.06,
             parking=(rng.random() < 0.35, rng.random() < 0.45), sidewalk=tuple(rng.uniform(1.8, 4.2, 2)),
-            grass=tuple(rng.uniform(1.0, 5.0, 2) * (rng.random(2) < 0.65) * wants_grass),
+            grass=tuple(rng.uniform(1.5, 5.5, 2) * (rng.random(2) < 0.65) * wants_grass),
             crossing=(start, start + rng.uniform(7, 12)) if rng.random() < 0.45 else None, zebra=bool(rng.random() < 0.6))
 
 

@@ -1,7 +1,7 @@
 """People: walking, standing, and riding bicycles and motorcycles; and the two-wheelers that wait without a rider."""
 import numpy as np
 
-from .sprite import Sprite
+from datasets.prepare.street.sprite import Sprite
 
 SKIN = [(226, 186, 160), (198, 152, 120), (150, 104, 78), (96, 66, 52)]
 CLOTH = [(36, 38, 44), (44, 58, 96), (150, 36, 40), (206, 200, 190), (86, 94, 68), (190, 150, 60), (96, 60, 96), (60, 110, 130), (220, 120, 60)]

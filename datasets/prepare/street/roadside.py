@@ -1,8 +1,8 @@
 """What lines the street: houses, walls, fences, hedges, trees, and the skyline behind them."""
 import numpy as np
 
-from .canvas import noise
-from .sprite import Sprite
+from datasets.prepare.street.canvas import noise
+from datasets.prepare.street.sprite import Sprite
 
 PLASTER = [(196, 180, 150), (176, 152, 124), (150, 92, 72), (168, 168, 164), (120, 116, 112), (206, 198, 184), (132, 104, 84), (174, 130, 96)]
 LEAVES = [(62, 88, 44), (78, 104, 50), (50, 74, 46), (96, 108, 52), (128, 104, 44), (84, 92, 60)]
@@ -144,7 +144,10 @@ def skyline(canvas, plan, weather, rng, labels):
     while x < 170:
         width = rng.uniform(12, 32)
         z = rng.uniform(125, 155)
-        density = 2 * camera.scale(x, z)
+        density = 1.4 * camera.scale(x, z)
+        if not camera.sees(x - width, x + width, z):
+            x += width * 0.8
+            continue
         if rng.random() < 0.55:
             sprite = hedge(rng, width * 1.3, rng.uniform(5, 10), density, labels)
         else:

@@ -1,11 +1,11 @@
 """One street scene: a plan of the street, what stands along it, who is on it, and the photograph of it all."""
 import numpy as np
 
-from . import furniture, people, roadside
-from .canvas import Camera, Canvas
-from .ground import Plan, paint_ground
-from .vehicles import Vehicle
-from .weather import Weather, expose, paint_sky
+from datasets.prepare.street import furniture, people, roadside
+from datasets.prepare.street.canvas import Camera, Canvas
+from datasets.prepare.street.ground import Plan, paint_ground
+from datasets.prepare.street.vehicles import Vehicle
+from datasets.prepare.street.weather import Weather, expose, paint_sky
 
 # Each scene has a theme, taken in turn, so that the rare classes are never missing from a small set.
 THEMES = {
@@ -49,7 +49,7 @@ def _add_own_car(image, ids, rng, labels):
     """The bonnet of the car that carries the camera, and the border that a rectified picture has."""
     height, width = ids.shape
     columns = np.linspace(-1, 1, width)
-    top = height * (1 - rng.uniform(0.03, 0.09) * (1 - 0.5 * columns ** 2))
+    top = height * (1 - rng.uniform(0.04, 0.09) * (1 - 0.5 * columns ** 2))
     bonnet = np.arange(height)[:, None] >= top[None]
     sheen = np.linspace(30, 80, width)[None, :, None] * rng.uniform(0.6, 1.4) + rng.normal(0, 3, (height, width, 1))
     image[bonnet] = np.clip(np.broadcast_to(sheen, image.shape)[bonnet], 0, 255).astype(np.uint8)
@@ -69,8 +69,8 @@ class Street:
     def density(self, width, height, x, z):
         """Pixels per metre at which a sprite is drawn: finer than it will be seen, but never a picture of its own."""
         camera = self.canvas.camera
-        cap = np.sqrt(1.5 * camera.height * camera.width / max(width * height, 0.1))
-        return float(np.clip(1.8 * camera.scale(x, z), 4, cap))
+        cap = np.sqrt(1.0 * camera.height * camera.width / max(width * height, 0.1))
+        return float(np.clip(1.5 * camera.scale(x, z), 4, cap))
 
     def add(self, x, z, draw):
         self.things.append((self.canvas.camera.depth(x, z), draw))
@@ -105,6 +105,8 @@ class Street:
     def _upright(self, side, x, near, far, sprite_of, height):
         """Draw a sprite on the plane at x from z = near to far; its near part may lie behind the camera's view."""
         camera = self.canvas.camera
+        if not camera.sees(x, x, far):
+            return
         seen = max(near, abs(x - camera.shift) * camera.f / camera.width * 1.6)
         sprite = sprite_of(far - near, height, self.density(far - near, height, x, min(seen, far)))
         start, end = ((x, near), (x, far)) if side == 0 else ((x, far), (x, near))
@@ -115,23 +117,26 @@ class Street:
         rng, outward = self.rng, (-1, 1)[side]
         body, height = roadside.pick(rng, roadside.PLASTER), rng.uniform(6, 19)
         depth = rng.uniform(8, 14)
-        gable = roadside.facade(rng, depth, height, self.density(depth, height, x, near), self.labels, body * 0.85)
         left, right = sorted((x, x + outward * depth))
-        self.canvas.wall(gable, (left, near), (right, near))
+        if self.canvas.camera.sees(left, right, near):
+            gable = roadside.facade(rng, depth, height, self.density(depth, height, x, near), self.labels, body * 0.85)
+            self.canvas.wall(gable, (left, near), (right, near))
         light = self.weather.facing((-1, 1)[side])
         self._upright(side, x, near, far, lambda w, h, d: roadside.facade(rng, w, h, d, self.labels, body * light), height)
 
     def _segment(self, side, near, far, kind):
-        rng, labels = self.rng, self.labels
+        rng, labels, camera = self.rng, self.labels, self.canvas.camera
         x, outward = self.plan.front[side], (-1, 1)[side]
         if kind == 'building':
-            return self._house(side, x, near, far)
+            self._house(side, x, near, far)
+            return
         if rng.random() < 0.5:
             self._house(side, x + outward * rng.uniform(6, 12), near, far)
         for z in np.sort(rng.uniform(near, far, rng.integers(1, 4)))[::-1]:
             place = x + outward * rng.uniform(1.5, 5)
             height = rng.uniform(4, 9)
-            self.canvas.stand(roadside.tree(rng, height, self.density(height, height, place, z), labels), place, z)
+            if camera.sees(place - height / 2, place + height / 2, z):
+                self.canvas.stand(roadside.tree(rng, height, self.density(height, height, place, z), labels), place, z)
         low = {'wall': (1.4, 3.2), 'fence': (1.0, 2.2), 'hedge': (0.9, 2.0)}.get(kind)
         if low:
             make = {'wall': roadside.masonry, 'fence': roadside.fence, 'hedge': roadside.hedge}[kind]
@@ -141,6 +146,8 @@ class Street:
 
     def _stand(self, x, z, size, make, shadow=0.0):
         """Queue a sprite that stands at (x, z); size (width, height) in metres guides its resolution."""
+        if not self.canvas.camera.sees(x - size[0], x + size[0], z):
+            return
         sprite = make(self.density(*size, x, z))
 
         def draw():
@@ -187,11 +194,12 @@ class Street:
         edge = x + car.width / 2 * (1 if left else -1)
         hidden = edge > camera.shift if left else edge < camera.shift
         far = z + car.length
+        lean = 0.2 * (-1 if left else 1) * (kind == 'car')          # the cabin of a car is narrower than its body
 
         def draw():
             self.canvas.shade(x, z + car.length / 2, car.width * 1.25, car.length * 1.1, 0.55)
             if not hidden:
-                self.canvas.wall(flank, *(((edge, z), (edge, far)) if left else ((edge, far), (edge, z))))
+                self.canvas.wall(flank, *(((edge, z), (edge, far)) if left else ((edge, far), (edge, z))), lean)
             self.canvas.wall(face, (x - car.width / 2, z), (x + car.width / 2, z))
         self.add(x, z + 0.1, draw)
         return far
@@ -214,7 +222,7 @@ class Street:
         for lane in range(plan.left_lanes + 1):
             z = rng.uniform(7, 16) if lane == 0 else rng.uniform(6, 22)
             while z < FAR * 0.75:
-                kind = rng.choice(['car', 'truck', 'bus', 'motorcycle', 'bicycle'], p=[0.6, 0.13, 0.13, 0.07, 0.07])
+                kind = rng.choice(['car', 'truck', 'bus', 'motorcycle', 'bicycle'], p=[0.56, 0.13, 0.13, 0.1, 0.08])
                 if wanted:
                     kind, z = wanted.pop(0), rng.uniform(7, 13)
                 x = -lane * plan.lane + rng.normal(0, 0.2)

@@ -2,7 +2,7 @@
 import cv2
 import numpy as np
 
-from .canvas import CLEAR, noise
+from datasets.prepare.street.canvas import CLEAR, noise
 
 SHIFT = 4                        # fractional bits of OpenCV's polygon coordinates
 
@@ -65,12 +65,19 @@ class Sprite:
         self._set((slice(top, bottom), slice(left, right)), mask.view(bool), colour, label)
 
     def _set(self, area, mask, colour, label):
-        ids = self.ids[area]
+        """Colour the part of `area` where mask (bool array, or True for all of it) is set; see `polygon` for the label."""
+        ids, rgb = self.ids[area], self.rgb[area]
         if label is None:
             mask = mask & (ids != CLEAR)
+            if mask.all():
+                mask = True
+        value = np.array([min(max(int(channel), 0), 255) for channel in colour], np.uint8)
+        if mask is True:
+            rgb[:] = value
         else:
-            ids[mask] = label
-        self.rgb[area][mask] = [min(max(int(channel), 0), 255) for channel in colour]
+            np.copyto(rgb, value, where=mask[..., None])
+        if label is not None:
+            np.copyto(ids, np.uint8(label), where=mask)
 
     def cut(self, mask):
         """Remove what is drawn where mask bool (h, w) is true."""

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .sprite import Sprite
+from datasets.prepare.street.sprite import Sprite
 
 PAINT = [(206, 208, 208), (38, 40, 44), (128, 132, 136), (152, 30, 34), (40, 64, 116), (176, 172, 160), (70, 84, 76), (196, 150, 50), (92, 40, 44)]
 SIGNAL = [(206, 160, 40), (168, 34, 36), (44, 92, 152), (210, 212, 210), (60, 122, 72), (220, 120, 30)]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .canvas import noise
+from datasets.prepare.street.canvas import noise
 
 # name: share of the scenes, RGB at the top of the sky, RGB at the horizon, tint of the light, cloud RGB, cloud cover, sun, visibility
 SKIES = {

@@ -1,0 +1,68 @@
+"""Which images an epoch consists of, and in which order; every random number of the data comes from here.
+
+Each stream of random numbers has its own seed, made of the run's seed, the epoch, and what it is for. So an epoch can
+be drawn again without the ones before it, on every rank and in every worker alike.
+"""
+from typing import NamedTuple
+
+import numpy as np
+
+_SAMPLE, _DRAWS, _ORDER = 0, 1, 2
+
+
+class Draw(NamedTuple):
+    """One element of an epoch. image: place in the dataset's items; centroid (x, y) and class_id: of class-uniform draws."""
+
+    image: int
+    centroid: tuple | None = None
+    class_id: int | None = None
+
+
+def sample_generator(seed: int, epoch: int, index: int) -> np.random.Generator:
+    """The stream for the transforms of element `index` of an epoch."""
+    return np.random.default_rng([seed, epoch, index, _SAMPLE])
+
+
+def epoch_order(length: int, seed: int, epoch: int) -> np.ndarray:
+    """The order in which the elements of an epoch are visited: a permutation of 0 .. length - 1."""
+    return np.random.default_rng([seed, epoch, 0, _ORDER]).permutation(length)
+
+
+def class_quotas(num_images: int, num_classes: int, pct: float, bias=None) -> list:
+    """How many class-uniform draws each class gets: int(N pct / K), times its bias when there is one.
+
+    Raises ValueError when pct is no share, or when bias has the wrong length, is negative or asks for more than N.
+    """
+    if not 0 <= pct <= 1:
+        raise ValueError(f'--class_uniform_pct {pct}: expected a share of the epoch between 0 and 1')
+    quota = int(num_images * pct / num_classes)
+    if bias is None:
+        return [quota] * num_classes
+    if len(bias) != num_classes or min(bias) < 0:
+        raise ValueError(f'CLASS_UNIFORM_BIAS {list(bias)}: expected {num_classes} factors of at least 0, one per class')
+    quotas = [int(quota * factor) for factor in bias]
+    if sum(quotas) > num_images:
+        raise ValueError(f'CLASS_UNIFORM_BIAS asks for {sum(quotas)} draws in an epoch of {num_images} images; '
+                         'lower its factors or --class_uniform_pct')
+    return quotas
+
+
+def draw_epoch(num_images: int, centroids: list, quotas: list, seed: int, epoch: int) -> list:
+    """The epoch as a list of num_images Draws: random images first, then the classes in order.
+
+    centroids: per class an int array (n, 3) of image, x, y. Images and centroids are drawn without replacement until
+    there are none left, then from the start of the same shuffled order again. A class without centroids leaves its
+    quota to random images, so that every epoch has num_images elements.
+    """
+    rng = np.random.default_rng([seed, epoch, 0, _DRAWS])
+    quotas = [quota if len(places) else 0 for quota, places in zip(quotas, centroids)]
+    draws = [Draw(int(image)) for image in _draw(rng, num_images, num_images - sum(quotas))]
+    for class_id, (quota, places) in enumerate(zip(quotas, centroids)):
+        for image, x, y in places[_draw(rng, len(places), quota)].tolist():
+            draws.append(Draw(image, (x, y), class_id))
+    return draws
+
+
+def _draw(rng, length, count):
+    """`count` numbers below `length`, each one as often as the others or once more."""
+    return np.resize(rng.permutation(length), count)

@@ -1,0 +1,46 @@
+"""`python -m datasets.prepare synthetic --root ROOT`: makes a data set that train.py can read."""
+import argparse
+import os
+import sys
+
+from datasets.prepare import synthetic
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(prog='python -m datasets.prepare', description='Make data sets that train.py can read.')
+    programs = parser.add_subparsers(dest='program', required=True, metavar='PROGRAM')
+    street = programs.add_parser('synthetic', help='render the synthetic street data set (19 classes, layout of Cityscapes)',
+                                 formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    street.add_argument('--root', required=True, help='folder of the data sets, later given as --override_dataset_root')
+    street.add_argument('--train', type=int, default=96, metavar='N', help='number of training images')
+    street.add_argument('--val', type=int, default=16, metavar='N', help='number of validation images')
+    street.add_argument('--size', type=_size, default=(256, 512), metavar='H,W', help='height and width of the images in pixels')
+    street.add_argument('--seed', type=int, default=0, help='another seed gives other streets')
+    street.add_argument('--overwrite', action='store_true', help='replace a folder that was rendered with other parameters')
+    street.add_argument('--workers', type=int, default=os.cpu_count() or 1, metavar='N', help='number of processes')
+    return parser.parse_args(argv)
+
+
+def _size(text):
+    try:
+        height, width = (int(part) for part in text.split(','))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'{text!r} is not "height,width" in pixels, such as 256,512') from None
+    return height, width
+
+
+def main(argv=None):
+    """Run one of the programs; returns the exit code (2: a mistake in the call, said in one line)."""
+    args = parse_args(argv)
+    try:
+        folder, new = synthetic.prepare(args.root, args.train, args.val, args.size, args.seed, args.overwrite, args.workers)
+    except (ValueError, OSError) as error:
+        print(f'python -m datasets.prepare: {error}', file=sys.stderr)
+        return 2
+    state = 'rendered' if new else 'reused, it stands there already'
+    print(f'{folder}: {args.train} train and {args.val} val images of {args.size[0]}x{args.size[1]} pixels, {state}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

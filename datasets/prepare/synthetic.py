@@ -1,0 +1,149 @@
+"""Renders the synthetic street data set: the file layout of Cityscapes, its label ids, and cities that do not exist.
+
+One image is drawn from (seed, split, number), so the same parameters give the same bytes, whatever the number of
+workers. The folder appears when it is complete.
+"""
+import json
+import shutil
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from config import cfg
+from datasets.cityscapes_labels import LABELS, SCORED
+from datasets.prepare.street import THEMES, render_scene
+from utils.files import write_error, write_json
+from utils.progress import progress
+
+RENDERER = 1                     # raised when the drawings change, so that old folders are not taken for new ones
+CITIES = {'train': ('ardenau', 'brueckheim', 'corvin', 'dunmere'), 'val': ('elmstadt',)}
+MARKER = 'synthetic.json'        # parameters of a complete folder
+SMALLEST = 64                    # pixels a side
+LEAST_SHARE = 2e-4               # of the pixels, for each class that the theme of a scene promises
+ATTEMPTS = 40
+
+
+def prepare(root, train=96, val=16, size=(256, 512), seed=0, overwrite=False, workers=1):
+    """Render the data set into <root>/<cfg.DATASET.SYNTHETIC_DIR>, or reuse what stands there from the same parameters.
+
+    train, val: number of images. size: (height, width) in pixels. Returns (folder Path, True when it was rendered now).
+    Raises ValueError when the folder was made from other parameters (and overwrite is False) or by something else,
+    WriteError when it cannot be written.
+    """
+    _check(train, val, size, seed)
+    folder = Path(root).expanduser() / cfg.DATASET.SYNTHETIC_DIR
+    wanted = {'renderer': RENDERER, 'train': train, 'val': val, 'size': list(size), 'seed': seed}
+    if _stands(folder, wanted, overwrite):
+        return folder, False
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=f'.{folder.name}.', suffix='.tmp', dir=folder.parent))
+    except OSError as error:
+        raise write_error(folder, error) from error
+    try:
+        unfinished.chmod(0o755)
+        counts = _render_all(unfinished, train, val, size, seed, workers)
+        shares = {split: _shares(count) for split, count in counts.items()}
+        write_json(unfinished / MARKER, {'parameters': wanted, 'percent_of_pixels': shares})
+        if folder.exists():
+            shutil.rmtree(folder)
+        unfinished.rename(folder)
+    except OSError as error:
+        raise write_error(folder, error) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return folder, True
+
+
+def _check(train, val, size, seed):
+    for flag, count in (('--train', train), ('--val', val)):
+        if count < len(THEMES):
+            raise ValueError(f'{flag} {count}: at least {len(THEMES)} images are needed for every class to occur')
+    if min(size) < SMALLEST:
+        raise ValueError(f'--size {size[0]},{size[1]}: the sides have to be at least {SMALLEST} pixels (height,width)')
+    if seed < 0:
+        raise ValueError(f'--seed {seed}: a seed is a whole number from 0 on')
+
+
+def _stands(folder, wanted, overwrite):
+    """True when `folder` can be used as it is, False when it has to be rendered; ValueError when neither may be."""
+    if not folder.exists():
+        return False
+    marker = folder / MARKER
+    if not marker.is_file():
+        if folder.is_dir() and not any(folder.iterdir()):
+            return False
+        raise ValueError(f'{folder}: exists and was not rendered here (it has no {MARKER}); choose another --root or move it away')
+    try:
+        found = json.loads(marker.read_text())['parameters']
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f'{marker}: is no complete JSON file with the parameters of the folder; remove {folder} to render it anew') from error
+    if found == wanted:
+        return True
+    if overwrite:
+        return False
+    differing = ', '.join(f'{key} {found.get(key)} instead of {wanted[key]}' for key in wanted if found.get(key) != wanted[key])
+    raise ValueError(f'{folder}: was rendered with {differing}; add --overwrite to render it anew, or choose another --root')
+
+
+def _render_all(folder, train, val, size, seed, workers):
+    """Draw and write every image; returns {split: pixel counts (256,) of the raw ids}."""
+    tasks = []
+    for number, (split, count) in enumerate((('train', train), ('val', val))):
+        for kind in ('leftImg8bit', 'gtFine'):
+            for city in CITIES[split]:
+                (folder / kind / split / city).mkdir(parents=True)
+        tasks += [(number, split, index) for index in range(count)]
+    counts = {'train': np.zeros(256, np.int64), 'val': np.zeros(256, np.int64)}
+    draw = partial(_render_one, folder, size, seed)
+    workers = min(workers, len(tasks))
+    pool = ProcessPoolExecutor(workers, mp_context=get_context('spawn')) if workers > 1 else nullcontext()
+    with pool:
+        done = pool.map(draw, tasks, chunksize=2) if workers > 1 else map(draw, tasks)
+        for (_, split, _), count in zip(tasks, progress(done, len(tasks), 'rendering', 'images')):
+            counts[split] += count
+    return counts
+
+
+def _render_one(folder, size, seed, task):
+    """Draw image number `index` of a split and write it with its labels; returns the pixel counts of the raw ids."""
+    split_number, split, index = task
+    cv2.setNumThreads(1)
+    image, ids = draw_scene(size, seed, split_number, index)
+    city = CITIES[split][index % len(CITIES[split])]
+    name = f'{city}_{index // len(CITIES[split]):06d}_000019'
+    _write_png(folder / 'leftImg8bit' / split / city / f'{name}_leftImg8bit.png', image[..., ::-1])
+    _write_png(folder / 'gtFine' / split / city / f'{name}_gtFine_labelIds.png', ids)
+    return np.bincount(ids.ravel(), minlength=256)
+
+
+def draw_scene(size, seed, split_number, index):
+    """Image uint8 (H, W, 3) RGB and ids uint8 (H, W) of one scene of the data set.
+
+    The themes take turns. A scene that hides what its theme promises is drawn again from the next seed.
+    """
+    labels = {label.name: label.id for label in LABELS}
+    theme = list(THEMES)[index % len(THEMES)]
+    for attempt in range(ATTEMPTS):
+        image, ids = render_scene(np.random.default_rng([seed, split_number, index, attempt]), *size, labels, theme)
+        counts = np.bincount(ids.ravel(), minlength=256)
+        if all(counts[labels[name]] >= max(LEAST_SHARE * ids.size, 4) for name in THEMES[theme]):
+            break
+    return image, ids
+
+
+def _write_png(path, pixels):
+    written, data = cv2.imencode('.png', pixels)
+    assert written, path
+    path.write_bytes(data)
+
+
+def _shares(counts):
+    """{class name: percent of all pixels} of the scored classes."""
+    return {label.name: round(100 * float(counts[label.id] / counts.sum()), 4) for label in SCORED}

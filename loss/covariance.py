@@ -1,0 +1,87 @@
+"""Covariances of 3x3 neighbourhoods of two stacks of maps, in float64, and the gradient for the second stack.
+
+A pixel's neighbourhood is nine shifted views of a map. Column shifts are copied, row shifts are an offset into the same
+memory: the stack keeps, row after row, three column-shifted copies of both maps and a row of ones, (7, w-2) each.
+Products of rows at distance 0, 1 and 2, summed over windows of rows, are all 18 x 18 entries; those with the ones are the sums.
+"""
+import torch
+
+SIDE = 3                     # of a neighbourhood
+MAPS = 2 * SIDE              # column-shifted maps in a row of the stack
+DEPTH = MAPS + 1             # and the ones
+GROUP_CPU = 1                # classes at a time: a stack of 7 MiB at the largest images stays in the cache
+
+
+def neighbourhood_covariances(truth, probability):
+    """truth, probability (N, K, h, w) -> yy, yp, pp (N, K, 9, 9) float64, and mean (N, K, 3, 6).
+
+    Entry [a, b] of yp is the sum over the (h-2)(w-2) neighbourhoods of (y_a - mean)(p_b - mean), positions row by row.
+    Maps under 3 x 3 have no neighbourhood; all their sums are 0.
+    """
+    shape, (h, w) = truth.shape[:2], truth.shape[2:]
+    covariance = torch.zeros(*shape, SIDE, MAPS, SIDE, MAPS, dtype=torch.float64, device=truth.device)
+    mean = torch.zeros(*shape, SIDE, MAPS, dtype=torch.float64, device=truth.device)
+    if h >= SIDE and w >= SIDE:
+        count = (h - SIDE + 1) * (w - SIDE + 1)
+        for image, group, stack in _stacks(truth, probability):
+            products = _window_products(stack, h)
+            mean[image, group] = products[:, :, :MAPS, 0, MAPS] / count
+            outer = mean[image, group, :, :, None, None] * mean[image, group, None, None] * count
+            covariance[image, group] = products[:, :, :MAPS, :, :MAPS] - outer
+    y, p = slice(0, SIDE), slice(SIDE, MAPS)
+    yy, yp, pp = (covariance[:, :, :, a, :, b].reshape(*shape, SIDE * SIDE, SIDE * SIDE) for a, b in ((y, y), (y, p), (p, p)))
+    return yy, yp, pp, mean
+
+
+def covariance_gradient(truth, probability, mean, grad_yp, grad_pp):
+    """Gradient (N, K, h, w) float64 for probability; grad_yp, grad_pp (N, K, 9, 9), the rest as above."""
+    shape, (h, w) = truth.shape[:2], truth.shape[2:]
+    gradient = torch.zeros(truth.shape, dtype=torch.float64, device=truth.device)
+    if h < SIDE or w < SIDE:
+        return gradient
+    split = (*shape, SIDE * SIDE, SIDE, SIDE)
+    weights = torch.zeros(*shape, SIDE * SIDE, SIDE, DEPTH, dtype=torch.float64, device=truth.device)
+    weights[..., :SIDE] = grad_yp.transpose(-1, -2).reshape(split)
+    weights[..., SIDE:MAPS] = (grad_pp + grad_pp.transpose(-1, -2)).reshape(split)
+    weights[..., 0, MAPS] = -(weights[..., :MAPS] * mean[:, :, None]).sum((-1, -2))         # the ones subtract the means
+    rows, columns = h - SIDE + 1, w - SIDE + 1
+    for image, group, stack in _stacks(truth, probability):
+        classes = len(stack) // h
+        windows = stack.as_strided((classes * h, SIDE * DEPTH, columns), (DEPTH * columns, columns, 1))     # overlapping: three rows each
+        spread = weights[image, group].flatten(2)[:, None].expand(classes, h, SIDE * SIDE, SIDE * DEPTH)
+        of_neighbour = torch.bmm(spread.reshape(classes * h, SIDE * SIDE, SIDE * DEPTH), windows).view(classes, h, SIDE, SIDE, columns)
+        for dy in range(SIDE):
+            for dx in range(SIDE):
+                gradient[image, group, dy:dy + rows, dx:dx + columns] += of_neighbour[:, :rows, dy, dx]
+    return gradient
+
+
+def _stacks(truth, probability):
+    """Yield image, classes (slice) and their stack (classes * h + 2, 7, w - 2); all share memory, the last two rows are spare."""
+    images, classes, h, w = truth.shape
+    size = min(GROUP_CPU, classes) if truth.device.type == 'cpu' else classes
+    columns = w - SIDE + 1
+    memory = torch.ones(size * h + SIDE - 1, DEPTH, columns, dtype=torch.float64, device=truth.device)
+    for image in range(images):
+        for first in range(0, classes, size):
+            group = slice(first, min(first + size, classes))
+            used = (group.stop - first) * h
+            stack = memory[:used].view(-1, h, DEPTH, columns)
+            for dx in range(SIDE):
+                stack[:, :, dx] = truth[image, group, :, dx:dx + columns]
+                stack[:, :, SIDE + dx] = probability[image, group, :, dx:dx + columns]
+            yield image, group, memory[:used + SIDE - 1]
+
+
+def _window_products(stack, h):
+    """(G, 3, 7, 3, 7): entry [., dy, i, other, j] sums map i, dy rows down, times map j, other rows down, over all windows."""
+    used, windows = len(stack) - SIDE + 1, h - SIDE + 1
+    products = stack.new_empty(used // h, SIDE, DEPTH, SIDE, DEPTH)
+    for lag in range(SIDE):
+        # Rows of the next class, or spare ones, take part where a row has none below it; no window reaches those.
+        of_row = torch.bmm(stack[:used], stack[lag:lag + used].transpose(1, 2)).view(-1, h, DEPTH, DEPTH)
+        for dy in range(SIDE - lag):
+            block = of_row[:, dy:dy + windows].sum(1)
+            products[:, dy, :, dy + lag] = block
+            products[:, dy + lag, :, dy] = block.transpose(1, 2)
+    return products

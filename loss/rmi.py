@@ -1,0 +1,87 @@
+"""Region mutual information loss (Zhao et al., NeurIPS 2019, arXiv 1910.12037, eq. 11-16), in the form HMSA trained with.
+
+Every class is a binary segmentation. A pixel is described by its 3x3 neighbourhood after 4x4 average pooling; the loss is
+half the binary cross-entropy plus half a bound on the mutual information between predicted and true neighbourhoods,
+summed over classes. It can be negative: the second half is a log-determinant.
+"""
+import difflib
+
+import torch
+from torch import nn
+
+from loss.region_statistics import PixelStatistics
+
+BCE_WEIGHT = 0.5             # lambda of the paper; the information term has the rest
+POS_ALPHA = 5e-4             # added to the diagonals of covariances
+LOG_EPSILON = 1e-8           # added to the diagonal of the Cholesky factor before its logarithm
+POOLS = ('avg4',)
+
+
+class RMILoss(nn.Module):
+    """criterion(logits, labels) -> 0.5 * BCE + 0.5 * MI, a scalar; criterion(logits, labels, do_rmi=False) -> BCE.
+
+    logits (N, K, H, W) of any float type and memory layout, labels (N, H, W) of any integer type; labels outside [0, K)
+    and ignore_label do not count. Pixels are computed in float32 and covariances in float64 whatever autocast says, all
+    of it in float64 for float64 logits. `.parts` holds the last values 'bce' and 'mi', detached. A covariance that cannot be
+    factorised adds 0 to the loss and to the gradient and is counted in `.failures`; non-finite logits give a non-finite loss.
+    """
+
+    def __init__(self, num_classes, ignore_label=255, pool='avg4'):
+        super().__init__()
+        if pool not in POOLS:
+            near = difflib.get_close_matches(str(pool), POOLS, n=1)
+            raise ValueError(f'RMILoss: pool {pool!r} is not known; choose from {", ".join(POOLS)}' + (f' (did you mean {near[0]}?)' if near else ''))
+        self.num_classes = num_classes
+        self.ignore_label = ignore_label
+        self.parts = {}
+        self._failures = 0
+
+    @property
+    def failures(self):
+        """How many factorisations failed so far (reading it waits for the device)."""
+        return int(self._failures)
+
+    def forward(self, logits, labels, do_rmi=True):
+        check_shapes(logits, labels, self.num_classes)
+        with torch.autocast(logits.device.type, enabled=False):
+            bce, yy, yp, pp = PixelStatistics.apply(logits, labels, self.ignore_label, do_rmi)
+            dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
+            self.parts = {'bce': bce.detach().to(dtype)}
+            if not do_rmi:
+                return bce.to(dtype)
+            information, failed = mutual_information(yy, yp, pp)
+            self._failures = self._failures + failed
+            self.parts['mi'] = information.detach().to(dtype)
+            return (BCE_WEIGHT * bce + (1 - BCE_WEIGHT) * information).to(dtype)
+
+
+def mutual_information(yy, yp, pp):
+    """Half the log-determinant of what the prediction leaves unexplained, / 9, mean over images, summed over classes.
+
+    yy, yp, pp (N, K, 9, 9) float64. Returns the scalar and the number of failed factorisations, a tensor.
+    With A = pp + alpha I = L L^T the residual covariance yy - yp A^-1 yp^T is yy - W^T W, W = L^-1 yp^T: the triangular form keeps
+    it positive where the explicit inverse loses it to rounding (condition up to 1e9).
+    """
+    size = yy.shape[-1]
+    jitter = POS_ALPHA * torch.eye(size, dtype=yy.dtype, device=yy.device)
+    factor, inner = _cholesky(pp + jitter)
+    explained = torch.linalg.solve_triangular(factor, yp.transpose(-1, -2), upper=False)
+    factor, outer = _cholesky(yy - explained.transpose(-1, -2) @ explained + jitter)
+    ok = inner & outer
+    information = torch.where(ok, (factor.diagonal(dim1=-2, dim2=-1) + LOG_EPSILON).log().sum(-1), 0)
+    return information.mean(0).sum() / size, (~ok).sum()
+
+
+def _cholesky(matrix):
+    """Factors (..., n, n) and whether each exists; identity stands in for one that does not, so that no gradient turns NaN."""
+    _, info = torch.linalg.cholesky_ex(matrix.detach())
+    ok = (info == 0) & matrix.detach().isfinite().all(-1).all(-1)
+    identity = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
+    return torch.linalg.cholesky_ex(torch.where(ok[..., None, None], matrix, identity))[0], ok
+
+
+def check_shapes(logits, labels, num_classes):
+    """Raise ValueError unless logits are (N, num_classes, H, W) and labels (N, H, W)."""
+    if logits.dim() != 4 or logits.shape[1] != num_classes or labels.shape != logits.shape[:1] + logits.shape[2:]:
+        raise ValueError(f'loss: logits {tuple(logits.shape)} and labels {tuple(labels.shape)} do not fit; expected '
+                         f'(N, {num_classes}, H, W) and (N, H, W)')

@@ -1,0 +1,48 @@
+"""Networks with an OCR block: one scale, and hierarchical multi-scale attention on top of it."""
+from torch import Tensor, nn
+
+from config import cfg
+from network.heads import attention_head
+from network.initialize import kaiming
+from network.mscale import MultiScale
+from network.ocr import OCRBlock
+from network.registry import archs
+from network.segmentor import Prediction, Segmentor
+
+
+class OCRNet(Segmentor):
+    """Object-contextual representations on a trunk (arXiv 1909.11065)."""
+    output_names = ('pred', 'aux')
+    class_layers = ('ocr.cls_head', 'ocr.aux_head.2')
+
+    def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False):
+        super().__init__(trunk, align_corners)
+        self.ocr = OCRBlock(self.head_channels, num_classes, align_corners)
+        if cfg.MODEL.INIT_DECODER:
+            kaiming(self.ocr)
+
+    def predict(self, images: Tensor, attention: bool = False) -> Prediction:
+        logits, aux, _ = self.ocr(self.trunk_maps(images))
+        return Prediction(logits, aux)
+
+
+class MultiScaleOCR(MultiScale, OCRNet):
+    """OCRNet whose attention head reads the OCR features (HMSA, arXiv 2005.10821, section 3)."""
+
+    def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False, n_scales=None):
+        super().__init__(num_classes, trunk, align_corners, n_scales=n_scales)
+        self.scale_attn = attention_head(self.ocr.channels)
+
+    def predict(self, images: Tensor, attention: bool = False) -> Prediction:
+        logits, aux, feats = self.ocr(self.trunk_maps(images))
+        return Prediction(logits, aux, self.scale_attn(feats) if attention else None)
+
+
+@archs.register('ocrnet.HRNet')
+def hrnet(num_classes: int, trunk: nn.Module, align_corners: bool = False) -> OCRNet:
+    return OCRNet(num_classes, trunk, align_corners)
+
+
+@archs.register('ocrnet.HRNet_Mscale')
+def hrnet_mscale(num_classes: int, trunk: nn.Module, align_corners: bool = False, n_scales=None) -> MultiScaleOCR:
+    return MultiScaleOCR(num_classes, trunk, align_corners, n_scales)

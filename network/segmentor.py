@@ -1,0 +1,88 @@
+"""What every network has in common: a trunk, heads, one forward pass at one scale."""
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from network.resize import Size, resize, single
+
+
+class Prediction(NamedTuple):
+    """What the heads say of one image, at the resolution of the trunk's finest map.
+
+    logits (N, K, h, w); aux the same or None; attention (N, 1, h, w) in (0, 1) or None.
+    """
+    logits: Tensor
+    aux: Tensor | None = None
+    attention: Tensor | None = None
+
+
+class Segmentor(nn.Module):
+    """A trunk and heads; subclasses say in `predict` how one becomes the other.
+
+    arch and trunk_name are the names it was built by. output_names are the logits that the training pass returns, in
+    order. class_layers are the layers with one output channel per class. keep_scales: whether evaluation returns, beside
+    `pred`, the maps of single scales that a network has.
+    """
+    output_names: tuple[str, ...] = ('pred',)
+    class_layers: tuple[str, ...] = ()
+    arch = ''
+    trunk_name = ''
+
+    def __init__(self, trunk: nn.Module, align_corners: bool = False):
+        super().__init__()
+        self.backbone = trunk
+        self.align_corners = align_corners
+        self.keep_scales = True
+
+    def predict(self, images: Tensor, attention: bool = False) -> Prediction:
+        """The heads' output for images (N, 3, h, w); the attention head runs only if it is asked for."""
+        raise NotImplementedError
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """images (N, 3, h, w) float, normalised -> {'pred': (N, K, h, w)}, in training 'aux' too if there is one.
+
+        Logits are float32 (float64 for a float64 network), whatever autocast says.
+        """
+        size = tuple(images.shape[-2:])
+        self.check_size(images, size)
+        prediction = self.predict(images)
+        outputs = {'pred': self.enlarge(prediction.logits, size)}
+        if self.training and prediction.aux is not None:
+            outputs['aux'] = self.enlarge(prediction.aux, size)
+        return outputs
+
+    @property
+    def head_channels(self) -> int:
+        """The channels of `trunk_maps` together."""
+        return sum(self.backbone.channels[stride] for stride in self.backbone.head_strides)
+
+    def trunk_maps(self, images: Tensor) -> list[Tensor]:
+        """The trunk's maps that heads read, finest first."""
+        maps = self.backbone(images)
+        return [maps[stride] for stride in self.backbone.head_strides]
+
+    def enlarge(self, maps: Tensor, size: Size) -> Tensor:
+        """Head output (N, C, h, w) -> (N, C, H, W), in single precision and plain memory order."""
+        return resize(single(maps).contiguous(), size, self.align_corners)
+
+    def trunk_parameters(self):
+        """The parameters of the trunk (what --freeze_trunk freezes)."""
+        return self.backbone.parameters()
+
+    def check_size(self, images: Tensor, size: Size, scale: float = 1.0):
+        """Raise ValueError if images (N, 3, h, w), resized to `size` by `scale`, are too small for the trunk."""
+        height, width = size
+        if min(height, width) < 1:
+            raise ValueError(f'images of {images.shape[-2]}x{images.shape[-1]} pixels vanish at scale {scale:g}; '
+                             f'both sides must be at least {-(-1 // scale):g} pixels')
+        stride = self.backbone.deepest_stride
+        values = images.shape[0] * -(-height // stride) * -(-width // stride)
+        if self.training and values == 1:
+            raise ValueError(f'a batch of one image of {images.shape[-2]}x{images.shape[-1]} pixels cannot be trained on: at scale '
+                             f'{scale:g} and stride {stride} it is a single value, which has no variance to normalise by; use a '
+                             f'crop with a side of at least {-(-(stride + 1) // scale):g} pixels, or a larger batch')
+
+
+def head_keys(net: Segmentor) -> list[str]:
+    """The state-dict keys whose first dimension is the number of classes (what a checkpoint of other classes cannot fill)."""
+    return [key for key in net.state_dict() if key.rpartition('.')[0] in net.class_layers]

@@ -1,0 +1,45 @@
+# Sourced by the other scripts, after `cd` to the repository: gives a `python` that has what a requirements file lists.
+#
+#   use_environment requirements.txt
+#
+# An active virtual environment, or NO_VENV=1, is used as it is. Otherwise .venv is made with $PYTHON (default python3)
+# and filled once; it is filled again when the requirements file has changed.
+
+run() {                         # say a command, then run it
+    printf '+' >&2
+    printf ' %q' "$@" >&2
+    printf '\n' >&2
+    "$@"
+}
+
+fail() {
+    printf '%s\n' "$1" >&2
+    exit 2
+}
+
+use_environment() {
+    local requirements=$1 interpreter=${PYTHON:-python3} stamp
+    if [ -n "${NO_VENV:-}" ]; then
+        if ! command -v python >/dev/null; then     # no `python` on the path: take the interpreter under that name
+            python() { "$interpreter" "$@"; }
+        fi
+        return
+    fi
+    if [ -n "${VIRTUAL_ENV:-}" ] && [ "$VIRTUAL_ENV" != "$PWD/.venv" ]; then
+        echo "using the active environment $VIRTUAL_ENV" >&2
+        return
+    fi
+    if [ ! -x .venv/bin/python ]; then
+        "$interpreter" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
+            fail "$interpreter: Python 3.10 or newer is needed; set PYTHON to one, as in PYTHON=python3.12 bash $0"
+        run "$interpreter" -m venv .venv ||
+            { rm -rf .venv; fail "$interpreter cannot make .venv; install its venv module (Debian, Ubuntu: python3-venv), or set NO_VENV=1 to use what is installed"; }
+    fi
+    export VIRTUAL_ENV=$PWD/.venv PATH=$PWD/.venv/bin:$PATH
+    stamp=.venv/.filled-from-$requirements
+    if ! cat requirements*.txt | cmp -s - "$stamp"; then
+        run python -m pip install --disable-pip-version-check -r "$requirements" ||
+            fail "the packages of $requirements could not be installed; see the lines of pip above"
+        cat requirements*.txt > "$stamp"
+    fi
+}

@@ -1,0 +1,62 @@
+"""Joint transforms of image and label, built from the program's flags.
+
+    transform = build_train_transform(args, ignore_label)
+    image, label, scale = transform(image, label, rng, centroid)
+    image, label, scale = build_val_transform(args, ignore_label)(image, label)
+
+Images are uint8 (H, W, 3) RGB, labels uint8 (H, W); `Normalize` makes floats of a batch on the device.
+"""
+import math
+
+from transforms.geometry import RandomSizeAndCrop
+from transforms.normalize import Normalize
+from transforms.photometric import ColorJitter, RandomBilateralBlur, RandomGaussianBlur
+from transforms.pipeline import TrainTransform, ValTransform
+from transforms.randaugment import RandAugment, parse_rand_augment
+
+__all__ = ['Normalize', 'TrainTransform', 'ValTransform', 'build_train_transform', 'build_val_transform']
+
+
+def build_train_transform(args, ignore_label):
+    """TrainTransform from args.crop_size (h, w), scale_min, scale_max, pre_size, full_crop_training, translate_aug_fix,
+    color_aug, gblur, bblur (which wins over gblur) and rand_augment 'N,M'. ValueError names the flag that is wrong.
+    """
+    _check_scales(args.scale_min, args.scale_max)
+    _check_pre_size(args.pre_size)
+    if not (math.isfinite(args.color_aug) and args.color_aug >= 0):
+        raise ValueError(f'--color_aug {args.color_aug} is not an amount of change; use 0 (off) or above, the published value is 0.25')
+    crop_size = None if args.full_crop_training else _check_crop_size(args.crop_size)
+    size_and_crop = RandomSizeAndCrop(crop_size, args.scale_min, args.scale_max, ignore_label,
+                                      args.pre_size, args.translate_aug_fix)
+    rand_augment = RandAugment(*parse_rand_augment(args.rand_augment), ignore_label) if args.rand_augment else None
+    jitter = ColorJitter(args.color_aug) if args.color_aug else None
+    blur = RandomBilateralBlur() if args.bblur else RandomGaussianBlur() if args.gblur else None
+    return TrainTransform(size_and_crop, rand_augment, jitter, blur)
+
+
+def build_val_transform(args, ignore_label):
+    """ValTransform from args.pre_size (pixels or None) and crop_val. ValueError names the flag that is wrong."""
+    _check_pre_size(args.pre_size)
+    if args.crop_val and args.pre_size is None:
+        raise ValueError('--crop_val needs a side length and --pre_size is not given; add --pre_size PIXELS or drop --crop_val')
+    return ValTransform(ignore_label, args.pre_size, args.crop_val)
+
+
+def _check_scales(scale_min, scale_max):
+    if not (math.isfinite(scale_min) and scale_min > 0):
+        raise ValueError(f'--scale_min {scale_min} is not a scale; use a number above 0, the published value is 0.5')
+    if not (math.isfinite(scale_max) and scale_max > 0):
+        raise ValueError(f'--scale_max {scale_max} is not a scale; use a number above 0, the published value is 2.0')
+    if scale_min > scale_max:
+        raise ValueError(f'--scale_min {scale_min} is larger than --scale_max {scale_max}; swap the two or make them equal')
+
+
+def _check_pre_size(pre_size):
+    if pre_size is not None and pre_size < 1:
+        raise ValueError(f'--pre_size {pre_size} is not a length in pixels; use 1 or more, or leave the flag out')
+
+
+def _check_crop_size(crop_size):
+    if len(crop_size) != 2 or min(crop_size) < 1:
+        raise ValueError(f'--crop_size {",".join(map(str, crop_size))} is not a size in pixels; use one side or HEIGHT,WIDTH, each 1 or more')
+    return tuple(crop_size)

@@ -1,0 +1,164 @@
+"""Joint geometry of image and label: random scale, crop and flip for training; scale, crop and pad for validation.
+
+Sizes are (height, width), points (x, y). An image is padded with 0 and its label with the ignore label.
+"""
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from transforms.resample import nearest_window, resize_window
+
+
+@dataclass(frozen=True)
+class Window:
+    """One axis of a crop: the pixels start .. start + length of the image go to offset .. offset + length of the crop."""
+    start: int
+    length: int
+    offset: int
+
+    @property
+    def source(self):
+        return self.start, self.start + self.length
+
+    @property
+    def target(self):
+        return slice(self.offset, self.offset + self.length)
+
+
+def random_window(size, crop, rng, centre=None, translate=False):
+    """Where a crop of `crop` pixels lies on an axis of `size` pixels.
+
+    An image that is too small is taken whole, in the middle (with translate: at a random place), and nothing more is
+    padded than is missing. Otherwise the crop is uniform over all positions, or over those that hold the pixel `centre`.
+    """
+    if size < crop:
+        free = crop - size
+        return Window(0, size, int(rng.integers(0, free, endpoint=True)) if translate else free // 2)
+    last = size - crop
+    if centre is None:
+        start = int(rng.integers(0, last, endpoint=True))
+    else:
+        start = int(rng.integers(centre - crop + 1, centre, endpoint=True))
+    return Window(min(max(start, 0), last), crop, 0)
+
+
+def paste(image, label, crop_size, y, x, ignore_label):
+    """Put image (y.length, x.length, 3) and label at the target of Windows y and x of a padded crop; label may be None."""
+    if image.shape[:2] == tuple(crop_size):
+        return image, label
+    padded = np.zeros((*crop_size, 3), np.uint8)
+    padded[y.target, x.target] = image
+    if label is None:
+        return padded, None
+    padded_label = np.full(crop_size, ignore_label, label.dtype)
+    padded_label[y.target, x.target] = label
+    return padded, padded_label
+
+
+class RandomSizeAndCrop:
+    """Resize by s ~ U[scale_min, scale_max], then crop at random; with a centroid, so that the crop holds it.
+
+    crop_size (h, w), or None for the size of each image as it comes. With pre_size, s is multiplied by pre_size / long
+    edge. translate: an image smaller than the crop lands at a random place of it, not in the middle.
+    """
+
+    def __init__(self, crop_size, scale_min, scale_max, ignore_label, pre_size=None, translate=False):
+        self.crop_size = crop_size
+        self.scale_min = scale_min
+        self.scale_max = scale_max
+        self.ignore_label = ignore_label
+        self.pre_size = pre_size
+        self.translate = translate
+
+    def __call__(self, image, label, rng, centroid=None):
+        """image uint8 (H, W, 3), label (H, W), centroid (x, y) in pixels of image or None.
+
+        Returns image (h, w, 3), label (h, w) and the scale s that was applied, pre_size included.
+        """
+        height, width = image.shape[:2]
+        scale = rng.uniform(self.scale_min, self.scale_max) * self._base_scale(height, width)
+        resized = resized_size((height, width), scale)
+        crop_size = self.crop_size or (height, width)
+        centre_x, centre_y = (None, None) if centroid is None else (int(position * scale) for position in centroid)
+        x = random_window(resized[1], crop_size[1], rng, centre_x, self.translate)
+        y = random_window(resized[0], crop_size[0], rng, centre_y, self.translate)
+        image = resize_window(image, resized, y.source, x.source)
+        label = nearest_window(label, resized, y.source, x.source)
+        return *paste(image, label, crop_size, y, x, self.ignore_label), scale
+
+    def check_fits(self, sizes):
+        """Raise ValueError when no image of `sizes`, an iterable of (H, W), is ever as large as the crop."""
+        if self.crop_size is None:
+            return
+        largest = [resized_size(size, self.scale_max * self._base_scale(*size)) for size in set(sizes)]
+        crop_height, crop_width = self.crop_size
+        if not largest or any(height >= crop_height and width >= crop_width for height, width in largest):
+            return
+        fitting = [(min(height, crop_height), min(width, crop_width)) for height, width in largest]
+        best = max(range(len(largest)), key=lambda i: (fitting[i][0] * fitting[i][1], largest[i]))
+        raise ValueError(
+            f'--crop_size {crop_height},{crop_width} (height,width) is larger than every training image: after the '
+            f'largest scale ({self.scale_max:g}) the best one is {largest[best][0]} x {largest[best][1]}, so every crop '
+            f'would be padded; use --crop_size {fitting[best][0]},{fitting[best][1]} or a larger --scale_max')
+
+    def _base_scale(self, height, width):
+        return self.pre_size / max(height, width) if self.pre_size else 1.0
+
+
+def resized_size(size, scale):
+    """(H, W) times scale, rounded down, at least one pixel."""
+    return tuple(max(1, int(length * scale)) for length in size)
+
+
+def random_flip(image, label, rng):
+    """Mirror image and label left to right with probability 0.5."""
+    if rng.random() < 0.5:
+        return cv2.flip(image, 1), cv2.flip(label, 1)
+    return image, label
+
+
+def scale_long_edge(image, label, long_edge):
+    """Resize so that the longer side is long_edge: image bilinear, label (or None) nearest.
+
+    Returns image, label, scale; an image that has the size already comes back as it is.
+    """
+    height, width = image.shape[:2]
+    if max(height, width) == long_edge:
+        return image, label, 1.0
+    if width > height:
+        size = max(1, int(long_edge * height / width)), long_edge
+    else:
+        size = long_edge, max(1, int(long_edge * width / height))
+    return *_resize_pair(image, label, size, Image.BILINEAR), long_edge / max(height, width)
+
+
+def resize_height(image, label, height):
+    """Resize to `height` rows, keeping the aspect: image bicubic, label (or None) nearest. Returns image, label, scale."""
+    size = height, max(1, int(image.shape[1] / image.shape[0] * height))
+    return *_resize_pair(image, label, size, Image.BICUBIC), height / image.shape[0]
+
+
+def center_crop_pad(image, label, size, ignore_label):
+    """The middle size x size pixels of image and label (or None); what is missing is padded evenly, at most one pixel apart."""
+    y, x = (_centre_window(length, size) for length in image.shape[:2])
+    image = np.ascontiguousarray(image[slice(*y.source), slice(*x.source)])
+    if label is not None:
+        label = np.ascontiguousarray(label[slice(*y.source), slice(*x.source)])
+    return paste(image, label, (size, size), y, x, ignore_label)
+
+
+def _centre_window(length, crop):
+    if length < crop:
+        return Window(0, length, (crop - length) // 2)
+    return Window(round((length - crop) / 2), crop, 0)
+
+
+def _resize_pair(image, label, size, filter_):
+    if image.shape[:2] == size:
+        return image, label
+    image = np.array(Image.fromarray(image).resize(size[::-1], filter_))
+    if label is not None:
+        label = nearest_window(label, size, (0, size[0]), (0, size[1]))
+    return image, label

@@ -1,0 +1,97 @@
+"""Photometric augmentation of uint8 RGB images (h, w, 3): colour jitter, Gaussian and bilateral blur.
+
+Brightness, contrast and saturation are Pillow's ImageEnhance Brightness, Contrast and Color, which blend with black,
+with the mean grey and with the grey image and round down. Nothing here reads or moves a label.
+"""
+import math
+
+import cv2
+import numpy as np
+
+ROUND_DOWN = -0.4999    # OpenCV rounds to nearest where Pillow cuts off; not -0.5: whole numbers have to stay
+
+
+def blend_lut(degenerate, factor):
+    """Table uint8 (256,) of degenerate + factor * (value - degenerate), clipped and rounded down as Pillow does."""
+    values = np.arange(256, dtype=np.float32)
+    blended = np.float32(degenerate) + np.float32(factor) * (values - np.float32(degenerate))
+    return np.clip(blended, 0, 255).astype(np.uint8)
+
+
+def adjust_brightness(image, factor):
+    """0 black, 1 unchanged, above 1 brighter."""
+    return cv2.LUT(image, blend_lut(0, factor))
+
+
+def adjust_contrast(image, factor):
+    """0 the mean grey of the image, 1 unchanged."""
+    mean = int(cv2.mean(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))[0] + 0.5)
+    return cv2.LUT(image, blend_lut(mean, factor))
+
+
+def adjust_saturation(image, factor):
+    """0 the grey image, 1 unchanged."""
+    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    return cv2.addWeighted(image, factor, grey, 1 - factor, ROUND_DOWN)
+
+
+def adjust_hue(image, turn):
+    """Turn the hue by `turn` of the circle, in steps of 1/256: H + trunc(255 turn), modulo 256."""
+    steps = math.trunc(255 * turn) % 256
+    if steps == 0:
+        return image
+    hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)
+    hsv[..., 0] += np.uint8(steps)                  # wraps around, as hue does
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL)
+
+
+class ColorJitter:
+    """Brightness, contrast and saturation by factors U[max(0, 1 - a), 1 + a], hue by U[-a, a], in random order.
+
+    a = amount. The factors are drawn in this order, then the order of the four.
+    """
+
+    def __init__(self, amount):
+        self.amount = amount
+
+    def __call__(self, image, rng):
+        factors = [rng.uniform(max(0.0, 1 - self.amount), 1 + self.amount) for _ in range(3)]
+        factors.append(rng.uniform(-self.amount, self.amount))
+        operations = (adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue)
+        for i in rng.permutation(len(operations)):
+            image = operations[i](image, factors[i])
+        return image
+
+
+def gaussian_blur(image, sigma):
+    """Gaussian of standard deviation sigma pixels, cut off at 4 sigma, borders replicated (as scikit-image's, but rounded)."""
+    size = 2 * int(4 * sigma + 0.5) + 1
+    kernel = cv2.getGaussianKernel(size, sigma, cv2.CV_32F)
+    # not cv2.GaussianBlur: its 8-bit weights are off by up to one grey level, and it is no faster
+    return cv2.sepFilter2D(image, -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
+
+
+def bilateral_blur(image, sigma_spatial):
+    """Edge-preserving blur; the colour sigma is the standard deviation of all values of the image.
+
+    Stands for scikit-image's denoise_bilateral, which takes minutes where OpenCV takes milliseconds. Its colour weight is
+    exp(-d^2 / (2 (3 sigma)^2)), d the Euclidean distance of two RGB colours; OpenCV takes the sum of absolute
+    differences for d, which is sqrt(3) larger between two greys, so its sigma is 3 sqrt(3) sigma: the two are equal for
+    differences of grey and alike for others. The border is reflected, where scikit-image takes in black pixels.
+    """
+    window = max(5, 2 * math.ceil(3 * sigma_spatial) + 1)
+    return cv2.bilateralFilter(image, window, 3 * math.sqrt(3) * float(image.std()), sigma_spatial)
+
+
+class RandomGaussianBlur:
+    """Gaussian blur of every image, sigma = 0.15 + 1.15 U[0, 1) pixels."""
+
+    def __call__(self, image, rng):
+        return gaussian_blur(image, 0.15 + 1.15 * rng.random())
+
+
+class RandomBilateralBlur:
+    """Bilateral blur of every image, spatial sigma U[0.05, 0.75] pixels."""
+
+    def __call__(self, image, rng):
+        return bilateral_blur(image, rng.uniform(0.05, 0.75))

@@ -1,0 +1,50 @@
+"""A request to stop: SIGTERM or SIGUSR1, as job schedulers send them before they kill, becomes a flag to look at."""
+import os
+import signal
+import threading
+
+SIGNALS = tuple(getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1') if hasattr(signal, name))     # no SIGUSR1 on Windows
+
+
+class StopSignal:
+    """Within the block, the first SIGTERM or SIGUSR1 sets `.requested`; a second one has its usual effect at once.
+
+    Used around a training, which ends at the next step, saved. Outside the main thread it never fires.
+    """
+
+    def __init__(self, log=None):
+        self.name, self._log = None, log
+        self._previous, self._owner = {}, None
+
+    @property
+    def requested(self) -> bool:
+        """Whether to stop. The first look after the signal says so through `log`: the handler itself may interrupt a print."""
+        if self.name is not None and self._log is not None:
+            log, self._log = self._log, None
+            log(f'{self.name} received: saving, then ending; a second signal ends at once')
+        return self.name is not None
+
+    def __enter__(self):
+        if threading.current_thread() is threading.main_thread():
+            self._owner = os.getpid()
+            for number in SIGNALS:
+                self._previous[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(self, *_):
+        for number in list(self._previous):
+            signal.signal(number, self._previous.pop(number) or signal.SIG_DFL)
+
+    def _receive(self, number, _frame):
+        if os.getpid() != self._owner or self.name is not None:        # a forked child is not the training: it ends as usual
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        self.name = signal.Signals(number).name
+
+
+def ignore_stop_signals(*_):
+    """For loader workers (worker_init_fn): schedulers signal whole process groups, and a training whose workers die
+    cannot finish its step. Workers end with their parent."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
