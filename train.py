@@ -7,8 +7,10 @@
 
 Exit code 0: done, or stopped by SIGTERM or SIGUSR1 after saving; 2: a mistake in flags, files or data, told in one line.
 """
+import copy
 import shlex
 import sys
+from dataclasses import replace
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
@@ -22,10 +24,11 @@ from loss.optimizer import get_optimizer, get_scheduler
 from transforms import build_train_transform, build_val_transform
 from transforms.normalize import Normalize
 from utils import checkpoint, flags, precision, report, syncbn
-from utils.evaluator import EvalOptions, Evaluator
 from utils.dumps import Dumper, DumpOptions
+from utils.evaluator import EvalOptions, Evaluator
+from utils.page import write_topn_page
 from utils.run import StopSignal, run_context
-from utils.topn import TopN
+from utils.topn import TopnCollector
 from utils.trainer import Position, Stopped, Trainer, TrainOptions, ema_of
 from utils.training_state import capture_rng, pack_state, restore_optimizer, restore_random_state, restore_training
 
@@ -84,10 +87,10 @@ def evaluate(args, run, state):
     about = {'arch': args.arch, 'checkpoint': args.source, 'dataset': dataset.name, 'split': args.eval, 'n_scales': args.n_scales,
              'scales': evaluator.options.scales, 'flip': args.do_flip, 'precision': args.precision}
     dumper = build_dumper(args, run, dataset, made_by=about)
-    worst = TopN(dataset, args.dump_topn) if args.dump_topn else None
+    worst = TopnCollector(args.dump_topn, dataset.num_classes, dataset.ignore_label) if args.dump_topn else None
     result = evaluator.run(loader, dumper, worst, description=f'{args.eval} of {dataset.name}')
     if worst is not None:
-        show_worst(args, run, evaluator, dataset, run.dist.gather_objects(worst), about)
+        show_worst(args, run, evaluator, dataset, worst, about)
     if run.is_main:
         if evaluator.options.metrics:
             run.log(report.table(result, dataset))
@@ -112,8 +115,8 @@ def fit(args, run, state):
     keeper = checkpoint.CheckpointKeeper(run.directory)
     evaluator = build_evaluator(args, run, ema.module if ema else net, val_set)
     with StopSignal(run.log) as stop:
-        trainer = Trainer(net, wrap(args, run, net), Normalize(cfg.DATASET.MEAN, cfg.DATASET.STD).to(run.device), criterion, optimizer, scheduler,
-                          scaler, run.dist, train_options(args), run.log, lambda numbers, step: run.metric('train', numbers, step), stop, ema)
+        trainer = Trainer(net, wrap(args, run, net), build_normalize(run), criterion, optimizer, scheduler, scaler, run.dist,
+                          train_options(args), run.log, lambda numbers, step: run.metric('train', numbers, step), stop, ema)
         trainer.position = restore(args, run, state, keeper, optimizer, scheduler, scaler, ema)
 
         def save(score):
@@ -201,14 +204,32 @@ def build_normalize(run):
     return Normalize(cfg.DATASET.MEAN, cfg.DATASET.STD, channels_last=True).to(run.device)
 
 
-def build_dumper(args, run, dataset, made_by=None):
-    """The writer of everything that the flags ask for; the pictures of about ten images unless told otherwise."""
+def build_dumper(args, run, dataset, **changes):
+    """The writer of everything that the flags ask for, and of the pictures of about ten images."""
     options = DumpOptions(
         dump_logits=args.dump_logits, dump_for_submission=args.dump_for_submission, dump_for_auto_labelling=args.dump_for_auto_labelling,
-        dump_assets=args.dump_assets, dump_all_images=args.dump_all_images, overwrite=args.overwrite or not args.eval, made_by=made_by)
-    dumper = Dumper(options, run.directory, dataset, len(dataset.items), run.dist.rank, run.log)
+        dump_assets=args.dump_assets, dump_all_images=args.dump_all_images, overwrite=args.overwrite or not args.eval)
+    dumper = Dumper(replace(options, **changes), run.directory, dataset, len(dataset.items), run.dist.rank, run.log)
     dumper.check_names([item.name for item in dataset.items])
     return dumper
+
+
+def show_worst(args, run, evaluator, dataset, collector, about):
+    """Evaluate the worst images of each class once more, for their pictures and the page that lists them."""
+    for rank, state in enumerate(run.dist.gather_objects(collector.state)):
+        if rank != run.dist.rank:
+            collector.merge(state)
+    chosen = copy.copy(dataset)
+    chosen.items = [dataset.items[index] for index in collector.indices()]
+    dumper = build_dumper(args, run, chosen, made_by=about, dump_logits=False, dump_for_submission=False, dump_for_auto_labelling=False,
+                          dump_all_images=True, dump_assets=args.dump_topn_all)
+    result = evaluator.run(build_eval_loader(args, run, chosen), dumper, description=f'{len(chosen.items)} worst images')
+    if run.is_main:
+        page = dumper.page.with_name('topn_failures.html')
+        places = collector.indices()
+        records = [replace(record, index=places[record.index]) for record in result.records]
+        write_topn_page(page, collector.tables(), records, dataset, about)
+        run.log(f'worst images per class: {page}')
 
 
 def train_options(args):

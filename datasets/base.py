@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from config import cfg
 from datasets.labels import IDENTITY, LabelMapper
@@ -79,6 +80,12 @@ class Dataset:
             raise ValueError(f'{item.label}: the label is {raw.shape[1]}x{raw.shape[0]} pixels (width x height) but its image {item.image} is '
                              f'{image.shape[1]}x{image.shape[0]}; bring both to one size (labels without interpolation)')
         return image, self.mapper(raw, item.label)
+
+    def sizes(self):
+        """(H, W) of every image, from the headers of the files, one after another."""
+        for item in self.items:
+            with Image.open(item.image) as image:
+                yield image.height, image.width
 
     def load_label(self, item: Item) -> np.ndarray:
         """The label alone, as `load` returns it."""

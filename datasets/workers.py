@@ -1,15 +1,23 @@
 """What goes on in the processes that load samples: threads, signals, and errors that stay readable."""
+import os
 import signal
+import threading
+import traceback
 
 import cv2
 from torch.utils.data import Dataset as TorchDataset
 
 
 class Failure:
-    """An error on its way from a worker, in place of a sample or batch."""
+    """An error on its way from a worker, in place of a sample or batch; origin: where it was raised, for a developer."""
 
     def __init__(self, error: Exception):
         self.error = error
+        self.origin = ''.join(traceback.format_exception(error))
+
+
+class LoadedBy(Exception):
+    """The cause of an error that came from a worker: its text is the worker's traceback."""
 
 
 class Guarded(TorchDataset):
@@ -36,22 +44,27 @@ def raised(batches):
     """Iterate over `batches`, raising the error of the first Failure among them."""
     for batch in batches:
         if isinstance(batch, Failure):
-            raise batch.error
+            raise batch.error from LoadedBy(batch.origin)
         yield batch
 
 
 def start_worker(worker_id: int):
     """Set up a worker process: no threads of OpenCV in it, and signals left to the main process.
 
-    A cluster or terminal sends its signals to every process of a run. The main process answers them by finishing its
-    step, for which it needs its workers, and stops them itself; so here the first SIGTERM passes and the second counts.
+    A terminal, torchrun or a cluster sends its signals to every process of a run. The main process answers them by
+    finishing its step, for which it needs its workers, and stops them itself.
     """
     cv2.setNumThreads(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _pass_once)
     if hasattr(signal, 'SIGUSR1'):
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    if hasattr(signal, 'sigwaitinfo'):          # Linux; elsewhere SIGTERM ends a worker whoever sends it
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_when_the_parent_says, args=(os.getppid(),), daemon=True).start()
 
 
-def _pass_once(number, frame):
-    signal.signal(number, signal.SIG_DFL)
+def _end_when_the_parent_says(parent: int):
+    """Wait for a SIGTERM of the parent, which a DataLoader sends to the workers it has no more use for; others pass."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+        pass
+    os._exit(0)

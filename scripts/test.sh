@@ -21,4 +21,5 @@ done
 
 run python -m ruff check .
 # One thread per process: the test networks are too small to share, and more threads only wait for each other.
-run env OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" python -m pytest "${arguments[@]+"${arguments[@]}"}"
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+run python -m pytest "${arguments[@]+"${arguments[@]}"}"

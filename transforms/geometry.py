@@ -31,7 +31,8 @@ def random_window(size, crop, rng, centre=None, translate=False):
     """Where a crop of `crop` pixels lies on an axis of `size` pixels.
 
     An image that is too small is taken whole, in the middle (with translate: at a random place), and nothing more is
-    padded than is missing. Otherwise the crop is uniform over all positions, or over those that hold the pixel `centre`.
+    padded than is missing. Otherwise the crop is uniform over all positions; with a centre, over those that hold this
+    pixel, those that reach over an edge of the image being moved back to it.
     """
     if size < crop:
         free = crop - size

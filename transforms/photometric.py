@@ -74,7 +74,7 @@ def gaussian_blur(image, sigma):
 def bilateral_blur(image, sigma_spatial):
     """Edge-preserving blur; the colour sigma is the standard deviation of all values of the image.
 
-    Stands for scikit-image's denoise_bilateral, which takes minutes where OpenCV takes milliseconds. Its colour weight is
+    Stands for scikit-image's denoise_bilateral, which is too slow for a data loader. Its colour weight is
     exp(-d^2 / (2 (3 sigma)^2)), d the Euclidean distance of two RGB colours; OpenCV takes the sum of absolute
     differences for d, which is sqrt(3) larger between two greys, so its sigma is 3 sqrt(3) sigma: the two are equal for
     differences of grey and alike for others. The border is reflected, where scikit-image takes in black pixels.

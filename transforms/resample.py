@@ -2,9 +2,10 @@
 
 A training crop of an enlarged image needs a small part of the file's pixels, so the crop is chosen first and only its
 window is computed. Bicubic means Pillow's: Catmull-Rom (a = -0.5), widened when an image shrinks (antialiased), the
-horizontal pass rounded to 8 bits before the vertical one. PyTorch's uint8 kernel computes the same with 14-bit weights,
-several times faster: it equals Pillow's result, but for one grey level in less than 1 % of the values and two in about
-0.001 %. OpenCV's bicubic is another filter (a = -0.75, not antialiased).
+horizontal pass rounded to 8 bits before the vertical one (Pillow 12 and older always, newer ones where it is cheaper).
+PyTorch's uint8 kernel computes the same with 14-bit weights, several times faster: it equals Pillow's result, but for
+one grey level in less than 1 % of the values and two in about 0.001 %. OpenCV's bicubic is another filter (a = -0.75,
+not antialiased).
 """
 import numpy as np
 import torch

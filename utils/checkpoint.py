@@ -5,12 +5,14 @@ training to continue: optimizer, scheduler, scaler, ema, rng (per rank), epoch, 
 score, best_score, best_epoch, and what describes the network: arch, trunk, num_classes, class_names, args. All of it is
 tensors and plain Python values, so that `torch.load(weights_only=True)` reads it.
 """
+import math
 import os
 import pickle
 import re
 import secrets
 import shutil
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,7 +22,7 @@ import torch
 from utils.files import atomic_write, remove_temporaries, sync_folder, write_error
 from utils.restore import RestoreReport, clean_key, restore_weights
 
-__all__ = ['CheckpointKeeper', 'RestoreReport', 'clean_key', 'load', 'restore_weights', 'resume_point', 'save']
+__all__ = ['CheckpointKeeper', 'RestoreReport', 'averaged_weights', 'clean_key', 'load', 'restore_weights', 'resume_point', 'save']
 
 
 def save(path, state: Mapping):
@@ -123,7 +125,6 @@ def _check_looks_like_checkpoint(path: Path):
         raise FileNotFoundError(f'{path}: no such checkpoint, {there}; give the path of one')
     if path.is_dir():
         raise ValueError(f'{path}: is a folder, expected a checkpoint file; name a file in it, such as last_checkpoint_ep0.pth')
-    size = path.stat().st_size
     with open(path, 'rb') as file:
         head = file.read(512)
     if not head:
@@ -133,10 +134,22 @@ def _check_looks_like_checkpoint(path: Path):
     if head.lstrip()[:1] == b'<':
         raise ValueError(f'{path}: is a web page, not a checkpoint; download it again, with a link that needs no log-in or confirmation')
     if head.startswith(b'PK'):
-        if not zipfile.is_zipfile(path):
-            raise ValueError(f'{path}: is cut off after {size:,} bytes; copy or download it again')
+        _check_sums(path)
     elif not head.startswith(b'\x80'):      # a zip archive, or a pickle in the format before torch 1.6
         raise ValueError(f'{path}: is not a PyTorch checkpoint (it starts with {head[:8]!r}); give a file written by torch.save')
+
+
+def _check_sums(path: Path):
+    """torch.load skips the checksums of a zip archive, and an altered byte is a wrong weight."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            altered = archive.testzip()
+    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, RuntimeError, zlib.error) as error:
+        cut = str(error) == 'File is not a zip file'        # the table of contents at its end is missing
+        told = f'cut off after {path.stat().st_size:,} bytes' if cut else f'damaged ({_first_line(error)})'
+        raise ValueError(f'{path}: is {told}; copy or download it again') from None
+    if altered:
+        raise ValueError(f'{path}: is damaged (wrong checksum of its part {altered}); copy or download it again')
 
 
 def _why_refused(message: str) -> str:
@@ -162,10 +175,16 @@ def _with_state_dict(path, content) -> dict:
     raise ValueError(f"{path}: holds {found}, expected an entry 'state_dict' or a bare state dict; re-save it as torch.save({{'state_dict': ...}}, path)")
 
 
-def resume_point(state: Mapping) -> tuple[int, int]:
+def averaged_weights(state: Mapping) -> dict | None:
+    """The exponential moving average in a checkpoint (what --ema evaluates) as a state dict of the network, or None."""
+    ema = state.get('ema') or {}
+    return {clean_key(key): value for key, value in ema.items() if key.startswith('module.')} or None
+
+
+def resume_point(state: Mapping, source='the checkpoint') -> tuple[int, int]:
     """(epoch, batch) at which a training from this checkpoint continues: the next epoch, or within one."""
     if 'epoch' not in state:
-        raise ValueError('the checkpoint holds weights only (no entry epoch), nothing to resume; start a new run from it with --snapshot')
+        raise ValueError(f'{source}: holds weights only (no entry epoch), nothing to resume; start a new run from it with --snapshot')
     if state.get('epoch_done', True):       # files of earlier programs were only written after an epoch
         return int(state['epoch']) + 1, 0
     return int(state['epoch']), int(state['batch_in_epoch'])
@@ -188,11 +207,11 @@ class CheckpointKeeper:
         """
         assert is_epoch_end or 'batch_in_epoch' in state, 'a checkpoint within an epoch needs its batch_in_epoch'
         self.clean()
-        is_best = score is not None and score == score and (self.best_score is None or score > self.best_score)
-        if is_best:
-            self.best_score, self.best_epoch = float(score), epoch
+        is_best = score is not None and not math.isnan(score) and (self.best_score is None or score > self.best_score)
+        best_score, best_epoch = (float(score), epoch) if is_best else (self.best_score, self.best_epoch)
         path = self._last(epoch)
-        save(path, {**state, 'epoch': epoch, 'epoch_done': is_epoch_end, 'score': score, 'best_score': self.best_score, 'best_epoch': self.best_epoch})
+        save(path, {**state, 'epoch': epoch, 'epoch_done': is_epoch_end, 'score': score, 'best_score': best_score, 'best_epoch': best_epoch})
+        self.best_score, self.best_epoch = best_score, best_epoch
         if is_best:
             link_or_copy(path, self._best(epoch))
         self._tidy(epoch)

@@ -17,11 +17,11 @@ _CONTENT = {
 }
 
 
-def digest(made_by) -> str:
-    """Sixteen characters that name what the values were made with; '' when that is not known."""
+def digest(made_by, with_assets: bool) -> str:
+    """Sixteen characters that name what pictures were made with, and which there are; '' when that is not known."""
     if made_by is None:
         return ''
-    return hashlib.sha256(json.dumps(made_by, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([made_by, with_assets], sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def claim_folders(options, info, result_dir, write=True):

@@ -69,7 +69,7 @@ def check_names(names, kinds, result_dir='.'):
 def remove_stale_temporaries(result_dir):
     """Remove what killed writers left in the folders below result_dir; returns the number of files."""
     removed = 0
-    for folder in (entry for entry in Path(result_dir).iterdir() if entry.is_dir()):
+    for folder in (entry for entry in Path(result_dir).glob('*') if entry.is_dir()):
         for temporary in folder.rglob('.*.tmp'):
             temporary.unlink(missing_ok=True)
             removed += 1

@@ -45,7 +45,8 @@ class DumpOptions:
     """Which files are written. made_by: what decides the values (checkpoint, scales, flips ...), as plain JSON values.
 
     pictures: of about ten images (input, label, prediction, composite, error, confidence, attention); with
-    dump_all_images of every image; with dump_assets of every image, and the single-scale predictions too.
+    dump_all_images of every image; with dump_assets of every image, and the single-scale predictions too. page: write
+    best_images/index.html at the end.
     """
 
     dump_logits: bool = False
@@ -54,6 +55,7 @@ class DumpOptions:
     dump_assets: bool = False
     dump_all_images: bool = False
     pictures: bool = True
+    page: bool = True
     overwrite: bool = False
     made_by: dict | None = None
 
@@ -80,8 +82,8 @@ class Dumper:
         self.names = DumpNames(result_dir)
         self.saturated = 0                                  # logits beyond +-65504, written as that
         self._step = 1 if options.dump_all_images or options.dump_assets else max(1, total_images // 10)
-        self._run = digest(options.made_by)
-        self._records, self._lock = {}, Lock()
+        self._run = digest(options.made_by, options.dump_assets)
+        self._records, self._kept, self._lock = {}, set(), Lock()
         claim_folders(options, info, self.names.result_dir, write=rank == 0)
         if rank == 0 and _alone():
             remove_stale_temporaries(self.names.result_dir)
@@ -114,7 +116,9 @@ class Dumper:
         """The kinds of files that are still to be written for an image. Without its index it counts as pictured."""
         missing = [kind for kind in self.options.kinds()
                    if self.options.overwrite or not all(path.is_file() for path in self.names.dumped(kind, name))]
-        if self._pictured(index) and not self._resume_pictures(name):
+        if len(missing) < len(self.options.kinds()):
+            self._kept.add(name)
+        if self._pictured(index) and not self._resume_pictures(name, index):
             missing.append(PICTURES)
         return missing
 
@@ -122,11 +126,12 @@ class Dumper:
         """True when nothing is left to be written for an image."""
         return not self.missing(name, index)
 
-    def _resume_pictures(self, name) -> bool:
+    def _resume_pictures(self, name, index) -> bool:
         if self.options.overwrite:
             return False
         record = load_record(self.names.record(name), self._run, self.names.pictures)
         if record is not None:
+            record.index = record.index if index is None else int(index)
             self._keep_record(record)
         return record is not None
 
@@ -192,9 +197,11 @@ class Dumper:
         about: keywords of page.write_page. With several ranks, gather `records` afterwards and write the page again.
         """
         self._writers.close()
+        if self._kept:
+            self.log(f'{self.names.result_dir}: the dumps of {len(self._kept)} images were there already and were kept; --overwrite writes them again')
         if self.saturated:
             self.log(f'{self.names.result_dir / "logits"}: {self.saturated} logits exceed what float16 holds and were written as +-65504')
-        if self.options.shows() and self.rank == 0:
+        if self.options.shows() and self.options.page and self.rank == 0:
             write_page(self.page, self.records, self.info, **about)
 
     def abort(self):

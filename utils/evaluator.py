@@ -36,10 +36,6 @@ class EvalResult:
     images: int = 0
     records: list = field(default_factory=list)
 
-    @property
-    def mean_iou(self):
-        return ConfusionMatrix.from_counts(self.counts).mean_iou()
-
 
 def average_logits(net, images, options):
     """Logits (N, C, h, w) fp32 of normalised images (N, 3, h, w), averaged over scales and flips, and the last outputs.

@@ -21,17 +21,24 @@ def write_page(path, records, info, facts=None, rows=None):
     info: class_names, palette uint8 (K, 3), name. facts: what the run is, shown as name and value. rows: the score of
     each class, dicts with equal keys; floats are shares and shown in percent, None and nan as a dash.
     """
-    _write(path, f'{TITLE} · {info.name}', records, info, facts, _class_table(rows))
+    _write(path, f'{TITLE} · {info.name}', _in_order(records), info, facts, _class_table(rows))
 
 
 def write_topn_page(path, tables, records, info, facts=None):
     """Write the page of the worst images per class. tables: a list of topn.ClassFailures; records: their images."""
-    _write(path, f'Worst images per class · {info.name}', records, info, facts, _failure_tables(tables, info))
+    records = _in_order(records)
+    anchors = {record.name: f'#image-{number}' for number, record in enumerate(records)}
+    _write(path, f'Worst images per class · {info.name}', records, info, facts, _failure_tables(tables, info, anchors))
+
+
+def _in_order(records):
+    """In the order of the data set, whatever rank they come from; a card's number is its place in this list."""
+    return sorted(records, key=lambda record: (record.index, record.name))
 
 
 def _write(path, title, records, info, facts, extra):
     body = (_header(title, records, facts) + extra + _legend(info) + _asset('toolbar.html')
-            + '<main id="cards" tabindex="-1">' + ''.join(map(_card, records)) + '</main>' + _asset('viewer.html'))
+            + '<main id="cards" tabindex="-1">' + ''.join(map(_card, range(len(records)), records)) + '</main>' + _asset('viewer.html'))
     write_text(path, _asset('page.html').replace('{{title}}', _text(title)).replace('{{style}}', _asset('page.css'))
                .replace('{{script}}', _asset('page.js')).replace('{{body}}', body), durable=False)
 
@@ -59,8 +66,15 @@ def _header(title, records, facts):
     shown = {**(facts or {}), 'images shown': len(records)}
     if scored:
         shown['mean image mIoU'] = f'{_percent(sum(scored) / len(scored))} %'
-    items = ''.join(f'<div><dt>{_text(key)}</dt><dd>{_text(value)}</dd></div>' for key, value in shown.items())
+    items = ''.join(f'<div><dt>{_text(key)}</dt><dd>{_text(_plain(value))}</dd></div>' for key, value in shown.items())
     return f'<header class="top"><h1>{_text(title)}</h1><dl class="facts">{items}</dl></header>'
+
+
+def _plain(value):
+    """A fact for a person: lists without brackets, yes and no, none."""
+    if isinstance(value, (list, tuple)):
+        return ', '.join(map(str, value))
+    return {None: 'none', True: 'yes', False: 'no'}.get(value, value) if value is None or isinstance(value, bool) else value
 
 
 def _class_table(rows):
@@ -89,24 +103,24 @@ def _legend(info):
     return f'<details class="panel" open><summary>Class colours</summary><ul class="legend">{items}</ul></details>'
 
 
-def _failure_tables(tables, info):
+def _failure_tables(tables, info, anchors):
     parts = []
     for table in tables:
-        columns = ''.join(_failure_list(title, note, failures) for title, note, failures in (
-            ('False positives', 'pixels wrongly given this class', table.false_positives),
-            ('False negatives', 'pixels of this class that were missed', table.false_negatives)))
+        columns = ''.join(_failure_list(title, note, failures, anchors) for title, note, failures in (
+            ('False positives', 'predicted, not true', table.false_positives),
+            ('False negatives', 'true, not predicted', table.false_negatives)))
         swatch = f'<i style="background:{_colour(info, table.label)}"></i>'
         parts.append(f'<section class="failures"><h2>{swatch}{_text(info.class_names[table.label])}</h2><div class="pair">{columns}</div></section>')
     listed = ''.join(parts) or '<p>No image has an error.</p>'
     return f'<details class="panel" open><summary>Worst images per class</summary><div class="classes">{listed}</div></details>'
 
 
-def _failure_list(title, note, failures):
-    lines = ''.join(f'<li><a href="#image-{failure.index}">{_text(failure.name)}</a> <b>{failure.pixels:,}</b></li>' for failure in failures)
+def _failure_list(title, note, failures, anchors):
+    lines = ''.join(f'<li><a href="{anchors.get(failure.name, "#cards")}">{_text(failure.name)}</a> <b>{failure.pixels:,}</b></li>' for failure in failures)
     return f'<div><h3>{title} <small>{note}</small></h3>' + (f'<ol>{lines}</ol>' if lines else '<p class="none">none</p>') + '</div>'
 
 
-def _card(record):
+def _card(number, record):
     name, scores = _text(record.name), ''
     if record.miou is not None:
         scores = (f'<span class="badge" title="mean IoU over the classes in this image">mIoU <b>{_percent(record.miou)} %</b></span>'
@@ -115,9 +129,9 @@ def _card(record):
     miou = '' if record.miou is None else f'{record.miou:.6f}'
     ious = ','.join(f'{label}:{iou:.4f}' for label, iou in record.ious)
     layers = ''.join(_layer(record, layer, name) for layer in record.layers)
-    return (f'<article class="card" id="image-{record.index}" data-index="{record.index}" data-name="{name}" data-miou="{miou}" '
+    return (f'<article class="card" id="image-{number}" data-index="{number}" data-name="{name}" data-miou="{miou}" '
             f'data-wrong="{record.wrong}" data-ious="{ious}" data-width="{record.width}" data-height="{record.height}">'
-            f'<header><h2><a href="#image-{record.index}">{name}</a></h2>{scores}<button type="button" class="open">Compare full screen</button></header>'
+            f'<header><h2><a href="#image-{number}">{name}</a></h2>{scores}<button type="button" class="open">Compare full screen</button></header>'
             f'<div class="row"><div class="slot"></div><div class="layers">{layers}</div></div></article>')
 
 

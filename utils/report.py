@@ -9,9 +9,9 @@ from utils.table_picture import write_confusion_matrix
 
 def scores(result):
     """The numbers of one evaluation that are logged every time, as plain floats."""
-    confusion = metrics.ConfusionMatrix.from_counts(result.counts)
-    return {'loss': result.loss, 'mean_iu': confusion.mean_iou(), 'acc_cls': confusion.mean_accuracy(), 'acc': confusion.accuracy(),
-            'fwavacc': confusion.fwiou()}
+    counts = result.counts
+    return {'loss': result.loss, 'mean_iu': metrics.mean_iou(counts), 'acc_cls': metrics.mean_accuracy(counts), 'acc': metrics.accuracy(counts),
+            'fwavacc': metrics.fwiou(counts)}
 
 
 def write_metrics(result_dir, result, dataset, about):
@@ -23,6 +23,18 @@ def write_metrics(result_dir, result, dataset, about):
     write_confusion_matrix(folder / 'confusion_matrix.png', result.counts, dataset.class_names)
 
 
+def table(result, dataset):
+    """The scores per class as text."""
+    return metrics.format_table(result.counts, dataset.class_names)
+
+
+def where_to_look(result_dir, dumper):
+    """One line that names what an evaluation has written."""
+    found = [dumper.page] if dumper.page.exists() else []
+    found += [Path(result_dir) / name for name in ('metrics.json', 'confusion_matrix.png', 'logits', 'submit') if (Path(result_dir) / name).exists()]
+    return f'see {", ".join(map(str, found))}' if found else 'nothing was asked to be written'
+
+
 def score_line(values):
     """The one line of a validation, as the published logs have it, with five decimals."""
     return ', '.join(f'[{name} {value:0.5f}]' for name, value in values.items())
@@ -32,5 +44,8 @@ def write_pictures_page(dumper, result, dataset, about):
     """The page of pictures of every rank, with the scores above them."""
     if not dumper.options.shows():
         return
-    rows = metrics.summary(result.counts, dataset.class_names) if result.counts.sum() else None
-    write_page(dumper.page, result.records, dataset, facts=about, scores=rows)
+    rows = None
+    if result.counts.any():
+        classes = metrics.summary(result.counts, dataset.class_names)['classes']
+        rows = [{'class': name, **{key: score[key] for key in ('iou', 'precision', 'recall')}} for name, score in classes.items()]
+    write_page(dumper.page, result.records, dataset, facts=about, rows=rows)

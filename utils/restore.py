@@ -103,7 +103,7 @@ def _check(report, net, state_dict, source_arch, allow_class_mismatch, head_keys
     """Raise ValueError unless what does not fit was allowed."""
     if not report.matched:
         raise ValueError(f'{report.source}: none of its {len(state_dict)} tensors fits the network (first names in the file: {_names(list(state_dict))}; '
-                         f'in the network: {_names(report.missing)}); {_arch_remedy(net, source_arch, partial=True)}')
+                         f'in the network: {_names(report.missing)}); {_part_remedy(report) or _arch_remedy(net, source_arch, partial=True)}')
     if partial:
         if len(report.matched) < PARTIAL * report.total:
             raise ValueError(f'{report.source}: only {len(report.matched)} of {report.total} tensors of the network match by name and shape, '
@@ -129,6 +129,17 @@ def _class_mismatch(report, head_keys):
     heads = {clean_key(key) for key in head_keys} or {name for name, _, _ in report.mismatched}
     only_heads = all(name in heads for name, _, _ in report.mismatched)
     return pairs.pop() if len(pairs) == 1 and same_but_first and only_heads else None
+
+
+def _part_remedy(report):
+    """The remedy for a file whose names are those of a part of the network, such as ImageNet weights of the trunk."""
+    missing, names = set(report.missing), report.unexpected
+    prefixes = {name[:-len(names[0])] for name in missing if names and name.endswith('.' + names[0])}
+    counts = {prefix: sum(prefix + name in missing for name in names) for prefix in prefixes}
+    part = max(counts, key=counts.get, default=None)
+    if part is None or counts[part] < PARTIAL * len(names):
+        return ''
+    return f'its names are those of {part[:-1]}, a part of the network: give weights of the trunk with --pretrained'
 
 
 def _arch_remedy(net, source_arch, partial=False):

@@ -18,9 +18,9 @@ from utils.distributed import Dist, init_from_env
 from utils.files import write_error, write_json
 from utils.provenance import describe_start
 from utils.seeding import seed_everything, set_deterministic
-from utils.stop import StopSignal, ignore_stop_signals
+from utils.stop import StopSignal
 
-__all__ = ['Run', 'StopSignal', 'ignore_stop_signals', 'run_context', 'seed_everything', 'set_deterministic']
+__all__ = ['Run', 'StopSignal', 'run_context', 'seed_everything', 'set_deterministic']
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ class Run:
             with tqdm.external_write_mode(file=sys.stdout):     # progress bars step aside
                 logx.msg(line)
                 sys.stdout.flush()
+        except BrokenPipeError:                                 # who read our output is gone
+            raise
         except OSError as error:
             raise write_error(self.directory / 'logging.log', error) from error
 
@@ -85,6 +87,7 @@ def run_context(args, training: bool, device=None):
             write_hparams(directory, args, dist)
         with _background_failures() as failures, _ending_log():
             yield Run(directory, dist, failures)
+            dist.barrier()          # a rank that leaves early would break what the others still tell each other
     finally:
         dist.shutdown()
 
@@ -148,9 +151,9 @@ def _ending_log():
 
 
 def _log_error(error):
-    """One line for a person's mistake, the whole trace for anything else; the program prints its own."""
-    is_mistake = isinstance(error, (ValueError, OSError))
-    text = f'{type(error).__name__}: {error}' if is_mistake else ''.join(traceback.format_exception(error)).rstrip()
+    """One line for a person's mistake or Ctrl-C, the whole trace for anything else; the program prints its own."""
+    short = isinstance(error, (ValueError, OSError, KeyboardInterrupt))
+    text = f'{type(error).__name__}: {error}' if short else ''.join(traceback.format_exception(error)).rstrip()
     with suppress(OSError):
         logx.log_file.write(f'stopped by {text}\n')
         logx.log_file.flush()

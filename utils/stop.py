@@ -41,10 +41,3 @@ class StopSignal:
             os.kill(os.getpid(), number)
             return
         self.name = signal.Signals(number).name
-
-
-def ignore_stop_signals(*_):
-    """For loader workers (worker_init_fn): schedulers signal whole process groups, and a training whose workers die
-    cannot finish its step. Workers end with their parent."""
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)

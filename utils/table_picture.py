@@ -49,7 +49,7 @@ def _cell(draw, corner, share, right, font):
     colour = _GROUND if np.isnan(share) else _blend(_RIGHT if right else _WRONG, share if right else share ** .5)
     draw.rectangle((x, y, x + CELL, y + CELL), colour, _LINE)
     if np.isnan(share) or share == 0:
-        text, ink = ('–' if np.isnan(share) else ''), _SOFT
+        text, ink = ('-' if np.isnan(share) else ''), _SOFT
     else:
         text = f'{100 * share:.1f}' if share < .9995 else '100'
         ink = _GROUND if sum(colour) < 420 else _INK
@@ -61,6 +61,6 @@ def _blend(colour, share):
     return tuple(round(ground + (full - ground) * share) for ground, full in zip(_GROUND, colour))
 
 
-def write_confusion_picture(path, counts, class_names):
+def write_confusion_matrix(path, counts, class_names):
     """Write the picture of a confusion matrix as PNG."""
     write_png(path, confusion_picture(counts, class_names))

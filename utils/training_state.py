@@ -73,6 +73,8 @@ def restore_training(state: Mapping, source, optimizer, scheduler=None, scaler=N
             part.load_state_dict(state[name])
         elif name != 'scaler' or part.is_enabled():
             log(f'{source}: holds no {name} state, it starts anew')
+    if ema is None and state.get('ema'):
+        log(f'{source}: its averaged weights are left out; give --ema to continue them')
 
 
 def restore_optimizer(state: Mapping, source, optimizer):

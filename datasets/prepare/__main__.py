@@ -2,7 +2,9 @@
 import argparse
 import os
 import sys
+from pathlib import Path
 
+from config import cfg
 from datasets.prepare import synthetic
 
 
@@ -11,7 +13,7 @@ def parse_args(argv=None):
     programs = parser.add_subparsers(dest='program', required=True, metavar='PROGRAM')
     street = programs.add_parser('synthetic', help='render the synthetic street data set (19 classes, layout of Cityscapes)',
                                  formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    street.add_argument('--root', required=True, help='folder of the data sets, later given as --override_dataset_root')
+    street.add_argument('--root', required=True, help='folder of the data sets, given to train.py as --override_dataset_root')
     street.add_argument('--train', type=int, default=96, metavar='N', help='number of training images')
     street.add_argument('--val', type=int, default=16, metavar='N', help='number of validation images')
     street.add_argument('--size', type=_size, default=(256, 512), metavar='H,W', help='height and width of the images in pixels')
@@ -33,7 +35,8 @@ def main(argv=None):
     """Run one of the programs; returns the exit code (2: a mistake in the call, said in one line)."""
     args = parse_args(argv)
     try:
-        folder, new = synthetic.prepare(args.root, args.train, args.val, args.size, args.seed, args.overwrite, args.workers)
+        folder = Path(args.root) / cfg.DATASET.SYNTHETIC_DIR
+        new = synthetic.render(folder, args.train, args.val, args.size, args.seed, args.overwrite, args.workers)
     except (ValueError, OSError) as error:
         print(f'python -m datasets.prepare: {error}', file=sys.stderr)
         return 2

@@ -9,13 +9,13 @@ import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from functools import partial
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from config import cfg
 from datasets.cityscapes_labels import LABELS, SCORED
 from datasets.prepare.street import THEMES, render_scene
 from utils.files import write_error, write_json
@@ -29,18 +29,18 @@ LEAST_SHARE = 2e-4               # of the pixels, for each class that the theme 
 ATTEMPTS = 40
 
 
-def prepare(root, train=96, val=16, size=(256, 512), seed=0, overwrite=False, workers=1):
-    """Render the data set into <root>/<cfg.DATASET.SYNTHETIC_DIR>, or reuse what stands there from the same parameters.
+def render(folder, train=96, val=16, size=(256, 512), seed=0, overwrite=False, workers=1):
+    """Render the data set into `folder`, or leave what stands there when it was made from the same parameters.
 
-    train, val: number of images. size: (height, width) in pixels. Returns (folder Path, True when it was rendered now).
+    train, val: number of images. size: (height, width) in pixels. True when it was rendered now.
     Raises ValueError when the folder was made from other parameters (and overwrite is False) or by something else,
     WriteError when it cannot be written.
     """
+    folder = Path(folder).expanduser()
     _check(train, val, size, seed)
-    folder = Path(root).expanduser() / cfg.DATASET.SYNTHETIC_DIR
     wanted = {'renderer': RENDERER, 'train': train, 'val': val, 'size': list(size), 'seed': seed}
     if _stands(folder, wanted, overwrite):
-        return folder, False
+        return False
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(prefix=f'.{folder.name}.', suffix='.tmp', dir=folder.parent))
@@ -58,7 +58,7 @@ def prepare(root, train=96, val=16, size=(256, 512), seed=0, overwrite=False, wo
         raise write_error(folder, error) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    return folder, True
+    return True
 
 
 def _check(train, val, size, seed):
@@ -79,7 +79,7 @@ def _stands(folder, wanted, overwrite):
     if not marker.is_file():
         if folder.is_dir() and not any(folder.iterdir()):
             return False
-        raise ValueError(f'{folder}: exists and was not rendered here (it has no {MARKER}); choose another --root or move it away')
+        raise ValueError(f'{folder}: exists and was not rendered here (it has no {MARKER}); move it away or choose another --root')
     try:
         found = json.loads(marker.read_text())['parameters']
     except (ValueError, KeyError, TypeError) as error:
@@ -96,9 +96,8 @@ def _render_all(folder, train, val, size, seed, workers):
     """Draw and write every image; returns {split: pixel counts (256,) of the raw ids}."""
     tasks = []
     for number, (split, count) in enumerate((('train', train), ('val', val))):
-        for kind in ('leftImg8bit', 'gtFine'):
-            for city in CITIES[split]:
-                (folder / kind / split / city).mkdir(parents=True)
+        for kind, city in product(('leftImg8bit', 'gtFine'), CITIES[split]):
+            (folder / kind / split / city).mkdir(parents=True)
         tasks += [(number, split, index) for index in range(count)]
     counts = {'train': np.zeros(256, np.int64), 'val': np.zeros(256, np.int64)}
     draw = partial(_render_one, folder, size, seed)

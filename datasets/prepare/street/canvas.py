@@ -103,7 +103,7 @@ class Canvas:
         source = np.array([[0, height], [width, height], [width, 0], [0, 0]], np.float32) - 0.5
         matrix = cv2.getPerspectiveTransform(source, corners - np.float32([x0, y0]) - 0.5)
         size = (x1 - x0, y1 - y0)
-        covered = sprite.ids != CLEAR
+        covered = (sprite.ids != CLEAR) & ~sprite.holes
         colour = np.dstack([sprite.rgb * covered[..., None], covered * np.uint8(255)])
         colour = cv2.warpPerspective(colour, matrix, size, flags=cv2.INTER_LINEAR).astype(np.float32)
         ids = cv2.warpPerspective(sprite.ids, matrix, size, flags=cv2.INTER_NEAREST, borderValue=CLEAR)

@@ -68,7 +68,7 @@ def masonry(rng, width, height, density, labels):
 
 
 def fence(rng, width, height, density, labels):
-    """A fence one can look through: pickets, bars or mesh between posts. Its label covers the gaps as well, as in the data."""
+    """A fence one can look through: pickets, bars or mesh between posts. The label covers the gaps, as in Cityscapes."""
     label = labels['fence']
     colour = pick(rng, [(112, 88, 62), (82, 84, 86), (150, 152, 150), (62, 78, 62), (176, 168, 150)])
     sprite = Sprite(width, height, density)
@@ -81,6 +81,7 @@ def fence(rng, width, height, density, labels):
     for y in (0.2, 0.8):
         sprite.rect(0, height * y, width, height * y + 0.1, colour * 0.85, label)
     sprite.grain(rng, 0.15, cell=0.6)
+    sprite.fill_holes(height * 0.93, label)
     return sprite
 
 

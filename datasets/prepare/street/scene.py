@@ -14,7 +14,6 @@ THEMES = {
     'bus': ('bus', 'fence', 'traffic sign'),
     'motorcycle': ('motorcycle', 'rider', 'wall'),
     'bicycle': ('bicycle', 'rider', 'fence'),
-    'train and truck': ('train', 'truck', 'pole'),
 }
 FAR = 90.0                       # metres; nothing but the skyline is drawn beyond
 

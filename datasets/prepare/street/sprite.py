@@ -10,7 +10,8 @@ SHIFT = 4                        # fractional bits of OpenCV's polygon coordinat
 class Sprite:
     """A sheet `width` x `height` metres with its origin at the lower left; y points up.
 
-    rgb uint8 (h, w, 3); ids uint8 (h, w), CLEAR where nothing is drawn. `density` is in pixels per metre.
+    rgb uint8 (h, w, 3); ids uint8 (h, w), CLEAR where nothing is drawn; holes bool (h, w), where one sees what is behind
+    although the label is the sprite's. `density` is in pixels per metre.
     """
 
     def __init__(self, width, height, density):
@@ -18,6 +19,7 @@ class Sprite:
         rows, cols = max(int(np.ceil(height * density)), 2), max(int(np.ceil(width * density)), 2)
         self.rgb = np.zeros((rows, cols, 3), np.uint8)
         self.ids = np.full((rows, cols), CLEAR, np.uint8)
+        self.holes = np.zeros((rows, cols), bool)
         self.per_x, self.per_y = cols / width, rows / height
 
     def _points(self, points):
@@ -79,6 +81,13 @@ class Sprite:
         if label is not None:
             np.copyto(ids, np.uint8(label), where=mask)
 
+    def fill_holes(self, height, label):
+        """Give the label to whatever is still clear up to `height` metres; one sees through it."""
+        clear = self.ids == CLEAR
+        clear[:len(clear) - round(height * self.per_y)] = False
+        self.ids[clear] = label
+        self.holes |= clear
+
     def cut(self, mask):
         """Remove what is drawn where mask bool (h, w) is true."""
         self.ids[mask] = CLEAR
@@ -99,5 +108,5 @@ class Sprite:
 
     def mirror(self):
         """The same sprite seen in a mirror."""
-        self.rgb, self.ids = self.rgb[:, ::-1].copy(), self.ids[:, ::-1].copy()
+        self.rgb, self.ids, self.holes = (array[:, ::-1].copy() for array in (self.rgb, self.ids, self.holes))
         return self

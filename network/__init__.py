@@ -1,0 +1,45 @@
+"""Segmentation networks by name.
+
+    net = get_net('ocrnet.HRNet_Mscale', num_classes=19, n_scales=[0.5, 1.0, 2.0])
+    outputs = net(images)                # a dict of logits and attention maps
+
+A network never sees labels. It is built from `cfg.MODEL` once and does not read it again.
+"""
+import inspect
+
+import torch
+
+from network import basic, ocrnet
+from network.pretrained import load_pretrained
+from network.registry import archs, trunks
+from network.segmentor import Segmentor, head_keys
+from network.trunks import build_trunk
+
+__all__ = ['Segmentor', 'archs', 'basic', 'get_net', 'head_keys', 'ocrnet', 'trunks']
+
+DEFAULT_TRUNK = 'hrnetv2'
+
+
+def get_net(arch: str, num_classes: int, trunk: str | None = None, n_scales=None, align_corners: bool = False,
+            pretrained=None) -> Segmentor:
+    """The network `arch` (see `archs.names()`) on the trunk `trunk` (see `trunks.names()`, default HRNetV2-W48).
+
+    n_scales: scales of hierarchical inference in eval mode, 1.0 among them; only for networks that have it.
+    align_corners: of every bilinear resize; weights of HRNet-Semantic-Segmentation's OCR branch need True.
+    pretrained: an ImageNet file for the trunk, or None; what it gave is in `net.pretrained_report`.
+    The weights lie in channels-last order, in which convolutions are fastest on a CPU and in half precision on a GPU.
+    Raises ValueError for an unknown name, scales without 1.0 or for a network of one scale, or an unfit file.
+    """
+    if num_classes < 1:
+        raise ValueError(f'num_classes is {num_classes}, expected at least 1; check the dataset\'s label table')
+    build, trunk_name = archs[arch], trunk or DEFAULT_TRUNK
+    options = {}
+    if n_scales:
+        if 'n_scales' not in inspect.signature(build).parameters:
+            raise ValueError(f'--n_scales: {arch} predicts at one scale only; choose a network with multi-scale attention, such '
+                             'as ocrnet.HRNet_Mscale, or use --multi_scale_inference')
+        options['n_scales'] = n_scales
+    net = build(num_classes, build_trunk(trunk_name, align_corners), align_corners, **options)
+    net.arch, net.trunk_name = arch, trunk_name
+    net.pretrained_report = load_pretrained(net.backbone, pretrained) if pretrained else None
+    return net.to(memory_format=torch.channels_last)

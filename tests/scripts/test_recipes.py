@@ -1,0 +1,136 @@
+"""Every recipe's command is one that train.py accepts, and says what the recipe is for."""
+import os
+import re
+import shlex
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+import train
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = ROOT / 'scripts'
+SHELL = ['eval_cityscapes', 'dump_cityscapes', 'dump_folder', 'train_cityscapes', 'train_camvid', 'quickstart']
+RUNX = ['eval_cityscapes', 'dump_cityscapes', 'dump_folder', 'train_cityscapes', 'train_camvid']
+# Stands in for python and torchrun: notes its arguments, and leaves the checkpoint that a training would leave.
+STUB = '''#!/usr/bin/env bash
+printf '%s\\0' "$(basename "$0")" "$@" >> "$NOTES"
+printf '\\n' >> "$NOTES"
+while [ $# -gt 1 ]; do
+    [ "$1" = --result_dir ] && mkdir -p "$2" && touch "$2/best_checkpoint_ep3.pth"
+    shift
+done
+exit "${STUB_CODE:-0}"
+'''
+
+
+def stubs(folder, *names):
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        (folder / name).write_text(STUB)
+        (folder / name).chmod((folder / name).stat().st_mode | stat.S_IXUSR)
+    return folder
+
+
+def calls(tmp_path, script, *arguments, **environment):
+    """The commands that a script runs, as lists of words, with python and torchrun replaced by notes."""
+    notes = tmp_path / 'notes'
+    path = f'{stubs(tmp_path / "bin", "python", "torchrun")}:{os.environ["PATH"]}'
+    variables = {**os.environ, 'PATH': path, 'NOTES': str(notes), 'NO_VENV': '1', 'RUN': str(tmp_path / 'run'), 'FOLDER': 'photos', **environment}
+    done = subprocess.run(['bash', SCRIPTS / script, *arguments], env=variables, capture_output=True, text=True, timeout=60)
+    recorded = [line.split('\0')[:-1] for line in notes.read_text().split('\n') if line] if notes.exists() else []
+    return done, recorded
+
+
+def trainings(recorded):
+    return [train.parse_args(words[words.index('train.py') + 1:]) for words in recorded if 'train.py' in words]
+
+
+@pytest.mark.parametrize('script', sorted(path.name for path in SCRIPTS.glob('*.sh')))
+def test_every_script_is_valid_bash(script):
+    assert subprocess.run(['bash', '-n', SCRIPTS / script]).returncode == 0
+
+
+@pytest.mark.parametrize('name', SHELL)
+def test_train_accepts_the_flags_of_every_shell_recipe(name, tmp_path):
+    done, recorded = calls(tmp_path, f'{name}.sh')
+    assert done.returncode == 0, done.stderr
+    assert trainings(recorded)
+
+
+def test_the_published_evaluation_is_the_published_evaluation(tmp_path):
+    _, recorded = calls(tmp_path, 'eval_cityscapes.sh', '--do_flip', GPUS='4', ASSETS='/a')
+    assert recorded[0][:4] == ['torchrun', '--standalone', '--nnodes=1', '--nproc-per-node=4']
+    args, = trainings(recorded)
+    assert (args.dataset, args.eval, args.n_scales, args.precision, args.do_flip) == ('cityscapes', 'val', (0.5, 1.0, 2.0), 'fp16', True)
+    assert args.snapshot == '/a/seg_weights/cityscapes_ocrnet.HRNet_Mscale_outstanding-turtle.pth'
+
+
+def test_the_published_training_is_the_published_training(tmp_path):
+    args, = trainings(calls(tmp_path, 'train_cityscapes.sh')[1])
+    assert (args.lr, args.poly_exp, args.max_epoch, args.crop_size, args.bs_trn) == (5e-3, 2.0, 175, (1024, 2048), 1)
+    assert args.rmi_loss and args.syncbn and args.supervised_mscale_loss_wt == 0.05 and args.optimizer == 'sgd'
+
+
+def test_resuming_a_recipe_leaves_its_snapshot_out(tmp_path):
+    args, = trainings(calls(tmp_path, 'train_cityscapes.sh', RESUME='auto')[1])
+    assert args.resume == 'auto' and args.snapshot is None
+
+
+def test_a_folder_recipe_without_a_folder_says_so(tmp_path):
+    done, recorded = calls(tmp_path, 'dump_folder.sh', FOLDER='')
+    assert done.returncode != 0 and 'set FOLDER' in done.stderr and recorded == []
+
+
+def test_the_quickstart_renders_trains_and_evaluates_what_it_trained(tmp_path):
+    done, recorded = calls(tmp_path, 'quickstart.sh', DATA=str(tmp_path / 'data'), SEED='4')
+    assert [words[1:4] for words in recorded] == [['-m', 'datasets.prepare', 'synthetic'], *[['train.py', '--dataset', 'synthetic']] * 2]
+    fit, score = trainings(recorded)
+    assert fit.seed == 4 and fit.resume == 'auto' and fit.rmi_loss and fit.class_uniform_pct == 0.5
+    assert score.n_scales == (0.5, 1.0, 2.0) and score.dump_logits and score.snapshot.endswith('run/best_checkpoint_ep3.pth')
+    for words in recorded:                       # each command is shown before it runs
+        assert '+ ' + shlex.join(words) in done.stderr.replace('\\,', ',')
+
+
+def runx_commands(name, tmp_path):
+    """What runx would run for a recipe: one command for each run."""
+    (tmp_path / 'runx.yml').write_text(f'LOGROOT: {tmp_path}/runs\n')
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-m', 'runx.runx', SCRIPTS / f'{name}.yml', '-i', '-n', '-c', tmp_path / 'runx.yml'],
+                          cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    commands = re.findall(r'^cd (\S+)/code; PYTHONPATH=\S*\s+(.*)$', done.stdout, re.MULTILINE)
+    values = {'ASSETS': '/a', 'DATA': '/d', 'FOLDER': '/photos'}
+    return [(logdir, shlex.split(re.sub(r'\$(\w+)', lambda found: values[found[1]], command))) for logdir, command in commands]
+
+
+@pytest.mark.parametrize('name', RUNX)
+def test_train_accepts_the_flags_of_every_runx_recipe(name, tmp_path):
+    commands = runx_commands(name, tmp_path)
+    assert commands
+    for (logdir, _), args in zip(commands, trainings([words for _, words in commands])):
+        assert args.result_dir == logdir and args.assets_path == '/a'
+
+
+def test_the_camvid_recipe_expands_to_two_trunks_and_a_run_without_rmi(tmp_path):
+    runs = trainings([words for _, words in runx_commands('train_camvid', tmp_path)])
+    assert [(args.trunk, args.rmi_loss) for args in runs] == [
+        ('hrnetv2_w18_small_v1', True), ('hrnetv2_w18', True), ('hrnetv2_w18_small_v1', False)]
+
+
+@pytest.mark.parametrize('name', ['eval_cityscapes', 'dump_cityscapes', 'dump_folder', 'train_cityscapes'])
+def test_shell_and_runx_recipes_of_one_name_agree(name, tmp_path):
+    shell, = trainings(calls(tmp_path, f'{name}.sh', ASSETS='/a', DATA='/d', FOLDER='/photos')[1])
+    (_, words), = runx_commands(name, tmp_path)
+    runx, = trainings([words])
+    ignored = {'result_dir', 'given'}
+    assert {key: value for key, value in vars(shell).items() if key not in ignored} == {key: value for key, value in vars(runx).items() if key not in ignored}
+
+
+@pytest.mark.parametrize('name', RUNX)
+def test_runx_copies_neither_data_nor_environments(name):
+    patterns = yaml.safe_load((SCRIPTS / f'{name}.yml').read_text())['CODE_IGNORE_PATTERNS'].split(',')
+    assert {'.git', '.venv', 'assets', 'runs', 'logs'} <= set(patterns)

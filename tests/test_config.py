@@ -1,0 +1,49 @@
+import pytest
+
+import config
+from config import cfg
+
+
+def test_a_typo_in_a_key_is_an_error_that_names_the_nearest_key():
+    with pytest.raises(AttributeError, match='did you mean MID_CHANNELS'):
+        _ = cfg.MODEL.OCR.MIDCHANNELS
+    with config.scope(), pytest.raises(AttributeError, match='did you mean DATASET'):
+        cfg.DATSET = 1
+
+
+def test_scope_restores_the_defaults_after_the_block():
+    with config.scope(MODEL__OCR__MID_CHANNELS=8):
+        assert cfg.MODEL.OCR.MID_CHANNELS == 8
+    assert cfg.MODEL.OCR.MID_CHANNELS == 512
+
+
+def test_a_frozen_configuration_cannot_change_and_the_scope_after_it_can():
+    with config.scope(ASSETS_PATH='here'):
+        config.freeze()
+        with pytest.raises(AttributeError, match='frozen'):
+            cfg.ASSETS_PATH = 'there'
+        with pytest.raises(AttributeError, match='frozen'):
+            cfg.MODEL.OCR.MID_CHANNELS = 1
+    with config.scope(ASSETS_PATH='there'):
+        assert cfg.ASSETS_PATH == 'there'
+
+
+def test_as_dict_is_plain_and_complete():
+    plain = config.as_dict()
+    assert type(plain['MODEL']) is dict
+    assert plain['MODEL']['OCR'] == {'MID_CHANNELS': 512, 'KEY_CHANNELS': 256}
+
+
+def test_every_key_is_read_outside_of_config():
+    from pathlib import Path
+
+    root = Path(config.__file__).parent
+    code = ''.join(path.read_text() for package in ('network', 'datasets', 'loss', 'transforms', 'utils') for path in (root / package).rglob('*.py'))
+    code += (root / 'train.py').read_text()
+
+    def paths(section, prefix):
+        for key, value in section.items():
+            yield from paths(value, f'{prefix}.{key}') if isinstance(value, dict) else [f'{prefix}.{key}']
+
+    unread = [path for path in paths(config.as_dict(), 'cfg') if path not in code and path.rsplit('.', 1)[1] not in code]
+    assert unread == []

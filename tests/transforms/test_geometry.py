@@ -1,0 +1,251 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from scripts.baseline_transforms import plain_size_and_crop
+from transforms.geometry import (
+    RandomSizeAndCrop,
+    center_crop_pad,
+    random_flip,
+    random_window,
+    resize_height,
+    scale_long_edge,
+)
+
+IGNORE = 255
+
+
+def coded_pair(height, width):
+    """An image whose red and green channels are the coordinates, smooth enough to survive resizing, and a label of both."""
+    rows, cols = np.mgrid[:height, :width]
+    image = np.stack([255 * cols / max(1, width - 1), 255 * rows / max(1, height - 1), np.full((height, width), 200)], -1)
+    return np.rint(image).astype(np.uint8), ((cols * 6 // width) + 6 * (rows * 6 // height)).astype(np.uint8)
+
+
+def label_of(image):
+    """The label that coded_pair would have drawn where it painted these colours, as (column, row) in sixths."""
+    return image[..., 0] / 255 * 6, image[..., 1] / 255 * 6
+
+
+def size_and_crop(crop_size, scale_min=1.0, scale_max=1.0, **settings):
+    return RandomSizeAndCrop(crop_size, scale_min, scale_max, IGNORE, **settings)
+
+
+# ---- crop windows
+
+def test_a_crop_visits_every_position_and_no_other():
+    rng = np.random.default_rng(0)
+    starts = {random_window(10, 4, rng).start for _ in range(300)}
+    assert starts == set(range(7))
+
+
+def test_a_crop_around_a_centre_visits_every_position_that_holds_it():
+    rng = np.random.default_rng(0)
+    starts = {random_window(20, 4, rng, centre=10).start for _ in range(300)}
+    assert starts == {7, 8, 9, 10}
+
+
+@pytest.mark.parametrize('seed', range(30))
+def test_a_centre_always_lies_in_the_crop(seed):
+    rng = np.random.default_rng(seed)
+    size, crop = (int(side) for side in rng.integers(1, 60, 2))
+    for centre in range(size):
+        for translate in (False, True):
+            window = random_window(size, crop, rng, centre, translate)
+            assert window.start <= centre < window.start + window.length
+            assert 0 <= window.offset <= crop - window.length
+            assert window.length == min(size, crop)
+
+
+def test_padding_is_exactly_what_is_missing_and_the_odd_pixel_comes_last():
+    window = random_window(5, 8, np.random.default_rng(0))
+    assert (window.start, window.length, window.offset) == (0, 5, 1)
+
+
+def test_translation_visits_every_offset():
+    rng = np.random.default_rng(0)
+    assert {random_window(5, 8, rng, translate=True).offset for _ in range(100)} == {0, 1, 2, 3}
+
+
+# ---- scale and crop
+
+@pytest.mark.parametrize('seed', range(15))
+def test_scale_and_crop_equal_resizing_and_padding_the_whole_image(seed):
+    rng = np.random.default_rng(100 + seed)
+    height, width, *crop = (int(side) for side in rng.integers(20, 150, 4))
+    image = rng.integers(70, 180, (height, width, 3), dtype=np.uint8)    # no pass clips: Pillow's order of passes varies
+    label = rng.integers(0, 19, (height, width), dtype=np.uint8)
+    plain_image, plain_label = plain_size_and_crop(
+        Image.fromarray(image), Image.fromarray(label), np.random.default_rng(seed), tuple(crop), 0.5, 2.0, IGNORE)
+    found, found_label, _ = size_and_crop(tuple(crop), 0.5, 2.0)(image, label, np.random.default_rng(seed))
+    difference = np.abs(found.astype(int) - np.asarray(plain_image))
+    assert difference.max() <= 2 and (difference > 1).mean() < 1e-3
+    assert (found_label == np.asarray(plain_label)).all()
+
+
+@pytest.mark.parametrize('translate', [False, True])
+@pytest.mark.parametrize('seed', range(20))
+def test_image_and_label_stay_aligned_and_padding_is_ignored(seed, translate):
+    rng = np.random.default_rng(seed)
+    height, width, *crop = (int(side) for side in rng.integers(30, 200, 4))
+    transform = size_and_crop(tuple(crop), 0.5, 2.0, translate=translate)
+    image, label, scale = transform(*coded_pair(height, width), rng)
+    image, label = random_flip(image, label, rng)
+    assert image.shape == (*crop, 3) and label.shape == tuple(crop)
+    assert image.dtype == label.dtype == np.uint8 and image.flags.c_contiguous and label.flags.c_contiguous
+    inside = label != IGNORE
+    shown = min(crop[0], int(height * scale)) * min(crop[1], int(width * scale))
+    assert inside.sum() == shown                        # nothing cut off that would fit, nothing else ignored
+    assert (image[~inside] == 0).all() and (image[inside][:, 2] > 190).all()
+    column, row = label_of(image)
+    tolerance = 6 * (1.5 / min(height, width) + 1 / 255) + 3 / (scale * min(height, width))
+    assert (np.abs(column - (label % 6 + 0.5))[inside] <= 0.5 + tolerance).all()
+    assert (np.abs(row - (label // 6 + 0.5))[inside] <= 0.5 + tolerance).all()
+
+
+@pytest.mark.parametrize('seed', range(25))
+def test_the_centroids_class_is_in_the_crop(seed):
+    rng = np.random.default_rng(seed)
+    height, width = (int(side) for side in rng.integers(30, 120, 2))
+    image, label = np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.uint8)
+    x, y = int(rng.integers(0, width)), int(rng.integers(0, height))
+    label[max(0, y - 3):y + 4, max(0, x - 3):x + 4] = 7
+    crop = tuple(int(side) for side in rng.integers(8, 140, 2))
+    for _ in range(10):
+        _, cropped, _ = size_and_crop(crop, 0.5, 2.0)(image, label, rng, (x, y))
+        assert (cropped == 7).any()
+
+
+def test_the_centroid_moves_with_the_padding():
+    image, label = np.zeros((10, 40, 3), np.uint8), np.zeros((10, 40), np.uint8)
+    label[9, 30] = 3
+    for seed in range(50):
+        _, cropped, _ = size_and_crop((20, 8))(image, label, np.random.default_rng(seed), (30, 9))
+        assert (cropped == 3).sum() == 1 and (cropped[:5] == IGNORE).all() and (cropped[15:] == IGNORE).all()
+        assert (cropped[14] == 3).any()                 # 10 rows padded by 5 above: row 9 becomes 14
+
+
+@pytest.mark.parametrize('size', [(60, 30), (30, 60)])
+def test_translation_pads_only_the_dimension_that_is_smaller(size):
+    image, label = coded_pair(*size)
+    offsets = set()
+    for seed in range(60):
+        _, cropped, _ = size_and_crop((40, 40), translate=True)(image, label, np.random.default_rng(seed))
+        inside = cropped != IGNORE
+        assert inside.sum() == 40 * 30
+        offsets.add(int(inside.any(axis=int(size[0] > size[1]) ^ 1).argmax()))
+    assert offsets == set(range(11))
+
+
+def test_without_translation_the_smaller_dimension_is_centred():
+    _, label, _ = size_and_crop((40, 40))(*coded_pair(60, 30), np.random.default_rng(0))
+    assert (label != IGNORE).any(axis=0).nonzero()[0].tolist() == list(range(5, 35))
+
+
+def test_pre_size_normalises_the_long_edge_before_the_random_scale():
+    image, label, scale = size_and_crop((50, 50), 0.5, 0.5, pre_size=100)(*coded_pair(100, 200), np.random.default_rng(0))
+    assert scale == 0.25
+    assert (label != IGNORE).sum() == 25 * 50
+
+
+def test_no_crop_size_means_the_size_of_each_image():
+    rng = np.random.default_rng(0)
+    for size in ((20, 30), (31, 17)):
+        for _ in range(5):
+            image, label, _ = size_and_crop(None, 0.5, 2.0)(*coded_pair(*size), rng)
+            assert image.shape[:2] == label.shape == size
+
+
+def test_the_scale_lies_in_its_range_and_sets_the_size():
+    transform = size_and_crop((500, 500), 0.5, 2.0)
+    scales = []
+    for seed in range(40):
+        _, label, scale = transform(*coded_pair(40, 60), np.random.default_rng(seed))
+        inside = label != IGNORE
+        assert (inside.any(axis=1).sum(), inside.any(axis=0).sum()) == (int(40 * scale), int(60 * scale))
+        scales.append(scale)
+    assert 0.5 <= min(scales) < 0.65 and 1.85 < max(scales) <= 2.0
+
+
+def test_one_pixel_becomes_a_crop():
+    image, label = np.full((1, 1, 3), 9, np.uint8), np.full((1, 1), 4, np.uint8)
+    image, label, _ = size_and_crop((3, 3), 0.5, 0.5)(image, label, np.random.default_rng(0), (0, 0))
+    assert label.tolist() == [[255, 255, 255], [255, 4, 255], [255, 255, 255]] and image[1, 1].tolist() == [9, 9, 9]
+
+
+def test_flipping_mirrors_both_half_of_the_time():
+    image, label = coded_pair(4, 7)
+    flipped = 0
+    for seed in range(200):
+        found, found_label = random_flip(image, label, np.random.default_rng(seed))
+        mirrored = bool((found_label == label[:, ::-1]).all())
+        flipped += mirrored
+        assert (found == (image[:, ::-1] if mirrored else image)).all() and (mirrored or (found_label == label).all())
+    assert 75 < flipped < 125
+
+
+# ---- the crop that is larger than every image
+
+def test_a_crop_larger_than_every_image_is_refused_with_one_that_fits():
+    with pytest.raises(ValueError, match=r'--crop_size 900,900.*720 x 960.*--crop_size 720,900 or a larger --scale_max'):
+        size_and_crop((900, 900), 0.5, 2.0).check_fits([(360, 480), (100, 100)])
+
+
+@pytest.mark.parametrize('crop', [(720, 960), (10, 10)])
+def test_a_crop_that_one_image_can_fill_is_accepted(crop):
+    size_and_crop(crop, 0.5, 2.0).check_fits([(100, 100), (360, 480)])
+
+
+def test_the_crop_check_knows_pre_size_and_the_image_sized_crop():
+    size_and_crop((100, 200), pre_size=200).check_fits([(50, 100)])
+    size_and_crop(None).check_fits([(50, 100)])
+    with pytest.raises(ValueError, match='--crop_size 50,100'):
+        size_and_crop((100, 200), pre_size=100).check_fits([(500, 1000)])
+
+
+# ---- validation
+
+def test_a_crop_of_100_from_80_by_60_shows_all_pixels_in_the_middle_of_ignored_ones():
+    image, label = np.full((60, 80, 3), 50, np.uint8), np.full((60, 80), 5, np.uint8)
+    image, label = center_crop_pad(image, label, 100, IGNORE)
+    assert image.shape == (100, 100, 3) and label.shape == (100, 100)
+    assert (label == IGNORE).sum() == 100 * 100 - 80 * 60 and (label == 0).sum() == 0
+    assert (label[20:80, 10:90] == 5).all() and (image[20:80, 10:90] == 50).all() and image.sum() == 80 * 60 * 150
+
+
+def test_a_centre_crop_takes_the_middle():
+    label = np.arange(9, dtype=np.uint8)[None].repeat(5, axis=0)
+    _, cropped = center_crop_pad(np.zeros((5, 9, 3), np.uint8), label, 5, IGNORE)
+    assert cropped[0].tolist() == [2, 3, 4, 5, 6]
+
+
+def test_a_centre_crop_pads_one_side_and_cuts_the_other():
+    image, label = coded_pair(10, 3)
+    image, label = center_crop_pad(image, label, 6, IGNORE)
+    assert ((label != IGNORE) == [False, True, True, True, False, False]).all()
+    assert center_crop_pad(image, None, 6, IGNORE)[1] is None
+
+
+def test_scaling_the_long_edge_truncates_the_short_one():
+    image, label = coded_pair(75, 100)
+    found, found_label, scale = scale_long_edge(image, label, 50)
+    assert found.shape == (37, 50, 3) and scale == 0.5
+    assert (found == np.asarray(Image.fromarray(image).resize((50, 37), Image.BILINEAR))).all()
+    assert (found_label == np.asarray(Image.fromarray(label).resize((50, 37), Image.NEAREST))).all()
+
+
+def test_scaling_a_portrait_image_and_one_without_a_label():
+    found, label, scale = scale_long_edge(coded_pair(100, 50)[0], None, 200)
+    assert found.shape == (200, 100, 3) and label is None and scale == 2.0
+
+
+def test_an_image_of_the_right_size_is_not_touched():
+    image, label = coded_pair(30, 40)
+    assert scale_long_edge(image, label, 40) == (image, label, 1.0)
+
+
+def test_resizing_the_height_keeps_the_aspect():
+    image, label = coded_pair(40, 61)
+    found, found_label, scale = resize_height(image, label, 20)
+    assert found.shape == (20, 30, 3) and found_label.shape == (20, 30) and scale == 0.5
+    assert (found == np.asarray(Image.fromarray(image).resize((30, 20), Image.BICUBIC))).all()

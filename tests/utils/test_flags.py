@@ -1,0 +1,87 @@
+import re
+from pathlib import Path
+
+import pytest
+
+import train
+from utils import flags
+
+ROOT = Path(train.__file__).parent
+
+
+def test_every_flag_is_read_somewhere():
+    code = ''.join(path.read_text() for package in ('network', 'datasets', 'loss', 'transforms', 'utils') for path in (ROOT / package).rglob('*.py'))
+    code += (ROOT / 'train.py').read_text()
+    code = re.sub(r"add_argument\([^\n]*", '', code)
+    for action in flags.build_parser()._actions:
+        if action.dest not in ('help', 'config'):
+            assert re.search(rf"\bargs\.{action.dest}\b|'{action.dest}'", code), f'--{action.dest} is read nowhere'
+
+
+@pytest.mark.parametrize('argv, message', [
+    (['--learning_rate', '1'], 'unknown flag --learning_rate'),
+    (['--lrr', '1'], 'did you mean --lr'),
+    (['--l', '1'], 'unknown flag --l;'),
+    (['--lr', 'fast'], "--lr: 'fast' is not a float"),
+    (['--n_scales', '0.5,2.0'], 'lacks 1.0'),
+    (['--n_scales', 'half,1.0'], 'comma list of float'),
+    (['--crop_size', '1,2,3'], 'has 3 values, expected 1 or 2'),
+    (['--scale_min', '2', '--scale_max', '1'], '--scale_min 2.0 is above --scale_max 1.0'),
+    (['--eval', 'folder'], 'needs --eval_folder'),
+    (['--eval_folder', 'x'], 'only read with --eval folder'),
+    (['--resume', 'a', '--snapshot', 'b'], 'give one'),
+    (['--resume', 'a', '--eval', 'val'], '--resume continues a training'),
+    (['--restore_optimizer'], 'needs --snapshot'),
+    (['--allow_class_mismatch'], 'needs --snapshot'),
+    (['--crop_val'], 'needs --pre_size'),
+    (['--dump_logits'], 'add --eval'),
+    (['--dump_topn', '2', '--eval', 'folder', '--eval_folder', 'x'], 'needs labels'),
+    (['--loss_weights', '1,2'], 'needs --loss'),
+    (['--loss', 'ce', '--rmi_loss'], 'give one'),
+    (['--fp16', '--precision', 'bf16'], 'contradict'),
+    (['--class_uniform_pct', '1.2'], 'outside [0, 1]'),
+    (['--cv', '-1'], 'outside [0, inf]'),
+])
+def test_a_mistake_is_told_in_one_line_and_ends_with_code_2(argv, message, capsys):
+    assert train.main(argv) == 2
+    printed = capsys.readouterr().err
+    assert message in printed and printed.count('\n') == 1, printed
+
+
+def test_the_published_commands_parse_to_what_they_say():
+    args = train.parse_args('--dataset cityscapes --cv 0 --syncbn --distributed --result_dir R --crop_size 1052,1914 --fp16 --bs_trn 3 --bs_val 3 --poly_exp 2 '
+                            '--lr 1e-2 --supervised_mscale_loss_wt 0.05 --max_epoch 175 --arch ocrnet.HRNet_Mscale --n_scales 0.5,1.0,2.0 --rmi_loss '
+                            '--class_uniform_tile 1024 --assets_path A --override_dataset_root D --snapshot ASSETS_PATH/seg_weights/F.pth'.split())
+    assert (args.crop_size, args.n_scales, args.precision, args.lr, args.snapshot) == ((1052, 1914), (0.5, 1.0, 2.0), 'fp16', 0.01, 'A/seg_weights/F.pth')
+
+
+def test_a_yaml_file_stands_under_the_command_line(tmp_path):
+    path = tmp_path / 'recipe.yml'
+    path.write_text('lr: 0.5\nrmi_loss: true\nfp16: false\ncrop_size: [64, 128]\nmax_epoch: 3\n')
+    args = train.parse_args(['--config', str(path), '--max_epoch', '7'])
+    assert (args.lr, args.rmi_loss, args.fp16, args.crop_size, args.max_epoch) == (0.5, True, False, (64, 128), 7)
+
+
+@pytest.mark.parametrize('text, message', [
+    ('learn: 1', 'unknown key for flag --learn'), ('lr: [', 'not YAML'), ('- 1', 'holds a list'), ('fp16: 1', 'is a switch'), ('lr: quick', 'not a float'),
+])
+def test_a_mistake_in_a_yaml_file_is_an_error(tmp_path, text, message):
+    path = tmp_path / 'recipe.yml'
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        train.parse_args(['--config', str(path)])
+
+
+def test_test_mode_is_two_epochs():
+    assert train.parse_args(['--test_mode', '--max_epoch', '9']).max_epoch == 2
+
+
+def test_network_flags_come_from_the_checkpoint_unless_given():
+    lines = []
+    args = train.parse_args(['--eval', 'val', '--snapshot', 'F', '--ocr_key_channels', '8'])
+    flags.adopt_network(args, {'arch': 'ocrnet.HRNet', 'network': {'trunk': 'hrnetv2_w18', 'ocr_key_channels': 16}}, lines.append)
+    assert (args.arch, args.trunk, args.ocr_key_channels) == ('ocrnet.HRNet', 'hrnetv2_w18', 8)
+    assert len(lines) == 2
+    args = train.parse_args(['--resume', 'F', '--arch', 'basic.HRNet'])
+    with pytest.raises(ValueError, match='leave the flag out'):
+        flags.adopt_network(args, {'arch': 'ocrnet.HRNet'}, lines.append)

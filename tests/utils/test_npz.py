@@ -1,0 +1,45 @@
+import zipfile
+
+import numpy as np
+import pytest
+
+import utils.npz
+from utils.npz import write_npz
+
+
+@pytest.mark.parametrize('shape', [(3, 5, 7), (19, 200, 301), (1,), (2, 0, 4)])
+def test_numpy_reads_back_every_bit(tmp_path, shape):
+    array = np.random.default_rng(0).normal(0, 8, shape).astype(np.float16)
+    write_npz(tmp_path / 'a.npz', 'logits', array)
+    with np.load(tmp_path / 'a.npz', allow_pickle=False) as stored:
+        assert stored.files == ['logits']
+        assert stored['logits'].dtype == np.float16 and stored['logits'].shape == shape
+        assert stored['logits'].tobytes() == array.tobytes()
+
+
+def test_other_zip_readers_find_one_sound_deflated_member(tmp_path):
+    write_npz(tmp_path / 'a.npz', 'logits', np.zeros((4, 64, 64), np.float16))
+    with zipfile.ZipFile(tmp_path / 'a.npz') as archive:
+        assert archive.testzip() is None
+        [member] = archive.infolist()
+    assert (member.filename, member.compress_type, member.file_size) == ('logits.npy', zipfile.ZIP_DEFLATED, 128 + 4 * 64 * 64 * 2)
+    assert (tmp_path / 'a.npz').stat().st_size < 8192       # zeros: one bit a byte
+
+
+def test_arrays_in_another_memory_order_are_written_in_c_order(tmp_path):
+    array = np.arange(24, dtype=np.float16).reshape(2, 3, 4).transpose(2, 0, 1)
+    write_npz(tmp_path / 'a.npz', 'logits', array)
+    assert np.array_equal(np.load(tmp_path / 'a.npz')['logits'], array)
+
+
+def test_equal_arrays_give_equal_files(tmp_path):
+    for name in ('a.npz', 'b.npz'):
+        write_npz(tmp_path / name, 'logits', np.ones((2, 8, 8), np.float16))
+    assert (tmp_path / 'a.npz').read_bytes() == (tmp_path / 'b.npz').read_bytes()
+
+
+def test_what_does_not_fit_a_plain_zip_is_left_to_numpy(tmp_path, monkeypatch):
+    monkeypatch.setattr(utils.npz, 'ZIP_LIMIT', 100)
+    array = np.arange(200, dtype=np.float16)
+    write_npz(tmp_path / 'a.npz', 'logits', array)
+    assert np.array_equal(np.load(tmp_path / 'a.npz')['logits'], array)

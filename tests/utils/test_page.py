@@ -1,0 +1,149 @@
+import re
+from html.parser import HTMLParser
+from types import SimpleNamespace
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from utils.page import write_page, write_topn_page
+from utils.pictures import picture_grid
+from utils.records import Layer, PageRecord, load_record
+from utils.topn import ClassFailures, Failure
+
+INFO = SimpleNamespace(name='street', class_names=['road', 'R&D <b>'], palette=np.array([[128, 64, 128], [1, 2, 255]], np.uint8))
+NAMES = ['val/a b #1 100%.png', 'val/"><script>alert(1)<|script>.png', "val/it's ü 日本?.png", 'val/x:y&amp;z.png', 'javascript:alert(1).png']
+
+
+class Reader(HTMLParser):
+    """Collects the tags with their attributes, and the text outside of scripts and styles."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.text, self.inside = [], '', None
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        self.inside = tag
+
+    def handle_endtag(self, tag):
+        self.inside = None
+
+    def handle_data(self, data):
+        self.text += '' if self.inside in ('script', 'style') else data
+
+    def all(self, tag, attribute):
+        return [attributes[attribute] for name, attributes in self.tags if name == tag and attribute in attributes]
+
+
+def record_of(folder, name, index=0, keys=('input', 'prediction'), **scores):
+    """A record with a real, tiny picture for every layer."""
+    record = PageRecord(name, index, 8, 6, **scores)
+    for key in keys:
+        file = f'{name.rsplit(".", 1)[0]}_{key}.png'
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        Image.new('RGB', (8, 6), (index, 9, 9)).save(folder / file)
+        record.layers.append(Layer(key, key.title(), file, {'input': 'photo', 'attn_05x': 'map'}.get(key, 'classes')))
+    return record
+
+
+def read(path):
+    return Reader(path.read_text(encoding='utf-8'))
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_links_of_awkward_file_names_lead_to_the_files(tmp_path, name):
+    write_page(tmp_path / 'index.html', [record_of(tmp_path, name)], INFO)
+    sources = read(tmp_path / 'index.html').all('img', 'src')
+    assert len(sources) == 2
+    for source in sources:
+        assert (tmp_path / unquote(source)).is_file()
+        assert not re.search(r'[\s"\'<>#?]|^\w+:', source)          # relative, and nothing a URL would take apart
+
+
+def test_names_are_shown_as_text_and_run_nothing(tmp_path):
+    evil = 'val/</article><img src=x onerror=alert(1)>.png'
+    records = [PageRecord(name, k, 8, 6, [Layer('input', '<i>', 'a.png', 'photo')]) for k, name in enumerate([*NAMES, evil])]
+    write_page(tmp_path / 'index.html', records, INFO, facts={'<u>arch': '</dd><script>'}, rows=[{'<s>': '<s>', 'IoU': 0.5}])
+    page = read(tmp_path / 'index.html')
+    assert len(page.all('article', 'id')) == 6 and sum(tag == 'script' for tag, _ in page.tags) == 1
+    assert not [tag for tag, attributes in page.tags if tag in ('u', 's') or any(key.startswith('on') for key in attributes)]
+    assert page.all('article', 'data-name') == [*NAMES, evil]
+    assert all(text in page.text for text in (*NAMES, evil, '<u>arch', '</dd><script>', 'R&D <b>'))
+
+
+def test_a_file_name_that_is_not_utf8_is_linked_by_its_bytes(tmp_path):
+    name = b'caf\xe9.png'.decode('utf-8', 'surrogateescape')
+    write_page(tmp_path / 'index.html', [PageRecord(name, 0, 8, 6, [Layer('input', 'Input', name, 'photo')])], INFO)
+    assert read(tmp_path / 'index.html').all('img', 'src') == ['caf%E9.png']
+
+
+def test_the_page_needs_nothing_but_the_files_beside_it(tmp_path):
+    write_page(tmp_path / 'index.html', [record_of(tmp_path, 'a.png')], INFO)
+    text = (tmp_path / 'index.html').read_text(encoding='utf-8')
+    assert not re.search(r'https?:|//\w+\.\w|@import|<link|<iframe|\{\{', text)
+    assert '<title>Experiment = prediction examples · street</title>' in text
+
+
+def test_cards_stand_in_the_order_of_the_data_set_with_their_scores(tmp_path):
+    records = [record_of(tmp_path, 'b.png', 7, miou=0.25, accuracy=0.5, wrong=1234, ious=[[0, 0.25], [1, 0.5]]), record_of(tmp_path, 'a.png', 3)]
+    write_page(tmp_path / 'index.html', records, INFO)
+    page = read(tmp_path / 'index.html')
+    assert page.all('article', 'data-name') == ['a.png', 'b.png']
+    assert page.all('article', 'data-miou') == ['', '0.250000'] and page.all('article', 'data-ious') == ['', '0:0.2500,1:0.5000']
+    assert 'mIoU 25.00 %' in page.text and 'accuracy 50.00 %' in page.text and '1,234 px' in page.text
+
+
+def test_facts_and_class_scores_are_shown_with_dashes_for_what_is_not_defined(tmp_path):
+    rows = [{'id': 0, 'name': 'road', 'IoU': 0.98765, 'recall': 1.0}, {'id': 1, 'name': 'car', 'IoU': float('nan'), 'recall': None}]
+    write_page(tmp_path / 'index.html', [], INFO, facts={'scales': (0.5, 1.0), 'flip': False, 'checkpoint': None}, rows=rows)
+    text = read(tmp_path / 'index.html').text
+    assert '98.77' in text and '100.00' in text and text.count('–') == 2
+    assert '0.5, 1.0' in text and 'no' in text and 'none' in text
+
+
+def test_the_legend_has_the_colour_of_every_class(tmp_path):
+    write_page(tmp_path / 'index.html', [], INFO)
+    assert read(tmp_path / 'index.html').all('i', 'style') == ['background:#804080', 'background:#0102ff']
+
+
+def test_five_hundred_images_load_lazily_and_the_page_is_small(tmp_path):
+    records = [PageRecord(f'val/{k:03d}.png', k, 8, 6, [Layer(key, key, f'val/{k:03d}_{key}.png', 'photo') for key in 'abcdefgh']) for k in range(500)]
+    write_page(tmp_path / 'index.html', records, INFO)
+    page = read(tmp_path / 'index.html')
+    assert page.all('img', 'loading') == ['lazy'] * 4000 and (tmp_path / 'index.html').stat().st_size < 2e6
+
+
+def test_the_page_of_worst_images_links_its_tables_to_its_cards(tmp_path):
+    records = [record_of(tmp_path, 'b.png', 9), record_of(tmp_path, 'a.png', 4)]
+    tables = [ClassFailures(1, [Failure('b.png', 9, 12345), Failure('a.png', 4, 3)], [])]
+    write_topn_page(tmp_path / 'topn_failures.html', tables, records, INFO)
+    page = read(tmp_path / 'topn_failures.html')
+    links = [link for link in page.all('a', 'href') if link.startswith('#image')]
+    assert links == ['#image-1', '#image-0', '#image-0', '#image-1']        # two in the table, two card titles
+    assert page.all('article', 'data-name') == ['a.png', 'b.png'] and '12,345' in page.text
+
+
+def test_a_record_comes_back_only_whole_and_for_the_same_run(tmp_path):
+    record = record_of(tmp_path, 'v/a.png', 5, miou=0.5, ious=[[0, 0.5]], run='r1')
+    record.save(tmp_path / 'v/a.json')
+    assert load_record(tmp_path / 'v/a.json', 'r1', tmp_path) == record
+    assert load_record(tmp_path / 'v/a.json', 'r2', tmp_path) is None
+    assert load_record(tmp_path / 'v/b.json', 'r1', tmp_path) is None
+    (tmp_path / 'v/a_input.png').unlink()
+    assert load_record(tmp_path / 'v/a.json', 'r1', tmp_path) is None
+    (tmp_path / 'v/a.json').write_text('{"name": "a"')
+    assert load_record(tmp_path / 'v/a.json', 'r1', tmp_path) is None
+
+
+def test_the_grid_has_a_row_per_image_and_five_pixels_between_pictures(tmp_path):
+    for name, size, colour in (('a', (100, 50), (255, 0, 0)), ('b', (40, 80), (0, 255, 0))):
+        Image.new('RGB', size, colour).save(tmp_path / f'{name}.png')
+    rows = [[tmp_path / 'a.png', tmp_path / 'b.png'], [tmp_path / 'b.png']]
+    grid = picture_grid(rows)
+    assert grid.dtype == np.uint8 and grid.shape == (3, 2 * 389 + 5, 2 * 389 + 5)
+    assert grid[:, 5, 5].tolist() == [255, 0, 0] and grid[:, 4, 4].tolist() == [0, 0, 0] and grid[:, 394, 5].tolist() == [0, 255, 0]
+    assert grid[:, 400, 400].tolist() == [0, 0, 0]                          # the second row has one picture
+    assert picture_grid([[tmp_path / 'a.png']], crop=False).shape == (3, 384 + 10, 768 + 10)
