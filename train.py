@@ -26,7 +26,9 @@ from transforms.normalize import Normalize
 from utils import checkpoint, flags, precision, report, syncbn
 from utils.dumps import Dumper, DumpOptions
 from utils.evaluator import EvalOptions, Evaluator
+from utils.files import sha256
 from utils.page import write_topn_page
+from utils.pictures import make_grid
 from utils.run import StopSignal, run_context
 from utils.topn import TopnCollector
 from utils.trainer import Position, Stopped, Trainer, TrainOptions, ema_of
@@ -84,8 +86,8 @@ def evaluate(args, run, state):
     labelled = dataset.items[0].label is not None
     evaluator = build_evaluator(args, run, net, dataset, metrics=labelled and not args.no_metrics)
     loader = build_eval_loader(args, run, dataset)
-    about = {'arch': args.arch, 'checkpoint': args.source, 'dataset': dataset.name, 'split': args.eval, 'n_scales': args.n_scales,
-             'scales': evaluator.options.scales, 'flip': args.do_flip, 'precision': args.precision}
+    about = {'arch': args.arch, 'checkpoint': args.source, 'sha256': args.source and sha256(args.source), 'dataset': dataset.name,
+             'folder': args.eval_folder, 'n_scales': args.n_scales, 'scales': evaluator.options.scales, 'flip': args.do_flip, 'precision': args.precision}
     dumper = build_dumper(args, run, dataset, made_by=about)
     worst = TopnCollector(args.dump_topn, dataset.num_classes, dataset.ignore_label) if args.dump_topn else None
     result = evaluator.run(loader, dumper, worst, description=f'{args.eval} of {dataset.name}')
@@ -113,10 +115,14 @@ def fit(args, run, state):
     scheduler = get_scheduler(optimizer, args, max(1, -(-len(loader) // args.accumulate)))
     scaler = precision.grad_scaler(run.device, args.precision)
     keeper = checkpoint.CheckpointKeeper(run.directory)
-    evaluator = build_evaluator(args, run, ema.module if ema else net, val_set)
     with StopSignal(run.log) as stop:
         trainer = Trainer(net, wrap(args, run, net), build_normalize(run), criterion, optimizer, scheduler, scaler, run.dist,
                           train_options(args), run.log, lambda numbers, step: run.metric('train', numbers, step), stop, ema)
+        def interrupt():
+            if run.dist.world == 1 and stop.requested:      # several ranks finish together: the epoch is saved already
+                raise Stopped
+
+        evaluator = build_evaluator(args, run, ema.module if ema else net, val_set, interrupt=interrupt)
         trainer.position = restore(args, run, state, keeper, optimizer, scheduler, scaler, ema)
 
         def save(score):
@@ -139,7 +145,8 @@ def fit(args, run, state):
 
         finished = trainer.fit(loader, save, validate)
     best = 'none' if keeper.best_score is None else f'{keeper.best_score:.4f} in epoch {keeper.best_epoch}'
-    run.log(f'{"finished" if finished else f"stopped by {stop.name}, saved; continue with --resume auto"}; best mean IoU: {best}; see {run.directory}')
+    ending = 'finished' if finished else f'stopped by {stop.name or "a signal to another process"}, saved; continue with --resume auto'
+    run.log(f'{ending}; best mean IoU: {best}; see {run.directory}')
     return 0
 
 
@@ -148,8 +155,9 @@ def build_network(args, dataset, run, state, training=False):
     net = network.get_net(args.arch, dataset.num_classes, trunk=args.trunk, n_scales=args.n_scales, align_corners=args.align_corners,
                           pretrained=None if state else args.pretrained)
     if state:
+        averaged = None if training and args.resume else checkpoint.averaged_weights(state)
         restored = checkpoint.restore_weights(
-            net, state['state_dict'], source=args.source, source_arch=state.get('arch'), head_keys=network.head_keys(net),
+            net, averaged or state['state_dict'], source=args.source, source_arch=state.get('arch'), head_keys=network.head_keys(net),
             allow_class_mismatch=args.allow_class_mismatch, partial=args.snapshot_partial,
             allow_missing_prefixes=('scale_attn.',) if training else ())
         run.log(str(restored))
@@ -222,7 +230,7 @@ def show_worst(args, run, evaluator, dataset, collector, about):
     chosen = copy.copy(dataset)
     chosen.items = [dataset.items[index] for index in collector.indices()]
     dumper = build_dumper(args, run, chosen, made_by=about, dump_logits=False, dump_for_submission=False, dump_for_auto_labelling=False,
-                          dump_all_images=True, dump_assets=args.dump_topn_all)
+                          dump_all_images=True, dump_assets=args.dump_topn_all, page=False)
     result = evaluator.run(build_eval_loader(args, run, chosen), dumper, description=f'{len(chosen.items)} worst images')
     if run.is_main:
         page = dumper.page.with_name('topn_failures.html')
@@ -252,7 +260,7 @@ def restore(args, run, state, keeper, optimizer, scheduler, scaler, ema):
     restore_training(state, args.source, optimizer, scheduler, scaler, ema, run.log)
     restore_random_state(state, args.source, run.dist, run.log)
     keeper.continue_from(state)
-    epoch, batch = checkpoint.resume_point(state)
+    epoch, batch = checkpoint.resume_point(state, args.source)
     run.log(f'continuing at epoch {epoch}, batch {batch}')
     return Position(epoch, batch, state.get('global_step', 0), state.get('skipped', 0))
 
@@ -269,4 +277,6 @@ def score_epoch(args, run, evaluator, dataset, epoch, best):
         run.metric('val', scores, epoch)
         report.write_metrics(run.directory, result, dataset, {'arch': args.arch, 'epoch': epoch})
         report.write_pictures_page(dumper, result, dataset, {'arch': args.arch, 'epoch': epoch})
+        if best is None or scores['mean_iu'] > best:
+            run.picture('imgs', make_grid(result.records, dumper.page.parent), epoch)
     return scores['mean_iu']

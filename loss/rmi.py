@@ -4,11 +4,10 @@ Every class is a binary segmentation. A pixel is described by its 3x3 neighbourh
 half the binary cross-entropy plus half a bound on the mutual information between predicted and true neighbourhoods,
 summed over classes. It can be negative: the second half is a log-determinant.
 """
-import difflib
-
 import torch
 from torch import nn
 
+from loss.checks import check_shapes, unknown
 from loss.region_statistics import PixelStatistics
 
 BCE_WEIGHT = 0.5             # lambda of the paper; the information term has the rest
@@ -29,8 +28,7 @@ class RMILoss(nn.Module):
     def __init__(self, num_classes, ignore_label=255, pool='avg4'):
         super().__init__()
         if pool not in POOLS:
-            near = difflib.get_close_matches(str(pool), POOLS, n=1)
-            raise ValueError(f'RMILoss: pool {pool!r} is not known; choose from {", ".join(POOLS)}' + (f' (did you mean {near[0]}?)' if near else ''))
+            raise ValueError(unknown('RMILoss: pool', pool, POOLS))
         self.num_classes = num_classes
         self.ignore_label = ignore_label
         self.parts = {}
@@ -80,8 +78,8 @@ def _cholesky(matrix):
     return torch.linalg.cholesky_ex(torch.where(ok[..., None, None], matrix, identity))[0], ok
 
 
-def check_shapes(logits, labels, num_classes):
-    """Raise ValueError unless logits are (N, num_classes, H, W) and labels (N, H, W)."""
-    if logits.dim() != 4 or logits.shape[1] != num_classes or labels.shape != logits.shape[:1] + logits.shape[2:]:
-        raise ValueError(f'loss: logits {tuple(logits.shape)} and labels {tuple(labels.shape)} do not fit; expected '
-                         f'(N, {num_classes}, H, W) and (N, H, W)')
+class BCELoss(RMILoss):
+    """The binary cross-entropy of RMILoss alone, at full weight."""
+
+    def forward(self, logits, labels):
+        return super().forward(logits, labels, do_rmi=False)

@@ -39,7 +39,7 @@ def program(street, tmp_path, capsys):
         code = train.main([*argv, *map(str, flags)])
         captured = capsys.readouterr()
         return code, captured.out + captured.err
-    call.run_dir = tmp_path / 'run'
+    call.run_dir, call.street = tmp_path / 'run', street
     return call
 
 

@@ -15,6 +15,7 @@ import torch.distributed as group
 
 # While one rank builds an index of a large data set the others wait in a collective; a rank that died is torchrun's to notice.
 TIMEOUT = timedelta(hours=3)
+MEETING = timedelta(minutes=10)         # for all processes to start
 _starts = itertools.count()
 
 
@@ -136,11 +137,11 @@ def _device(kind, local_rank) -> torch.device:
 def _start_group(own_device):
     on_gpu = own_device.type == 'cuda'
     try:
-        store, rank, world = next(group.rendezvous('env://', timeout=TIMEOUT))
+        store, rank, world = next(group.rendezvous('env://', timeout=MEETING))
         # A prefix of its own: a second group of the same processes would find the addresses of the first in torchrun's store.
         group.init_process_group('nccl' if on_gpu else 'gloo', store=group.PrefixStore(f'start{next(_starts)}', store), rank=rank, world_size=world,
                                  timeout=TIMEOUT, device_id=own_device if on_gpu else None)
     except (ValueError, RuntimeError) as error:         # torch's DistError is a RuntimeError
-        first_line = str(error).strip().splitlines()[0]
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(f'process group: cannot be started at MASTER_ADDR={os.environ.get("MASTER_ADDR")} MASTER_PORT={os.environ.get("MASTER_PORT")} '
                          f'({first_line}); start with torchrun, which sets both') from error

@@ -32,7 +32,7 @@ def claim_folders(options, info, result_dir, write=True):
     path = Path(result_dir) / 'dumps.json'
     entries = _read(path)
     for kind in options.kinds():
-        entry = {**_CONTENT[kind], 'dataset': info.name, 'classes': list(info.class_names), 'made_by': options.made_by}
+        entry = {**_CONTENT[kind], 'classes': list(info.class_names), 'made_by': options.made_by}
         entry = json.loads(json.dumps(entry, default=str))
         before = entries.get(kind, entry)
         if before != entry and not options.overwrite:

@@ -59,7 +59,7 @@ def write_pictures(names, name, index, info, run, image, labels, prediction, con
         score(record, prediction, labels, valid, len(info.class_names))
         gallery.add('gt', 'Label', 'classes', palette_image(labels, info.palette))
     gallery.add('prediction', 'Prediction', 'classes', coloured)
-    gallery.add('composited', 'Prediction on input', 'photo', composite(image, coloured), names.composite(name))
+    gallery.add('composited', 'Prediction over input', 'photo', composite(image, coloured), names.composite(name))
     if labels is not None:
         gallery.add('err_mask', 'Error', 'error', grey_image(error_mask(prediction, labels, valid), name))
     gallery.add('prob_mask', 'Confidence', 'map', grey_image(confidence, f'{name}: its confidence'))

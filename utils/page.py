@@ -100,6 +100,7 @@ def _colour(info, label) -> str:
 def _legend(info):
     items = ''.join(f'<li data-class="{label}"><i style="background:{_colour(info, label)}"></i>{_text(name)}</li>'
                     for label, name in enumerate(info.class_names))
+    items += '<li><i style="background:#000"></i>not labelled</li>'
     return f'<details class="panel" open><summary>Class colours</summary><ul class="legend">{items}</ul></details>'
 
 

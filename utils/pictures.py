@@ -2,6 +2,8 @@
 
 Arrays are NumPy, images uint8 (h, w, 3) RGB, label maps uint8 (h, w) trainIds. Nothing here touches a device.
 """
+from pathlib import Path
+
 import numpy as np
 from PIL import Image
 
@@ -52,6 +54,12 @@ def grey_image(values: np.ndarray, what: str) -> Image.Image:
 def error_mask(prediction: np.ndarray, labels: np.ndarray, valid: np.ndarray) -> np.ndarray:
     """1.0 where a valid pixel is predicted wrongly, else 0.0."""
     return ((prediction != labels) & valid).astype(np.float32)
+
+
+def make_grid(records, folder, crop=True) -> np.ndarray:
+    """The grid of page records, input, label and prediction in each row; see picture_grid. folder: the page's."""
+    layers = [[record.layer(key) for key in ('input', 'gt', 'prediction')] for record in records]
+    return picture_grid([[Path(folder) / layer.file for layer in row if layer is not None] for row in layers], crop)
 
 
 def picture_grid(rows, crop=True) -> np.ndarray:

@@ -104,8 +104,6 @@ class Trainer:
             except Stopped:
                 save(None)
                 return False
-            if not self.options.schedule_per_step:
-                self.scheduler.step()
             self.position.epoch, self.position.batch = self.position.epoch + 1, 0
             save(score)
             if self.dist.any(self.stop.requested):
@@ -130,6 +128,8 @@ class Trainer:
             if self.position.step % self.options.log_freq == 0 or self.position.batch == total:
                 bar.note(self._report(meter, total))
             if self.position.batch == total:
+                if not self.options.schedule_per_step:
+                    self.scheduler.step()
                 break
             if self.dist.any(self.stop.requested):
                 return False

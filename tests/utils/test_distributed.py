@@ -31,6 +31,10 @@ told = dict(
     broadcast=dist.broadcast_object({'from': dist.rank}), gathered=dist.gather_objects('r%d' % dist.rank))
 dist.barrier()
 dist.shutdown()
+again = init_from_env(device='cpu')
+told['again'] = again.gather_objects(again.rank)
+again.barrier()
+again.shutdown()
 print(json.dumps(told))
 '''
 
@@ -81,6 +85,10 @@ def test_float64_sums_any_broadcast_and_gather_agree_on_every_rank(two_processes
 
 def test_the_main_rank_runs_a_main_first_block_before_the_other(two_processes):
     assert two_processes[1] == '01'
+
+
+def test_the_same_processes_can_form_a_second_group_after_the_first(two_processes):
+    assert [peer['again'] for peer in two_processes[0]] == [[0, 1], [0, 1]]
 
 
 def test_alone_every_collective_is_the_identity(no_torchrun):

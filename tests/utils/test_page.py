@@ -1,4 +1,6 @@
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 from types import SimpleNamespace
 from urllib.parse import unquote
@@ -8,7 +10,7 @@ import pytest
 from PIL import Image
 
 from utils.page import write_page, write_topn_page
-from utils.pictures import picture_grid
+from utils.pictures import make_grid, picture_grid
 from utils.records import Layer, PageRecord, load_record
 from utils.topn import ClassFailures, Failure
 
@@ -104,9 +106,9 @@ def test_facts_and_class_scores_are_shown_with_dashes_for_what_is_not_defined(tm
     assert '0.5, 1.0' in text and 'no' in text and 'none' in text
 
 
-def test_the_legend_has_the_colour_of_every_class(tmp_path):
+def test_the_legend_has_the_colour_of_every_class_and_of_no_label(tmp_path):
     write_page(tmp_path / 'index.html', [], INFO)
-    assert read(tmp_path / 'index.html').all('i', 'style') == ['background:#804080', 'background:#0102ff']
+    assert read(tmp_path / 'index.html').all('i', 'style') == ['background:#804080', 'background:#0102ff', 'background:#000']
 
 
 def test_five_hundred_images_load_lazily_and_the_page_is_small(tmp_path):
@@ -147,3 +149,25 @@ def test_the_grid_has_a_row_per_image_and_five_pixels_between_pictures(tmp_path)
     assert grid[:, 5, 5].tolist() == [255, 0, 0] and grid[:, 4, 4].tolist() == [0, 0, 0] and grid[:, 394, 5].tolist() == [0, 255, 0]
     assert grid[:, 400, 400].tolist() == [0, 0, 0]                          # the second row has one picture
     assert picture_grid([[tmp_path / 'a.png']], crop=False).shape == (3, 384 + 10, 768 + 10)
+
+
+def test_the_grid_of_records_shows_input_label_and_prediction_and_leaves_out_what_is_missing(tmp_path):
+    records = [record_of(tmp_path, 'a.png', 40, keys=('input', 'attn_05x', 'prediction')), record_of(tmp_path, 'b.png', 80, keys=('input', 'gt', 'prediction'))]
+    grid = make_grid(records, tmp_path)
+    assert grid.shape == (3, 2 * 389 + 5, 3 * 389 + 5)
+    assert grid[0, 200, [200, 600, 1000]].tolist() == [40, 40, 0] and grid[0, 600, [200, 600, 1000]].tolist() == [80, 80, 80]
+
+
+@pytest.mark.skipif(not shutil.which('chromium'), reason='needs the chromium browser')
+def test_a_browser_opens_the_comparison_that_the_address_names(tmp_path):
+    records = [record_of(tmp_path, name, k, keys=('input', 'gt', 'prediction')) for k, name in enumerate(NAMES)]
+    write_page(tmp_path / 'index.html', records, INFO)
+    command = ['chromium', '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+               '--disable-component-update', '--disable-sync', f'--user-data-dir={tmp_path / "profile"}', '--virtual-time-budget=3000', '--dump-dom',
+               f'file://{tmp_path}/index.html#image=4&x=35&left=gt&right=prediction%2Binput']
+    dom = Reader(subprocess.run(command, capture_output=True, text=True, timeout=60).stdout)
+    [viewer] = [attributes for tag, attributes in dom.tags if tag == 'dialog' and attributes['id'] == 'viewer']
+    assert 'open' in viewer
+    stages = [style for style in dom.all('div', 'style') if '--ratio' in style]
+    assert '--x: 35%' in stages[-1] and len(stages) >= 2                # the viewer's, after those of the cards in sight
+    assert dom.all('article', 'data-name') == NAMES

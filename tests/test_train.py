@@ -1,0 +1,235 @@
+"""The program as a whole, on the small data set: train, stop, resume, evaluate, dump."""
+import csv
+import json
+import signal
+
+import cv2
+import numpy as np
+import torch
+from conftest import TRAIN
+
+from datasets.cityscapes_labels import ID_TO_TRAINID
+from utils import checkpoint
+
+
+def weights(path):
+    return checkpoint.load(path)['state_dict']
+
+
+def same(left, right):
+    return left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
+
+
+def stop_after(monkeypatch, steps):
+    """Send this process SIGTERM while it trains its `steps`-th optimizer step."""
+    from utils.trainer import Trainer
+
+    update = Trainer._update
+
+    def counted(self):
+        update(self)
+        if self.position.step == steps:
+            signal.raise_signal(signal.SIGTERM)
+    monkeypatch.setattr(Trainer, '_update', counted)
+
+
+def test_a_training_leaves_everything_a_run_directory_holds(program):
+    code, printed = program(*TRAIN, '--rmi_loss', '--supervised_mscale_loss_wt', '0.05')
+    assert code == 0, printed
+    found = {path.name for path in program.run_dir.iterdir()}
+    assert {'hparams.json', 'logging.log', 'metrics.csv', 'metrics.json', 'confusion_matrix.npy', 'confusion_matrix.png', 'best_images',
+            'last_checkpoint_ep1.pth'} <= found
+    assert 'last_checkpoint_ep0.pth' not in found
+    assert (program.run_dir / 'best_images' / 'index.html').exists()
+    assert json.loads((program.run_dir / 'hparams.json').read_text())['max_epoch'] == 2
+    with open(program.run_dir / 'metrics.csv') as file:
+        assert [row[0] for row in csv.reader(file)] == ['start', 'val', 'val']
+    counts = np.load(program.run_dir / 'confusion_matrix.npy')
+    assert counts.dtype == np.int64 and counts.shape == (19, 19) and 0 < counts.sum() <= 5 * 64 * 128
+    assert '[epoch 1], [iter 6 / 6], [train main loss' in printed
+    state = checkpoint.load(program.run_dir / 'last_checkpoint_ep1.pth')
+    assert (state['arch'], state['num_classes'], state['epoch'], state['class_names'][0]) == ('ocrnet.HRNet_Mscale', 19, 1, 'road')
+    assert type(state['mean_iu']) is float
+
+
+def test_the_same_seed_trains_the_same_weights_and_another_seed_others(program, tmp_path):
+    finals = {}
+    for name, seed, workers in (('a', 5, 0), ('b', 5, 2), ('c', 6, 0)):
+        code, printed = program(*TRAIN, '--max_epoch', '1', '--seed', seed, '--num_workers', workers, '--result_dir', tmp_path / name)
+        assert code == 0, printed
+        finals[name] = weights(tmp_path / name / 'last_checkpoint_ep0.pth')
+    assert same(finals['a'], finals['b'])
+    assert not same(finals['a'], finals['c'])
+
+
+def test_a_stopped_and_resumed_run_ends_in_the_same_weights_bit_for_bit(program, tmp_path, monkeypatch):
+    flags = [*TRAIN, '--rmi_loss', '--ema', '0.9', '--lr_step', 'iter', '--mscale_dropout', '--accumulate', '2', '--optimizer', 'adamw']
+    code, printed = program(*flags, '--result_dir', tmp_path / 'whole')
+    assert code == 0, printed
+    with monkeypatch.context() as patch:
+        stop_after(patch, steps=4)                   # the first step of the second epoch
+        code, printed = program(*flags, '--result_dir', tmp_path / 'parts')
+    assert code == 0 and 'SIGTERM received' in printed and 'continue with --resume auto' in printed
+    assert checkpoint.load(tmp_path / 'parts' / 'last_checkpoint_ep1.pth')['batch_in_epoch'] == 2
+    code, printed = program(*flags, '--result_dir', tmp_path / 'parts', '--resume', 'auto')
+    assert code == 0 and 'continuing at epoch 1, batch 2' in printed
+    whole, parts = (checkpoint.load(tmp_path / name / 'last_checkpoint_ep1.pth') for name in ('whole', 'parts'))
+    assert same(whole['state_dict'], parts['state_dict'])
+    assert same(whole['ema'], parts['ema'])
+    assert (whole['mean_iu'], whole['global_step']) == (parts['mean_iu'], parts['global_step'])
+
+
+def test_a_signal_during_validation_stops_without_losing_the_epoch(program, tmp_path, monkeypatch):
+    from utils.evaluator import Evaluator
+
+    forward = Evaluator._forward
+
+    def interrupted(self, *arguments):
+        signal.raise_signal(signal.SIGUSR1)
+        return forward(self, *arguments)
+    with monkeypatch.context() as patch:
+        patch.setattr(Evaluator, '_forward', interrupted)
+        code, printed = program(*TRAIN, '--max_epoch', '1')
+    assert code == 0 and 'stopped by SIGUSR1, saved' in printed
+    state = checkpoint.load(program.run_dir / 'last_checkpoint_ep0.pth')
+    assert (state['epoch_done'], state['batch_in_epoch']) == (False, 6)
+    code, printed = program(*TRAIN, '--max_epoch', '1', '--resume', 'auto')
+    assert code == 0 and '[epoch 0], [iter' not in printed and 'validation of epoch 0' in printed
+    assert same(weights(program.run_dir / 'last_checkpoint_ep0.pth'), state['state_dict'])
+
+
+def test_resume_auto_without_a_checkpoint_starts_anew_and_says_so(program):
+    code, printed = program(*TRAIN, '--max_epoch', '1', '--resume', 'auto')
+    assert code == 0 and 'starting anew' in printed
+
+
+def test_accumulating_two_batches_of_one_equals_one_batch_of_two_without_batch_statistics(street):
+    """Checked on a linear network, where batch normalisation does not tell batch sizes apart."""
+    from types import SimpleNamespace
+
+    from utils.trainer import Trainer, TrainOptions
+
+    def one_step(batches, accumulate):
+        torch.manual_seed(0)
+        net = torch.nn.Conv2d(3, 4, 1)
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        dist = SimpleNamespace(device=torch.device('cpu'), any=bool, world=1)
+        trainer = Trainer(net, net, torch.nn.Identity(), lambda outputs, labels: {'loss': torch.nn.functional.cross_entropy(outputs, labels)}, optimizer,
+                          torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0), torch.amp.GradScaler('cpu', enabled=False), dist,
+                          TrainOptions(max_epoch=1, accumulate=accumulate), lambda line: None, lambda numbers, step: None,
+                          SimpleNamespace(requested=False))
+
+        class Loader(list):
+            def set_epoch(self, epoch, start):
+                pass
+        trainer.fit(Loader(batches), lambda score: None, lambda epoch: None)
+        assert trainer.position.step == 1
+        return net.weight
+
+    generator = torch.Generator().manual_seed(1)
+    images, labels = torch.randn(2, 3, 5, 5, generator=generator), torch.randint(0, 4, (2, 5, 5), generator=generator)
+    halves = [{'image': images[k:k + 1], 'label': labels[k:k + 1], 'name': [str(k)]} for k in (0, 1)]
+    whole = [{'image': images, 'label': labels, 'name': ['0', '1']}]
+    torch.testing.assert_close(one_step(halves, 2), one_step(whole, 1), rtol=0, atol=1e-7)
+
+
+def test_freeze_trunk_leaves_the_trunk_and_its_statistics_as_they_were(program, tmp_path):
+    assert program(*TRAIN, '--max_epoch', '1', '--result_dir', tmp_path / 'first')[0] == 0
+    start = tmp_path / 'first' / 'last_checkpoint_ep0.pth'
+    code, printed = program(*TRAIN, '--max_epoch', '1', '--freeze_trunk', '--snapshot', start)
+    assert code == 0, printed
+    before, after = weights(start), weights(program.run_dir / 'last_checkpoint_ep0.pth')
+    changed = {key.split('.')[0] for key in before if not torch.equal(before[key], after[key])}
+    assert changed == {'ocr', 'scale_attn'}
+
+
+def test_evaluation_dumps_agree_with_each_other_and_with_the_metrics(program, tmp_path):
+    assert program(*TRAIN, '--max_epoch', '1')[0] == 0
+    snapshot = program.run_dir / 'last_checkpoint_ep0.pth'
+    out = tmp_path / 'eval'
+    code, printed = program('--eval', 'val', '--snapshot', snapshot, '--n_scales', '0.5,1.0,2.0', '--bs_val', '2', '--result_dir', out,
+                            '--dump_logits', '--dump_for_submission', '--dump_for_auto_labelling', '--dump_assets', '--dump_topn', '1', small=False)
+    assert code == 0, printed
+    assert not list(out.glob('*.pth')), 'an evaluation saves no checkpoint'
+    logits_files = sorted((out / 'logits').rglob('*.npz'))
+    assert len(logits_files) == 5, 'every image of every batch'
+    counts = np.zeros((19, 19), np.int64)
+    for path in logits_files:
+        logits = np.load(path)['logits']
+        assert logits.dtype == np.float16 and logits.shape == (19, 64, 128)
+        stem = str(path.relative_to(out / 'logits')).removesuffix('_logits.npz')
+        submitted = cv2.imread(str(out / 'submit' / f'{stem}_pred.png'), cv2.IMREAD_UNCHANGED)
+        confidence = cv2.imread(str(out / 'submit' / f'{stem}_conf.png'), cv2.IMREAD_UNCHANGED)
+        assert confidence.dtype == np.uint16
+        close = torch.softmax(torch.from_numpy(logits.astype(np.float32)), 0).amax(0).numpy() * 65535
+        assert np.abs(close - confidence).max() < 0.01 * 65535
+        assert (ID_TO_TRAINID[submitted] == logits.argmax(0)).mean() > 0.99
+        assert (out / f'{stem}.png').exists() and (out / f'{stem}_prob.png').exists()
+        label_path = next(program.street.rglob(stem.split('/')[-1].replace('leftImg8bit', 'gtFine_labelIds') + '.png'))
+        truth = ID_TO_TRAINID[cv2.imread(str(label_path), cv2.IMREAD_UNCHANGED)]
+        valid = truth != 255
+        counts += np.bincount(19 * truth[valid].astype(int) + ID_TO_TRAINID[submitted[valid]], minlength=361).reshape(19, 19)
+    assert np.array_equal(counts, np.load(out / 'confusion_matrix.npy'))
+    assert (out / 'best_images' / 'topn_failures.html').exists()
+
+
+def test_scores_do_not_depend_on_the_batch_size(program, tmp_path):
+    assert program(*TRAIN, '--max_epoch', '1')[0] == 0
+    snapshot, results = program.run_dir / 'last_checkpoint_ep0.pth', []
+    for size in (1, 2, 5):
+        assert program('--eval', 'val', '--snapshot', snapshot, '--bs_val', size, '--result_dir', tmp_path / str(size), small=False)[0] == 0
+        results.append(np.load(tmp_path / str(size) / 'confusion_matrix.npy'))
+    for result in results[1:]:
+        assert np.abs(result - results[0]).sum() <= 4, 'rounding may move a pixel whose two best logits are equal'
+
+
+def test_flips_and_averaged_scales_are_the_mean_of_single_passes():
+    from utils.evaluator import EvalOptions, average_logits
+
+    torch.manual_seed(0)
+    net = torch.nn.Conv2d(3, 4, 3, padding=1)
+    images = torch.randn(1, 3, 8, 10)
+
+    def wrapped(x):
+        return {'pred': net(x)}
+    resize = torch.nn.functional.interpolate
+    small = resize(net(resize(images, size=(4, 5), mode='bilinear')), size=(8, 10), mode='bilinear')
+    small_mirrored = resize(net(resize(images.flip(-1), size=(4, 5), mode='bilinear')), size=(8, 10), mode='bilinear').flip(-1)
+    expected = (net(images) + net(images.flip(-1)).flip(-1) + small + small_mirrored) / 4
+    found, _ = average_logits(wrapped, images, EvalOptions(scales=(1.0, 0.5), flip=True))
+    torch.testing.assert_close(found, expected)
+
+
+def test_eval_folder_needs_no_data_set_on_disk_and_keeps_relative_names(program, tmp_path):
+    assert program(*TRAIN, '--max_epoch', '1')[0] == 0
+    folder = tmp_path / 'my images' / 'day 1'
+    folder.mkdir(parents=True)
+    for name, size in (('a.png', (40, 60)), ('b.jpg', (33, 47))):
+        cv2.imwrite(str(folder / name), np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8))
+    code, printed = program('--eval', 'folder', '--eval_folder', folder.parent, '--snapshot', program.run_dir / 'last_checkpoint_ep0.pth',
+                            '--override_dataset_root', tmp_path / 'nowhere', '--dump_for_submission', '--bs_val', '2', '--n_scales', '0.5,1.0',
+                            '--result_dir', tmp_path / 'out', dataset='cityscapes', small=False)
+    assert code == 0, printed
+    assert cv2.imread(str(tmp_path / 'out' / 'submit' / 'day 1' / 'b_pred.png'), cv2.IMREAD_UNCHANGED).shape == (33, 47)
+    assert 'mean_iu' not in printed and not (tmp_path / 'out' / 'metrics.json').exists()
+
+
+def test_an_interrupted_dump_is_continued_not_repeated(program, tmp_path):
+    assert program(*TRAIN, '--max_epoch', '1')[0] == 0
+    flags = ['--eval', 'val', '--snapshot', program.run_dir / 'last_checkpoint_ep0.pth', '--dump_logits', '--no_metrics', '--result_dir', tmp_path / 'out']
+    assert program(*flags, small=False)[0] == 0
+    files = sorted((tmp_path / 'out' / 'logits').rglob('*.npz'))
+    times = [path.stat().st_mtime_ns for path in files]
+    files[2].unlink()
+    assert program(*flags, small=False)[0] == 0
+    assert [path.stat().st_mtime_ns == time for path, time in zip(files, times)] == [True, True, False, True, True]
+
+
+def test_test_mode_ends_after_two_short_epochs(program):
+    code, printed = program(*TRAIN, '--max_epoch', '9', '--test_mode')
+    assert code == 0 and '[epoch 1], [iter 6 / 6]' in printed and '[epoch 2]' not in printed
+
+
+def test_fp16_on_a_cpu_becomes_bf16_and_says_so(program):
+    code, printed = program(*TRAIN, '--max_epoch', '1', '--fp16')
+    assert code == 0 and 'computing in bf16 instead' in printed
