@@ -61,6 +61,11 @@ class Run:
         except OSError as error:
             raise write_error(self.directory, error) from error
 
+    def picture(self, name: str, picture, step: int):
+        """A picture uint8 (3, H, W) to TensorBoard; on rank 0 only."""
+        self._raise_failure()
+        logx.add_image(name, picture, step)
+
     def _raise_failure(self):
         """A dead TensorBoard writer takes no more events: its bounded queue would block the next ones for ever."""
         if self.failures:
