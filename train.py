@@ -280,3 +280,7 @@ def score_epoch(args, run, evaluator, dataset, epoch, best):
         if best is None or scores['mean_iu'] > best:
             run.picture('imgs', make_grid(result.records, dumper.page.parent), epoch)
     return scores['mean_iu']
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -3,11 +3,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from config import cfg
 from datasets.labels import IDENTITY, LabelMapper
-from datasets.reading import read_image, read_label
+from datasets.reading import label_size, read_image, read_label
 
 
 class Item(NamedTuple):
@@ -82,14 +81,8 @@ class Dataset:
         return image, self.mapper(raw, item.label)
 
     def sizes(self):
-        """(H, W) of every image, from the headers of the files, one after another."""
-        for item in self.items:
-            with Image.open(item.image) as image:
-                yield image.height, image.width
-
-    def load_label(self, item: Item) -> np.ndarray:
-        """The label alone, as `load` returns it."""
-        return self.mapper(read_label(item.label), item.label)
+        """Yield (H, W) of every image of a labelled dataset, from the headers of the labels, which have the same size."""
+        return (label_size(item.label) for item in self.items)
 
     def _find_items(self):
         """(the folder that names are relative to, the items of self.split sorted by name)."""

@@ -2,18 +2,21 @@
 import numpy as np
 
 
-def tile_centroids(label: np.ndarray, num_classes: int, tile: int) -> np.ndarray:
+def tile_centroids(label: np.ndarray, num_classes: int, tile: int, to_trainids=None) -> np.ndarray:
     """int32 (n, 3): class, x, y for every class in every tile of `label` uint8 (H, W), sorted by tile, then class.
 
     Tiles are tile x tile pixels from the top left and cover the whole image: the last one in each direction is what
     remains. (The earlier systems left that remainder out, 47 % of a 1914 pixel wide image with tile 1024.)
     x and y are the integer parts of the mean column and row of the class's pixels in the tile, in pixels of the image;
-    the point need not lie on the class. Labels >= num_classes are not looked at.
+    the point need not lie on the class. Labels >= num_classes are not looked at. to_trainids: a function of an array of
+    labels, when they are raw ids; it gets one value per run, far fewer than there are pixels.
     """
     height, width = label.shape
     starts = _run_starts(label, tile)
     lengths = np.diff(starts, append=height * width)
     values = label.ravel()[starts]
+    if to_trainids is not None:
+        values = to_trainids(values)
     kept = values < num_classes
     row, column = np.divmod(starts[kept], width)
     values, lengths = values[kept].astype(np.int64), lengths[kept]

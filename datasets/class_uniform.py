@@ -14,6 +14,7 @@ import numpy as np
 
 from datasets.base import Dataset
 from datasets.centroids import tile_centroids
+from datasets.reading import read_label
 from utils.files import atomic_write
 from utils.progress import progress
 
@@ -89,7 +90,8 @@ def _load_or_build_here(dataset, tile, path, log):
 def build(dataset: Dataset, tile: int, threads=None, log=None) -> CentroidIndex:
     """Find the centroids of all labels, in as many threads as there are usable cores (decoding runs beside Python)."""
     def find(item):
-        return tile_centroids(dataset.load_label(item), dataset.num_classes, tile)
+        raw = read_label(item.label)
+        return tile_centroids(raw, dataset.num_classes, tile, lambda ids: dataset.mapper.values(ids, raw, item.label))
 
     threads = threads or min(_usable_cores(), MAX_THREADS)
     pool = ThreadPoolExecutor(threads)

@@ -42,6 +42,13 @@ class LabelMapper:
             raise ValueError(self._complaint(raw, outside, path))
         return label
 
+    def values(self, ids: np.ndarray, raw: np.ndarray, path) -> np.ndarray:
+        """trainIds of some ids of `raw`, for who does not need every pixel mapped; the same error as above."""
+        mapped = self.table[ids]
+        if (mapped == self.unknown).any():
+            raise ValueError(self._complaint(raw, self.table[raw] == self.unknown, path))
+        return mapped
+
     def _complaint(self, raw, outside, path):
         row, column = (int(index) for index in np.argwhere(outside)[0])
         ids = np.unique(raw[outside]).tolist()

@@ -4,7 +4,7 @@ from torch.utils.data import DataLoader, default_collate
 
 from datasets.sampler import EpochBatches
 from datasets.sets import EvalSet, TrainSet
-from datasets.workers import Failure, Guarded, raised, start_worker
+from datasets.workers import Failure, Guarded, raised, worker_start
 
 
 def collate(samples: list):
@@ -21,7 +21,7 @@ def collate(samples: list):
         return Failure(ValueError(
             f'{samples[0]["name"]} and {samples[other]["name"]} have different sizes {shapes[0]} and {shapes[other]} (height, width) '
             'after the transforms and cannot stand in one batch; give --crop_size without --full_crop_training, or --bs_trn 1'))
-    batch = {key: default_collate([sample[key] for sample in samples]) for key in ('image', 'label') if key in samples[0]}
+    batch = {key: _stack([sample[key] for sample in samples]) for key in ('image', 'label') if key in samples[0]}
     batch['scale'] = torch.tensor([sample['scale'] for sample in samples], dtype=torch.float32)
     for key in ('name', 'index'):
         if key in samples[0]:
@@ -29,12 +29,17 @@ def collate(samples: list):
     return batch
 
 
+def _stack(tensors):
+    """One tensor is a view, which keeps the page-locked memory it may lie in; default_collate stacks into shared memory."""
+    return tensors[0][None] if len(tensors) == 1 else default_collate(tensors)
+
+
 def _worker_options(num_workers):
     """Options of both loaders. A generator of its own: a DataLoader draws from torch's global one at every start otherwise,
     which would make the random numbers of the network depend on how often a run was resumed."""
     return {
         'num_workers': num_workers, 'persistent_workers': num_workers > 0, 'pin_memory': torch.cuda.is_available(),
-        'worker_init_fn': start_worker, 'generator': torch.Generator().manual_seed(0),
+        'worker_init_fn': worker_start(), 'generator': torch.Generator().manual_seed(0),
     }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
+HEADER_BYTES = 33               # of a PNG: signature and the chunk with size, bits and kind
 JPEG_SIGNATURE = b'\xff\xd8\xff'
 _START_OF_SCAN, _END_OF_IMAGE = b'\xff\xda', b'\xff\xd9'
 _PNG_GRAY, _PNG_PALETTE = 0, 3
@@ -34,8 +35,7 @@ def read_label(path) -> np.ndarray:
     Raises FileNotFoundError, or ValueError when the file is no whole 8-bit grey or palette PNG.
     """
     data = _read_bytes(path)
-    if not data.startswith(PNG_SIGNATURE) or len(data) < 33:
-        raise ValueError(f'{path}: is no PNG file; a label map is an 8-bit grey or palette PNG, convert it to one')
+    _check_is_png(data, path)
     bits, kind = data[24], data[25]
     if kind == _PNG_GRAY and bits == 8:
         return _decode(data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION, path)
@@ -45,10 +45,22 @@ def read_label(path) -> np.ndarray:
                      'a label map is an 8-bit grey or palette PNG that holds class ids, convert it to one')
 
 
-def _read_bytes(path) -> bytes:
+def label_size(path) -> tuple:
+    """(H, W) of a label map, from its first bytes alone. Raises as read_label does when it is no PNG."""
+    data = _read_bytes(path, HEADER_BYTES)
+    _check_is_png(data, path)
+    return int.from_bytes(data[20:24], 'big'), int.from_bytes(data[16:20], 'big')
+
+
+def _check_is_png(data: bytes, path):
+    if not data.startswith(PNG_SIGNATURE) or len(data) < HEADER_BYTES:
+        raise ValueError(f'{path}: is no PNG file; a label map is an 8-bit grey or palette PNG, convert it to one')
+
+
+def _read_bytes(path, count=-1) -> bytes:
     try:
         with open(path, 'rb') as file:
-            return file.read()
+            return file.read(count)
     except FileNotFoundError:
         raise FileNotFoundError(f'{path}: the file does not exist any more; restore it or list the dataset anew') from None
     except OSError as error:
@@ -76,12 +88,17 @@ def _problem(data: bytes):
     """Why these bytes are certainly not a whole image, or None."""
     if not data:
         return 'is empty'
-    if data.startswith(PNG_SIGNATURE) and b'IEND' not in data[-1024:] and b'IEND' not in data:
+    if data.startswith(PNG_SIGNATURE) and data.rfind(b'IEND') < 0:
         return f'is a PNG cut off after {len(data)} bytes'
-    # Bytes of coded pixels never look like an end marker, and an EXIF thumbnail ends before the image's own scan starts.
-    if data.startswith(JPEG_SIGNATURE) and data.rfind(_END_OF_IMAGE) < data.rfind(_START_OF_SCAN):
+    if data.startswith(JPEG_SIGNATURE) and not _has_jpeg_end(data):
         return f'is a JPEG cut off after {len(data)} bytes'
     return None
+
+
+def _has_jpeg_end(data: bytes) -> bool:
+    """True when the end marker follows the start of the last scan: an EXIF thumbnail has both, but before the image's own
+    scan, coded pixels never look like a marker, and cameras may write more behind the image."""
+    return _END_OF_IMAGE in data[-64:] or data.rfind(_END_OF_IMAGE) > data.rfind(_START_OF_SCAN)
 
 
 def _palette_indices(data: bytes, path) -> np.ndarray:

@@ -1,7 +1,9 @@
 """What goes on in the processes that load samples: threads, signals, and errors that stay readable."""
+import atexit
+import functools
+import multiprocessing
 import os
 import signal
-import threading
 import traceback
 
 import cv2
@@ -44,27 +46,38 @@ def raised(batches):
     """Iterate over `batches`, raising the error of the first Failure among them."""
     for batch in batches:
         if isinstance(batch, Failure):
-            raise batch.error from LoadedBy(batch.origin)
+            error, origin = batch.error, batch.origin
+            # The error will hold this frame; a frame that held the error would keep the workers until Python collects
+            # cycles, and a DataLoader collected that way waits five seconds for each of its workers.
+            del batch
+            try:
+                raise error from LoadedBy(origin)
+            finally:
+                del error
         yield batch
 
 
-def start_worker(worker_id: int):
+def worker_start():
+    """The worker_init_fn of a DataLoader; see start_worker."""
+    leaving = multiprocessing.RawValue('b', 0)
+    atexit.register(setattr, leaving, 'value', 1)       # runs before multiprocessing ends what is left of its children
+    return functools.partial(start_worker, leaving)
+
+
+def start_worker(leaving, worker_id: int):
     """Set up a worker process: no threads of OpenCV in it, and signals left to the main process.
 
     A terminal, torchrun or a cluster sends its signals to every process of a run. The main process answers them by
-    finishing its step, for which it needs its workers, and stops them itself.
+    finishing its step, for which it needs its workers, and stops them itself. leaving: a shared value, not zero once the
+    main process exits; from then on SIGTERM ends a worker. (A worker whose main process dies notices within seconds.)
     """
     cv2.setNumThreads(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, functools.partial(_end_if, leaving))
     if hasattr(signal, 'SIGUSR1'):
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    if hasattr(signal, 'sigwaitinfo'):          # Linux; elsewhere SIGTERM ends a worker whoever sends it
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        threading.Thread(target=_end_when_the_parent_says, args=(os.getppid(),), daemon=True).start()
 
 
-def _end_when_the_parent_says(parent: int):
-    """Wait for a SIGTERM of the parent, which a DataLoader sends to the workers it has no more use for; others pass."""
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
-        pass
-    os._exit(0)
+def _end_if(leaving, number, frame):
+    if leaving.value:
+        os._exit(0)

@@ -9,7 +9,8 @@ import torch
 SIDE = 3                     # of a neighbourhood
 MAPS = 2 * SIDE              # column-shifted maps in a row of the stack
 DEPTH = MAPS + 1             # and the ones
-GROUP_CPU = 1                # classes at a time: a stack of 7 MiB at the largest images stays in the cache
+STACK_CPU = 8 << 20          # bytes of a stack, one map or many: it stays in the cache
+STACK_GPU = 1 << 28          # few launches, and still small beside the logits
 
 
 def neighbourhood_covariances(truth, probability):
@@ -19,58 +20,58 @@ def neighbourhood_covariances(truth, probability):
     Maps under 3 x 3 have no neighbourhood; all their sums are 0.
     """
     shape, (h, w) = truth.shape[:2], truth.shape[2:]
-    covariance = torch.zeros(*shape, SIDE, MAPS, SIDE, MAPS, dtype=torch.float64, device=truth.device)
-    mean = torch.zeros(*shape, SIDE, MAPS, dtype=torch.float64, device=truth.device)
+    covariance = torch.zeros(shape.numel(), SIDE, MAPS, SIDE, MAPS, dtype=torch.float64, device=truth.device)
+    mean = torch.zeros(shape.numel(), SIDE, MAPS, dtype=torch.float64, device=truth.device)
     if h >= SIDE and w >= SIDE:
         count = (h - SIDE + 1) * (w - SIDE + 1)
-        for image, group, stack in _stacks(truth, probability):
+        for group, stack in _stacks(truth, probability):
             products = _window_products(stack, h)
-            mean[image, group] = products[:, :, :MAPS, 0, MAPS] / count
-            outer = mean[image, group, :, :, None, None] * mean[image, group, None, None] * count
-            covariance[image, group] = products[:, :, :MAPS, :, :MAPS] - outer
+            mean[group] = products[:, :, :MAPS, 0, MAPS] / count
+            outer = mean[group, :, :, None, None] * mean[group, None, None] * count
+            covariance[group] = products[:, :, :MAPS, :, :MAPS] - outer
     y, p = slice(0, SIDE), slice(SIDE, MAPS)
-    yy, yp, pp = (covariance[:, :, :, a, :, b].reshape(*shape, SIDE * SIDE, SIDE * SIDE) for a, b in ((y, y), (y, p), (p, p)))
-    return yy, yp, pp, mean
+    yy, yp, pp = (covariance[:, :, a, :, b].reshape(*shape, SIDE * SIDE, SIDE * SIDE) for a, b in ((y, y), (y, p), (p, p)))
+    return yy, yp, pp, mean.view(*shape, SIDE, MAPS)
 
 
 def covariance_gradient(truth, probability, mean, grad_yp, grad_pp):
     """Gradient (N, K, h, w) float64 for probability; grad_yp, grad_pp (N, K, 9, 9), the rest as above."""
     shape, (h, w) = truth.shape[:2], truth.shape[2:]
-    gradient = torch.zeros(truth.shape, dtype=torch.float64, device=truth.device)
+    gradient = torch.zeros(shape.numel(), h, w, dtype=torch.float64, device=truth.device)
     if h < SIDE or w < SIDE:
-        return gradient
-    split = (*shape, SIDE * SIDE, SIDE, SIDE)
-    weights = torch.zeros(*shape, SIDE * SIDE, SIDE, DEPTH, dtype=torch.float64, device=truth.device)
-    weights[..., :SIDE] = grad_yp.transpose(-1, -2).reshape(split)
-    weights[..., SIDE:MAPS] = (grad_pp + grad_pp.transpose(-1, -2)).reshape(split)
-    weights[..., 0, MAPS] = -(weights[..., :MAPS] * mean[:, :, None]).sum((-1, -2))         # the ones subtract the means
+        return gradient.view(truth.shape)
+    weights = gradient.new_zeros(shape.numel(), SIDE * SIDE, SIDE, DEPTH)
+    weights[..., :SIDE] = grad_yp.transpose(-1, -2).reshape(-1, SIDE * SIDE, SIDE, SIDE)
+    weights[..., SIDE:MAPS] = (grad_pp + grad_pp.transpose(-1, -2)).reshape(-1, SIDE * SIDE, SIDE, SIDE)
+    weights[..., 0, MAPS] = -(weights[..., :MAPS] * mean.view(-1, 1, SIDE, MAPS)).sum((-1, -2))          # the ones subtract the means
     rows, columns = h - SIDE + 1, w - SIDE + 1
-    for image, group, stack in _stacks(truth, probability):
-        classes = len(stack) // h
-        windows = stack.as_strided((classes * h, SIDE * DEPTH, columns), (DEPTH * columns, columns, 1))     # overlapping: three rows each
-        spread = weights[image, group].flatten(2)[:, None].expand(classes, h, SIDE * SIDE, SIDE * DEPTH)
-        of_neighbour = torch.bmm(spread.reshape(classes * h, SIDE * SIDE, SIDE * DEPTH), windows).view(classes, h, SIDE, SIDE, columns)
+    for group, stack in _stacks(truth, probability):
+        maps = group.stop - group.start
+        windows = stack.as_strided((maps * h, SIDE * DEPTH, columns), (DEPTH * columns, columns, 1))        # overlapping: three rows each
+        spread = weights[group].flatten(2)[:, None].expand(maps, h, SIDE * SIDE, SIDE * DEPTH)
+        of_neighbour = torch.bmm(spread.reshape(maps * h, SIDE * SIDE, SIDE * DEPTH), windows).view(maps, h, SIDE, SIDE, columns)
         for dy in range(SIDE):
             for dx in range(SIDE):
-                gradient[image, group, dy:dy + rows, dx:dx + columns] += of_neighbour[:, :rows, dy, dx]
-    return gradient
+                gradient[group, dy:dy + rows, dx:dx + columns] += of_neighbour[:, :rows, dy, dx]
+    return gradient.view(truth.shape)
 
 
 def _stacks(truth, probability):
-    """Yield image, classes (slice) and their stack (classes * h + 2, 7, w - 2); all share memory, the last two rows are spare."""
-    images, classes, h, w = truth.shape
-    size = min(GROUP_CPU, classes) if truth.device.type == 'cpu' else classes
+    """Yield maps (a slice of N * K) and their stack (maps * h + 2, 7, w - 2); all share memory, the last two rows are spare."""
+    h, w = truth.shape[2:]
+    truth, probability = truth.flatten(0, 1), probability.flatten(0, 1)
     columns = w - SIDE + 1
+    limit = STACK_CPU if truth.device.type == 'cpu' else STACK_GPU
+    size = min(len(truth), max(1, limit // (8 * h * DEPTH * columns)))
     memory = torch.ones(size * h + SIDE - 1, DEPTH, columns, dtype=torch.float64, device=truth.device)
-    for image in range(images):
-        for first in range(0, classes, size):
-            group = slice(first, min(first + size, classes))
-            used = (group.stop - first) * h
-            stack = memory[:used].view(-1, h, DEPTH, columns)
-            for dx in range(SIDE):
-                stack[:, :, dx] = truth[image, group, :, dx:dx + columns]
-                stack[:, :, SIDE + dx] = probability[image, group, :, dx:dx + columns]
-            yield image, group, memory[:used + SIDE - 1]
+    for first in range(0, len(truth), size):
+        group = slice(first, min(first + size, len(truth)))
+        used = (group.stop - group.start) * h
+        stack = memory[:used].view(-1, h, DEPTH, columns)
+        for dx in range(SIDE):
+            stack[:, :, dx] = truth[group, :, dx:dx + columns]
+            stack[:, :, SIDE + dx] = probability[group, :, dx:dx + columns]
+        yield group, memory[:used + SIDE - 1]
 
 
 def _window_products(stack, h):

@@ -43,6 +43,11 @@ class OutputsCriterion(nn.Module):
             parts.update({f'{name}/{part}': number for part, number in criterion.parts.items()})
         return {'loss': total, **parts}
 
+    @property
+    def failures(self):
+        """Factorisations of the region loss that failed so far, over all outputs (reading it waits for the device)."""
+        return sum(getattr(criterion, 'failures', 0) for criterion in self.criteria)
+
     def _at_label_size(self, logits, labels):
         if logits.shape[2:] == labels.shape[1:]:
             return logits

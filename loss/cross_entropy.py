@@ -1,7 +1,8 @@
 """Cross-entropy criteria: plain, class-weighted, weighted by each image's class balance, and the sums of validation.
 
 All compute in float32 (float64 for float64 logits) whatever autocast says. Labels outside [0, K) and the ignore label do
-not count; where nothing counts the loss is 0 with zero gradient, not nan.
+not count; where nothing counts the loss is 0 with zero gradient, not nan. Sums are taken over per-pixel maps: torch's own
+reductions have no deterministic form on a GPU.
 """
 import torch
 import torch.nn.functional as F
@@ -29,7 +30,7 @@ class CrossEntropyLoss(nn.Module):
         with torch.autocast(logits.device.type, enabled=False):
             logits, labels, valid = _prepare(logits, labels, self.num_classes, self.ignore_label)
             weights = None if self.class_weights is None else self.class_weights.to(logits)
-            total = F.cross_entropy(logits, labels, weight=weights, ignore_index=IGNORED, reduction='sum')
+            total = F.cross_entropy(logits, labels, weight=weights, ignore_index=IGNORED, reduction='none').sum()
             count = valid.sum().to(total.dtype) if weights is None else (weights[labels.clamp(min=0)] * valid).sum()
             loss = total / torch.where(count > 0, count, 1)
         self.parts = {self.part: loss.detach()}
@@ -94,8 +95,8 @@ class ValidationCriterion(nn.Module):
         check_shapes(logits, labels, self.num_classes)
         with torch.autocast(logits.device.type, enabled=False):
             logits, labels, valid = _prepare(logits, labels, self.num_classes, self.ignore_label)
-            total = F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction='sum')
-        return total.double(), valid.sum()
+            nll = F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction='none')
+        return nll.sum(dtype=torch.float64), valid.sum()
 
 
 def _prepare(logits, labels, num_classes, ignore_label):

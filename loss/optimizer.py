@@ -40,14 +40,18 @@ class Schedule(LambdaLR):
 
     def __init__(self, optimizer, factor, interval='epoch', steps_per_epoch=1):
         self.interval = interval
-        per_epoch = steps_per_epoch if interval == 'iter' else 1
-        super().__init__(optimizer, lambda step: factor(step / per_epoch))
+        self.steps_per_epoch = steps_per_epoch if interval == 'iter' else 1
+        super().__init__(optimizer, lambda step: factor(step / self.steps_per_epoch))
 
     def load_state_dict(self, state_dict):
-        saved = state_dict.get('interval', self.interval)
-        if saved != self.interval:
-            raise ValueError(f'--lr_step {self.interval}: the checkpoint was trained with a schedule stepped per {saved}; give --lr_step {saved}')
+        """Restore the position; if an epoch has another number of iterations now, the same point of the epoch."""
+        interval, steps = self.interval, self.steps_per_epoch
+        saved = state_dict.get('interval', interval)
+        if saved != interval:
+            raise ValueError(f'--lr_step {interval}: the checkpoint was trained with a schedule stepped per {saved}; give --lr_step {saved}')
         super().load_state_dict(state_dict)
+        self.last_epoch = round(self.last_epoch * steps / self.steps_per_epoch)
+        self.steps_per_epoch = steps
 
 
 def get_scheduler(optimizer, args, steps_per_epoch):

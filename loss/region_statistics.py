@@ -15,7 +15,7 @@ POOL = 4                     # side and stride of the average pooling
 PAD = 2                      # zero rows and columns around the image before pooling; they count in the average
 EPSILON = 1e-6               # added to every probability before pooling
 STRIP_CPU = 1 << 20          # elements of a strip: 4 MiB in float32, so that its passes hit the cache
-STRIP_GPU = 1 << 25          # few launches, and still small beside the logits
+STRIP_GPU = 1 << 24          # few launches, and still small beside the logits
 
 
 class PixelStatistics(torch.autograd.Function):
@@ -106,10 +106,12 @@ class _Grid:
 
     def pad_labels(self, labels, ignore_label):
         """(N, windows * 4, windows * 4) uint8, or int16 for many classes; K where invalid or outside the image."""
+        if labels.element_size() == 1:
+            labels = labels.short()                     # comparisons with numbers a byte does not hold would wrap
         invalid = (labels < 0) | (labels >= self.classes) | (labels == ignore_label)
         padded = torch.full((self.images, self.windows[0] * POOL, self.padded_width), self.classes, device=self.device,
                             dtype=torch.uint8 if self.classes < 256 else torch.int16)
-        padded[:, PAD:PAD + self.height, PAD:PAD + self.width] = labels.masked_fill(invalid, self.classes)
+        padded[:, PAD:PAD + self.height, PAD:PAD + self.width] = labels.to(padded.dtype).masked_fill_(invalid, self.classes)
         return padded
 
     def pool_labels(self, labels, classes, dtype):

@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests: few threads, a small street data set, and the program called from Python."""
+"""Fixtures shared by all tests: one thread, a small street data set, and the program called from Python."""
 import os
 import subprocess
 import sys
@@ -15,8 +15,8 @@ SMALL = ['--trunk', 'hrnetv2_w18_small_v1', '--ocr_mid_channels', '32', '--ocr_k
 
 
 @pytest.fixture(scope='session', autouse=True)
-def two_threads():
-    torch.set_num_threads(2)
+def one_thread():
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope='session')

@@ -10,6 +10,7 @@ from datasets import TrainSet, get_dataset
 from datasets.centroids import tile_centroids
 from datasets.class_uniform import build, index_path, load_or_build
 from datasets.epoch import class_quotas, draw_epoch
+from datasets.labels import lookup_table
 
 
 def slow_centroids(label, num_classes, tile):
@@ -45,6 +46,12 @@ def test_tiles_cover_the_remainder_on_the_right_and_at_the_bottom():
 def test_centroids_equal_the_definition(shape, tile):
     label = np.random.default_rng(1).choice(np.array([0, 1, 2, 4, 255], np.uint8), shape)
     assert tile_centroids(label, 5, tile).tolist() == slow_centroids(label, 5, tile)
+
+
+def test_raw_ids_that_mean_one_class_share_a_centroid():
+    raw = np.array([[4, 4, 9, 9, 7, 7]], np.uint8)
+    table = lookup_table({4: 0, 9: 0, 7: 1}, 255)
+    assert tile_centroids(raw, 2, 8, lambda ids: table[ids]).tolist() == [[0, 1, 0], [1, 4, 0]]
 
 
 def test_a_label_of_ignore_only_has_no_centroids():
@@ -154,7 +161,7 @@ def test_a_damaged_index_is_said_and_built_anew(camvid, tmp_path, content):
 
 def test_a_bad_label_stops_the_build_and_leaves_no_file(camvid, tmp_path, stripes, write):
     write(camvid.items[2].label, stripes((99, 99, 99)))
-    with pytest.raises(ValueError, match='trainannot/02.png: label ids 99 are not in the map'):
+    with pytest.raises(ValueError, match=r'trainannot/02.png: label ids 99 are not in the map of dataset .camvid. \(first at row 0, column 0\)'):
         load_or_build(camvid, 32, tmp_path, log=lambda line: None)
     assert not (tmp_path / 'uniform_centroids').exists()
 

@@ -1,12 +1,17 @@
+import gc
+import multiprocessing
 import os
 import signal
 import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from datasets import EvalSet, TrainSet, eval_loader, get_dataset, train_loader
+from datasets.sets import image_tensor
 
 
 def random_crop(image, label, rng, centroid=None):
@@ -42,6 +47,12 @@ def test_a_sample_has_the_form_that_the_rest_relies_on(train_set):
     assert sample['image'][:, 5, 5].tolist() == [number + shift, 2 + shift, 3 + shift]
 
 
+def test_a_mirrored_view_becomes_the_same_tensor_as_its_copy():
+    image = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
+    for view in (image[:, ::-1], image[1:3, 2:4], image[::-1]):
+        assert torch.equal(image_tensor(view), torch.from_numpy(np.ascontiguousarray(view)).permute(2, 0, 1))
+
+
 def test_a_batch_stacks_samples(train_set):
     batch = epoch_of(train_set, 4)[0]
     assert batch['image'].shape == (4, 3, 8, 8) and batch['image'].dtype == torch.uint8
@@ -49,6 +60,7 @@ def test_a_batch_stacks_samples(train_set):
     assert batch['scale'].dtype == torch.float32 and set(batch['scale'].tolist()) <= {0.5, 2.0}
 
 
+@pytest.mark.filterwarnings('ignore:This DataLoader will create 4 worker processes')
 @pytest.mark.parametrize('num_workers', [1, 4])
 def test_batches_do_not_depend_on_the_number_of_workers(train_set, num_workers):
     plain = [epoch_of(train_set, 4, 0, epoch=epoch) for epoch in (1, 2)]
@@ -121,13 +133,20 @@ def test_too_few_images_for_a_step_name_the_flag(train_set):
         train_loader(train_set, 23, 0)
 
 
+def error_of(train_set, num_workers):
+    """(message, text of the cause) of the ValueError; a function of its own, so that nothing keeps the workers."""
+    try:
+        epoch_of(train_set, 4, num_workers)
+    except ValueError as error:
+        return str(error), str(error.__cause__)
+
+
 @pytest.mark.parametrize('num_workers', [0, 2])
 def test_a_bad_file_is_one_line_whatever_loads_it(train_set, num_workers, stripes, write):
     write(train_set.dataset.items[5].label, stripes((99,)))
-    with pytest.raises(ValueError) as caught:
-        epoch_of(train_set, 4, num_workers)
-    assert str(caught.value).startswith(str(train_set.dataset.items[5].label)) and '\n' not in str(caught.value)
-    assert 'load' in str(caught.value.__cause__)            # the worker's traceback, for a developer
+    message, origin = error_of(train_set, num_workers)
+    assert message.startswith(str(train_set.dataset.items[5].label)) and '\n' not in message
+    assert 'in load' in origin                              # the traceback of the worker, for a developer
 
 
 def test_a_file_that_vanishes_is_a_missing_file(train_set):
@@ -145,6 +164,17 @@ def test_samples_of_different_sizes_cannot_share_a_batch(root, camvid_tree, stri
         list(train_loader(train_set, 2, 0))
 
 
+def test_an_error_lets_the_workers_go_at_once(train_set, stripes, write):
+    write(train_set.dataset.items[5].label, stripes((99,)))
+    before = len(multiprocessing.active_children())
+    gc.disable()
+    try:
+        error_of(train_set, 2)
+        assert len(multiprocessing.active_children()) == before
+    finally:
+        gc.enable()
+
+
 def test_a_negative_seed_names_the_flag(train_set):
     with pytest.raises(ValueError, match='--seed -1'):
         TrainSet(train_set.dataset, None, -1, 0)
@@ -159,20 +189,38 @@ def test_a_split_without_labels_cannot_be_trained_on(root, cityscapes_tree):
 def test_workers_outlive_a_signal_that_is_meant_for_the_main_process(train_set):
     loader = train_loader(train_set, 2, 2, seed=3)
     batches = iter(loader)
-    next(batches)
+    next(batches), next(batches)                            # one from each, so both are set up
     for worker in loader.loader._iterator._workers:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
             subprocess.run(['kill', f'-{int(number)}', str(worker.pid)], check=True)        # not from the parent
-    assert len(list(batches)) == 10
+    assert len(list(batches)) == 9
 
 
-def test_workers_end_when_the_parent_says_so(train_set):
+def test_workers_end_when_the_main_process_leaves(train_set):
     loader = train_loader(train_set, 2, 1, seed=3)
     next(iter(loader))
     worker = loader.loader._iterator._workers[0]
-    os.kill(worker.pid, signal.SIGTERM)
+    worker.terminate()
+    worker.join(0.5)
+    assert worker.is_alive()
+    loader.loader.worker_init_fn.args[0].value = 1          # as at the exit of the main process
+    worker.terminate()
     worker.join(10)
     assert worker.exitcode == 0
+
+
+def test_a_program_ends_although_its_workers_still_wait(root, camvid_tree, tmp_path):
+    camvid_tree(root / 'camvid', count=4)
+    (tmp_path / 'program.py').write_text(
+        'import datasets\n'
+        'from config import cfg\n'
+        f'cfg.DATASET.ROOT = {str(root)!r}\n'
+        'loader = datasets.train_loader(datasets.TrainSet(datasets.get_dataset("camvid", "train"), None, 0, 0), 2, 1)\n'
+        'batches = iter(loader)\n'
+        'print(len(next(batches)["name"]))\n')
+    environment = {**os.environ, 'PYTHONPATH': str(Path(__file__).parents[2])}
+    done = subprocess.run([sys.executable, tmp_path / 'program.py'], env=environment, timeout=60, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, '2\n', '')
 
 
 @pytest.fixture

@@ -1,0 +1,105 @@
+"""The W48 networks against numbers of the published implementation, in float64.
+
+`parity/keys.json` holds state-dict keys and shapes for 19 classes, those of the trunk apart; `parity/<arch>.npz` outputs
+(every fourth pixel), losses and gradients (of large layers every third value), stored as float32.
+"""
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from fill import IGNORE, fill, image, labels
+from torch import nn
+
+from loss import get_criterion
+from network import get_net
+
+PARITY = Path(__file__).parent / 'parity'
+ARCHS = ['basic.HRNet', 'ocrnet.HRNet', 'ocrnet.HRNet_Mscale']
+ALPHA = 0.4
+
+
+@pytest.fixture(scope='module', params=ARCHS)
+def net(request):
+    net = get_net(request.param, 19)
+    for module in net.modules():
+        if isinstance(module, nn.Dropout | nn.Dropout2d):
+            module.p = 0.0
+    return fill(net).double()
+
+
+@pytest.fixture
+def expected(net):
+    return np.load(PARITY / f'{net.arch}.npz')
+
+
+def disagreement(found, expected):
+    """Largest difference in units of the largest expected value."""
+    return np.abs(found.detach().numpy() - expected).max() / np.abs(expected).max()
+
+
+def sampled(maps):
+    return maps[..., 1::4, 2::4]
+
+
+def test_keys_and_shapes_are_those_of_the_published_checkpoints(net):
+    groups = json.loads((PARITY / 'keys.json').read_text())
+    expected = {f'backbone.{key}': shape for key, shape in groups['backbone'].items()} | groups[net.arch]
+    assert {key: list(value.shape) for key, value in net.state_dict().items()} == expected
+
+
+def test_logits_and_attention_in_evaluation(net, expected):
+    net.eval()
+    passes = {'eval/': ()} if net.arch != 'ocrnet.HRNet_Mscale' else {'two/': (), 'n3/': (2.0, 1.0, 0.5)}
+    compared = []
+    for prefix, net.n_scales in passes.items():
+        with torch.no_grad():
+            outputs = net(image(64, 128))
+        for key, maps in outputs.items():
+            name = prefix + key.replace('_05x', '_0.5x').replace('_10x', '_1.0x').replace('_20x', '_2.0x')
+            name = name if name in expected else prefix + key
+            assert disagreement(sampled(maps), expected[name]) < 1e-6, name
+            compared.append(name)
+    assert sorted(compared) == sorted(key for key in expected if not key.startswith('train'))
+
+
+@pytest.mark.parametrize('kind', ['ce', 'rmi'])
+def test_loss_and_gradients_in_training(net, expected, kind):
+    fill_statistics(net)
+    net.train().zero_grad()
+    outputs = net(image(64, 128, batch=2, seed=3))
+    target = labels(64, 128, 19, batch=2, seed=3)
+    if kind == 'ce':
+        loss = sum(weight * F.cross_entropy(outputs[name], target, ignore_index=IGNORE)
+                   for name, weight in (('pred', 1.0), ('aux', ALPHA)) if name in outputs)
+    else:
+        names = [name for name in ('pred', 'aux') if name in outputs]
+        criterion = get_criterion(['rmi', 'bce'][:len(names)], [1.0, ALPHA][:len(names)], 19)
+        loss = criterion({name: outputs[name] for name in names}, target)['loss']
+    loss.backward()
+    assert loss.item() == pytest.approx(float(expected[f'train_{kind}/loss']), rel=2e-6)
+    gradients = {name: parameter.grad for name, parameter in net.named_parameters()}
+    assert [name for name, gradient in gradients.items() if gradient is None] == []
+    for key in expected:
+        if key.startswith(f'train_{kind}/grad/'):
+            gradient = gradients[key.rpartition('/')[2]]
+            gradient = gradient if gradient.numel() <= 5000 else gradient.flatten(1)[:, ::3]
+            assert disagreement(gradient, expected[key]) < 1e-5, key
+
+
+def fill_statistics(net):
+    """Put the running statistics back that an earlier training pass has moved."""
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()
+
+
+@pytest.mark.parametrize('arch', ARCHS)
+def test_float32_agrees_to_single_precision(arch):
+    net = fill(get_net(arch, 19)).eval()
+    name = 'two/pred' if arch == 'ocrnet.HRNet_Mscale' else 'eval/pred'
+    with torch.no_grad():
+        pred = net(image(64, 128).float())['pred']
+    assert disagreement(sampled(pred), np.load(PARITY / f'{arch}.npz')[name]) < 1e-4
