@@ -79,7 +79,7 @@ def load_state(args, log):
 
 def evaluate(args, run, state):
     """Score a split or a folder of images and write what was asked for."""
-    dataset = datasets.get_dataset(args.dataset, SPLITS[args.eval], eval_folder=args.eval_folder)
+    dataset = get_dataset(args, run, SPLITS[args.eval])
     net = build_network(args, dataset, run, state)
     if state is None:
         run.log('no --snapshot was given: these are the results of random weights')
@@ -106,7 +106,7 @@ def evaluate(args, run, state):
 
 def fit(args, run, state):
     """Train, validate, save; ends early, with everything saved, when the run is asked to stop."""
-    train_set, val_set = datasets.get_dataset(args.dataset, 'train'), datasets.get_dataset(args.dataset, 'val')
+    train_set, val_set = get_dataset(args, run, 'train'), get_dataset(args, run, 'val')
     loader = build_train_loader(args, run, train_set)
     net = build_network(args, train_set, run, state, training=True)
     ema = ema_of(net, args.ema) if args.ema else None
@@ -141,6 +141,8 @@ def fit(args, run, state):
             if epoch % args.val_freq and epoch != args.max_epoch - 1:
                 return None
             save(None)          # so that a validation that runs out of memory loses nothing
+            if criterion.failures:
+                run.log(f'region mutual information: {criterion.failures} matrices of this run were singular and left out')
             return score_epoch(args, run, evaluator, val_set, epoch, keeper.best_score)
 
         finished = trainer.fit(loader, save, validate)
@@ -148,6 +150,14 @@ def fit(args, run, state):
     ending = 'finished' if finished else f'stopped by {stop.name or "a signal to another process"}, saved; continue with --resume auto'
     run.log(f'{ending}; best mean IoU: {best}; see {run.directory}')
     return 0
+
+
+def get_dataset(args, run, split):
+    """The data set of the flags; says what it leaves out."""
+    dataset = datasets.get_dataset(args.dataset, split, eval_folder=args.eval_folder)
+    for note in dataset.notes:
+        run.log(note)
+    return dataset
 
 
 def build_network(args, dataset, run, state, training=False):
@@ -254,10 +264,11 @@ def restore(args, run, state, keeper, optimizer, scheduler, scaler, ema):
         keeper.clean()
         if args.restore_optimizer:
             restore_optimizer(state, args.source, optimizer)
-        for _ in range(args.start_epoch if args.lr_step == 'epoch' else 0):
-            scheduler.step()
         return Position(epoch=args.start_epoch)
     restore_training(state, args.source, optimizer, scheduler, scaler, ema, run.log)
+    changed = flags.changed_since(args, state)
+    if changed:
+        run.log(f'resumed with other flags, so not bit for bit: {", ".join(changed)}')
     restore_random_state(state, args.source, run.dist, run.log)
     keeper.continue_from(state)
     epoch, batch = checkpoint.resume_point(state, args.source)

@@ -36,12 +36,15 @@ def get_optimizer(net, args):
 
 
 class Schedule(LambdaLR):
-    """A factor of the epoch on the learning rate; call step() once per epoch, or per iteration where `interval` is 'iter'."""
+    """A factor of the epoch on the learning rate; call step() once per epoch, or per iteration where `interval` is 'iter'.
 
-    def __init__(self, optimizer, factor, interval='epoch', steps_per_epoch=1):
-        self.interval = interval
+    first_epoch: the epoch at which the course is entered.
+    """
+
+    def __init__(self, optimizer, factor, interval='epoch', steps_per_epoch=1, first_epoch=0):
+        self.interval, self.first_epoch = interval, first_epoch
         self.steps_per_epoch = steps_per_epoch if interval == 'iter' else 1
-        super().__init__(optimizer, lambda step: factor(step / self.steps_per_epoch))
+        super().__init__(optimizer, lambda step: factor(self.first_epoch + step / self.steps_per_epoch))
 
     def load_state_dict(self, state_dict):
         """Restore the position; if an epoch has another number of iterations now, the same point of the epoch."""
@@ -69,7 +72,7 @@ def get_scheduler(optimizer, args, steps_per_epoch):
     if args.lr_schedule == 'scl-poly' and not 0 <= args.rlx_off_epoch < args.max_epoch:
         raise ValueError(f'--lr_schedule scl-poly changes its slope at --rlx_off_epoch, which is {args.rlx_off_epoch}; '
                          f'give an epoch from 0 to --max_epoch - 1 = {args.max_epoch - 1}')
-    return Schedule(optimizer, _factor(args), args.lr_step, steps_per_epoch)
+    return Schedule(optimizer, _factor(args), args.lr_step, steps_per_epoch, args.start_epoch)
 
 
 def _factor(args):

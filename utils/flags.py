@@ -183,6 +183,18 @@ def network_flags(args):
     return {name: getattr(args, name) for name in NETWORK_FLAGS}
 
 
+# What may differ between the parts of a run without changing a number.
+_HARMLESS = {'config', 'debug', 'given', 'source', 'resume', 'result_dir', 'assets_path', 'override_dataset_root', 'num_workers', 'log_freq',
+             'save_minutes', 'dump_augmentation_images', 'arch', 'trunk', 'snapshot', 'pretrained', 'start_epoch'}
+
+
+def changed_since(args, state):
+    """The flags whose values differ from those of the run that wrote `state`, as '--flag new (was old)'."""
+    before = state.get('args') or {}
+    return [f'--{name} {value} (was {before[name]})' for name, value in vars(args).items()
+            if name in before and name not in _HARMLESS and before[name] != value]
+
+
 def adopt_network(args, state, log):
     """Take the network flags that were not given from a checkpoint's state; fill in the default network without one."""
     stored = dict((state or {}).get('network') or {})

@@ -219,7 +219,7 @@ def test_a_program_ends_although_its_workers_still_wait(root, camvid_tree, tmp_p
         'batches = iter(loader)\n'
         'print(len(next(batches)["name"]))\n')
     environment = {**os.environ, 'PYTHONPATH': str(Path(__file__).parents[2])}
-    done = subprocess.run([sys.executable, tmp_path / 'program.py'], env=environment, timeout=60, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, tmp_path / 'program.py'], env=environment, timeout=300, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, '2\n', '')
 
 

@@ -12,7 +12,7 @@ from loss.optimizer import get_optimizer, get_scheduler
 
 def flags(**values):
     defaults = {'optimizer': 'sgd', 'lr': 0.1, 'weight_decay': 0.01, 'momentum': 0.9, 'amsgrad': False, 'lr_schedule': 'poly', 'poly_exp': 1.0,
-                'poly_step': 110, 'max_epoch': 10, 'rescale': 1.0, 'repoly': 1.5, 'rlx_off_epoch': -1, 'lr_step': 'epoch'}
+                'poly_step': 110, 'max_epoch': 10, 'rescale': 1.0, 'repoly': 1.5, 'rlx_off_epoch': -1, 'lr_step': 'epoch', 'start_epoch': 0}
     return SimpleNamespace(**{**defaults, **values})
 
 
@@ -158,3 +158,17 @@ def test_flags_that_do_not_fit_are_named(values, message):
     with pytest.raises(ValueError) as caught:
         get_scheduler(get_optimizer(one_parameter(), args), args, 1)
     assert message in str(caught.value)
+
+
+def test_a_start_epoch_enters_the_course_there_and_survives_a_restore():
+    args = flags(start_epoch=4, lr=1.0)
+    optimizer = get_optimizer(one_parameter(), args)
+    scheduler = get_scheduler(optimizer, args, 1)
+    assert optimizer.param_groups[0]['lr'] == pytest.approx(0.6)
+    state = scheduler.state_dict()
+    later = get_optimizer(one_parameter(), flags(lr=1.0))
+    restored = get_scheduler(later, flags(lr=1.0), 1)
+    restored.load_state_dict(state)
+    later.step()
+    restored.step()
+    assert later.param_groups[0]['lr'] == pytest.approx(0.5)

@@ -1,0 +1,131 @@
+#!/usr/bin/env python
+"""Measures what this repository does fast against the obvious way to do it, line by line, each with its budget.
+
+    python scripts/bench.py                                   every line on the CPU; keep the machine idle
+    python scripts/bench.py rmi confusion                     some of them
+    python scripts/bench.py --device cuda                     the GPU: bf16 and fp16, compiled, at 1024x2048, and peak memory
+    python scripts/bench.py --trunk hrnetv2_w18 --size 128,256 --repeats 2     small and quick
+    python scripts/bench.py --out docs/results/bench_cpu.md   keeps the table
+
+Budgets are ratios to the plain form, measured in one process in turn, so they hold on any machine. `--baseline` runs the
+plain forms alone. Exit code 0 whether budgets hold or not, 2 for a mistake in the flags.
+"""
+import difflib
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from network.registry import trunks
+from scripts import bench_data, bench_network, bench_report
+from scripts.bench_measure import measure
+from utils.files import write_json, write_text
+from utils.parser import Parser, crop_size, names, positive
+from utils.seeding import seed_everything, set_deterministic
+
+LINES = {
+    'sample': bench_data.sample,
+    'index': bench_data.index,
+    'rmi': bench_data.rmi,
+    'confusion': bench_data.confusion,
+    'evaluation': bench_network.evaluation,
+    'training': bench_network.training,
+    'dump': bench_network.dump,
+}
+WITH_TRUNK = ('evaluation', 'training', 'dump')
+TRUNKS = ('hrnetv2', 'hrnetv2_w18_small_v1')
+SIZES = {'cpu': (256, 512), 'cuda': (1024, 2048)}
+IMAGES = {'cpu': 3, 'cuda': 32}         # of a run that dumps: on a GPU enough for the writers' last files not to count
+
+
+@dataclass
+class Settings:
+    """What a line is measured with. size: (h, w) of images that networks see, photo_size: of the others; batch: images of a
+    training step; images: of a run that dumps.
+    """
+
+    device: torch.device
+    trunk: str
+    size: tuple
+    photo_size: tuple
+    batch: int
+    images: int
+
+
+def parse_args(argv=None):
+    """The flags; ValueError for a mistake."""
+    parser = Parser(prog='bench.py', description='Measure speed against the plain form of each computation.')
+    parser.add_argument('lines', nargs='*', metavar='LINE', help=f'what to measure, of {", ".join(LINES)} (default: all)')
+    parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu', help='where to compute')
+    parser.add_argument('--trunk', type=names, default=TRUNKS, metavar='LIST', help='backbones, comma list')
+    parser.add_argument('--size', type=crop_size, metavar='H,W', help='images that networks see (default: 256,512 on a CPU, 1024,2048 on a GPU)')
+    parser.add_argument('--photo_size', type=crop_size, default=(1024, 2048), metavar='H,W', help='images of sample, index, rmi and confusion')
+    parser.add_argument('--batch', type=positive, default=1, metavar='N', help='images of a training step')
+    parser.add_argument('--images', type=positive, metavar='N', help='images of a run that dumps (default: 3 on a CPU, 32 on a GPU)')
+    parser.add_argument('--repeats', type=positive, metavar='N', help='runs of each form (default: 3 to 41, by line)')
+    parser.add_argument('--baseline', action='store_true', help='run the plain forms only')
+    parser.add_argument('--out', metavar='FILE', help='write the table there as Markdown')
+    parser.add_argument('--json', metavar='FILE', help='write every number there')
+    args = parser.parse_all(sys.argv[1:] if argv is None else argv)
+    for name in args.lines:
+        check_known('line', name, LINES)
+    for name in args.trunk:
+        check_known('--trunk', name, trunks.names())
+    if args.device == 'cuda' and not torch.cuda.is_available():
+        raise ValueError('--device cuda: torch sees no GPU here; leave the flag out to measure the CPU')
+    args.size = args.size or SIZES[args.device]
+    args.images = args.images or IMAGES[args.device]
+    return args
+
+
+def check_known(what: str, name: str, known):
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=2, cutoff=0.6)
+        hint = f'did you mean {" or ".join(near)}? ' if near else ''
+        raise ValueError(f'{what} {name!r} does not exist; {hint}choose from {", ".join(known)}')
+
+
+def main(argv=None) -> int:
+    """Measure, print, write; returns the exit code."""
+    try:
+        args = parse_args(argv)
+        device = torch.device(args.device)
+        seed_everything(0)
+        set_deterministic(False)
+        about, start = bench_report.provenance(device), time.monotonic()
+        rows = run_lines(args, device)
+        page = bench_report.markdown(rows, about, time.monotonic() - start)
+        print(page)
+        if args.out:
+            write_text(args.out, page)
+        if args.json:
+            write_json(args.json, bench_report.as_json(rows, about, vars(args)))
+    except (ValueError, OSError) as error:
+        print(f'bench.py: error: {" ".join(str(error).split())}', file=sys.stderr)
+        return 2
+    return 0
+
+
+def run_lines(args, device: torch.device) -> list:
+    """The rows of every line asked for, those with a network once for each trunk; says each as it is done."""
+    rows = []
+    for line, build in LINES.items():
+        if args.lines and line not in args.lines:
+            continue
+        for trunk in args.trunk if line in WITH_TRUNK else args.trunk[:1]:
+            settings = Settings(device, trunk, args.size, args.photo_size, args.batch, args.images)
+            name = f'{line}-{trunk}' if line in WITH_TRUNK else line
+            with build(settings) as case:
+                done = measure(name, case, device, args.repeats, args.baseline)
+            for row in done:
+                print(bench_report.sentence(row), file=sys.stderr, flush=True)
+            rows += done
+    return rows
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""The benchmark's lines without a network: samples, the class-uniform index, the region loss, the confusion matrix."""
+import os
+import shutil
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+import config
+import datasets
+from datasets import class_uniform
+from loss.rmi import RMILoss
+from scripts.baseline_transforms import photo_like_pair
+from scripts.bench_measure import Case, Form
+from transforms import build_train_transform
+from utils import flags
+from utils.metrics import ConfusionMatrix
+
+NUM_CLASSES, IGNORE = 19, 255
+SAMPLES = 8                 # per call: the random scale decides what one costs
+FILES, COPIES = 6, 6        # label files drawn, and how often each stands in the dataset
+
+
+@contextmanager
+def street_files(size, files: int, copies: int = 1, split: str = 'train'):
+    """Yields a Cityscapes dataset of files * copies photo-like pairs of `size` (h, w) in a temporary folder."""
+    with tempfile.TemporaryDirectory(prefix='bench_') as folder:
+        images, labels = (Path(folder, kind, split, 'benchtown') for kind in ('leftImg8bit', 'gtFine'))
+        for parent in (images, labels):
+            parent.mkdir(parents=True)
+        for number in range(files):
+            image, label = photo_like_pair(*size, seed=number)
+            first = f'benchtown_{number:03d}_000'
+            cv2.imwrite(str(images / f'{first}_leftImg8bit.png'), image)
+            cv2.imwrite(str(labels / f'{first}_gtFine_labelIds.png'), label)
+            for copy in range(1, copies):
+                name = f'benchtown_{number:03d}_{copy:03d}'
+                shutil.copy(images / f'{first}_leftImg8bit.png', images / f'{name}_leftImg8bit.png')
+                shutil.copy(labels / f'{first}_gtFine_labelIds.png', labels / f'{name}_gtFine_labelIds.png')
+        with config.scope(DATASET__ROOT=folder, ASSETS_PATH=str(Path(folder, 'assets'))):
+            yield datasets.get_dataset('cityscapes', split)
+
+
+def photo_batch(size, device, images: int = 1):
+    """A batch of `images` photo-like pictures uint8 (N, 3, h, w), labels uint8 (N, h, w) of trainIds, some ignored."""
+    pairs = [photo_like_pair(*size, seed=number) for number in range(images)]
+    labels = torch.from_numpy(np.stack([label for _, label in pairs])) % (NUM_CLASSES + 1)
+    labels[labels == NUM_CLASSES] = IGNORE
+    pictures = torch.from_numpy(np.stack([image for image, _ in pairs])).permute(0, 3, 1, 2).contiguous()
+    return pictures.to(device), labels.to(device)
+
+
+@contextmanager
+def sample(settings):
+    """One training sample: random scale, crop, flip, colour jitter, Gaussian blur, one core."""
+    side = min(settings.photo_size)
+    args = flags.check(flags.build_parser().parse_all(['--crop_size', str(side), '--gblur']))
+    with street_files(settings.photo_size, 1) as dataset:
+        item = dataset.items[0]
+        train_set = datasets.TrainSet(dataset, build_train_transform(args, dataset.ignore_label), seed=0, class_uniform_pct=0)
+        epochs = count()
+
+        def decode():
+            for _ in range(SAMPLES):
+                cv2.imread(str(item.image))
+                cv2.imread(str(item.label), cv2.IMREAD_UNCHANGED)
+
+        def load():
+            for _ in range(SAMPLES):
+                train_set[next(epochs), 0]
+
+        yield Case(f'{SAMPLES} training samples from {shape(settings.photo_size)} PNG pairs, crop {side}x{side}, one core', 'decoding the pairs with OpenCV',
+                   Form(decode), [Form(load, 1.35)], repeats=15, images=SAMPLES, threads=1)
+
+
+@contextmanager
+def index(settings):
+    """The class-uniform index, built and written; both forms in as many threads as this process has cores."""
+    with street_files(settings.photo_size, FILES, COPIES) as dataset:
+        threads = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+        path = class_uniform.index_path(dataset, 1024, config.cfg.ASSETS_PATH)
+
+        def decode():
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(lambda item: cv2.imread(str(item.label), cv2.IMREAD_UNCHANGED).shape, dataset.items))
+
+        def build():
+            path.unlink(missing_ok=True)
+            class_uniform.load_or_build(dataset, 1024, config.cfg.ASSETS_PATH, log=lambda line: None)
+
+        yield Case(f'class-uniform index of {len(dataset)} label files of {shape(settings.photo_size)}', f'decoding the files once, in {threads} threads',
+                   Form(decode), [Form(build, 1.5)], repeats=15)
+
+
+@contextmanager
+def rmi(settings):
+    """Region mutual information against cross-entropy, forward and backward, fp32 logits."""
+    criterion = RMILoss(NUM_CLASSES, IGNORE)
+    _, labels = photo_batch(settings.photo_size, settings.device)
+    labels = labels.long()
+    logits = torch.randn(1, NUM_CLASSES, *settings.photo_size, device=settings.device).mul_(3).requires_grad_()
+
+    def run(loss):
+        logits.grad = None
+        loss(logits, labels).backward()
+
+    def cross_entropy(logits, labels):
+        return F.cross_entropy(logits, labels, ignore_index=IGNORE)
+
+    yield Case(f'RMI forward and backward, {NUM_CLASSES}x{shape(settings.photo_size)}', 'cross-entropy forward and backward',
+               Form(lambda: run(cross_entropy)), [Form(lambda: run(criterion), 3.0)], repeats=7)
+
+
+@contextmanager
+def confusion(settings):
+    """The confusion matrix of one image against a bincount of pixels that need no more preparation."""
+    _, labels = photo_batch(settings.photo_size, settings.device)
+    labels = labels.long()
+    wrong = torch.rand(labels.shape, device=labels.device) < 0.1
+    predictions = torch.where(wrong | (labels == IGNORE), torch.randint_like(labels, NUM_CLASSES), labels)
+    index = torch.where(labels == IGNORE, NUM_CLASSES, labels).mul(NUM_CLASSES).add(predictions).flatten()
+    matrix = ConfusionMatrix(NUM_CLASSES)
+    yield Case(f'confusion matrix of one image of {shape(settings.photo_size)}', 'one bincount of its pixels',
+               Form(lambda: torch.bincount(index, minlength=NUM_CLASSES * (NUM_CLASSES + 1))),
+               [Form(lambda: matrix.update(predictions, labels), 1.3)], repeats=41)
+
+
+def shape(size) -> str:
+    return 'x'.join(map(str, size))

@@ -1,0 +1,138 @@
+"""Flags that the other tests of the program do not show at work."""
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from conftest import TRAIN
+
+from utils import checkpoint
+
+EPOCH = [*TRAIN, '--max_epoch', '1']
+
+
+def last(folder):
+    return checkpoint.load(next(folder.glob('last_checkpoint_ep*.pth')))
+
+
+def test_clip_grad_0_leaves_the_weights_where_they_were(program, tmp_path):
+    assert program(*EPOCH, '--test_mode', '--result_dir', tmp_path / 'start')[0] == 0
+    start = next((tmp_path / 'start').glob('last*.pth'))
+    code, printed = program(*EPOCH, '--snapshot', start, '--clip_grad', '0', '--weight_decay', '0')
+    assert code == 0, printed
+    before, after = checkpoint.load(start)['state_dict'], last(program.run_dir)['state_dict']
+    moved = {key for key in before if not torch.equal(before[key], after[key])}
+    assert moved and all(key.endswith(('running_mean', 'running_var', 'num_batches_tracked')) for key in moved)
+
+
+def test_start_epoch_starts_at_that_epoch_and_its_learning_rate(program):
+    code, printed = program(*TRAIN, '--max_epoch', '4', '--start_epoch', '3', '--lr', '0.04')
+    assert code == 0
+    assert set(re.findall(r'\[epoch (\d)\], \[iter', printed)) == {'3'} and '[lr 0.010000]' in printed
+
+
+def test_save_minutes_saves_within_an_epoch(program, monkeypatch):
+    saved = []
+    original = checkpoint.CheckpointKeeper.save
+    monkeypatch.setattr(checkpoint.CheckpointKeeper, 'save', lambda self, state, *rest, **named: (saved.append(state['batch_in_epoch']),
+                                                                                                  original(self, state, *rest, **named)))
+    assert program(*EPOCH, '--save_minutes', '1e-9')[0] == 0
+    assert saved == [1, 2, 3, 4, 5, 6, 0], 'after every step but the last, before the validation, after the epoch'
+    saved.clear()
+    assert program(*EPOCH, '--save_minutes', '0', '--result_dir', program.run_dir / 'other')[0] == 0
+    assert saved == [6, 0]
+
+
+def test_restore_optimizer_takes_the_momentum_but_not_the_epoch(program, tmp_path):
+    assert program(*EPOCH, '--result_dir', tmp_path / 'start')[0] == 0
+    start = next((tmp_path / 'start').glob('last*.pth'))
+    runs = {}
+    for name, flags in (('with', ['--restore_optimizer']), ('without', [])):
+        code, printed = program(*EPOCH, '--snapshot', start, *flags, '--result_dir', tmp_path / name)
+        assert code == 0 and '[epoch 0], [iter 6 / 6]' in printed, printed
+        runs[name] = last(tmp_path / name)['state_dict']['ocr.cls_head.weight']
+    assert not torch.equal(runs['with'], runs['without'])
+
+
+def test_snapshot_partial_loads_the_half_that_fits(program, tmp_path):
+    assert program(*EPOCH, '--arch', 'basic.HRNet', '--result_dir', tmp_path / 'basic')[0] == 0
+    start = next((tmp_path / 'basic').glob('last*.pth'))
+    code, printed = program(*EPOCH, '--arch', 'ocrnet.HRNet', '--snapshot', start)
+    assert code == 2 and '--snapshot_partial' in printed
+    code, printed = program(*EPOCH, '--arch', 'ocrnet.HRNet', '--snapshot', start, '--snapshot_partial')
+    assert code == 0 and 'missing in the file (ocr.' in printed
+
+
+def test_dump_augmentation_images_writes_what_the_network_sees(program):
+    code, printed = program(*EPOCH, '--test_mode', '--dump_augmentation_images')
+    assert code == 0
+    pictures = list((program.run_dir / 'augmented').rglob('*.png'))
+    assert len(pictures) == 3 * 12
+
+
+def test_a_log_line_every_log_freq_steps_and_at_the_end_of_the_epoch(program):
+    code, printed = program(*EPOCH, '--log_freq', '4')
+    assert code == 0 and re.findall(r'\[iter (\d) / 6\]', printed) == ['4', '6']
+
+
+@pytest.mark.parametrize('flags, key', [
+    (['--loss', 'ce,img_wt,bce,rmi', '--loss_weights', '1,0.5,0.25,0.1'], 'pred/ce'), (['--img_wt_loss', '--wt_bound', '2', '--batch_weighting'], 'pred/img_wt'),
+    (['--rmi_loss', '--ocr_aux_loss_rmi', '--ocr_alpha', '0.3'], 'aux/mi'), (['--rmi_loss'], 'pred/mi'),
+])
+def test_every_loss_trains_and_its_parts_are_logged(program, monkeypatch, flags, key):
+    logged = []
+    from utils.run import Run
+
+    monkeypatch.setattr(Run, 'metric', lambda self, phase, numbers, step: logged.append((phase, dict(numbers))))
+    code, printed = program(*EPOCH, *flags)
+    assert code == 0, printed
+    train = [numbers for phase, numbers in logged if phase == 'train']
+    assert len(train) == 6 and key in train[0] and all(np.isfinite(list(numbers.values())).all() for numbers in train)
+
+
+@pytest.mark.parametrize('flags', [
+    ['--mscale_no3x3', '--init_decoder'], ['--mscale_old_arch', '--align_corners', '--mscale_lo_scale', '0.25'], ['--gblur', '--rand_augment', '2,9', '--pre_size', '100'],
+    ['--bblur', '--translate_aug_fix', '--color_aug', '0', '--scale_min', '0.3', '--scale_max', '0.9', '--crop_size', '48'],
+    ['--full_crop_training', '--optimizer', 'radam', '--lr_schedule', 'poly2', '--poly_step', '1'],
+    ['--pre_size', '64', '--crop_val', '--crop_size', '16,32', '--optimizer', 'adam', '--amsgrad', '--deterministic'], ['--cv', '3', '--class_uniform_pct', '0'],
+    ['--lr_schedule', 'scl-poly', '--rlx_off_epoch', '0', '--rescale', '0.5', '--repoly', '2', '--momentum', '0.5', '--precision', 'bf16'],
+])
+def test_these_flags_train_and_are_recorded(program, flags):
+    code, printed = program(*EPOCH, '--test_mode', *flags)
+    assert code == 0, printed
+    recorded = json.loads((program.run_dir / 'hparams.json').read_text())
+    assert {flag[2:] for flag in flags if flag.startswith('--')} <= set(recorded['given'])
+
+
+def test_scores_at_another_scale_and_with_flips_are_scores_of_the_same_labels(program, tmp_path):
+    assert program(*EPOCH)[0] == 0
+    snapshot, pixels = next(program.run_dir.glob('last*.pth')), []
+    for number, flags in enumerate((['--default_scale', '0.5'], ['--multi_scale_inference', '--extra_scales', '0.75', '--do_flip'], ['--eval', 'val'])):
+        code, printed = program('--eval', 'val', '--snapshot', snapshot, '--result_dir', tmp_path / str(number), *flags, small=False)
+        assert code == 0, printed
+        pixels.append(int(np.load(tmp_path / str(number) / 'confusion_matrix.npy').sum()))
+    assert pixels[0] == pixels[1] == pixels[2]
+
+
+def test_eval_trn_scores_every_training_image_once(program, tmp_path):
+    assert program(*EPOCH)[0] == 0
+    code, printed = program('--eval', 'trn', '--snapshot', next(program.run_dir.glob('last*.pth')), '--result_dir', tmp_path / 'trn', small=False)
+    assert code == 0 and '12 images evaluated' in printed
+
+
+def test_a_resumed_run_says_which_flags_changed(program):
+    assert program(*EPOCH)[0] == 0
+    code, printed = program(*TRAIN, '--max_epoch', '2', '--lr', '0.5', '--resume', 'auto')
+    assert code == 0 and '--lr 0.5 (was 0.002)' in printed
+
+
+@pytest.mark.slow
+def test_a_compiled_network_trains_like_an_eager_one(program, tmp_path):
+    losses = []
+    for name, flags in (('eager', []), ('compiled', ['--compile'])):
+        code, printed = program(*EPOCH, *flags, '--result_dir', tmp_path / name)
+        assert code == 0, printed
+        losses.append([float(value) for value in re.findall(r'main loss ([\d.]+)', printed)])
+    assert losses[0][0] == pytest.approx(losses[1][0], rel=1e-4)
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
