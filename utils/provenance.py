@@ -26,12 +26,22 @@ def describe_start(device: torch.device, world: int = 1) -> dict:
         'world': world,
         'device': str(device),
         'gpu': gpu,
+        'cpu': cpu_name(),
         'cuda': torch.version.cuda if gpu else None,
         'host': platform.node(),
         'platform': platform.platform(),
         'cpus': os.cpu_count(),
         'threads': torch.get_num_threads(),
     }
+
+
+def cpu_name() -> str:
+    """The processor's model name, as far as the system tells."""
+    with suppress(OSError):
+        for line in Path('/proc/cpuinfo').read_text().splitlines():
+            if line.startswith('model name'):
+                return line.partition(':')[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def package_versions() -> dict:

@@ -1,0 +1,113 @@
+"""Writes a table for docs/results/ from run directories: what was trained, on what, how long, and what it scores.
+
+    python scripts/record_results.py --title 'CamVid on a CPU' --out docs/results/camvid_cpu.md RUN EVAL [EVAL ...]
+
+RUN is the directory of a finished training, each EVAL that of an evaluation of its checkpoint. Every number comes from the
+files in them. Flags that are paths are written as their names: where files lie on one machine means nothing on another.
+"""
+import argparse
+import csv
+import json
+import shlex
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from utils.files import write_text  # noqa: E402  (the repository is not installed)
+
+PATH_FLAGS = ('--override_dataset_root', '--assets_path', '--result_dir', '--snapshot', '--resume', '--eval_folder', '--pretrained', '--config')
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument('--title', required=True, help='heading of the page')
+    parser.add_argument('--out', required=True, metavar='FILE', help='Markdown file to write')
+    parser.add_argument('run', metavar='RUN', help='directory of a finished training')
+    parser.add_argument('evaluations', metavar='EVAL', nargs='+', help='directories of evaluations')
+    return parser.parse_args(argv)
+
+
+def read_json(path):
+    try:
+        return json.loads(Path(path).read_text())
+    except OSError as error:
+        raise FileNotFoundError(f'{path}: is not there; give the directory of a finished training, then of evaluations that scored labels') from error
+
+
+def command_of(hparams):
+    """The command line without the interpreter's folder, and with the names of path flags in place of their values."""
+    words = shlex.split(hparams['command']['line'])
+    words = words[next(place for place, word in enumerate(words) if word.endswith('train.py')):]
+    words[0] = 'train.py'
+    for place, word in enumerate(words[:-1]):
+        if word in PATH_FLAGS and words[place + 1] != 'auto':
+            words[place + 1] = word[2:].upper()
+    return shlex.join(['python', *words])
+
+
+def validations(run):
+    """(epoch, mean IoU, seconds since the start) of every validation in metrics.csv."""
+    rows, start = [], None
+    with open(Path(run) / 'metrics.csv', newline='') as file:
+        for line in csv.reader(file):
+            values = dict(zip(line[1::2], line[2::2]))
+            if line[0] == 'start':
+                start = start or float(values['timestamp'])
+            elif line[0] == 'val':
+                rows.append((int(values['epoch']), float(values['mean_iu']), float(values['timestamp']) - start))
+    return rows
+
+
+def machine(hparams):
+    command = hparams['command']
+    device = command['gpu'] or command.get('cpu', command['platform'])
+    versions = ', '.join(f'{name} {version}' for name, version in command['versions'].items())
+    commit = (command['git'] or {}).get('commit', 'unknown')[:12]
+    return [f'* hardware: {device}, {command["cpus"]} cores, {command["threads"]} threads per process, {command["world"]} process(es)',
+            f'* versions: {versions}', f'* commit: {commit}', f'* date: {command["started"][:10]}']
+
+
+def class_table(evaluations):
+    """Markdown: a row per class, a column per evaluation, IoU in percent."""
+    names = list(evaluations[0]['classes'])
+
+    def column(evaluation):
+        scales = evaluation.get('n_scales')
+        return 'scales ' + ', '.join(f'{scale:g}' for scale in scales) if scales else 'as trained'
+
+    def percent(value):
+        return '-' if value is None else f'{100 * value:.2f}'
+    lines = ['| class | ' + ' | '.join(map(column, evaluations)) + ' |', '|---|' + '---:|' * len(evaluations)]
+    lines += [f'| {name} | ' + ' | '.join(percent(e['classes'][name]['iou']) for e in evaluations) + ' |' for name in names]
+    lines.append('| **mean IoU** | ' + ' | '.join(f'**{percent(e["mean_iou"])}**' for e in evaluations) + ' |')
+    lines.append('| pixel accuracy | ' + ' | '.join(percent(e['accuracy']) for e in evaluations) + ' |')
+    return lines
+
+
+def page(title, run, evaluations):
+    """The whole page as Markdown."""
+    hparams, scores = read_json(Path(run) / 'hparams.json'), [read_json(Path(folder) / 'metrics.json') for folder in evaluations]
+    rows = validations(run)
+    lines = [f'# {title}', '', 'Written by `scripts/record_results.py` from the run directories.', '', *machine(hparams), '', '```', command_of(hparams)]
+    lines += [command_of(read_json(Path(folder) / 'hparams.json')) for folder in evaluations]
+    lines += ['```', '', f'Training took {rows[-1][2] / 60:.0f} minutes, validations included.', '', f'IoU in percent on {scores[0]["images"]} images:', '',
+              *class_table(scores), '', 'Mean IoU of the validations during training:', '', '| epoch | minutes | mean IoU % |', '|---:|---:|---:|']
+    lines += [f'| {epoch} | {seconds / 60:.0f} | {100 * score:.2f} |' for epoch, score, seconds in rows]
+    return '\n'.join(lines) + '\n'
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    try:
+        write_text(args.out, page(args.title, args.run, args.evaluations))
+    except (ValueError, OSError) as error:
+        print(f'record_results.py: error: {error}', file=sys.stderr)
+        return 2
+    print(args.out)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
