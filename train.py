@@ -107,8 +107,8 @@ def evaluate(args, run, state):
 def fit(args, run, state):
     """Train, validate, save; ends early, with everything saved, when the run is asked to stop."""
     train_set, val_set = get_dataset(args, run, 'train'), get_dataset(args, run, 'val')
-    loader = build_train_loader(args, run, train_set)
     net = build_network(args, train_set, run, state, training=True)
+    loader = build_train_loader(args, run, train_set)
     ema = ema_of(net, args.ema) if args.ema else None
     criterion = build_criterion(args, net.output_names, train_set.num_classes, train_set.ignore_label, args.align_corners).to(run.device)
     optimizer = get_optimizer(net, args)
@@ -118,6 +118,7 @@ def fit(args, run, state):
     with StopSignal(run.log) as stop:
         trainer = Trainer(net, wrap(args, run, net), build_normalize(run), criterion, optimizer, scheduler, scaler, run.dist,
                           train_options(args), run.log, lambda numbers, step: run.metric('train', numbers, step), stop, ema)
+
         def interrupt():
             if run.dist.world == 1 and stop.requested:      # several ranks finish together: the epoch is saved already
                 raise Stopped

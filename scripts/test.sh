@@ -22,4 +22,4 @@ done
 run python -m ruff check .
 # One thread per process: the test networks are too small to share, and more threads only wait for each other.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-run python -m pytest "${arguments[@]+"${arguments[@]}"}"
+run python -m pytest -n "${TEST_PROCESSES:-2}" "${arguments[@]+"${arguments[@]}"}"

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from conftest import TRAIN
+from small import TRAIN
 
 from utils import checkpoint
 
@@ -77,7 +77,8 @@ def test_a_log_line_every_log_freq_steps_and_at_the_end_of_the_epoch(program):
 
 
 @pytest.mark.parametrize('flags, key', [
-    (['--loss', 'ce,img_wt,bce,rmi', '--loss_weights', '1,0.5,0.25,0.1'], 'pred/ce'), (['--img_wt_loss', '--wt_bound', '2', '--batch_weighting'], 'pred/img_wt'),
+    (['--loss', 'ce,img_wt,bce,rmi', '--loss_weights', '1,0.5,0.25,0.1'], 'pred/ce'),
+    (['--img_wt_loss', '--wt_bound', '2', '--batch_weighting'], 'pred/img_wt'),
     (['--rmi_loss', '--ocr_aux_loss_rmi', '--ocr_alpha', '0.3'], 'aux/mi'), (['--rmi_loss'], 'pred/mi'),
 ])
 def test_every_loss_trains_and_its_parts_are_logged(program, monkeypatch, flags, key):
@@ -92,10 +93,12 @@ def test_every_loss_trains_and_its_parts_are_logged(program, monkeypatch, flags,
 
 
 @pytest.mark.parametrize('flags', [
-    ['--mscale_no3x3', '--init_decoder'], ['--mscale_old_arch', '--align_corners', '--mscale_lo_scale', '0.25'], ['--gblur', '--rand_augment', '2,9', '--pre_size', '100'],
+    ['--mscale_no3x3', '--init_decoder'], ['--mscale_old_arch', '--align_corners', '--mscale_lo_scale', '0.25'],
+    ['--gblur', '--rand_augment', '2,9', '--pre_size', '100'],
     ['--bblur', '--translate_aug_fix', '--color_aug', '0', '--scale_min', '0.3', '--scale_max', '0.9', '--crop_size', '48'],
     ['--full_crop_training', '--optimizer', 'radam', '--lr_schedule', 'poly2', '--poly_step', '1'],
-    ['--pre_size', '64', '--crop_val', '--crop_size', '16,32', '--optimizer', 'adam', '--amsgrad', '--deterministic'], ['--cv', '3', '--class_uniform_pct', '0'],
+    ['--pre_size', '64', '--crop_val', '--crop_size', '16,32', '--optimizer', 'adam', '--amsgrad', '--deterministic'],
+    ['--cv', '3', '--class_uniform_pct', '0'],
     ['--lr_schedule', 'scl-poly', '--rlx_off_epoch', '0', '--rescale', '0.5', '--repoly', '2', '--momentum', '0.5', '--precision', 'bf16'],
 ])
 def test_these_flags_train_and_are_recorded(program, flags):

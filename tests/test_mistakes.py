@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import TRAIN
+from small import TRAIN
 
 from utils import checkpoint
 

@@ -1,7 +1,7 @@
 """Several processes: the published training command, and scores that do not depend on how many there are."""
 import numpy as np
 import pytest
-from conftest import SMALL, command
+from small import SMALL, command
 
 from utils import checkpoint
 
@@ -57,7 +57,7 @@ def test_two_processes_count_every_image_once_and_dump_them_all(trained):
 
 
 def test_a_mistake_on_two_processes_ends_them_both(street, tmp_path):
-    code, printed = torchrun('--dataset', 'synthetic', '--override_dataset_root', street, '--assets_path', tmp_path, '--arch', 'nothing.Like', '--crop_size', '48,64',
+    code, printed = torchrun('--dataset', 'synthetic', '--override_dataset_root', street, '--assets_path', tmp_path, '--arch', 'nothing.Like',
                              '--result_dir', tmp_path / 'run', '--num_workers', '0')
     assert code != 0
     assert 'train.py: error: --arch' in printed

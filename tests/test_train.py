@@ -6,7 +6,7 @@ import signal
 import cv2
 import numpy as np
 import torch
-from conftest import TRAIN
+from small import TRAIN
 
 from datasets.cityscapes_labels import ID_TO_TRAINID
 from utils import checkpoint

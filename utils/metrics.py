@@ -6,7 +6,6 @@ false negatives in its row. A class that occurs in neither has no score (nan) an
 import numpy as np
 import torch
 
-STRETCH = 1 << 18            # pixels: 2 MiB of int64
 PAIR_TABLE = 1 << 18         # largest table (entries) for counting two pixels at once: 2 MiB of int64, about the size of an L2 cache
 
 
@@ -40,17 +39,16 @@ class ConfusionMatrix:
             self._table.scatter_add_(0, index, self._table.new_ones(()).expand(len(index)))
 
     def _count(self, predictions, labels):
-        """The table of one CPU image; reading memory is the cost, so each stretch is checked and narrowed while in the cache."""
-        index = torch.empty(len(labels), dtype=torch.int16 if self._side ** 2 < 2 ** 15 else torch.int32)
-        for part, predicted, truth in zip(index.split(STRETCH), predictions.split(STRETCH), labels.split(STRETCH)):
-            smallest, largest = (int(value) for value in predicted.aminmax())
-            if smallest < 0 or largest >= self.num_classes:
-                raise ValueError(f'confusion matrix: predictions hold values {smallest} to {largest}; expected class ids '
-                                 f'0..{self.num_classes - 1}, the argmax of logits with {self.num_classes} channels')
-            smallest, largest = (int(value) for value in truth.aminmax())
-            if smallest < 0 or largest > torch.iinfo(index.dtype).max:
-                truth = _capped(truth.long(), self.num_classes)
-            part.copy_(truth).clamp_(max=self.num_classes).mul_(self._side).add_(predicted.to(index.dtype))
+        """The table of one CPU image; index arithmetic in the narrowest type, for it is memory that limits here."""
+        smallest, largest = (int(value) for value in predictions.aminmax())
+        if smallest < 0 or largest >= self.num_classes:
+            raise ValueError(f'confusion matrix: predictions hold values {smallest} to {largest}; expected class ids '
+                             f'0..{self.num_classes - 1}, the argmax of logits with {self.num_classes} channels')
+        dtype = torch.int16 if self._side ** 2 < 2 ** 15 else torch.int32
+        smallest, largest = (int(value) for value in labels.aminmax())
+        if smallest < 0 or largest > torch.iinfo(dtype).max:
+            labels = _capped(labels.long(), self.num_classes)
+        index = labels.to(dtype, copy=True).clamp_(max=self.num_classes).mul_(self._side).add_(predictions.to(dtype))
         return _bincount(index, self._side ** 2)
 
     def update_from_counts(self, counts):

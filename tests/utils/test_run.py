@@ -2,6 +2,7 @@ import argparse
 import csv
 import json
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -61,7 +62,7 @@ def test_the_record_holds_flags_cfg_versions_commit_and_command(tmp_path):
     assert command['versions']['torch'] == torch.__version__.split('+')[0]
     assert {'python', 'torchvision', 'numpy', 'pillow', 'runx'} <= command['versions'].keys()
     assert (command['world'], command['device']) == (1, 'cpu')
-    assert 'pytest' in command['line']
+    assert command['line'] == shlex.join(sys.orig_argv)
     assert command['started'].startswith('20')
     assert command['git'] is None or len(command['git']['commit']) == 40
 
