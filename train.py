@@ -34,6 +34,8 @@ from utils.topn import TopnCollector
 from utils.trainer import Position, Stopped, Trainer, TrainOptions, ema_of
 from utils.training_state import capture_rng, pack_state, restore_optimizer, restore_random_state, restore_training
 
+OUT_OF_MEMORY = ('needs less with --precision bf16; training: a smaller --crop_size, or --bs_trn 1 with --accumulate; '
+                 'evaluation: --bs_val 1, smaller or fewer --n_scales')
 SPLITS = {'val': 'val', 'trn': 'train', 'test': 'test', 'folder': 'folder'}
 
 
@@ -56,10 +58,11 @@ def main(argv=None):
                     run.log(note)
                 args.precision = precision.resolve(args.precision, run.device, run.log)
                 return evaluate(args, run, state) if args.eval else fit(args, run, state)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, torch.OutOfMemoryError) as error:
         if debug:
             raise
-        print(f'train.py: error: {" ".join(str(error).split())}', file=sys.stderr)
+        hint = f'; {OUT_OF_MEMORY}' if isinstance(error, torch.OutOfMemoryError) else ''
+        print(f'train.py: error: {" ".join(str(error).split())}{hint}', file=sys.stderr)
         return 2
 
 

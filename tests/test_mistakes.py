@@ -181,3 +181,15 @@ def test_a_full_disk_stops_with_the_file_and_leaves_no_half_checkpoint(program, 
     assert code == 2
     one_line(printed, 'the disk is full')
     assert not list(program.run_dir.glob('*.pth')) and not list(program.run_dir.glob('.*.tmp'))
+
+
+def test_running_out_of_memory_is_told_with_the_flags_that_help(program, monkeypatch):
+    from utils.evaluator import Evaluator
+
+    def exhausted(self, *arguments):
+        raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 5.00 GiB.')
+    monkeypatch.setattr(Evaluator, '_forward', exhausted)
+    code, printed = program(*TRAIN, '--max_epoch', '1')
+    assert code == 2
+    one_line(printed, 'Tried to allocate 5.00 GiB', '--n_scales', '--accumulate')
+    assert checkpoint.load(program.run_dir / 'last_checkpoint_ep0.pth')['batch_in_epoch'] == 6, 'the epoch before the validation is saved'
