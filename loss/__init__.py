@@ -1,4 +1,4 @@
 """Criteria, and the optimizers and schedules that minimise them."""
-from loss.criterion import build_criterion, build_val_criterion, get_criterion
+from loss.criterion import build_criterion, get_criterion
 
-__all__ = ['build_criterion', 'build_val_criterion', 'get_criterion']
+__all__ = ['build_criterion', 'get_criterion']

@@ -12,7 +12,7 @@ from torch import nn
 
 from config import cfg
 from loss.checks import unknown
-from loss.cross_entropy import CrossEntropyLoss, ImageWeightedCrossEntropyLoss, ValidationCriterion
+from loss.cross_entropy import CrossEntropyLoss, ImageWeightedCrossEntropyLoss
 from loss.rmi import BCELoss, RMILoss
 
 LOSSES = ('ce', 'img_wt', 'rmi', 'bce')
@@ -116,11 +116,6 @@ def published_objective(args, output_names):
             names.append(part)
             weights.append(cfg.LOSS.SUPERVISED_MSCALE_WT)
     return names, weights
-
-
-def build_val_criterion(num_classes, ignore_label):
-    """Plain cross-entropy as (sum, count); see ValidationCriterion."""
-    return ValidationCriterion(num_classes, ignore_label)
 
 
 def logit_outputs(outputs):

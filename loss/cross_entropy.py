@@ -79,26 +79,6 @@ class ImageWeightedCrossEntropyLoss(nn.Module):
         return 1 + (counts > 0) * self.bound * (1 - share)
 
 
-class ValidationCriterion(nn.Module):
-    """criterion(logits, labels) -> (sum of nll, float64; number of valid pixels, int64), 0-dim tensors on the device.
-
-    Unweighted cross-entropy kept as sums, so that totals over batches and ranks divide to the exact mean.
-    """
-
-    def __init__(self, num_classes, ignore_label=255):
-        super().__init__()
-        self.num_classes = num_classes
-        self.ignore_label = ignore_label
-
-    @torch.no_grad()
-    def forward(self, logits, labels):
-        check_shapes(logits, labels, self.num_classes)
-        with torch.autocast(logits.device.type, enabled=False):
-            logits, labels, valid = _prepare(logits, labels, self.num_classes, self.ignore_label)
-            nll = F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction='none')
-        return nll.sum(dtype=torch.float64), valid.sum()
-
-
 def _prepare(logits, labels, num_classes, ignore_label):
     """Logits in float32 or float64, labels int64 with IGNORED where they do not count, and where they do (bool)."""
     labels = labels.long()

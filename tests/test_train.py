@@ -183,23 +183,6 @@ def test_scores_do_not_depend_on_the_batch_size(program, tmp_path):
         assert np.abs(result - results[0]).sum() <= 4, 'rounding may move a pixel whose two best logits are equal'
 
 
-def test_flips_and_averaged_scales_are_the_mean_of_single_passes():
-    from utils.evaluator import EvalOptions, average_logits
-
-    torch.manual_seed(0)
-    net = torch.nn.Conv2d(3, 4, 3, padding=1)
-    images = torch.randn(1, 3, 8, 10)
-
-    def wrapped(x):
-        return {'pred': net(x)}
-    resize = torch.nn.functional.interpolate
-    small = resize(net(resize(images, size=(4, 5), mode='bilinear')), size=(8, 10), mode='bilinear')
-    small_mirrored = resize(net(resize(images.flip(-1), size=(4, 5), mode='bilinear')), size=(8, 10), mode='bilinear').flip(-1)
-    expected = (net(images) + net(images.flip(-1)).flip(-1) + small + small_mirrored) / 4
-    found, _ = average_logits(wrapped, images, EvalOptions(scales=(1.0, 0.5), flip=True))
-    torch.testing.assert_close(found, expected)
-
-
 def test_eval_folder_needs_no_data_set_on_disk_and_keeps_relative_names(program, tmp_path):
     assert program(*TRAIN, '--max_epoch', '1')[0] == 0
     folder = tmp_path / 'my images' / 'day 1'

@@ -62,15 +62,15 @@ def average_logits(net, images, options):
 
 
 def classify(logits):
-    """Prediction (N, h, w) int64, its logit and the log-sum-exp over classes, both (N, h, w) fp32."""
+    """Prediction (N, h, w) uint8, its logit and the log-sum-exp over classes, both (N, h, w) fp32."""
     best, prediction = logits.max(dim=1)
-    return prediction, best, torch.logsumexp(logits, dim=1)
+    return prediction.to(torch.uint8), best, torch.logsumexp(logits, dim=1)
 
 
 def cross_entropy_sum(logits, normaliser, labels):
     """The sum over valid pixels of log-sum-exp minus the true class's logit (fp64), and their number (int64)."""
     valid = labels < logits.shape[1]
-    truth = logits.gather(1, labels.clamp(max=logits.shape[1] - 1).unsqueeze(1)).squeeze(1)
+    truth = logits.gather(1, labels.long().clamp(max=logits.shape[1] - 1).unsqueeze(1)).squeeze(1)
     return ((normaliser - truth) * valid).sum(dtype=torch.float64), valid.sum()
 
 
@@ -125,7 +125,7 @@ class Evaluator:
 
     def _forward(self, batch, dumper):
         images = batch['image'].to(self.dist.device, non_blocking=True)
-        labels = batch['label'].to(self.dist.device, non_blocking=True).long() if 'label' in batch else None
+        labels = batch['label'].to(self.dist.device, non_blocking=True) if 'label' in batch else None
         self.net.keep_scales = dumper is not None and dumper.wants_assets(batch['index'])
         logits, outputs = average_logits(self.net, self.normalize(images), self.options)
         prediction, best, normaliser = classify(logits)

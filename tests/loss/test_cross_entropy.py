@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from loss.cross_entropy import CrossEntropyLoss, ImageWeightedCrossEntropyLoss, ValidationCriterion
+from loss.cross_entropy import CrossEntropyLoss, ImageWeightedCrossEntropyLoss
 
 
 def batch(classes=5, dtype=torch.float32):
@@ -100,15 +100,6 @@ def test_an_image_without_labels_does_not_dilute_the_mean():
     logits, labels = flat_case()
     labels[1] = 255
     assert ImageWeightedCrossEntropyLoss(2)(logits, labels).item() == pytest.approx(math.log(2), rel=1e-6)
-
-
-def test_validation_sums_divide_to_the_exact_mean():
-    logits, labels = batch()
-    criterion = ValidationCriterion(5)
-    sums = [criterion(logits[i:i + 1], labels[i:i + 1]) for i in range(2)]
-    total, count = sum(s for s, _ in sums), sum(c for _, c in sums)
-    assert total.dtype == torch.float64 and int(count) == 2 * 5 * 7
-    assert (total / count).item() == pytest.approx(F.cross_entropy(logits.double(), labels, ignore_index=255).item(), rel=1e-6)
 
 
 @pytest.mark.parametrize('weights', [[1, 2], [1, 1, 1, 1, -1], np.ones((5, 1))])
