@@ -8,6 +8,7 @@
 Exit code 0: done, or stopped by SIGTERM or SIGUSR1 after saving; 2: a mistake in flags, files or data, told in one line.
 """
 import copy
+import os
 import shlex
 import sys
 from dataclasses import replace
@@ -34,8 +35,6 @@ from utils.topn import TopnCollector
 from utils.trainer import Position, Stopped, Trainer, TrainOptions, ema_of
 from utils.training_state import capture_rng, pack_state, restore_optimizer, restore_random_state, restore_training
 
-OUT_OF_MEMORY = ('needs less with --precision bf16; training: a smaller --crop_size, or --bs_trn 1 with --accumulate; '
-                 'evaluation: --bs_val 1, smaller or fewer --n_scales')
 SPLITS = {'val': 'val', 'trn': 'train', 'test': 'test', 'folder': 'folder'}
 
 
@@ -49,21 +48,43 @@ def main(argv=None):
     debug = '--debug' in (sys.argv if argv is None else argv)
     try:
         args = parse_args(argv)
-        notes = []
+        notes = flags.unread(args)
         state = load_state(args, notes.append)
+        check_names(args)
+        args.precision = precision.resolve(args.precision, 'cuda' if torch.cuda.is_available() else 'cpu', notes.append)
         with config.scope(**flags.as_cfg(args)):
             config.freeze()
             with run_context(args, training=not args.eval) as run:
                 for note in notes:
                     run.log(note)
-                args.precision = precision.resolve(args.precision, run.device, run.log)
                 return evaluate(args, run, state) if args.eval else fit(args, run, state)
-    except (ValueError, OSError, torch.OutOfMemoryError) as error:
-        if debug:
+    except KeyboardInterrupt:
+        print('train.py: interrupted; --resume auto continues a training from its last checkpoint', file=sys.stderr)
+        return 130
+    except (ValueError, OSError, RuntimeError) as error:
+        hint = remedy(error)
+        if debug or hint is None:
             raise
-        hint = f'; {OUT_OF_MEMORY}' if isinstance(error, torch.OutOfMemoryError) else ''
         print(f'train.py: error: {" ".join(str(error).split())}{hint}', file=sys.stderr)
         return 2
+
+
+def remedy(error):
+    """What to add to the message of an error that a person can mend; None for an error of the program."""
+    text = str(error)
+    if isinstance(error, torch.OutOfMemoryError) or 'DefaultCPUAllocator' in text:
+        return ('; needs less with --precision bf16; training: a smaller --crop_size, or --bs_trn 1 with --accumulate; '
+                'evaluation: --bs_val 1, smaller or fewer --n_scales')
+    if isinstance(error, (ValueError, OSError)):
+        return ''
+    lost = 'WORLD_SIZE' in os.environ and any(word in text for word in ('Connection closed by peer', 'Connection reset by peer', 'gloo', 'NCCL'))
+    return '; another process has ended, its message says why' if lost else None
+
+
+def check_names(args):
+    """Raise ValueError for an unknown network, trunk or data set, before anything is written."""
+    datasets.dataset_class(args.dataset)
+    _ = network.ARCHS[args.arch], network.TRUNKS[args.trunk or network.DEFAULT_TRUNK]
 
 
 def load_state(args, log):
@@ -89,13 +110,14 @@ def evaluate(args, run, state):
     labelled = dataset.items[0].label is not None
     evaluator = build_evaluator(args, run, net, dataset, metrics=labelled and not args.no_metrics)
     loader = build_eval_loader(args, run, dataset)
-    about = {'arch': args.arch, 'checkpoint': args.source, 'sha256': args.source and sha256(args.source), 'dataset': dataset.name,
-             'folder': args.eval_folder, 'n_scales': args.n_scales, 'scales': evaluator.options.scales, 'flip': args.do_flip, 'precision': args.precision}
-    dumper = build_dumper(args, run, dataset, made_by=about)
+    about = {'arch': args.arch, 'checkpoint': args.source, 'dataset': dataset.name, 'split': args.eval, 'n_scales': args.n_scales,
+             'scales': evaluator.options.scales, 'flip': args.do_flip, 'precision': args.precision}
+    made_by = {**flags.dump_settings(args), 'weights': args.source and sha256(args.source)}
+    dumper = build_dumper(args, run, dataset, made_by=made_by)
     worst = TopnCollector(args.dump_topn, dataset.num_classes, dataset.ignore_label) if args.dump_topn else None
     result = evaluator.run(loader, dumper, worst, description=f'{args.eval} of {dataset.name}')
     if worst is not None:
-        show_worst(args, run, evaluator, dataset, worst, about)
+        show_worst(args, run, evaluator, dataset, worst, about, made_by)
     if run.is_main:
         if evaluator.options.metrics:
             run.log(report.table(result, dataset))
@@ -115,19 +137,23 @@ def fit(args, run, state):
     ema = ema_of(net, args.ema) if args.ema else None
     criterion = build_criterion(args, net.output_names, train_set.num_classes, train_set.ignore_label, args.align_corners).to(run.device)
     optimizer = get_optimizer(net, args)
-    scheduler = get_scheduler(optimizer, args, max(1, -(-len(loader) // args.accumulate)))
+    options = train_options(args)
+    batches = min(len(loader), options.max_batches or len(loader))
+    scheduler = get_scheduler(optimizer, args, steps_per_epoch=-(-batches // args.accumulate))
     scaler = precision.grad_scaler(run.device, args.precision)
     keeper = checkpoint.CheckpointKeeper(run.directory)
     with StopSignal(run.log) as stop:
         trainer = Trainer(net, wrap(args, run, net), build_normalize(run), criterion, optimizer, scheduler, scaler, run.dist,
-                          train_options(args), run.log, lambda numbers, step: run.metric('train', numbers, step), stop, ema)
+                          options, run.log, lambda numbers, step: run.metric('train', numbers, step), stop, ema)
 
         def interrupt():
             if run.dist.world == 1 and stop.requested:      # several ranks finish together: the epoch is saved already
                 raise Stopped
 
         evaluator = build_evaluator(args, run, ema.module if ema else net, val_set, interrupt=interrupt)
-        trainer.position = restore(args, run, state, keeper, optimizer, scheduler, scaler, ema)
+        trainer.position = restore(args, run, state, keeper, optimizer, scaler, ema)
+        done = trainer.position.batch == batches        # a run stopped in its validation has trained that epoch
+        scheduler.enter(trainer.position.epoch + done, 0 if done else trainer.position.batch // args.accumulate)
 
         def save(score):
             done = trainer.position.batch == 0
@@ -137,13 +163,14 @@ def fit(args, run, state):
                     net, optimizer, scheduler, scaler, epoch=trainer.position.epoch - done, batch_in_epoch=trainer.position.batch,
                     global_step=trainer.position.step, rng=rng, ema=ema, skipped=trainer.position.skipped, arch=args.arch,
                     trunk=net.trunk_name, num_classes=train_set.num_classes, class_names=train_set.class_names, mean_iu=score,
-                    network=flags.network_flags(args), args=vars(args), command=shlex.join(sys.argv),
+                    network={**flags.network_flags(args), 'trunk': net.trunk_name}, args=vars(args), command=shlex.join(sys.argv),
                 ), trainer.position.epoch - done, score, is_epoch_end=done)
             run.dist.barrier()
 
         def validate(epoch):
             if epoch % args.val_freq and epoch != args.max_epoch - 1:
                 return None
+            run.dist.broadcast([*net.buffers(), *(ema.buffers() if ema else ())])     # every rank scores the network that is saved
             save(None)          # so that a validation that runs out of memory loses nothing
             if criterion.failures:
                 run.log(f'region mutual information: {criterion.failures} matrices of this run were singular and left out')
@@ -161,6 +188,16 @@ def get_dataset(args, run, split):
     dataset = datasets.get_dataset(args.dataset, split, eval_folder=args.eval_folder)
     for note in dataset.notes:
         run.log(note)
+    return without_results(dataset, run) if split == 'folder' else dataset
+
+
+def without_results(dataset, run):
+    """A folder of images without what this program has written below it before."""
+    results, folder = run.directory.resolve(), dataset.root.resolve()
+    if folder in results.parents:
+        own = {item for item in dataset.items if results in item.image.resolve().parents}
+        dataset.items = [item for item in dataset.items if item not in own]
+        run.log(f'{len(own)} images below --result_dir {run.directory} are left out')
     return dataset
 
 
@@ -169,7 +206,7 @@ def build_network(args, dataset, run, state, training=False):
     net = network.get_net(args.arch, dataset.num_classes, trunk=args.trunk, n_scales=args.n_scales, align_corners=args.align_corners,
                           pretrained=None if state else args.pretrained)
     if state:
-        averaged = None if training and args.resume else checkpoint.averaged_weights(state)
+        averaged = None if training and (args.resume or args.restore_optimizer) else checkpoint.averaged_weights(state)
         restored = checkpoint.restore_weights(
             net, averaged or state['state_dict'], source=args.source, source_arch=state.get('arch'), head_keys=network.head_keys(net),
             allow_class_mismatch=args.allow_class_mismatch, partial=args.snapshot_partial,
@@ -232,18 +269,18 @@ def build_dumper(args, run, dataset, **changes):
         dump_logits=args.dump_logits, dump_for_submission=args.dump_for_submission, dump_for_auto_labelling=args.dump_for_auto_labelling,
         dump_assets=args.dump_assets, dump_all_images=args.dump_all_images, overwrite=args.overwrite or not args.eval)
     dumper = Dumper(replace(options, **changes), run.directory, dataset, len(dataset.items), run.dist.rank, run.log)
-    dumper.check_names([item.name for item in dataset.items])
+    dumper.check_names([item.name for item in dataset.items], inputs=[path for item in dataset.items for path in (item.image, item.label) if path])
     return dumper
 
 
-def show_worst(args, run, evaluator, dataset, collector, about):
+def show_worst(args, run, evaluator, dataset, collector, about, made_by):
     """Evaluate the worst images of each class once more, for their pictures and the page that lists them."""
     for rank, state in enumerate(run.dist.gather_objects(collector.state)):
         if rank != run.dist.rank:
             collector.merge(state)
     chosen = copy.copy(dataset)
     chosen.items = [dataset.items[index] for index in collector.indices()]
-    dumper = build_dumper(args, run, chosen, made_by=about, dump_logits=False, dump_for_submission=False, dump_for_auto_labelling=False,
+    dumper = build_dumper(args, run, chosen, made_by=made_by, dump_logits=False, dump_for_submission=False, dump_for_auto_labelling=False,
                           dump_all_images=True, dump_assets=args.dump_topn_all, page=False)
     result = evaluator.run(build_eval_loader(args, run, chosen), dumper, description=f'{len(chosen.items)} worst images')
     if run.is_main:
@@ -262,20 +299,26 @@ def train_options(args):
         save_minutes=args.save_minutes, max_batches=11 if args.test_mode else None, freeze_trunk=args.freeze_trunk)
 
 
-def restore(args, run, state, keeper, optimizer, scheduler, scaler, ema):
+def restore(args, run, state, keeper, optimizer, scaler, ema):
     """Put everything but the weights back to where a resumed run was; returns its position."""
     if state is None or args.snapshot:
         keeper.clean()
         if args.restore_optimizer:
             restore_optimizer(state, args.source, optimizer)
         return Position(epoch=args.start_epoch)
-    restore_training(state, args.source, optimizer, scheduler, scaler, ema, run.log)
+    try:
+        epoch, batch = checkpoint.resume_point(state, args.source)
+        if batch:
+            flags.check_same_steps(args, state, run.dist.world)
+        restore_training(state, args.source, optimizer, scaler, ema, run.log)
+        restore_random_state(state, args.source, run.dist, run.log)
+    except (TypeError, KeyError, AttributeError, IndexError) as error:
+        raise ValueError(f'{args.source}: its training state is not that of this program ({type(error).__name__}: {error}); '
+                         'start a new run from its weights with --snapshot') from error
     changed = flags.changed_since(args, state)
     if changed:
         run.log(f'resumed with other flags, so not bit for bit: {", ".join(changed)}')
-    restore_random_state(state, args.source, run.dist, run.log)
     keeper.continue_from(state)
-    epoch, batch = checkpoint.resume_point(state, args.source)
     run.log(f'continuing at epoch {epoch}, batch {batch}')
     return Position(epoch, batch, state.get('global_step', 0), state.get('skipped', 0))
 

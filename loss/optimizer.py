@@ -38,27 +38,24 @@ def get_optimizer(net, args):
 class Schedule(LambdaLR):
     """A factor of the epoch on the learning rate; call step() once per epoch, or per iteration where `interval` is 'iter'.
 
-    first_epoch: the epoch at which the course is entered.
+    Its state is the run's position and nothing else, so a run enters it anywhere: resumed, extended, or at --start_epoch.
     """
 
-    def __init__(self, optimizer, factor, interval='epoch', steps_per_epoch=1, first_epoch=0):
-        self.interval, self.first_epoch = interval, first_epoch
+    def __init__(self, optimizer, factor, interval='epoch', steps_per_epoch=1):
+        self.interval = interval
         self.steps_per_epoch = steps_per_epoch if interval == 'iter' else 1
-        super().__init__(optimizer, lambda step: factor(self.first_epoch + step / self.steps_per_epoch))
+        super().__init__(optimizer, lambda step: factor(step / self.steps_per_epoch))
 
-    def load_state_dict(self, state_dict):
-        """Restore the position; if an epoch has another number of iterations now, the same point of the epoch."""
-        interval, steps = self.interval, self.steps_per_epoch
-        saved = state_dict.get('interval', interval)
-        if saved != interval:
-            raise ValueError(f'--lr_step {interval}: the checkpoint was trained with a schedule stepped per {saved}; give --lr_step {saved}')
-        super().load_state_dict(state_dict)
-        self.last_epoch = round(self.last_epoch * steps / self.steps_per_epoch)
-        self.steps_per_epoch = steps
+    def enter(self, epoch, step=0):
+        """Go to `epoch`, after `step` iterations of it (which count where `interval` is 'iter')."""
+        self.last_epoch = epoch * self.steps_per_epoch + (step if self.interval == 'iter' else 0)
+        for group, base, factor in zip(self.optimizer.param_groups, self.base_lrs, self.lr_lambdas):
+            group['lr'] = base * factor(self.last_epoch)
+        self._last_lr = [group['lr'] for group in self.optimizer.param_groups]
 
 
 def get_scheduler(optimizer, args, steps_per_epoch):
-    """The Schedule of --lr_schedule; its state_dict() holds plain values and restores the position.
+    """The Schedule of --lr_schedule, at epoch 0.
 
     poly: (1 - t/T)^p, p = --poly_exp. poly2: exponent p before epoch --poly_step, 2p from it on. scl-poly: (1 - t/T)^p before epoch
     r = --rlx_off_epoch, then --rescale * (1 - (t-r)/(T-r))^q, q = --repoly.
@@ -72,7 +69,7 @@ def get_scheduler(optimizer, args, steps_per_epoch):
     if args.lr_schedule == 'scl-poly' and not 0 <= args.rlx_off_epoch < args.max_epoch:
         raise ValueError(f'--lr_schedule scl-poly changes its slope at --rlx_off_epoch, which is {args.rlx_off_epoch}; '
                          f'give an epoch from 0 to --max_epoch - 1 = {args.max_epoch - 1}')
-    return Schedule(optimizer, _factor(args), args.lr_step, steps_per_epoch, args.start_epoch)
+    return Schedule(optimizer, _factor(args), args.lr_step, steps_per_epoch)
 
 
 def _factor(args):

@@ -107,15 +107,15 @@ def test_accumulating_two_batches_of_one_equals_one_batch_of_two_without_batch_s
     """Checked on a linear network, where batch normalisation does not tell batch sizes apart."""
     from types import SimpleNamespace
 
+    from utils.distributed import Dist
     from utils.trainer import Trainer, TrainOptions
 
     def one_step(batches, accumulate):
         torch.manual_seed(0)
         net = torch.nn.Conv2d(3, 4, 1)
         optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-        dist = SimpleNamespace(device=torch.device('cpu'), any=bool, world=1)
         trainer = Trainer(net, net, torch.nn.Identity(), lambda outputs, labels: {'loss': torch.nn.functional.cross_entropy(outputs, labels)}, optimizer,
-                          torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0), torch.amp.GradScaler('cpu', enabled=False), dist,
+                          torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0), torch.amp.GradScaler('cpu', enabled=False), Dist(),
                           TrainOptions(max_epoch=1, accumulate=accumulate), lambda line: None, lambda numbers, step: None,
                           SimpleNamespace(requested=False))
 

@@ -239,6 +239,10 @@ class CheckpointKeeper:
         """Every last_checkpoint_ep*.pth here, the newest epoch first."""
         return self._files('last')
 
+    def best_files(self) -> list[Path]:
+        """Every best_checkpoint_ep*.pth here, the newest epoch first."""
+        return self._files('best')
+
     def find_last(self, log=print):
         """(path, content) of the newest last checkpoint that can be read, or None when there is none.
 

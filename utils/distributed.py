@@ -53,6 +53,12 @@ class Dist:
                 tensor.copy_(moved)
         return tensor
 
+    def broadcast(self, tensors):
+        """Give every rank the values of rank 0's `tensors`, in place."""
+        if self.is_group:
+            for tensor in tensors:
+                group.broadcast(tensor, src=0)
+
     def any(self, flag) -> bool:
         """True on every rank when `flag` is true on at least one; every rank must call it equally often."""
         return bool(flag) if self.world == 1 else bool(self.all_reduce_sum(torch.tensor(int(bool(flag)), device=self.device)))

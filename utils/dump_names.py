@@ -9,6 +9,8 @@
 """
 from pathlib import Path, PurePosixPath
 
+from utils.files import remove_temporaries
+
 LOGITS, SUBMISSION, AUTO_LABELS, PICTURES = 'logits', 'submission', 'auto_labels', 'pictures'
 LAYERS = ('input', 'gt', 'prediction', 'err_mask', 'prob_mask')
 
@@ -52,15 +54,19 @@ def _beside(folder: Path, name: str, suffix: str) -> Path:
     return folder / relative.parent / (relative.stem + suffix)
 
 
-def check_names(names, kinds, result_dir='.'):
-    """Raise ValueError when a name leads out of the result directory or two images would be written to one file."""
+def check_names(names, kinds, result_dir='.', inputs=()):
+    """Raise ValueError when a name leads out of the result directory, when two images would be written to one file, or
+    when one would be written over one of `inputs`, the paths of images and labels."""
     outputs, owner = DumpNames(result_dir), {}
+    inputs = {Path(path).resolve() for path in inputs}
     for name in names:
         relative = PurePosixPath(name)
         if relative.is_absolute() or '..' in relative.parts or not relative.name:
             raise ValueError(f'{name}: an image to be dumped needs a name relative to its data set, without ".."; move it below the data set root')
         for kind in kinds:
             for path in outputs.all_of(kind, name):
+                if inputs and path.resolve() in inputs:
+                    raise ValueError(f'--result_dir {result_dir}: {path} of {name} would replace an image or label of the data set; give another --result_dir')
                 other = owner.setdefault(path, name)
                 if other != name:
                     raise ValueError(f'{other} and {name}: both would be written to {path} (extensions are dropped); rename one of them')
@@ -68,9 +74,5 @@ def check_names(names, kinds, result_dir='.'):
 
 def remove_stale_temporaries(result_dir):
     """Remove what killed writers left in the folders below result_dir; returns the number of files."""
-    removed = 0
-    for folder in (entry for entry in Path(result_dir).glob('*') if entry.is_dir()):
-        for temporary in folder.rglob('.*.tmp'):
-            temporary.unlink(missing_ok=True)
-            removed += 1
-    return removed
+    folders = [folder for entry in Path(result_dir).glob('*') if entry.is_dir() for folder in (entry, *entry.rglob('*')) if folder.is_dir()]
+    return sum(len(remove_temporaries(folder)) for folder in folders)

@@ -108,9 +108,10 @@ class Dumper:
     def _pictured(self, index) -> bool:
         return self.options.shows() and (index is None or int(index) % self._step == 0)
 
-    def check_names(self, names):
-        """Raise ValueError when two of the images would be written to one file, or one outside of result_dir."""
-        check_names(names, self.options.kinds() + [PICTURES] * self.options.shows(), self.names.result_dir)
+    def check_names(self, names, inputs=()):
+        """Raise ValueError when two of the images would be written to one file, one outside of result_dir or one over an
+        input file."""
+        check_names(names, self.options.kinds() + [PICTURES] * self.options.shows(), self.names.result_dir, inputs)
 
     def missing(self, name: str, index=None) -> list:
         """The kinds of files that are still to be written for an image. Without its index it counts as pictured."""

@@ -48,7 +48,7 @@ def average_logits(net, images, options):
         for scale in options.scales:
             view = images.flip(-1) if mirrored else images
             if scale != 1.0:
-                view = F.interpolate(view, size=(round(height * scale), round(width * scale)), mode='bilinear',
+                view = F.interpolate(view, size=(max(1, round(height * scale)), max(1, round(width * scale))), mode='bilinear',
                                      align_corners=options.align_corners)
             with autocast(images.device, options.precision):
                 outputs = net(view)
@@ -127,7 +127,10 @@ class Evaluator:
         images = batch['image'].to(self.dist.device, non_blocking=True)
         labels = batch['label'].to(self.dist.device, non_blocking=True) if 'label' in batch else None
         self.net.keep_scales = dumper is not None and dumper.wants_assets(batch['index'])
-        logits, outputs = average_logits(self.net, self.normalize(images), self.options)
+        try:
+            logits, outputs = average_logits(self.net, self.normalize(images), self.options)
+        except ValueError as error:
+            raise ValueError(f'{", ".join(batch["name"])}: {error}') from error
         prediction, best, normaliser = classify(logits)
         confidence = torch.exp(best - normaliser) if dumper is not None and dumper.needs_confidence else None
         result = EvalBatch(names=batch['name'], images=images, labels=labels, logits=logits, prediction=prediction, confidence=confidence,

@@ -111,13 +111,30 @@ def sync_folder(folder):
 
 
 def remove_temporaries(folder, prefix=''):
-    """Remove what killed writers of files named `prefix...` left in `folder`; returns the removed names, sorted."""
+    """Remove what killed writers of files named `prefix...` left in `folder`; returns the removed names, sorted.
+
+    The name of a temporary file holds the process that writes it; files of processes that live are left alone.
+    """
     removed = []
     for leftover in sorted(Path(folder).glob(f'.{prefix}*.tmp')):
-        with suppress(OSError):
-            leftover.unlink()
-            removed.append(leftover.name)
+        if not _is_being_written(leftover):
+            with suppress(OSError):
+                leftover.unlink()
+                removed.append(leftover.name)
     return removed
+
+
+def _is_being_written(temporary: Path) -> bool:
+    process = temporary.name.split('.')[-3]
+    if not process.isdigit():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except OSError:         # it lives and is somebody else's
+        return True
+    return True
 
 
 def write_text(path, text: str, durable=True):

@@ -195,13 +195,49 @@ def changed_since(args, state):
             if name in before and name not in _HARMLESS and before[name] != value]
 
 
+def check_same_steps(args, state, world):
+    """Raise ValueError when a run that stopped within an epoch is resumed with steps of another size."""
+    before = state.get('args') or {}
+    changed = [f'--{name} {getattr(args, name)} (was {before[name]})' for name in ('bs_trn', 'accumulate', 'test_mode')
+               if name in before and before[name] != getattr(args, name)]
+    if state.get('rng') and len(state['rng']) != world:
+        changed.append(f'{world} processes (were {len(state["rng"])})')
+    if changed:
+        raise ValueError(f'--resume: the run stopped within an epoch, which can only go on in steps of the same size, found {", ".join(changed)}; '
+                         'resume with the old values, change them after the epoch')
+
+
+# Beside the weights and the network flags, what decides the values of a dump.
+_DUMP_FLAGS = ('dataset', 'eval_folder', 'pre_size', 'crop_val', 'n_scales', 'default_scale', 'multi_scale_inference', 'do_flip', 'precision')
+
+
+def dump_settings(args):
+    """What decides the values that an evaluation writes, for telling dumps of other settings apart."""
+    settings = {name: getattr(args, name) for name in (*NETWORK_FLAGS, *_DUMP_FLAGS)}
+    return {**settings, 'extra_scales': args.extra_scales if args.multi_scale_inference else None}
+
+
+# Flags that only mean something beside another one.
+_NEEDS = {'extra_scales': 'multi_scale_inference', 'wt_bound': 'img_wt_loss', 'batch_weighting': 'img_wt_loss', 'no_metrics': 'eval', 'overwrite': 'eval'}
+
+
+def unread(args):
+    """A sentence for every given flag that nothing reads because another one is missing."""
+    lines = [f'--{name} has no effect without --{needed}' for name, needed in _NEEDS.items() if name in args.given and not getattr(args, needed)]
+    if args.pretrained and (args.snapshot or args.resume):
+        lines.append('--pretrained has no effect: the checkpoint holds the trunk too')
+    return lines
+
+
 def adopt_network(args, state, log):
     """Take the network flags that were not given from a checkpoint's state; fill in the default network without one."""
     stored = dict((state or {}).get('network') or {})
     if state and isinstance(state.get('arch'), str):
         stored.setdefault('arch', state['arch'])
+    if state and stored.get('trunk') is None and isinstance(state.get('trunk'), str):
+        stored['trunk'] = state['trunk']
     for name in NETWORK_FLAGS:
-        if name not in stored or stored[name] == getattr(args, name):
+        if stored.get(name) is None or stored[name] == getattr(args, name):
             continue
         if name not in args.given:
             log(f'--{name} {stored[name]}: taken from the checkpoint')
@@ -226,6 +262,12 @@ def check(args):
         raise ValueError('--resume and --snapshot were both given; --resume continues a run, --snapshot starts a new one from weights: give one')
     if args.resume and args.eval:
         raise ValueError('--resume continues a training; evaluate a checkpoint with --snapshot FILE')
+    if args.eval and (args.allow_class_mismatch or args.snapshot_partial):
+        raise ValueError('--allow_class_mismatch and --snapshot_partial leave layers at random values, to be trained; leave them out with --eval')
+    if args.start_epoch >= args.max_epoch:
+        raise ValueError(f'--start_epoch {args.start_epoch} leaves nothing to train before --max_epoch {args.max_epoch}; lower the first or raise the second')
+    if args.ema is not None and not 0 < args.ema < 1:
+        raise ValueError(f'--ema {args.ema}: expected a decay between 0 and 1, such as 0.999; leave the flag out for none')
     for flag, needed in (('restore_optimizer', 'snapshot'), ('allow_class_mismatch', 'snapshot'), ('snapshot_partial', 'snapshot'),
                           ('dump_topn_all', 'dump_topn'), ('crop_val', 'pre_size')):
         if getattr(args, flag) and not getattr(args, needed):

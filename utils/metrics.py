@@ -6,8 +6,6 @@ false negatives in its row. A class that occurs in neither has no score (nan) an
 import numpy as np
 import torch
 
-PAIR_TABLE = 1 << 18         # largest table (entries) for counting two pixels at once: 2 MiB of int64, about the size of an L2 cache
-
 
 class ConfusionMatrix:
     """Counts of (truth, prediction) pixel pairs over any number of images; labels outside [0, K) are not counted.
@@ -49,7 +47,7 @@ class ConfusionMatrix:
         if smallest < 0 or largest > torch.iinfo(dtype).max:
             labels = _capped(labels.long(), self.num_classes)
         index = labels.to(dtype, copy=True).clamp_(max=self.num_classes).mul_(self._side).add_(predictions.to(dtype))
-        return _bincount(index, self._side ** 2)
+        return torch.bincount(index, minlength=self._side ** 2)
 
     def update_from_counts(self, counts):
         """Add counts (K, K), truth by prediction, numpy or torch (for instance another rank's)."""
@@ -113,20 +111,6 @@ def _as_integers(values, name):
 def _capped(values, num_classes):
     """Values outside [0, K) as K."""
     return values.masked_fill((values < 0) | (values >= num_classes), num_classes)
-
-
-def _bincount(index, size):
-    """bincount of a CPU vector with values below size; where the table stays small, of pairs of values.
-
-    Neighbouring pixels mostly share a class, and each count waits for the one before it in the same place; pairing
-    the halves of the image makes half as many.
-    """
-    if size ** 2 > PAIR_TABLE:
-        return torch.bincount(index, minlength=size)
-    half = len(index) // 2
-    pairs = index[:half].int().mul_(size).add_(index[half:2 * half])
-    table = torch.bincount(pairs, minlength=size ** 2).view(size, size)
-    return table.sum(0) + table.sum(1) + torch.bincount(index[2 * half:], minlength=size)
 
 
 def _ratio(part, whole):

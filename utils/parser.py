@@ -4,6 +4,7 @@ No abbreviations, a YAML file of defaults under the command line, and mistakes r
 """
 import argparse
 import difflib
+import math
 
 import yaml
 
@@ -84,6 +85,8 @@ def numbers(kind, count=None, minimum=None):
             raise argparse.ArgumentTypeError(f'{text!r} is not a comma list of {kind.__name__}s') from None
         if count and len(values) not in count:
             raise argparse.ArgumentTypeError(f'{text!r} has {len(values)} values, expected {" or ".join(map(str, count))}')
+        if not all(map(math.isfinite, values)):
+            raise argparse.ArgumentTypeError(f'{text!r} holds a value that is not a finite number')
         if minimum is not None and min(values) < minimum:
             raise argparse.ArgumentTypeError(f'{text!r} holds a value below {minimum}')
         return values
@@ -104,6 +107,8 @@ def number(kind, low=None, high=None):
             value = kind(text)
         except ValueError:
             raise argparse.ArgumentTypeError(f'{text!r} is not a {kind.__name__}') from None
+        if not math.isfinite(value):
+            raise argparse.ArgumentTypeError(f'{text!r} is not a finite number')
         if (low is not None and not value >= low) or (high is not None and not value <= high):
             raise argparse.ArgumentTypeError(f'{text} is outside [{"-inf" if low is None else low}, {"inf" if high is None else high}]')
         return value

@@ -99,9 +99,13 @@ def run_context(args, training: bool, device=None):
 
 def check_directory_is_free(directory: Path, resume):
     """Raise ValueError when a new training would write its checkpoints among those of another one."""
-    files = CheckpointKeeper(directory).last_files()
-    if not files or resume == 'auto':
+    keeper = CheckpointKeeper(directory)
+    files = keeper.last_files() or keeper.best_files()
+    if not files or (resume == 'auto' and keeper.last_files()):
         return
+    if resume == 'auto':
+        raise ValueError(f'--result_dir {directory}: holds {files[0].name} but no last_checkpoint to continue; start a new run from it with '
+                         '--snapshot and another --result_dir')
     if not resume:
         raise ValueError(f'--result_dir {directory}: holds {files[0].name} of an earlier training; '
                          'continue it with --resume auto, or give another --result_dir')

@@ -114,7 +114,7 @@ class Trainer:
         """Train the rest of this epoch; False when asked to stop within it."""
         loader.set_epoch(self.position.epoch, self.position.batch)
         self._train_mode()
-        total = min(len(loader), self.options.max_batches or len(loader))
+        total = self.batches(loader)
         remaining = itertools.islice(loader, total - self.position.batch)
         bar = progress(remaining, total=total, desc=f'epoch {self.position.epoch}', initial=self.position.batch)
         meter, saved = Meter(), time.monotonic()
@@ -137,6 +137,10 @@ class Trainer:
                 save(None)
                 saved = time.monotonic()
         return not self.dist.any(self.stop.requested)
+
+    def batches(self, loader):
+        """Batches of one epoch."""
+        return min(len(loader), self.options.max_batches or len(loader))
 
     def _train_mode(self):
         self.net.train()
@@ -181,22 +185,25 @@ class Trainer:
 
     def _skip(self):
         """Count a step whose gradient is not finite; fp16 loss scaling makes some at the start, which cost nothing."""
-        if self.scaler.is_enabled() and self.scaler.get_scale() > 1:
-            return
-        self.position.skipped += 1
-        where = f'epoch {self.position.epoch}, batch {self.position.batch}, images {", ".join(self.group_names)}'
-        self.log(f'non-finite loss or gradient: step skipped ({self.position.skipped} of {self.options.max_skipped_steps} allowed; {where})')
         broken = [name for name, buffer in self.net.named_buffers() if buffer.is_floating_point() and not torch.isfinite(buffer).all()]
+        names, broken = ([item for part in self.dist.gather_objects(mine) for item in part] for mine in (self.group_names, broken))
+        where = f'epoch {self.position.epoch}, batch {self.position.batch}, images {", ".join(names)}'
         if broken:
             raise ValueError(f'non-finite activations at {where}: they have reached the batch statistics ({broken[0]} and '
                              f'{len(broken) - 1} more), which cannot recover; resume from the last checkpoint with a lower --lr or --precision bf16')
+        if self.scaler.is_enabled() and self.scaler.get_scale() > 1:
+            return
+        self.position.skipped += 1
+        self.log(f'non-finite loss or gradient: step skipped ({self.position.skipped} of {self.options.max_skipped_steps} allowed; {where})')
         if self.position.skipped > self.options.max_skipped_steps:
             raise ValueError(f'{self.position.skipped} steps had a non-finite loss or gradient, the last at {where}; expected at most '
                              f'--max_skipped_steps {self.options.max_skipped_steps}: look at these images and labels, or lower --lr')
 
     def _report(self, meter, total):
-        """Log the means since the last line; returns the short form for the progress bar."""
+        """Log the means since the last line, over all ranks; returns the short form for the progress bar."""
         means, images, seconds = meter.take()
+        totals = self.dist.all_reduce_sum(torch.tensor(list(means.values()), dtype=torch.float64))
+        means = dict(zip(means, (totals / self.dist.world).tolist()))
         rate = self.optimizer.param_groups[-1]['lr']
         self.log(f'[epoch {self.position.epoch}], [iter {self.position.batch} / {total}], [train main loss {means["loss"]:0.6f}], '
                  f'[lr {rate:0.6f}] [batchtime {seconds:0.3g}] [images/s {images * self.dist.world / seconds:0.3g}]')

@@ -58,15 +58,15 @@ def _weights(net) -> dict:
     return {clean_key(key): value for key, value in net.state_dict().items()}
 
 
-def restore_training(state: Mapping, source, optimizer, scheduler=None, scaler=None, ema=None, log=print):
-    """Put optimizer, schedule, loss scaler and averaged weights back; the weights themselves are `restore_weights`'s.
+def restore_training(state: Mapping, source, optimizer, scaler=None, ema=None, log=print):
+    """Put optimizer, loss scaler and averaged weights back; the weights themselves are `restore_weights`'s, and the
+    schedule follows from the position.
 
     The optimizer must be in the file and of the same kind (ValueError); what else an older file lacks is said through
     `log` and starts anew.
     """
     restore_optimizer(state, source, optimizer)
-    parts = (('scheduler', scheduler), ('scaler', scaler), ('ema', ema))
-    for name, part in parts:
+    for name, part in (('scaler', scaler), ('ema', ema)):
         if part is None:
             continue
         if state.get(name):
@@ -78,7 +78,10 @@ def restore_training(state: Mapping, source, optimizer, scheduler=None, scaler=N
 
 
 def restore_optimizer(state: Mapping, source, optimizer):
-    """Put the optimizer back. ValueError when the file has none, one of another kind, or one of another network."""
+    """Put the optimizer's moments back; learning rate, weight decay and the like stay those of this run's flags.
+
+    ValueError when the file has none, one of another kind, or one of another network.
+    """
     saved = state.get('optimizer')
     if not saved:
         raise ValueError(f'{source}: holds no optimizer state (entries: {", ".join(map(str, state))}); take its weights alone with --snapshot')
@@ -88,8 +91,11 @@ def restore_optimizer(state: Mapping, source, optimizer):
     if not same_kind:
         raise ValueError(f'{source}: its optimizer is {state.get("optimizer_name", "of another kind")}, this run uses {name}; '
                          'resume with the --optimizer of that run, or take its weights alone with --snapshot')
+    options = [{name: value for name, value in group.items() if name != 'params'} for group in optimizer.param_groups]
     try:
         optimizer.load_state_dict(saved)
+        for group, values in zip(optimizer.param_groups, options):
+            group.update(values)
     except (ValueError, KeyError) as error:
         raise ValueError(f'{source}: its optimizer state belongs to another network ({error}); '
                          'resume with the flags of that run, or take its weights alone with --snapshot') from error

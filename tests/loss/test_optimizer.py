@@ -12,7 +12,7 @@ from loss.optimizer import get_optimizer, get_scheduler
 
 def flags(**values):
     defaults = {'optimizer': 'sgd', 'lr': 0.1, 'weight_decay': 0.01, 'momentum': 0.9, 'amsgrad': False, 'lr_schedule': 'poly', 'poly_exp': 1.0,
-                'poly_step': 110, 'max_epoch': 10, 'rescale': 1.0, 'repoly': 1.5, 'rlx_off_epoch': -1, 'lr_step': 'epoch', 'start_epoch': 0}
+                'poly_step': 110, 'max_epoch': 10, 'rescale': 1.0, 'repoly': 1.5, 'rlx_off_epoch': -1, 'lr_step': 'epoch'}
     return SimpleNamespace(**{**defaults, **values})
 
 
@@ -117,30 +117,25 @@ def scheduler_at(position, args, steps_per_epoch=1):
     return scheduler
 
 
-def test_the_state_is_plain_and_continues_where_it_stopped():
-    args = flags(max_epoch=5, poly_exp=2)
+@pytest.mark.parametrize('interval, steps_per_epoch, epoch, step', [('epoch', 4, 3, 2), ('iter', 4, 3, 2), ('iter', 1, 0, 0)])
+def test_entering_a_position_is_the_same_bit_for_bit_as_having_stepped_there(interval, steps_per_epoch, epoch, step):
+    args = flags(max_epoch=7, poly_exp=1.3, lr_step=interval)
+    position = epoch * steps_per_epoch + step if interval == 'iter' else epoch
+    stepped, entered = scheduler_at(position, args, steps_per_epoch), scheduler_at(0, args, steps_per_epoch)
+    entered.enter(epoch, step)
+    for _ in range(3):
+        assert entered.optimizer.param_groups[0]['lr'] == stepped.optimizer.param_groups[0]['lr']
+        assert (entered.last_epoch, entered.get_last_lr()) == (stepped.last_epoch, stepped.get_last_lr())
+        for scheduler in (entered, stepped):
+            scheduler.optimizer.step()
+            scheduler.step()
+
+
+def test_the_state_of_a_schedule_is_plain():
     file = io.BytesIO()
-    torch.save(scheduler_at(3, args).state_dict(), file)
+    torch.save(scheduler_at(3, flags()).state_dict(), file)
     file.seek(0)
-    restored = scheduler_at(0, args)
-    restored.load_state_dict(torch.load(file, weights_only=True))
-    restored.step()
-    assert restored.last_epoch == 4
-    assert restored.optimizer.param_groups[0]['lr'] == pytest.approx(0.1 * 0.2 ** 2)
-
-
-def test_another_number_of_iterations_keeps_the_point_of_the_epoch():
-    args = flags(max_epoch=4, lr_step='iter')
-    restored = scheduler_at(0, args, steps_per_epoch=2)
-    restored.load_state_dict(scheduler_at(8, args, steps_per_epoch=4).state_dict())
-    restored.step()
-    assert restored.optimizer.param_groups[0]['lr'] == pytest.approx(0.1 * (1 - 2.5 / 4))
-
-
-def test_a_state_of_the_other_interval_is_refused():
-    saved = scheduler_at(1, flags(lr_step='iter'), 4).state_dict()
-    with pytest.raises(ValueError, match='give --lr_step iter'):
-        scheduler_at(0, flags()).load_state_dict(saved)
+    assert torch.load(file, weights_only=True)['last_epoch'] == 3
 
 
 @pytest.mark.parametrize('values, message', [
@@ -158,17 +153,3 @@ def test_flags_that_do_not_fit_are_named(values, message):
     with pytest.raises(ValueError) as caught:
         get_scheduler(get_optimizer(one_parameter(), args), args, 1)
     assert message in str(caught.value)
-
-
-def test_a_start_epoch_enters_the_course_there_and_survives_a_restore():
-    args = flags(start_epoch=4, lr=1.0)
-    optimizer = get_optimizer(one_parameter(), args)
-    scheduler = get_scheduler(optimizer, args, 1)
-    assert optimizer.param_groups[0]['lr'] == pytest.approx(0.6)
-    state = scheduler.state_dict()
-    later = get_optimizer(one_parameter(), flags(lr=1.0))
-    restored = get_scheduler(later, flags(lr=1.0), 1)
-    restored.load_state_dict(state)
-    later.step()
-    restored.step()
-    assert later.param_groups[0]['lr'] == pytest.approx(0.5)

@@ -280,7 +280,7 @@ def test_without_hard_links_the_best_checkpoint_is_a_copy(tmp_path, monkeypatch)
 
 
 def test_stale_files_of_restarts_and_killed_writers_are_cleared(tmp_path):
-    for name in ('last_checkpoint_ep1.pth', 'last_checkpoint_ep2.pth', 'best_checkpoint_ep1.pth', '.last_checkpoint_ep3.pth.77.abcd.tmp', 'notes.txt'):
+    for name in ('last_checkpoint_ep1.pth', 'last_checkpoint_ep2.pth', 'best_checkpoint_ep1.pth', '.last_checkpoint_ep3.pth.99999999.abcd.tmp', 'notes.txt'):
         (tmp_path / name).write_text('')
     save_epochs(tmp_path, {3: 0.4})
     assert names(tmp_path) == ['best_checkpoint_ep3.pth', 'last_checkpoint_ep3.pth', 'notes.txt']

@@ -103,12 +103,12 @@ def test_a_full_disk_leaves_no_part_of_a_file(tmp_path):
 
 
 def test_what_a_killed_writer_left_is_removed_and_checkpoints_are_not(tmp_path):
-    for name in ('logits/v/.a_logits.npz.77.abcd.tmp', '.last_checkpoint.pth.77.abcd.tmp', 'logits/v/b_logits.npz'):
+    for name in ('logits/v/.a_logits.npz.99999999.abcd.tmp', '.last_checkpoint.pth.99999999.abcd.tmp', 'logits/v/b_logits.npz'):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text('half')
     Dumper(DumpOptions(dump_logits=True, pictures=False), tmp_path, INFO, 1).close()
-    assert files(tmp_path) == ['.last_checkpoint.pth.77.abcd.tmp', 'dumps.json', 'logits/v/b_logits.npz']
+    assert files(tmp_path) == ['.last_checkpoint.pth.99999999.abcd.tmp', 'dumps.json', 'logits/v/b_logits.npz']
 
 
 def test_abort_leaves_whole_files_only_and_ends_its_threads(tmp_path):

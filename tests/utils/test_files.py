@@ -119,3 +119,11 @@ def test_json_takes_numpy_and_writes_nan_as_null(tmp_path):
 def test_sha256_is_that_of_the_bytes(tmp_path):
     (tmp_path / 'a').write_bytes(b'abc' * 1_000_000)
     assert files.sha256(tmp_path / 'a') == hashlib.sha256(b'abc' * 1_000_000).hexdigest()
+
+
+def test_the_temporary_file_of_a_process_that_lives_is_left_alone(tmp_path):
+    mine, dead = tmp_path / f'.a.npz.{os.getpid()}.abcd.tmp', tmp_path / '.a.npz.99999999.abcd.tmp'
+    for path in (mine, dead):
+        path.write_text('half')
+    assert files.remove_temporaries(tmp_path) == [dead.name]
+    assert mine.exists()

@@ -51,7 +51,7 @@ class Trainee:
                           rng=[capture_rng()], ema=self.ema, **more)
 
     def parts(self):
-        return self.optimizer, self.scheduler, self.scaler, self.ema
+        return self.optimizer, self.scaler, self.ema
 
     def numbers(self):
         return [*(p.tolist() for p in self.net.parameters()), *(p.tolist() for p in self.ema.parameters()),
@@ -67,11 +67,13 @@ def test_a_restored_training_takes_the_same_steps_bit_for_bit(tmp_path, kind):
     whole.steps(4)
 
     torch.manual_seed(99)
-    resumed, state = Trainee(kind, lr=0.7), checkpoint.load(tmp_path / 'a.pth')
+    resumed, state = Trainee(kind), checkpoint.load(tmp_path / 'a.pth')
     checkpoint.restore_weights(resumed.net, state['state_dict'])
     said = []
     restore_training(state, 'a.pth', *resumed.parts(), log=said.append)
     restore_random_state(state, 'a.pth', Dist(), said.append)
+    resumed.scheduler.load_state_dict(state['scheduler'])               # train.py enters its schedule by the position
+    resumed.optimizer.param_groups[0]['lr'] = resumed.scheduler.get_last_lr()[0]
     resumed.steps(4)
     assert resumed.numbers() == whole.numbers()
     assert said == []
@@ -89,13 +91,22 @@ def test_parts_that_an_older_file_lacks_start_anew_and_are_named():
     state = {'state_dict': {}, 'optimizer': trainee.optimizer.state_dict(), 'epoch': 3}
     restore_training(state, 'old.pth', *trainee.parts(), log=said.append)
     restore_random_state(state, 'old.pth', Dist(), said.append)
-    assert said == [f'old.pth: holds no {part} state, it starts anew' for part in ('scheduler', 'scaler', 'ema')] + [
+    assert said == [f'old.pth: holds no {part} state, it starts anew' for part in ('scaler', 'ema')] + [
         'old.pth: holds the random states of 0 processes, this run has 1; they start anew, so it continues but not bit for bit']
+
+
+def test_learning_rate_and_weight_decay_stay_those_of_this_runs_flags():
+    saved, resumed = Trainee(lr=0.1), Trainee(lr=0.7)
+    saved.steps(2)
+    restore_optimizer(saved.pack(), 'a.pth', resumed.optimizer)
+    assert resumed.optimizer.param_groups[0]['lr'] == 0.7
+    moments = [[state[key] for state in optimizer.state.values() for key in state] for optimizer in (saved.optimizer, resumed.optimizer)]
+    assert moments[0] and all(torch.equal(torch.as_tensor(a), torch.as_tensor(b)) for a, b in zip(*moments))
 
 
 def test_averaged_weights_that_the_run_does_not_continue_are_named():
     trainee, said = Trainee(), []
-    restore_training(trainee.pack(), 'a.pth', *trainee.parts()[:3], log=said.append)
+    restore_training(trainee.pack(), 'a.pth', *trainee.parts()[:2], log=said.append)
     assert said == ['a.pth: its averaged weights are left out; give --ema to continue them']
 
 

@@ -1,0 +1,185 @@
+"""Faults that a review found in the program as a whole; each stays mended."""
+import re
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from small import TRAIN
+
+from utils import checkpoint
+from utils.trainer import Trainer
+
+EPOCH = [*TRAIN, '--max_epoch', '1']
+
+
+def rates(printed):
+    return re.findall(r'\[epoch (\d+)\], \[iter 6 / 6\].*\[lr ([\d.]+)\]', printed)
+
+
+def test_a_finished_run_is_extended_at_the_learning_rate_of_the_new_flags(program):
+    assert program(*TRAIN, '--lr', '0.001')[0] == 0
+    code, printed = program(*TRAIN, '--max_epoch', '4', '--lr', '0.5', '--resume', 'auto')
+    assert code == 0 and rates(printed) == [('2', '0.250000'), ('3', '0.125000')]
+
+
+def test_a_checkpoint_of_an_earlier_program_goes_on_at_its_place_in_the_schedule(program, tmp_path):
+    assert program(*EPOCH)[0] == 0
+    state = checkpoint.load(next(program.run_dir.glob('last*.pth')))
+    old = {'epoch': 5, 'arch': state['arch'], 'optimizer': state['optimizer'], 'state_dict': {f'module.{k}': v for k, v in state['state_dict'].items()}}
+    torch.save(old, tmp_path / 'old.pth')
+    code, printed = program(*TRAIN, '--max_epoch', '8', '--lr', '0.008', '--resume', tmp_path / 'old.pth', '--result_dir', tmp_path / 'on')
+    assert code == 0 and rates(printed) == [('6', '0.002000'), ('7', '0.001000')]
+
+
+def test_restore_optimizer_does_not_bring_the_old_learning_rate(program, tmp_path):
+    assert program(*EPOCH)[0] == 0
+    start = next(program.run_dir.glob('last*.pth'))
+    code, printed = program(*EPOCH, '--lr', '0.004', '--snapshot', start, '--restore_optimizer', '--result_dir', tmp_path / 'on')
+    assert code == 0 and rates(printed) == [('0', '0.004000')]
+
+
+def test_half_precision_that_overflows_forward_stops_before_it_reaches_a_checkpoint(program, monkeypatch):
+    from utils import precision
+
+    monkeypatch.setattr(precision, 'grad_scaler', lambda device, kind: torch.amp.GradScaler('cpu', init_scale=1024.0))
+    accumulate = Trainer._accumulate
+
+    def poisoned(self, batch, total, meter):
+        if self.position.batch == 2:
+            self.normalize.offset[0, 0] = float('inf')
+        last = accumulate(self, batch, total, meter)
+        self.normalize.offset[0, 0] = 0
+        return last
+    monkeypatch.setattr(Trainer, '_accumulate', poisoned)
+    code, printed = program(*EPOCH)
+    assert code == 2 and 'batch statistics' in printed and '_leftImg8bit.png' in printed
+    assert not list(program.run_dir.glob('*.pth'))
+
+
+def test_overflowing_gradients_under_loss_scaling_are_skipped_without_being_counted(program, monkeypatch):
+    from utils import precision
+
+    monkeypatch.setattr(precision, 'grad_scaler', lambda device, kind: torch.amp.GradScaler('cpu', init_scale=2.0 ** 127, growth_interval=10 ** 6))
+    code, printed = program(*EPOCH)
+    assert code == 0 and 'step skipped' not in printed
+    state = checkpoint.load(next(program.run_dir.glob('last*.pth')))
+    assert state['skipped'] == 0 and state['scaler']['scale'] < 2.0 ** 127
+
+
+def photo(path, size=(40, 60)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8))
+
+
+def test_automatic_labels_are_never_written_over_the_images(program, tmp_path):
+    folder = tmp_path / 'photos'
+    photo(folder / 'a.png')
+    before = (folder / 'a.png').read_bytes()
+    code, printed = program('--eval', 'folder', '--eval_folder', folder, '--result_dir', folder, '--dump_for_auto_labelling', '--overwrite')
+    assert code == 2 and 'would replace an image' in printed
+    assert (folder / 'a.png').read_bytes() == before
+
+
+def test_results_below_the_evaluated_folder_are_not_taken_for_images(program, tmp_path):
+    photo(tmp_path / 'photos' / 'a.png')
+    for _ in range(2):
+        code, printed = program('--eval', 'folder', '--eval_folder', tmp_path / 'photos', '--result_dir', tmp_path / 'photos' / 'out')
+        assert code == 0 and '1 images evaluated' in printed, printed
+
+
+def test_dumps_of_other_settings_do_not_mix_but_the_same_weights_by_another_path_do(program, tmp_path, monkeypatch):
+    assert program(*EPOCH)[0] == 0
+    monkeypatch.chdir(tmp_path)
+    snapshot = next(program.run_dir.glob('last*.pth'))
+    flags = ['--eval', 'val', '--dump_logits', '--result_dir', tmp_path / 'out']
+    assert program(*flags, '--snapshot', snapshot, small=False)[0] == 0
+    for changed in (['--pre_size', '96'], ['--align_corners'], ['--do_flip'], ['--n_scales', '0.5,1.0']):
+        code, printed = program(*flags, '--snapshot', snapshot, *changed, small=False)
+        assert code == 2 and '--overwrite' in printed, printed
+    assert program(*flags, '--snapshot', snapshot.relative_to(tmp_path), small=False)[0] == 0
+
+
+def test_a_directory_with_nothing_but_a_best_checkpoint_is_not_trained_into(program):
+    assert program(*EPOCH)[0] == 0
+    best = next(program.run_dir.glob('best*.pth'))
+    next(program.run_dir.glob('last*.pth')).unlink()
+    for flags in ([], ['--resume', 'auto']):
+        code, printed = program(*EPOCH, *flags)
+        assert code == 2 and best.name in printed and best.exists()
+
+
+def test_a_run_stopped_within_an_epoch_is_not_resumed_in_steps_of_another_size(program, monkeypatch):
+    import signal
+
+    update = Trainer._update
+
+    def stopping(self):
+        update(self)
+        if self.position.step == 4:
+            signal.raise_signal(signal.SIGTERM)
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, '_update', stopping)
+        assert program(*EPOCH)[0] == 0
+    for changed in (['--bs_trn', '4'], ['--accumulate', '2']):
+        code, printed = program(*EPOCH, '--resume', 'auto', *changed)
+        assert code == 2 and changed[0] in printed and 'steps of the same size' in printed
+    assert program(*EPOCH, '--resume', 'auto')[0] == 0
+
+
+def test_resume_takes_the_trunk_that_the_run_had_by_default(program, tmp_path):
+    assert program(*EPOCH)[0] == 0
+    path = next(program.run_dir.glob('last*.pth'))
+    state = checkpoint.load(path)
+    assert state['network']['trunk'] == 'hrnetv2_w18_small_v1'
+    state['network']['trunk'] = None
+    checkpoint.save(path, state)
+    code, printed = program(*TRAIN, '--resume', 'auto', small=False)
+    assert code == 0 and '--trunk hrnetv2_w18_small_v1: taken from the checkpoint' in printed
+
+
+@pytest.mark.parametrize('spoil', [
+    {'epoch': None}, {'epoch': 'abc'}, {'optimizer': {'state': {}}}, {'optimizer': [1]}, {'rng': [{}]}, {'scaler': 3, 'ema': 3},
+])
+def test_a_checkpoint_with_a_malformed_training_state_is_told_in_one_line(program, tmp_path, spoil):
+    assert program(*EPOCH, '--test_mode', '--ema', '0.5')[0] == 0
+    state = {**checkpoint.load(next(program.run_dir.glob('last*.pth'))), **spoil}
+    torch.save(state, tmp_path / 'spoilt.pth')
+    code, printed = program(*EPOCH, '--ema', '0.5', '--resume', tmp_path / 'spoilt.pth', '--result_dir', tmp_path / 'on')
+    assert code == 2 and 'spoilt.pth' in printed and 'Traceback' not in printed
+
+
+@pytest.mark.parametrize('flags, part', [
+    (['--n_scales', 'nan,1.0'], 'not a finite number'), (['--lr', 'inf'], 'not a finite number'),
+    (['--start_epoch', '5', '--max_epoch', '5'], '--start_epoch 5'),
+    (['--ema', '1.0'], '--ema 1.0'), (['--eval', 'val', '--snapshot', 'x', '--allow_class_mismatch'], 'random values'),
+])
+def test_values_that_would_train_or_score_nonsense_are_refused(program, flags, part):
+    code, printed = program(*flags)
+    assert code == 2 and part in printed
+
+
+def test_an_unknown_name_leaves_no_run_directory(program):
+    for flags in (['--arch', 'x.Y'], ['--trunk', 'z']):
+        assert program(*EPOCH, *flags)[0] == 2
+    assert program(*EPOCH, dataset='citiscapes')[0] == 2
+    assert not program.run_dir.exists()
+
+
+def test_an_image_that_vanishes_at_a_scale_is_named(program, tmp_path):
+    photo(tmp_path / 'photos' / 'dot.png', (1, 1))
+    code, printed = program('--eval', 'folder', '--eval_folder', tmp_path / 'photos', '--n_scales', '0.5,1.0')
+    assert code == 2 and 'dot.png' in printed and 'Traceback' not in printed
+
+
+def test_flags_that_nothing_reads_are_said(program):
+    code, printed = program(*EPOCH, '--wt_bound', '3', '--extra_scales', '0.5')
+    assert code == 0
+    assert '--wt_bound has no effect without --img_wt_loss' in printed and '--extra_scales has no effect without --multi_scale_inference' in printed
+
+
+def test_the_record_of_the_run_says_the_precision_that_was_used(program):
+    import json
+
+    assert program(*EPOCH, '--fp16')[0] == 0
+    assert json.loads((program.run_dir / 'hparams.json').read_text())['precision'] == 'bf16'
