@@ -60,11 +60,14 @@ def validations(run):
     return rows
 
 
-def machine(hparams):
-    command = hparams['command']
-    device = command['gpu'] or command.get('cpu', command['platform'])
+def machine(hparams, evaluation):
+    """The lines about hardware and versions; an evaluation on the same host fills in what an older training did not record."""
+    command, later = hparams['command'], evaluation['command']
+    same = command.get('host') == later.get('host')
+    device = command['gpu'] or command.get('cpu') or (same and later.get('cpu')) or command['platform']
     versions = ', '.join(f'{name} {version}' for name, version in command['versions'].items())
-    commit = (command['git'] or {}).get('commit', 'unknown')[:12]
+    git = command['git'] or {}
+    commit = git.get('commit', 'unknown')[:12] + (f', with changes in {", ".join(git["changed"])}' if git.get('changed') else '')
     return [f'* hardware: {device}, {command["cpus"]} cores, {command["threads"]} threads per process, {command["world"]} process(es)',
             f'* versions: {versions}', f'* commit: {commit}', f'* date: {command["started"][:10]}']
 
@@ -90,7 +93,8 @@ def page(title, run, evaluations):
     """The whole page as Markdown."""
     hparams, scores = read_json(Path(run) / 'hparams.json'), [read_json(Path(folder) / 'metrics.json') for folder in evaluations]
     rows = validations(run)
-    lines = [f'# {title}', '', 'Written by `scripts/record_results.py` from the run directories.', '', *machine(hparams), '', '```', command_of(hparams)]
+    lines = [f'# {title}', '', 'Written by `scripts/record_results.py` from the run directories.', '',
+             *machine(hparams, read_json(Path(evaluations[0]) / 'hparams.json')), '', '```', command_of(hparams)]
     lines += [command_of(read_json(Path(folder) / 'hparams.json')) for folder in evaluations]
     lines += ['```', '', f'Training took {rows[-1][2] / 60:.0f} minutes, validations included.', '', f'IoU in percent on {scores[0]["images"]} images:', '',
               *class_table(scores), '', 'Mean IoU of the validations during training:', '', '| epoch | minutes | mean IoU % |', '|---:|---:|---:|']
