@@ -11,18 +11,18 @@ import torch
 
 from network import basic, ocrnet
 from network.pretrained import load_pretrained
-from network.registry import archs, trunks
+from network.registry import ARCHS, TRUNKS
 from network.segmentor import Segmentor, head_keys
 from network.trunks import build_trunk
 
-__all__ = ['Segmentor', 'archs', 'basic', 'get_net', 'head_keys', 'ocrnet', 'trunks']
+__all__ = ['ARCHS', 'TRUNKS', 'Segmentor', 'basic', 'get_net', 'head_keys', 'ocrnet']
 
 DEFAULT_TRUNK = 'hrnetv2'
 
 
 def get_net(arch: str, num_classes: int, trunk: str | None = None, n_scales=None, align_corners: bool = False,
             pretrained=None) -> Segmentor:
-    """The network `arch` (see `archs.names()`) on the trunk `trunk` (see `trunks.names()`, default HRNetV2-W48).
+    """The network `arch` (see `ARCHS.names()`) on the trunk `trunk` (see `TRUNKS.names()`, default HRNetV2-W48).
 
     n_scales: scales of hierarchical inference in eval mode, 1.0 among them; only for networks that have it.
     align_corners: of every bilinear resize; weights of HRNet-Semantic-Segmentation's OCR branch need True.
@@ -32,7 +32,7 @@ def get_net(arch: str, num_classes: int, trunk: str | None = None, n_scales=None
     """
     if num_classes < 1:
         raise ValueError(f'num_classes is {num_classes}, expected at least 1; check the dataset\'s label table')
-    build, trunk_name = archs[arch], trunk or DEFAULT_TRUNK
+    build, trunk_name = ARCHS[arch], trunk or DEFAULT_TRUNK
     options = {}
     if n_scales:
         if 'n_scales' not in inspect.signature(build).parameters:

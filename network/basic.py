@@ -3,7 +3,7 @@ from torch import Tensor, nn
 
 from network.heads import SegmentationHead
 from network.initialize import kaiming
-from network.registry import archs
+from network.registry import ARCHS
 from network.segmentor import Prediction, Segmentor
 
 
@@ -18,6 +18,6 @@ class Basic(Segmentor):
         return Prediction(self.seg_head(self.trunk_maps(images)))
 
 
-@archs.register('basic.HRNet')
+@ARCHS.register('basic.HRNet')
 def hrnet(num_classes: int, trunk: nn.Module, align_corners: bool = False) -> Basic:
     return Basic(num_classes, trunk, align_corners)

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from config import cfg
-from network.resize import Size, resize, scaled_size, single, without_autocast
-from network.segmentor import Prediction
+from network.resize import Size, resize, scaled_size, without_autocast
 
 
 def scale_key(prefix: str, scale: float) -> str:
@@ -98,7 +97,7 @@ class MultiScale:
         largest, *smaller = self.n_scales
         scaled, size = self.scale_images(images, largest)
         logits = self.predict(scaled).logits
-        if smaller and not self.keep_scales:
+        if smaller and smaller[0] >= 1.0 and not self.keep_scales:
             size = self._first_size(logits, size, scaled_size(tuple(images.shape[-2:]), smaller[0]))
         blended = self.enlarge(logits, size)
         predictions, attentions = {largest: blended}, {}

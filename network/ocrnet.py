@@ -6,7 +6,7 @@ from network.heads import attention_head
 from network.initialize import kaiming
 from network.mscale import MultiScale
 from network.ocr import OCRBlock
-from network.registry import archs
+from network.registry import ARCHS
 from network.segmentor import Prediction, Segmentor
 
 
@@ -38,11 +38,11 @@ class MultiScaleOCR(MultiScale, OCRNet):
         return Prediction(logits, aux, self.scale_attn(feats) if attention else None)
 
 
-@archs.register('ocrnet.HRNet')
+@ARCHS.register('ocrnet.HRNet')
 def hrnet(num_classes: int, trunk: nn.Module, align_corners: bool = False) -> OCRNet:
     return OCRNet(num_classes, trunk, align_corners)
 
 
-@archs.register('ocrnet.HRNet_Mscale')
+@ARCHS.register('ocrnet.HRNet_Mscale')
 def hrnet_mscale(num_classes: int, trunk: nn.Module, align_corners: bool = False, n_scales=None) -> MultiScaleOCR:
     return MultiScaleOCR(num_classes, trunk, align_corners, n_scales)

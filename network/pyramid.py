@@ -41,30 +41,28 @@ def _add_far(out: Tensor, far: list[tuple[Tensor, Tensor]], align_corners: bool)
     """out (N, C, H, W) plus, for each (map, weight) of `far`, the convolution of the map resized to (H, W).
 
     A k x k convolution is a sum over its taps of shifted 1x1 convolutions. Those happen on the small map; then one
-    matrix per axis resizes, shifts and sums: out += rows @ (tapped @ columns), with the rows of all maps side by side.
+    matrix per axis resizes, shifts and sums: out += rows @ (columns @ tapped). `out` may be overwritten.
     """
     n, out_channels, height, width = out.shape
-    rows, widened = [], []
+    total = out.permute(0, 2, 3, 1).flatten(2)                                                           # (N, H, W C)
+    add_product = Tensor.baddbmm if torch.is_grad_enabled() else Tensor.baddbmm_
     for maps, weight in far:
         h, w = maps.shape[-2:]
         taps = weight.shape[-1]
-        rows.append(_shifted_resize(h, height, taps, align_corners, maps).flatten(1))                    # (H, k h)
-        columns = _shifted_resize(w, width, taps, align_corners, maps).transpose(1, 2).flatten(1)        # (W, w k)
+        rows = _shifted_resize(h, height, taps, align_corners, out).flatten(1)                          # (H, k h)
+        columns = _shifted_resize(w, width, taps, align_corners, out).transpose(1, 2).flatten(1)        # (W, w k)
         tokens = maps.flatten(2).transpose(1, 2).unsqueeze(1)                                            # (N, 1, h w, c)
         kernels = weight.permute(2, 1, 3, 0).flatten(2)                                                  # (k, c, k C)
         tapped = torch.matmul(tokens, kernels).view(n * taps * h, w * taps, out_channels)
-        widened.append(torch.matmul(columns, tapped).view(n, taps * h, width * out_channels))
-    near = out.permute(0, 2, 3, 1).flatten(2)                                                            # (N, H, W C)
-    rows = torch.cat(rows, dim=1).expand(n, -1, -1)
-    total = torch.baddbmm(near, rows, torch.cat(widened, dim=1))
+        widened = torch.matmul(columns, tapped).view(n, taps * h, width * out_channels)
+        total = add_product(total, rows.expand(n, -1, -1), widened)
     return total.view(n, height, width, out_channels).permute(0, 3, 1, 2)
 
 
 def _shifted_resize(length: int, target: int, taps: int, align_corners: bool, like: Tensor) -> Tensor:
     """The matrices (target, taps, length) that resize a line of `length` values and shift it by each tap, zeros coming in."""
-    with torch.no_grad():
-        eye = torch.eye(length, dtype=torch.promote_types(like.dtype, torch.float32), device=like.device)
-        matrix = F.interpolate(eye[None], size=target, mode='linear', align_corners=align_corners)[0].T
-        reach = taps // 2
-        padded = F.pad(matrix, (0, 0, reach, reach))
-        return torch.stack([padded[tap:tap + target] for tap in range(taps)], dim=1).to(like.dtype)
+    eye = torch.eye(length, dtype=torch.promote_types(like.dtype, torch.float32), device=like.device)
+    matrix = F.interpolate(eye[None], size=target, mode='linear', align_corners=align_corners)[0].T      # (target, length)
+    reach = taps // 2
+    padded = F.pad(matrix, (0, 0, reach, reach))
+    return torch.stack([padded[tap:tap + target] for tap in range(taps)], dim=1).to(like.dtype)

@@ -37,5 +37,5 @@ class Registry:
         raise ValueError(f'{self.flag}: there is no {self.kind} {name!r}; {hint}')
 
 
-archs = Registry('architecture', '--arch')
-trunks = Registry('trunk', '--trunk')
+ARCHS = Registry('architecture', '--arch')
+TRUNKS = Registry('trunk', '--trunk')

@@ -2,6 +2,8 @@
 
 Nothing here antialiases: the published weights were trained without.
 """
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -31,6 +33,10 @@ def single(maps: Tensor) -> Tensor:
     return maps.float() if maps.dtype in (torch.float16, torch.bfloat16) else maps
 
 
-def without_autocast(maps: Tensor) -> torch.autocast:
-    """A context in which operations on the device of `maps` keep the dtype they are given."""
-    return torch.autocast(device_type=maps.device.type, enabled=False)
+def without_autocast(maps: Tensor) -> AbstractContextManager:
+    """A context in which operations on the device of `maps` keep the dtype they are given.
+
+    It is empty where autocast is off anyway: an exporter would make a subgraph of each.
+    """
+    device = maps.device.type
+    return torch.autocast(device_type=device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()

@@ -20,7 +20,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from network.registry import trunks
+from network import TRUNKS
 from scripts import bench_data, bench_network, bench_report
 from scripts.bench_measure import measure
 from utils.files import write_json, write_text
@@ -37,7 +37,7 @@ LINES = {
     'dump': bench_network.dump,
 }
 WITH_TRUNK = ('evaluation', 'training', 'dump')
-TRUNKS = ('hrnetv2', 'hrnetv2_w18_small_v1')
+DEFAULT_TRUNKS = ('hrnetv2', 'hrnetv2_w18_small_v1')
 SIZES = {'cpu': (256, 512), 'cuda': (1024, 2048)}
 IMAGES = {'cpu': 3, 'cuda': 32}         # of a run that dumps: on a GPU enough for the writers' last files not to count
 
@@ -56,12 +56,12 @@ class Settings:
     images: int
 
 
-def parse_args(argv=None):
+def parse_args(argv):
     """The flags; ValueError for a mistake."""
     parser = Parser(prog='bench.py', description='Measure speed against the plain form of each computation.')
     parser.add_argument('lines', nargs='*', metavar='LINE', help=f'what to measure, of {", ".join(LINES)} (default: all)')
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu', help='where to compute')
-    parser.add_argument('--trunk', type=names, default=TRUNKS, metavar='LIST', help='backbones, comma list')
+    parser.add_argument('--trunk', type=names, default=DEFAULT_TRUNKS, metavar='LIST', help='backbones, comma list')
     parser.add_argument('--size', type=crop_size, metavar='H,W', help='images that networks see (default: 256,512 on a CPU, 1024,2048 on a GPU)')
     parser.add_argument('--photo_size', type=crop_size, default=(1024, 2048), metavar='H,W', help='images of sample, index, rmi and confusion')
     parser.add_argument('--batch', type=positive, default=1, metavar='N', help='images of a training step')
@@ -70,11 +70,11 @@ def parse_args(argv=None):
     parser.add_argument('--baseline', action='store_true', help='run the plain forms only')
     parser.add_argument('--out', metavar='FILE', help='write the table there as Markdown')
     parser.add_argument('--json', metavar='FILE', help='write every number there')
-    args = parser.parse_all(sys.argv[1:] if argv is None else argv)
+    args = parser.parse_all(argv)
     for name in args.lines:
         check_known('line', name, LINES)
     for name in args.trunk:
-        check_known('--trunk', name, trunks.names())
+        check_known('--trunk', name, TRUNKS.names())
     if args.device == 'cuda' and not torch.cuda.is_available():
         raise ValueError('--device cuda: torch sees no GPU here; leave the flag out to measure the CPU')
     args.size = args.size or SIZES[args.device]
@@ -92,11 +92,12 @@ def check_known(what: str, name: str, known):
 def main(argv=None) -> int:
     """Measure, print, write; returns the exit code."""
     try:
+        argv = sys.argv[1:] if argv is None else argv
         args = parse_args(argv)
         device = torch.device(args.device)
         seed_everything(0)
         set_deterministic(False)
-        about, start = bench_report.provenance(device), time.monotonic()
+        about, start = bench_report.provenance(device, argv), time.monotonic()
         rows = run_lines(args, device)
         page = bench_report.markdown(rows, about, time.monotonic() - start)
         print(page)

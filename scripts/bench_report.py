@@ -1,8 +1,7 @@
 """The result of the benchmark as a table, with everything that the numbers depend on above it."""
 import os
-import platform
+import shlex
 import time
-from pathlib import Path
 
 import torch
 
@@ -11,24 +10,14 @@ from utils.provenance import describe_start
 COLUMNS = ('line', 'what', 'plain form', 'plain', 'ours', 'ratio', 'pairs', 'at most', 'holds', 'note')
 
 
-def provenance(device: torch.device) -> dict:
-    """What describe_start knows, and the CPU's model, its usable cores, the GPU's memory and how busy the machine is."""
+def provenance(device: torch.device, argv: list) -> dict:
+    """What describe_start knows, and the flags, the usable cores, the GPU's memory and how busy the machine is."""
     about = describe_start(device)
-    about['cpu'] = cpu_model()
+    about['line'] = shlex.join(['python', 'scripts/bench.py', *argv])
     about['cores'] = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
     about['load'] = round(os.getloadavg()[0], 1) if hasattr(os, 'getloadavg') else None
     about['gpu_bytes'] = torch.cuda.get_device_properties(device).total_memory if device.type == 'cuda' else None
     return about
-
-
-def cpu_model() -> str:
-    """The processor's name."""
-    try:
-        lines = Path('/proc/cpuinfo').read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def markdown(rows: list, about: dict, seconds: float) -> str:

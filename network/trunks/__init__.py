@@ -6,12 +6,12 @@ rounded up. `deepest_stride` is the largest stride inside it; it limits how smal
 """
 from torch import nn
 
-from network.registry import trunks
+from network.registry import TRUNKS
 from network.trunks import hrnet
 
-__all__ = ['build_trunk', 'hrnet', 'trunks']
+__all__ = ['TRUNKS', 'build_trunk', 'hrnet']
 
 
 def build_trunk(name: str, align_corners: bool = False) -> nn.Module:
     """The trunk called `name`, randomly initialised; an unknown name is a ValueError."""
-    return trunks[name](align_corners=align_corners)
+    return TRUNKS[name](align_corners=align_corners)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from network.layers import conv_bn, conv_bn_relu
-from network.registry import trunks
+from network.registry import TRUNKS
 from network.resize import resize
 
 STRIDES = (4, 8, 16, 32)
@@ -165,28 +165,28 @@ class HRNet(nn.Module):
         return dict(zip(STRIDES, xs))
 
 
-@trunks.register('hrnetv2')
+@TRUNKS.register('hrnetv2')
 def hrnetv2(align_corners: bool = False) -> HRNet:
     """W48, the trunk of the published checkpoints."""
     return HRNet(Layout(width=48), align_corners)
 
 
-@trunks.register('hrnetv2_w32')
+@TRUNKS.register('hrnetv2_w32')
 def hrnetv2_w32(align_corners: bool = False) -> HRNet:
     return HRNet(Layout(width=32), align_corners)
 
 
-@trunks.register('hrnetv2_w18')
+@TRUNKS.register('hrnetv2_w18')
 def hrnetv2_w18(align_corners: bool = False) -> HRNet:
     return HRNet(Layout(width=18), align_corners)
 
 
-@trunks.register('hrnetv2_w18_small_v1')
+@TRUNKS.register('hrnetv2_w18_small_v1')
 def hrnetv2_w18_small_v1(align_corners: bool = False) -> HRNet:
     """HRNet-W18-Small-v1; despite its name 16 channels wide."""
     return HRNet(Layout(width=16, planes=32, bottlenecks=1, modules=(1, 1, 1), blocks=2), align_corners)
 
 
-@trunks.register('hrnetv2_w18_small_v2')
+@TRUNKS.register('hrnetv2_w18_small_v2')
 def hrnetv2_w18_small_v2(align_corners: bool = False) -> HRNet:
     return HRNet(Layout(width=18, bottlenecks=2, modules=(1, 3, 2), blocks=2), align_corners)

@@ -102,13 +102,13 @@ def test_evaluation_neither_enlarges_the_auxiliary_logits_nor_the_largest_scale(
     assert sizes == [(5, (64, 96)), (5, (64, 96)), (1, (64, 96)), (5, (32, 48)), (1, (32, 48))]
 
 
-@pytest.mark.parametrize('factor, exact', [(4, True), (8, True), (2, False), (3, False), (6, False)])
+@pytest.mark.parametrize('factor, exact', [(4, True), (8, True), (2, False), (6, False)])
 def test_enlarging_and_halving_is_direct_resizing_for_multiples_of_4(factor, exact):
     maps = torch.randn(1, 2, 5, 7, dtype=torch.float64)
     size = (5 * factor, 7 * factor)
     half = (size[0] // 2, size[1] // 2)
     detour = resize(resize(maps, size, False), half, False)
-    assert torch.allclose(detour, resize(maps, half, False), atol=1e-12) is (exact or factor == 2)
+    assert torch.allclose(detour, resize(maps, half, False), atol=1e-12) is exact
     corners = resize(resize(maps, size, True), half, True)
     assert not torch.allclose(corners, resize(maps, half, True), atol=1e-3)
 
