@@ -24,9 +24,8 @@ def read_image(path, upright=False) -> np.ndarray:
     Raises FileNotFoundError, or ValueError when the file is no whole image.
     """
     data = _read_bytes(path)
-    flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    image = _decode(data, flags, path)
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    flags = cv2.IMREAD_COLOR_RGB if upright else cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    return _decode(data, flags, path)
 
 
 def read_label(path) -> np.ndarray:
