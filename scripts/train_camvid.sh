@@ -1,22 +1,24 @@
 #!/usr/bin/env bash
 # Trains on the 367 photographs of CamVid and scores the best weights on val at three scales. DATA holds camvid/.
 #
-#   DATA=/data bash scripts/train_camvid.sh                                       a small trunk, fit for a CPU
-#   DATA=/data TRUNK=hrnetv2 PRECISION=bf16 bash scripts/train_camvid.sh --max_epoch 300      the W48 trunk, on a GPU
+#   DATA=/data bash scripts/train_camvid.sh                   a small trunk, an hour on one CPU core (docs/results/camvid_cpu.md)
+#   DATA=/data TRUNK=hrnetv2 bash scripts/train_camvid.sh --ocr_mid_channels 512 --ocr_key_channels 256 --segattn_bot_ch 256 \
+#       --crop_size 360,480 --bs_trn 8 --max_epoch 300        the W48 trunk with full heads, on a GPU
 #   RESUME=auto DATA=/data bash scripts/train_camvid.sh                           continue where it stopped
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 result=${RUN:-runs/train_camvid}
-common=(--dataset camvid --override_dataset_root "${DATA:-assets/data}" --precision "${PRECISION:-fp32}")
+common=(--dataset camvid --override_dataset_root "${DATA:-assets/data}" --precision "${PRECISION:-bf16}")
 start=()
 if [ -n "${RESUME:-}" ]; then
     start=(--resume "$RESUME")
 fi
 
 python train.py "${common[@]}" --result_dir "$result" --arch ocrnet.HRNet_Mscale --trunk "${TRUNK:-hrnetv2_w18_small_v1}" \
-    --rmi_loss --supervised_mscale_loss_wt 0.05 --class_uniform_tile 180 --crop_size "288,384" --bs_trn 4 --val_freq 5 \
-    --optimizer adamw --lr 1e-3 --weight_decay 1e-2 --lr_step iter --max_epoch 60 "${start[@]+"${start[@]}"}" "$@"
+    --ocr_mid_channels 128 --ocr_key_channels 64 --segattn_bot_ch 64 --rmi_loss --supervised_mscale_loss_wt 0.05 \
+    --class_uniform_pct 0.5 --class_uniform_tile 180 --crop_size "256,320" --bs_trn 4 --val_freq 5 \
+    --optimizer adamw --lr 2e-3 --weight_decay 1e-2 --lr_step iter --poly_exp 0.9 --ema 0.99 --max_epoch 40 "${start[@]+"${start[@]}"}" "$@"
 
 exec python train.py "${common[@]}" --result_dir "$result/eval" --eval val --n_scales "0.5,1.0,2.0" --dump_all_images \
     --snapshot "$(ls -t "$result"/best_checkpoint_ep*.pth | head -n 1)"
