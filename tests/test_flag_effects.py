@@ -32,6 +32,13 @@ def test_start_epoch_starts_at_that_epoch_and_its_learning_rate(program):
     assert set(re.findall(r'\[epoch (\d)\], \[iter', printed)) == {'3'} and '[lr 0.010000]' in printed
 
 
+def test_val_freq_validates_every_second_epoch_and_the_last(program):
+    code, printed = program(*TRAIN, '--test_mode', '--val_freq', '2')
+    assert code == 0 and re.findall(r'this : \[epoch (\d)\]', printed) == ['0', '1']
+    code, printed = program(*TRAIN, '--max_epoch', '4', '--val_freq', '2', '--result_dir', program.run_dir / 'more')
+    assert code == 0 and re.findall(r'this : \[epoch (\d)\]', printed) == ['0', '2', '3']
+
+
 def test_save_minutes_saves_within_an_epoch(program, monkeypatch):
     saved = []
     original = checkpoint.CheckpointKeeper.save

@@ -51,6 +51,8 @@ def test_two_processes_count_every_image_once_and_dump_them_all(trained):
     assert code == 0, printed
     counts = [np.load(folder / name / 'confusion_matrix.npy') for name in ('one', 'two')]
     assert np.array_equal(*counts)
+    logged = np.load(folder / 'R' / 'confusion_matrix.npy')
+    assert np.abs(logged - counts[0]).sum() <= 0.002 * counts[0].sum(), 'the validation scored the network that was saved, on every rank'
     for name in ('one', 'two'):
         assert len(list((folder / name / 'logits').rglob('*.npz'))) == 5
         assert (folder / name / 'best_images' / 'index.html').read_text().count('<article') == 5
