@@ -15,14 +15,14 @@ result=${RUN:-runs/quickstart}
 seed=${SEED:-0}
 start=$SECONDS
 
-run python -m datasets.prepare synthetic --root "$data" --train 96 --val 16 --size 256,512 --seed 0
+run python -m datasets.prepare synthetic --root "$data" --train 120 --val 20 --size 192,384 --seed 0
 
 common=(--dataset synthetic --override_dataset_root "$data" --seed "$seed" --num_workers 2)
-network=(--arch ocrnet.HRNet_Mscale --trunk hrnetv2_w18_small_v1 --ocr_mid_channels 128 --ocr_key_channels 64 --segattn_bot_ch 128)
+network=(--arch ocrnet.HRNet_Mscale --trunk hrnetv2_w18_small_v1 --ocr_mid_channels 64 --ocr_key_channels 32 --segattn_bot_ch 32)
 run python train.py "${common[@]}" "${network[@]}" --result_dir "$result" --resume auto \
-    --rmi_loss --supervised_mscale_loss_wt 0.05 --class_uniform_pct 0.5 --class_uniform_tile 256 \
-    --crop_size 192,384 --scale_min 0.6 --scale_max 1.5 --bs_trn 4 --bs_val 2 --val_freq 10 \
-    --optimizer adamw --lr 1e-3 --weight_decay 1e-2 --poly_exp 1.0 --lr_step iter --max_epoch 20
+    --rmi_loss --supervised_mscale_loss_wt 0.05 --class_uniform_pct 0.5 --class_uniform_tile 192 \
+    --crop_size 128,256 --scale_min 0.6 --scale_max 1.5 --bs_trn 4 --bs_val 2 --val_freq 8 \
+    --optimizer adamw --lr 3e-3 --weight_decay 1e-2 --lr_step iter --max_epoch 25
 
 best=$(ls -t "$result"/best_checkpoint_ep*.pth | head -n 1)
 run python train.py "${common[@]}" --result_dir "$result/eval" --snapshot "$best" \
