@@ -25,6 +25,7 @@ from loss.optimizer import get_optimizer, get_scheduler
 from transforms import build_train_transform, build_val_transform
 from transforms.normalize import Normalize
 from utils import checkpoint, flags, precision, report, syncbn
+from utils.dump_names import check_names as check_outputs
 from utils.dumps import Dumper, DumpOptions
 from utils.evaluator import EvalOptions, Evaluator
 from utils.files import sha256
@@ -52,7 +53,7 @@ def main(argv=None):
         state = load_state(args, notes.append)
         check_names(args)
         args.precision = precision.resolve(args.precision, 'cuda' if torch.cuda.is_available() else 'cpu', notes.append)
-        with config.scope(**flags.as_cfg(args)):
+        with config.scope(**flags.as_cfg(vars(args))):
             config.freeze()
             with run_context(args, training=not args.eval) as run:
                 for note in notes:
@@ -92,9 +93,10 @@ def load_state(args, log):
     state, source = None, args.resume or args.snapshot
     if args.resume == 'auto':
         found = checkpoint.CheckpointKeeper(args.result_dir).find_last(log)
-        source, state = found or (None, None)
+        source, state = found or (args.snapshot, None)
+        args.snapshot = None if found else args.snapshot
         log(f'--resume auto: continuing {source}' if found else f'--resume auto: no checkpoint in {args.result_dir}, starting anew')
-    elif source:
+    if source and state is None:
         state = checkpoint.load(source)
     args.source = source and str(source)
     flags.adopt_network(args, state, log)
@@ -163,14 +165,14 @@ def fit(args, run, state):
                     net, optimizer, scheduler, scaler, epoch=trainer.position.epoch - done, batch_in_epoch=trainer.position.batch,
                     global_step=trainer.position.step, rng=rng, ema=ema, skipped=trainer.position.skipped, arch=args.arch,
                     trunk=net.trunk_name, num_classes=train_set.num_classes, class_names=train_set.class_names, mean_iu=score,
-                    network={**flags.network_flags(args), 'trunk': net.trunk_name}, args=vars(args), command=shlex.join(sys.argv),
+                    network=flags.network_flags(args), args=vars(args), command=shlex.join(sys.argv),
                 ), trainer.position.epoch - done, score, is_epoch_end=done)
             run.dist.barrier()
 
         def validate(epoch):
             if epoch % args.val_freq and epoch != args.max_epoch - 1:
                 return None
-            run.dist.broadcast([*net.buffers(), *(ema.buffers() if ema else ())])     # every rank scores the network that is saved
+            run.dist.broadcast([*net.buffers(), *(ema.module.buffers() if ema else ())])     # every rank scores the network that is saved
             save(None)          # so that a validation that runs out of memory loses nothing
             if criterion.failures:
                 run.log(f'region mutual information: {criterion.failures} matrices of this run were singular and left out')
@@ -206,12 +208,15 @@ def build_network(args, dataset, run, state, training=False):
     net = network.get_net(args.arch, dataset.num_classes, trunk=args.trunk, n_scales=args.n_scales, align_corners=args.align_corners,
                           pretrained=None if state else args.pretrained)
     if state:
-        averaged = None if training and (args.resume or args.restore_optimizer) else checkpoint.averaged_weights(state)
+        averaged = None if training and (not args.snapshot or args.restore_optimizer) else checkpoint.averaged_weights(state)
         restored = checkpoint.restore_weights(
             net, averaged or state['state_dict'], source=args.source, source_arch=state.get('arch'), head_keys=network.head_keys(net),
             allow_class_mismatch=args.allow_class_mismatch, partial=args.snapshot_partial,
             allow_missing_prefixes=('scale_attn.',) if training else ())
         run.log(str(restored))
+    if net.pretrained_report:
+        run.log(str(net.pretrained_report))
+    args.trunk = net.trunk_name
     run.log(f'{args.arch} on {net.trunk_name}: {sum(parameter.numel() for parameter in net.parameters()) / 1e6:0.1f} M parameters')
     if args.freeze_trunk:
         for parameter in net.trunk_parameters():
@@ -268,9 +273,10 @@ def build_dumper(args, run, dataset, **changes):
     options = DumpOptions(
         dump_logits=args.dump_logits, dump_for_submission=args.dump_for_submission, dump_for_auto_labelling=args.dump_for_auto_labelling,
         dump_assets=args.dump_assets, dump_all_images=args.dump_all_images, overwrite=args.overwrite or not args.eval)
-    dumper = Dumper(replace(options, **changes), run.directory, dataset, len(dataset.items), run.dist.rank, run.log)
-    dumper.check_names([item.name for item in dataset.items], inputs=[path for item in dataset.items for path in (item.image, item.label) if path])
-    return dumper
+    options = replace(options, **changes)
+    check_outputs([item.name for item in dataset.items], options.outputs(), run.directory,
+                  inputs=[path for item in dataset.items for path in (item.image, item.label) if path])
+    return Dumper(options, run.directory, dataset, len(dataset.items), run.dist.rank, run.log)
 
 
 def show_worst(args, run, evaluator, dataset, collector, about, made_by):

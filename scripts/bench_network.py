@@ -102,7 +102,7 @@ def training(settings):
     device = settings.device
     args = flags.check(flags.build_parser().parse_all(
         ['--rmi_loss', '--supervised_mscale_loss_wt', str(SUPERVISED_SCALES), '--lr', '1e-5', '--trunk', settings.trunk]))
-    with config.scope(**flags.as_cfg(args)):
+    with config.scope(**flags.as_cfg(vars(args))):
         batch = photo_batch(settings.size, device, settings.batch)
         plain = PlainTraining(plain_net(settings.trunk, device), args, batch)
         forms = []

@@ -7,6 +7,8 @@
 #   RESUME=auto DATA=/data bash scripts/train_camvid.sh                           continue where it stopped
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. scripts/environment.sh
+use_environment requirements.txt
 
 result=${RUN:-runs/train_camvid}
 common=(--dataset camvid --override_dataset_root "${DATA:-assets/data}" --precision "${PRECISION:-bf16}")

@@ -12,7 +12,7 @@ import torch
 import torch.distributed
 
 from utils.dump_manifest import claim_folders, digest
-from utils.dump_names import AUTO_LABELS, LOGITS, PICTURES, SUBMISSION, DumpNames, check_names, remove_stale_temporaries
+from utils.dump_names import AUTO_LABELS, LOGITS, PICTURES, SUBMISSION, DumpNames, remove_stale_temporaries
 from utils.host_copy import HostCopy, half_saturated
 from utils.image_files import write_auto_labels, write_logits, write_pictures, write_submission
 from utils.page import write_page
@@ -64,6 +64,10 @@ class DumpOptions:
         asked = {LOGITS: self.dump_logits, SUBMISSION: self.dump_for_submission, AUTO_LABELS: self.dump_for_auto_labelling}
         return [kind for kind, wanted in asked.items() if wanted]
 
+    def outputs(self) -> list:
+        """Every kind of file that is written, for check_names."""
+        return self.kinds() + [PICTURES] * self.shows()
+
     def shows(self) -> bool:
         """True when pictures of any image are written."""
         return self.pictures or self.dump_assets or self.dump_all_images
@@ -107,11 +111,6 @@ class Dumper:
 
     def _pictured(self, index) -> bool:
         return self.options.shows() and (index is None or int(index) % self._step == 0)
-
-    def check_names(self, names, inputs=()):
-        """Raise ValueError when two of the images would be written to one file, one outside of result_dir or one over an
-        input file."""
-        check_names(names, self.options.kinds() + [PICTURES] * self.options.shows(), self.names.result_dir, inputs)
 
     def missing(self, name: str, index=None) -> list:
         """The kinds of files that are still to be written for an image. Without its index it counts as pictured."""

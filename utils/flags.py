@@ -1,6 +1,8 @@
 """The flags of train.py, in groups: the table of contents of the program. Also where each flag goes in cfg, and which
 flags exclude each other. A mistake is a ValueError of one sentence.
 """
+from pathlib import Path
+
 from utils.parser import Parser, amount, count, crop_size, names, number, numbers, positive, share
 
 
@@ -44,7 +46,7 @@ def _augmentation(parser):
 
 def _network(parser):
     group = parser.add_argument_group('network')
-    group.add_argument('--arch', metavar='NAME', help='network, for instance ocrnet.HRNet_Mscale (default: that, or what --resume holds)')
+    group.add_argument('--arch', metavar='NAME', help='network, for instance ocrnet.HRNet_Mscale (default: that, or what the checkpoint holds)')
     group.add_argument('--trunk', metavar='NAME', help="backbone (default: the network's own)")
     group.add_argument('--pretrained', metavar='FILE', help='ImageNet weights of the trunk (default: none)')
     group.add_argument('--n_scales', type=numbers(float, minimum=0.01), metavar='LIST',
@@ -63,11 +65,12 @@ def _network(parser):
 
 def _loss(parser):
     group = parser.add_argument_group('loss')
-    group.add_argument('--rmi_loss', action='store_true', help='cross-entropy and region mutual information on the main output')
+    group.add_argument('--rmi_loss', action='store_true', help='binary cross-entropy and region mutual information on the main output')
     group.add_argument('--img_wt_loss', action='store_true', help='cross-entropy weighted by the class histogram of each image')
     group.add_argument('-wb', '--wt_bound', type=amount, default=1.0, metavar='W', help='upper bound of the image weights')
     group.add_argument('--batch_weighting', action='store_true', help='one histogram per batch instead of one per image')
-    group.add_argument('--loss', type=names, metavar='LIST', help='a loss name for each output of the network, in order, instead of the switches above')
+    group.add_argument('--loss', type=names, metavar='LIST',
+                       help='ce, img_wt, rmi or bce for each output of the network, in order, instead of the switches above')
     group.add_argument('--loss_weights', type=numbers(float), metavar='LIST', help='a weight for each loss of --loss (default: the published weights)')
     group.add_argument('--ocr_alpha', type=amount, default=0.4, metavar='W', help='weight of the auxiliary output')
     group.add_argument('--ocr_aux_loss_rmi', action='store_true', help='region mutual information on the auxiliary output too')
@@ -172,10 +175,10 @@ NETWORK_FLAGS = ('arch', 'trunk', 'align_corners', 'mscale_lo_scale', 'segattn_b
 DEFAULT_ARCH = 'ocrnet.HRNet_Mscale'
 
 
-def as_cfg(args):
-    """The flags as values for config.scope."""
-    values = {key: getattr(args, flag) for flag, key in CFG_KEYS.items() if getattr(args, flag) is not None}
-    return {**values, 'MODEL__MSCALE_INNER_3x3': not args.mscale_no3x3}
+def as_cfg(values):
+    """Flags (a dict: all of them, or the entry `network` of a checkpoint) as values for config.scope."""
+    known = {key: values[flag] for flag, key in CFG_KEYS.items() if values.get(flag) is not None}
+    return {**known, 'MODEL__MSCALE_INNER_3x3': not values.get('mscale_no3x3')}
 
 
 def network_flags(args):
@@ -184,8 +187,9 @@ def network_flags(args):
 
 
 # What may differ between the parts of a run without changing a number.
-_HARMLESS = {'config', 'debug', 'given', 'source', 'resume', 'result_dir', 'assets_path', 'override_dataset_root', 'num_workers', 'log_freq',
-             'save_minutes', 'dump_augmentation_images', 'arch', 'trunk', 'snapshot', 'pretrained', 'start_epoch'}
+_HARMLESS = {'config', 'debug', 'given', 'source', 'resume', 'result_dir', 'assets_path', 'override_dataset_root', 'num_workers', 'log_freq', 'save_minutes',
+             'dump_augmentation_images', 'bs_val', 'n_scales', 'val_freq', 'max_skipped_steps', 'distributed', 'fp16', 'arch', 'trunk', 'snapshot',
+             'pretrained', 'start_epoch'}
 
 
 def changed_since(args, state):
@@ -208,13 +212,14 @@ def check_same_steps(args, state, world):
 
 
 # Beside the weights and the network flags, what decides the values of a dump.
-_DUMP_FLAGS = ('dataset', 'eval_folder', 'pre_size', 'crop_val', 'n_scales', 'default_scale', 'multi_scale_inference', 'do_flip', 'precision')
+_DUMP_FLAGS = ('dataset', 'pre_size', 'crop_val', 'n_scales', 'default_scale', 'multi_scale_inference', 'do_flip', 'precision')
 
 
 def dump_settings(args):
     """What decides the values that an evaluation writes, for telling dumps of other settings apart."""
     settings = {name: getattr(args, name) for name in (*NETWORK_FLAGS, *_DUMP_FLAGS)}
-    return {**settings, 'extra_scales': args.extra_scales if args.multi_scale_inference else None}
+    folder = args.eval_folder and str(Path(args.eval_folder).resolve())
+    return {**settings, 'eval_folder': folder, 'extra_scales': args.extra_scales if args.multi_scale_inference else None}
 
 
 # Flags that only mean something beside another one.
@@ -258,8 +263,9 @@ def check(args):
         raise ValueError('--eval folder needs --eval_folder DIR, the folder with the images')
     if args.eval_folder and args.eval != 'folder':
         raise ValueError(f'--eval_folder {args.eval_folder} is only read with --eval folder; add it or leave the folder out')
-    if args.resume and args.snapshot:
-        raise ValueError('--resume and --snapshot were both given; --resume continues a run, --snapshot starts a new one from weights: give one')
+    if args.resume not in (None, 'auto') and args.snapshot:
+        raise ValueError('--resume and --snapshot were both given; --resume continues a run, --snapshot starts a new one from weights: give one, '
+                         'or --resume auto, which takes the snapshot where there is nothing to continue')
     if args.resume and args.eval:
         raise ValueError('--resume continues a training; evaluate a checkpoint with --snapshot FILE')
     if args.eval and (args.allow_class_mismatch or args.snapshot_partial):

@@ -188,11 +188,9 @@ def test_the_evaluator_is_told_what_it_need_not_compute(tmp_path):
     (['x_input.png', 'composited_x.png'], {'pictures': True}, 'best_images/composited_x_input.png'),
 ])
 def test_two_images_with_one_output_are_refused_before_anything_is_written(tmp_path, names, options, file):
-    dumper = Dumper(DumpOptions(**{'pictures': False, **options}), tmp_path, describe(), 2)
     with pytest.raises(ValueError) as error:
-        dumper.check_names(names)
+        check_names(names, DumpOptions(**{'pictures': False, **options}).outputs(), tmp_path)
     assert str(tmp_path / file) in str(error.value) and all(name in str(error.value) for name in names)
-    dumper.abort()
 
 
 def test_equal_names_in_different_folders_are_no_collision_and_names_must_stay_inside():
