@@ -85,13 +85,13 @@ def test_the_environment_is_made_once_and_filled_again_when_the_requirements_cha
         file.write('another>=1,<2\n')
     _, third = call(clone, 'scripts/test.sh')
     assert '-m venv .venv' in first and install in first
-    assert second == ['-m ruff check .', '-m pytest']
+    assert second == ['-m ruff check .', '-m pytest -n 2']
     assert '-m venv .venv' not in third and install in third
 
 
 def test_all_runs_the_slow_tests_and_other_arguments_go_to_pytest(clone):
     _, notes = call(clone, 'scripts/test.sh', '--all', 'tests/loss', '-k', 'rmi')
-    assert notes[-1] == '-m pytest -m slow or not slow tests/loss -k rmi'
+    assert notes[-1] == '-m pytest -n 2 -m slow or not slow tests/loss -k rmi'
 
 
 @pytest.mark.parametrize('failing, code', [('TESTS', 1), ('LINT', 1), ('TESTS', 5)])
@@ -111,7 +111,7 @@ def test_no_environment_is_made_when_one_is_active_or_none_is_wanted(clone):
     path = f'{clone.parent / "bin"}:{os.environ["PATH"]}'
     for wish in ({'NO_VENV': '1'}, {'VIRTUAL_ENV': '/somewhere/else'}):
         done, notes = call(clone, 'scripts/test.sh', PATH=path, **wish)
-        assert done.returncode == 0 and notes == ['-m ruff check .', '-m pytest']
+        assert done.returncode == 0 and notes == ['-m ruff check .', '-m pytest -n 2']
     assert not (clone / '.venv').exists()
 
 
