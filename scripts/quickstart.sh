@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From a fresh clone to a trained, scored and dumped network, on a CPU: environment, synthetic street, training,
-# evaluation at three scales. About five minutes after the installation on two cores. A second run reuses what is there.
+# evaluation at three scales. Five minutes after the installation on two cores. A second run reuses what is there.
 #
 #   bash scripts/quickstart.sh
 #   RUN=runs/other SEED=1 bash scripts/quickstart.sh      another run directory, another seed

@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from small import TRAIN
+from small import ROOT, TRAIN
 
 from utils import checkpoint
 from utils.trainer import Trainer
@@ -183,3 +183,38 @@ def test_the_record_of_the_run_says_the_precision_that_was_used(program):
 
     assert program(*EPOCH, '--fp16')[0] == 0
     assert json.loads((program.run_dir / 'hparams.json').read_text())['precision'] == 'bf16'
+
+
+def test_resume_auto_beside_a_snapshot_starts_from_it_once_and_then_continues(program, tmp_path):
+    assert program(*EPOCH, '--result_dir', tmp_path / 'first')[0] == 0
+    flags = [*TRAIN, '--resume', 'auto', '--snapshot', next((tmp_path / 'first').glob('last*.pth'))]
+    code, printed = program(*flags, '--max_epoch', '1')
+    assert code == 0 and 'starting anew' in printed and '499 of 499 tensors' in printed and '[epoch 0], [iter 1 / 6]' in printed
+    code, printed = program(*flags)
+    assert code == 0 and 'continuing at epoch 1, batch 0' in printed and '[epoch 0]' not in printed
+
+
+def test_the_python_sample_of_the_docs_builds_the_network_of_a_checkpoint(program, monkeypatch):
+    assert program(*EPOCH, '--ema', '0.5')[0] == 0
+    sample = (ROOT / 'docs' / 'checkpoints.md').read_text().split('```python')[1].split('```')[0]
+    names = {}
+    exec(sample.replace('best_checkpoint_ep30.pth', str(next(program.run_dir.glob('last*.pth')))), names)
+    averaged = checkpoint.averaged_weights(names['state'])
+    assert torch.equal(names['net'].state_dict()['ocr.cls_head.weight'], averaged['ocr.cls_head.weight'])
+
+
+def test_the_report_of_a_pretrained_trunk_is_logged(program, tmp_path):
+    assert program(*EPOCH, '--test_mode', '--result_dir', tmp_path / 'first')[0] == 0
+    state = checkpoint.load(next((tmp_path / 'first').glob('last*.pth')))['state_dict']
+    trunk = {f'model.{key.removeprefix("backbone.")}': value for key, value in state.items() if key.startswith('backbone.')}
+    torch.save(trunk, tmp_path / 'trunk.pth')
+    code, printed = program(*EPOCH, '--test_mode', '--pretrained', tmp_path / 'trunk.pth')
+    assert code == 0 and 'trunk.pth: 355 of 355 trunk entries loaded' in printed
+
+
+def test_a_failed_check_of_names_claims_no_directory(program, tmp_path):
+    for name in ('x.png', 'x.jpg'):
+        photo(tmp_path / 'photos' / name)
+    code, printed = program('--eval', 'folder', '--eval_folder', tmp_path / 'photos', '--dump_logits')
+    assert code == 2 and 'both would be written' in printed
+    assert not (program.run_dir / 'dumps.json').exists()
