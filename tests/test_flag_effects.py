@@ -146,3 +146,17 @@ def test_a_compiled_network_trains_like_an_eager_one(program, tmp_path):
         losses.append([float(value) for value in re.findall(r'main loss ([\d.]+)', printed)])
     assert losses[0][0] == pytest.approx(losses[1][0], rel=1e-4)
     assert losses[0] == pytest.approx(losses[1], rel=0.05)
+
+
+def test_debug_shows_the_stack_trace_instead_of_one_line(program):
+    with pytest.raises(ValueError, match='x.Y'):
+        program('--debug', '--arch', 'x.Y')
+
+
+def test_dump_topn_all_adds_the_single_scale_pictures_of_the_worst_images(program, tmp_path):
+    assert program(*EPOCH)[0] == 0
+    flags = ['--eval', 'val', '--snapshot', next(program.run_dir.glob('last*.pth')), '--dump_topn', '1']
+    for name, more, found in (('some', [], False), ('all', ['--dump_topn_all'], True)):
+        assert program(*flags, *more, '--result_dir', tmp_path / name, small=False)[0] == 0
+        assert bool(list((tmp_path / name / 'best_images').rglob('*_pred_05x.png'))) is found
+        assert (tmp_path / name / 'best_images' / 'topn_failures.html').exists()

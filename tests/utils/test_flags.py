@@ -14,7 +14,7 @@ def test_every_flag_is_read_somewhere():
     code += (ROOT / 'train.py').read_text()
     code = re.sub(r"add_argument\([^\n]*", '', code)
     for action in flags.build_parser()._actions:
-        if action.dest not in ('help', 'config', 'debug'):        # read by the parser and by main before there are args
+        if action.dest not in ('help', 'config', 'debug'):        # read by the parser, and by main before there are args
             assert re.search(rf"\bargs\.{action.dest}\b|'{action.dest}'", code), f'--{action.dest} is read nowhere'
 
 
