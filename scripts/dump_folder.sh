@@ -7,7 +7,6 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/environment.sh
 use_environment requirements.txt
-export TORCHELASTIC_SIGNALS_TO_HANDLE=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1    # torchrun passes them on
 
 exec torchrun --standalone --nnodes=1 --nproc-per-node="${GPUS:-1}" train.py \
     --assets_path "${ASSETS:-assets}" --result_dir "${RUN:-runs/dump_folder}" \

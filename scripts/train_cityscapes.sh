@@ -10,7 +10,6 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/environment.sh
 use_environment requirements.txt
-export TORCHELASTIC_SIGNALS_TO_HANDLE=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1    # torchrun passes them on
 
 start=(--snapshot ASSETS_PATH/seg_weights/ocrnet.HRNet_industrious-chicken.pth --allow_class_mismatch)
 if [ -n "${RESUME:-}" ]; then
