@@ -6,7 +6,7 @@
 # and filled once; it is filled again when the requirements file has changed.
 
 # torchrun passes on what it handles; without USR1 here that signal would end torchrun and leave its processes running.
-export TORCHELASTIC_SIGNALS_TO_HANDLE=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1
+export PET_SIGNALS_TO_HANDLE=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1
 
 run() {                         # say a command, then run it
     printf '+' >&2

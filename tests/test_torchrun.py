@@ -1,7 +1,14 @@
 """Several processes: the published training command, and scores that do not depend on how many there are."""
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
-from small import SMALL, command
+from small import ROOT, SMALL, TRAIN, command
 
 from utils import checkpoint
 
@@ -63,3 +70,21 @@ def test_a_mistake_on_two_processes_ends_them_both(street, tmp_path):
                              '--result_dir', tmp_path / 'run', '--num_workers', '0')
     assert code != 0
     assert 'train.py: error: --arch' in printed
+
+
+def test_sigusr1_to_torchrun_saves_as_the_recipes_set_it_up(street, tmp_path):
+    setting = re.search(r'export (PET_\w+)=(\S+)', (ROOT / 'scripts' / 'environment.sh').read_text()).groups()
+    environment = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', setting[0]: setting[1]}
+    log, run = tmp_path / 'log', tmp_path / 'run'
+    with open(log, 'w') as output:
+        started = subprocess.Popen(
+            [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=2', 'train.py', '--dataset', 'synthetic',
+             '--override_dataset_root', street, '--assets_path', tmp_path, '--result_dir', run, '--num_workers', '0', *SMALL, *TRAIN,
+             '--max_epoch', '1000', '--val_freq', '1000'], cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
+        deadline = time.monotonic() + 120
+        while '[epoch 1]' not in log.read_text() and time.monotonic() < deadline and started.poll() is None:
+            time.sleep(0.2)
+        started.send_signal(signal.SIGUSR1)
+        started.wait(60)
+    assert 'stopped by SIGUSR1, saved' in log.read_text(), log.read_text()
+    assert len(list(run.glob('last_checkpoint_ep*.pth'))) == 1
