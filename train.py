@@ -85,7 +85,7 @@ def remedy(error):
 def check_names(args):
     """Raise ValueError for an unknown network, trunk or data set, before anything is written."""
     datasets.dataset_class(args.dataset)
-    _ = network.ARCHS[args.arch], network.TRUNKS[args.trunk or network.DEFAULT_TRUNK]
+    network.check_names(args.arch, args.trunk)
 
 
 def load_state(args, log):

@@ -1,9 +1,8 @@
 """Any folder of images, searched with its sub-folders, without labels: something to run a trained network on."""
-import os
 from pathlib import Path
 
 from datasets.base import Dataset
-from datasets.layout import IMAGE_EXTENSIONS, make_items
+from datasets.layout import IMAGE_EXTENSIONS, make_items, walk_files
 
 
 class Folder(Dataset):
@@ -27,7 +26,7 @@ class Folder(Dataset):
             raise FileNotFoundError(f'{self.folder}: the folder does not exist; give a folder of images with --eval_folder')
         if not self.folder.is_dir():
             raise NotADirectoryError(f'{self.folder}: is a file; give the folder that holds it with --eval_folder')
-        files = list(_visible_files(self.folder))
+        files = walk_files(self.folder)
         images = [path for path in files if path.suffix.lower() in IMAGE_EXTENSIONS]
         if not images:
             kinds = ', '.join(extension[1:] for extension in IMAGE_EXTENSIONS)
@@ -36,16 +35,3 @@ class Folder(Dataset):
         if len(files) > len(images):
             self.notes.append(f'{self.folder}: {len(files) - len(images)} of {len(files)} files are no images and are left out')
         return self.folder, make_items(images, self.folder)
-
-
-def _visible_files(folder: Path):
-    """Files below `folder`; links to folders are followed, each folder is entered once."""
-    entered = set()
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in entered:
-            folders.clear()
-            continue
-        entered.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith('.'))
-        yield from (Path(parent) / name for name in files if not name.startswith('.'))

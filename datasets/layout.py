@@ -55,6 +55,23 @@ def list_files(folder: Path, endings) -> list:
     return [folder / name for name in sorted(os.listdir(folder)) if name.lower().endswith(endings) and not name.startswith('.')]
 
 
+def walk_files(folder: Path, endings=('',)) -> list:
+    """Visible files in and below `folder` whose name ends (in any case) with one of `endings`, sorted by path.
+
+    Links to folders are followed, each folder is entered once; hidden files and folders are left out.
+    """
+    found, entered, endings = [], set(), tuple(endings)
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in entered:
+            folders.clear()
+            continue
+        entered.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith('.'))
+        found += [Path(parent) / name for name in files if name.lower().endswith(endings) and not name.startswith('.')]
+    return sorted(found)
+
+
 def make_items(images, image_root: Path, label_of=None) -> list:
     """Items sorted by name. label_of(image path) -> label path; None: no labels.
 

@@ -13,16 +13,28 @@ from network import basic, ocrnet
 from network.pretrained import load_pretrained
 from network.registry import ARCHS, TRUNKS
 from network.segmentor import Segmentor, head_keys
-from network.trunks import build_trunk
+from network.trunks import build_trunk, check_trunk
 
-__all__ = ['ARCHS', 'TRUNKS', 'Segmentor', 'basic', 'get_net', 'head_keys', 'ocrnet']
+__all__ = ['ARCHS', 'TRUNKS', 'Segmentor', 'basic', 'check_names', 'get_net', 'head_keys', 'ocrnet']
 
-DEFAULT_TRUNK = 'hrnetv2'
+
+def check_names(arch: str, trunk: str | None = None) -> str | None:
+    """The name of the trunk that `arch` is built on: `trunk`, else its own, None if it has none to choose.
+
+    Raises ValueError for an unknown name, or a trunk for a network without one.
+    """
+    own = ARCHS.fact(arch, 'trunk', 'hrnetv2')
+    if trunk and own is None:
+        raise ValueError(f'--trunk {trunk}: {arch} has no trunk to choose; leave the flag out')
+    name = trunk or own
+    if name:
+        check_trunk(name)
+    return name
 
 
 def get_net(arch: str, num_classes: int, trunk: str | None = None, n_scales=None, align_corners: bool = False,
             pretrained=None) -> Segmentor:
-    """The network `arch` (see `ARCHS.names()`) on the trunk `trunk` (see `TRUNKS.names()`, default HRNetV2-W48).
+    """The network `arch` (see `ARCHS.names()`) on the trunk `trunk` (see `TRUNKS.names()`; default: the network's own).
 
     n_scales: scales of hierarchical inference in eval mode, 1.0 among them; only for networks that have it.
     align_corners: of every bilinear resize; weights of HRNet-Semantic-Segmentation's OCR branch need True.
@@ -32,14 +44,15 @@ def get_net(arch: str, num_classes: int, trunk: str | None = None, n_scales=None
     """
     if num_classes < 1:
         raise ValueError(f'num_classes is {num_classes}, expected at least 1; check the dataset\'s label table')
-    build, trunk_name = ARCHS[arch], trunk or DEFAULT_TRUNK
+    build, trunk_name = ARCHS[arch], check_names(arch, trunk)
     options = {}
     if n_scales:
         if 'n_scales' not in inspect.signature(build).parameters:
             raise ValueError(f'--n_scales: {arch} predicts at one scale only; choose a network with multi-scale attention, such '
                              'as ocrnet.HRNet_Mscale, or use --multi_scale_inference')
         options['n_scales'] = n_scales
-    net = build(num_classes, build_trunk(trunk_name, align_corners), align_corners, **options)
+    trunk_net = build_trunk(trunk_name, align_corners, dilated=ARCHS.fact(arch, 'dilated', False)) if trunk_name else None
+    net = build(num_classes, trunk_net, align_corners, **options)
     net.arch, net.trunk_name = arch, trunk_name
     net.pretrained_report = load_pretrained(net.backbone, pretrained) if pretrained else None
     return net.to(memory_format=torch.channels_last)

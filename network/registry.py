@@ -12,14 +12,20 @@ class Registry:
     def __init__(self, kind: str, flag: str):
         self.kind, self.flag = kind, flag
         self._builders: dict[str, Callable] = {}
+        self._facts: dict[str, dict] = {}
 
-    def register(self, name: str) -> Callable:
-        """Decorator that files a builder under `name`."""
+    def register(self, name: str, **facts) -> Callable:
+        """Decorator that files a builder under `name`, with `facts` about it that a caller needs before building."""
         def file_under(builder):
             assert name not in self._builders, f'{self.kind} {name} is registered twice'
-            self._builders[name] = builder
+            self._builders[name], self._facts[name] = builder, facts
             return builder
         return file_under
+
+    def fact(self, name: str, key: str, default=None):
+        """What was registered as `key` with `name`, else `default`; raises as [] does for an unknown name."""
+        _ = self[name]
+        return self._facts[name].get(key, default)
 
     def names(self) -> list[str]:
         return sorted(self._builders)

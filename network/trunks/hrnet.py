@@ -123,6 +123,7 @@ class Layout:
 class HRNet(nn.Module):
     """The trunk: images (N, 3, h, w) -> {4: ..., 8: ..., 16: ..., 32: ...}."""
     head_strides = STRIDES
+    skip_strides = ()
     deepest_stride = STRIDES[-1]
 
     def __init__(self, layout: Layout, align_corners: bool = False):
