@@ -9,13 +9,13 @@ import inspect
 
 import torch
 
-from network import basic, ocrnet
+from network import basic, ocrnet, unet
 from network.pretrained import load_pretrained
 from network.registry import ARCHS, TRUNKS
 from network.segmentor import Segmentor, head_keys
 from network.trunks import build_trunk, check_trunk
 
-__all__ = ['ARCHS', 'TRUNKS', 'Segmentor', 'basic', 'check_names', 'get_net', 'head_keys', 'ocrnet']
+__all__ = ['ARCHS', 'TRUNKS', 'Segmentor', 'basic', 'check_names', 'get_net', 'head_keys', 'ocrnet', 'unet']
 
 
 def check_names(arch: str, trunk: str | None = None) -> str | None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from config import cfg
 from network.layers import bn_relu, conv
+from network.plain import is_plain
 from network.pyramid import conv_over_pyramid
 from network.resize import single, without_autocast
 
@@ -58,6 +59,8 @@ class ObjectAttention(nn.Module):
         with without_autocast(feats):                                             # fp32: scores and their softmax
             scores = single(query) @ single(key) * self.key_channels ** -0.5
             attention = torch.softmax(scores, dim=2).to(value.dtype)              # (N, h w, K)
+        if is_plain():
+            return self.f_up((attention @ tokens(value)).transpose(1, 2).unflatten(2, feats.shape[-2:]))
         # f_up's convolution is linear and K is small: projecting the K values rather than their h w mixtures is the same.
         project, activate = self.f_up
         mixed = attention @ tokens(project(value))                                # (N, h w, C)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from network.plain import is_plain
 from network.resize import Size, resize
 
 
@@ -29,6 +30,8 @@ def conv_over_pyramid(conv: nn.Conv2d, maps: list[Tensor], align_corners: bool) 
 
 def _is_cheaper_small(maps: Tensor, weight: Tensor, size: Size) -> bool:
     """Whether convolving before resizing multiplies less than the other way round, counted per output value."""
+    if is_plain():
+        return False
     (h, w), (height, width) = maps.shape[-2:], size
     if (h, w) == (height, width):
         return False

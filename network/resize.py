@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Size = tuple[int, int]
+EXACT_SCALES = 64        # scales that are a multiple of 1 / 64 (or 1 / 32, ...) resize in integers
 
 
 def resize(maps: Tensor, size: Size, align_corners: bool) -> Tensor:
@@ -24,7 +25,13 @@ def resize(maps: Tensor, size: Size, align_corners: bool) -> Tensor:
 
 
 def scaled_size(size: Size, scale: float) -> Size:
-    """The size (h, w) of an image resized by `scale`: rounded down."""
+    """The size (h, w) of an image resized by `scale`: rounded down.
+
+    A scale like 0.5 or 1.75 is applied in integers, which an exporter can keep as a formula; the result is the same.
+    """
+    over, under = scale.as_integer_ratio()
+    if under <= EXACT_SCALES:
+        return size[0] * over // under, size[1] * over // under
     return int(size[0] * scale), int(size[1] * scale)
 
 
@@ -36,7 +43,9 @@ def single(maps: Tensor) -> Tensor:
 def without_autocast(maps: Tensor) -> AbstractContextManager:
     """A context in which operations on the device of `maps` keep the dtype they are given.
 
-    It is empty where autocast is off anyway: an exporter would make a subgraph of each.
+    It is empty where autocast is off anyway: an exporter would make a subgraph of each. On the meta device it always is.
     """
     device = maps.device.type
-    return torch.autocast(device_type=device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
+    if maps.is_meta or not torch.is_autocast_enabled(device):
+        return nullcontext()
+    return torch.autocast(device_type=device, enabled=False)

@@ -1,4 +1,5 @@
 """What every network has in common: a trunk, heads, one forward pass at one scale."""
+from itertools import chain
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -28,7 +29,7 @@ class Segmentor(nn.Module):
     arch = ''
     trunk_name = ''
 
-    def __init__(self, trunk: nn.Module, align_corners: bool = False):
+    def __init__(self, trunk: nn.Module | None, align_corners: bool = False):
         super().__init__()
         self.backbone = trunk
         self.align_corners = align_corners
@@ -65,9 +66,18 @@ class Segmentor(nn.Module):
         """Head output (N, C, h, w) -> (N, C, H, W), in single precision and plain memory order."""
         return resize(single(maps).contiguous(), size, self.align_corners)
 
+    def trunk_parts(self) -> dict[str, nn.Module]:
+        """The modules that make up the trunk by their names within it: one, the trunk itself, named ''; none without a trunk."""
+        return {} if self.backbone is None else {'': self.backbone}
+
     def trunk_parameters(self):
         """The parameters of the trunk (what --freeze_trunk freezes)."""
-        return self.backbone.parameters()
+        return chain.from_iterable(part.parameters() for part in self.trunk_parts().values())
+
+    def trunk_entries(self) -> dict[str, Tensor]:
+        """The trunk's state-dict entries under the names they have in a trunk alone; tensors share memory with the network's."""
+        return {f'{name}.{key}' if name else key: value
+                for name, part in self.trunk_parts().items() for key, value in part.state_dict().items()}
 
     def check_size(self, images: Tensor, size: Size, scale: float = 1.0):
         """Raise ValueError if images (N, 3, h, w), resized to `size` by `scale`, are too small for the trunk."""

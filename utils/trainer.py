@@ -145,7 +145,8 @@ class Trainer:
     def _train_mode(self):
         self.net.train()
         if self.options.freeze_trunk:
-            self.net.backbone.eval()
+            for part in self.net.trunk_parts().values():
+                part.eval()
 
     def _accumulate(self, batch, total, meter):
         """Forward and backward of one batch; True when it completes a step."""

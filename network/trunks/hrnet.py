@@ -12,58 +12,9 @@ from torch import Tensor, nn
 from network.layers import conv_bn, conv_bn_relu
 from network.registry import TRUNKS
 from network.resize import resize
+from network.trunks.blocks import BasicBlock, Bottleneck, make_blocks
 
 STRIDES = (4, 8, 16, 32)
-
-
-class Block(nn.Module):
-    """A residual block: ReLU(convolutions(x) + shortcut(x)); subclasses make conv1, bn1, conv2, bn2, ..."""
-    expansion = 1
-    depth: int
-
-    def __init__(self, in_channels: int, planes: int):
-        super().__init__()
-        out_channels = planes * self.expansion
-        self.relu = nn.ReLU(inplace=True)
-        self.downsample = None
-        if in_channels != out_channels:
-            self.downsample = nn.Sequential(*conv_bn(in_channels, out_channels, kernel=1))
-
-    def _add_convs(self, *shapes: tuple[int, int, int]):
-        """shapes: (in_channels, out_channels, kernel) of each convolution."""
-        self.depth = len(shapes)
-        for number, (in_channels, out_channels, kernel) in enumerate(shapes, start=1):
-            conv, bn = conv_bn(in_channels, out_channels, kernel)
-            self.add_module(f'conv{number}', conv)
-            self.add_module(f'bn{number}', bn)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out = x
-        for number in range(1, self.depth + 1):
-            out = getattr(self, f'bn{number}')(getattr(self, f'conv{number}')(out))
-            if number < self.depth:
-                out = self.relu(out)
-        out += x if self.downsample is None else self.downsample(x)
-        return self.relu(out)
-
-
-class BasicBlock(Block):
-    def __init__(self, in_channels: int, planes: int):
-        super().__init__(in_channels, planes)
-        self._add_convs((in_channels, planes, 3), (planes, planes, 3))
-
-
-class Bottleneck(Block):
-    expansion = 4
-
-    def __init__(self, in_channels: int, planes: int):
-        super().__init__(in_channels, planes)
-        self._add_convs((in_channels, planes, 1), (planes, planes, 3), (planes, planes * self.expansion, 1))
-
-
-def make_blocks(block: type[Block], in_channels: int, planes: int, count: int) -> nn.Sequential:
-    first = block(in_channels, planes)
-    return nn.Sequential(first, *(block(planes * block.expansion, planes) for _ in range(count - 1)))
 
 
 class Exchange(nn.Module):

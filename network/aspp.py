@@ -1,0 +1,58 @@
+"""Atrous spatial pyramid pooling (Chen et al., arXiv 1706.05587, section 3.3), with the rates of output stride 8.
+
+A 1x1 convolution, three dilated 3x3 convolutions and the mean of the whole image, side by side.
+"""
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from config import cfg
+from network.layers import conv_bn_relu
+from network.pyramid import conv_over_pyramid, mean_over_pyramid
+
+RATES = (12, 24, 36)
+
+
+class ASPP(nn.Module):
+    """Maps of in_channels together -> `channels` = 5 x bottleneck (default: cfg.MODEL.ASPP_BOT_CH), at the size of the finest.
+
+    Keys features.0 (1x1), features.1 to 3 (dilated) and img_conv, each .0 (convolution) and .1 (norm).
+    """
+
+    def __init__(self, in_channels: int, bottleneck: int | None = None, align_corners: bool = False):
+        super().__init__()
+        bottleneck = bottleneck or cfg.MODEL.ASPP_BOT_CH
+        self.align_corners = align_corners
+        self.channels = (2 + len(RATES)) * bottleneck
+        self.features = nn.ModuleList([conv_bn_relu(in_channels, bottleneck, kernel=1)])
+        self.features.extend(conv_bn_relu(in_channels, bottleneck, kernel=3, dilation=rate) for rate in RATES)
+        self.img_conv = conv_bn_relu(in_channels, bottleneck, kernel=1)
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        """maps (N, c_i, h_i, w_i), finest first -> (N, channels, h_0, w_0): image mean, 1x1, rates 12, 24 and 36."""
+        branches = [image_branch(self.img_conv, maps, self.align_corners)]
+        for convolve, norm, activate in self.features:
+            branches.append(activate(norm(conv_over_pyramid(convolve, maps, self.align_corners))))
+        return torch.cat(branches, dim=1)
+
+
+def image_branch(layers: nn.Sequential, maps: list[Tensor], align_corners: bool) -> Tensor:
+    """layers (1x1 convolution, norm, ReLU) of the mean over the image, the same at every pixel: (N, bottleneck, h_0, w_0).
+
+    In training a batch of one image has no variance to normalise the mean by. The norm then uses its running statistics,
+    as in evaluation, and leaves them as they are.
+    """
+    convolve, norm, activate = layers
+    mean = convolve(mean_over_pyramid(maps, align_corners))
+    if norm.training and _normalised_together(norm, mean) == 1:
+        mean = F.batch_norm(mean, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
+    else:
+        mean = norm(mean)
+    return activate(mean).expand(-1, -1, *maps[0].shape[-2:])
+
+
+def _normalised_together(norm: nn.Module, values: Tensor) -> int:
+    """How many images a norm takes its statistics of: those of all processes if it is synchronised."""
+    alone = type(norm) is nn.BatchNorm2d or not dist.is_initialized()
+    return len(values) * (1 if alone else dist.get_world_size())
