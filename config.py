@@ -91,11 +91,26 @@ cfg = Config({
         'CITYSCAPES_DIR': 'Cityscapes-nvidia',   # below ROOT; Cityscapes and cityscapes are tried after it
         'CAMVID_DIR': 'camvid',
         'SYNTHETIC_DIR': 'synthetic',
+        'MAPILLARY_DIR': 'mapillary-vistas-1.2',
+        'MAPILLARY_V2_DIR': 'mapillary-vistas-2.0',
+        'BDD100K_DIR': 'bdd100k',
+        'IDD_DIR': 'IDD_Segmentation',
+        'GTA5_DIR': 'GTA5',
+        'SHIFT_DIR': 'SHIFT',
+        'WILDDASH_DIR': 'WildDash2',
+        'BRAVO_DIR': 'bravo_1.0',
+        'SEGMENTMEIFYOUCAN_DIR': 'SegmentMeIfYouCan',
+        'ACDC_DIR': 'ACDC',
+        'KITTI_DIR': 'KITTI',
+        'PASCAL_CONTEXT_DIR': 'VOC2010',
+        'ADE20K_DIR': 'ADEChallengeData2016',
+        'CROP_SIZE': (896, 896),         # of the images of nullloader, (height, width) in pixels
         'CITYSCAPES_SPLITS': 3,          # number of cross-validation folds; --cv equal to it means train + val
         'CV': 0,                         # which fold is the validation set
         'CLASS_UNIFORM_PCT': 0.5,        # share of an epoch that is drawn class by class
         'CLASS_UNIFORM_TILE': 1024,      # side of the tiles (pixels of the original image) that are searched for classes
         'CLASS_UNIFORM_BIAS': None,      # list of K factors on the per-class quota, or None
+        'CACHE_DIR': '',                 # folder of decoded pixels, so that training decodes each file once; '' means none
         'IGNORE_IDS': (),                # raw label ids treated as ignore although the dataset does not know them
         'MEAN': (0.485, 0.456, 0.406),   # of the RGB values in [0, 1], ImageNet
         'STD': (0.229, 0.224, 0.225),
@@ -107,6 +122,9 @@ cfg = Config({
         'MSCALE_INNER_3x3': True,        # the second 3x3 convolution of the attention head
         'MSCALE_DROPOUT': False,         # Dropout(0.5) before the attention head's last convolution
         'MSCALE_OLD_ARCH': False,        # key layout of the oldest attention head (to load old files)
+        'ASPP_BOT_CH': 256,              # channels of each of the five branches of an ASPP
+        'OCR_ASPP': False,               # an ASPP inside the OCR block
+        'ATTNSCALE_BN_HEAD': False,      # attention-to-scale: the deeper, normalised attention head
         'INIT_DECODER': False,           # kaiming-initialise the decoder instead of torch's default
         'OCR': {
             'MID_CHANNELS': 512,         # pixel and object features

@@ -41,7 +41,7 @@ SPLITS = {'val': 'val', 'trn': 'train', 'test': 'test', 'folder': 'folder'}
 
 def parse_args(argv=None):
     """The flags as a namespace, checked against each other. Raises ValueError for a mistake."""
-    return flags.check(flags.build_parser().parse_all(sys.argv[1:] if argv is None else argv))
+    return flags.check(flags.build_parser(datasets.dataset_names()).parse_all(sys.argv[1:] if argv is None else argv))
 
 
 def main(argv=None):
@@ -83,9 +83,13 @@ def remedy(error):
 
 
 def check_names(args):
-    """Raise ValueError for an unknown network, trunk or data set, before anything is written."""
+    """Raise ValueError or FileNotFoundError for an unknown network, trunk, data set or weight file, before anything is written."""
     datasets.dataset_class(args.dataset)
-    network.check_names(args.arch, args.trunk)
+    trunk = network.check_names(args.arch, args.trunk)
+    if not args.source:
+        network.check_pretrained(args.pretrained, args.arch, args.trunk, args.assets_path)
+    if args.freeze_trunk and trunk is None:
+        raise ValueError(f'--freeze_trunk: {args.arch} has no trunk to freeze; leave the flag out')
 
 
 def load_state(args, log):
@@ -133,7 +137,7 @@ def evaluate(args, run, state):
 
 def fit(args, run, state):
     """Train, validate, save; ends early, with everything saved, when the run is asked to stop."""
-    train_set, val_set = get_dataset(args, run, 'train'), get_dataset(args, run, 'val')
+    train_set, val_set = (with_cache(get_dataset(args, run, split), run) for split in ('train', 'val'))
     net = build_network(args, train_set, run, state, training=True)
     loader = build_train_loader(args, run, train_set)
     ema = ema_of(net, args.ema) if args.ema else None
@@ -193,9 +197,14 @@ def get_dataset(args, run, split):
     return without_results(dataset, run) if split == 'folder' else dataset
 
 
+def with_cache(dataset, run):
+    """The data set read from --cache_dir, which is filled first; unchanged without the flag."""
+    return datasets.with_cache(dataset, is_main=run.is_main, barrier=run.dist.barrier, log=run.log)
+
+
 def without_results(dataset, run):
     """A folder of images without what this program has written below it before."""
-    results, folder = run.directory.resolve(), dataset.root.resolve()
+    results, folder = run.directory.resolve(), datasets.on_disk(dataset.root).resolve()
     if folder in results.parents:
         own = {item for item in dataset.items if results in item.image.resolve().parents}
         dataset.items = [item for item in dataset.items if item not in own]
@@ -217,7 +226,8 @@ def build_network(args, dataset, run, state, training=False):
     if net.pretrained_report:
         run.log(str(net.pretrained_report))
     args.trunk = net.trunk_name
-    run.log(f'{args.arch} on {net.trunk_name}: {sum(parameter.numel() for parameter in net.parameters()) / 1e6:0.1f} M parameters')
+    name = f'{args.arch} on {net.trunk_name}' if net.trunk_name else args.arch
+    run.log(f'{name}: {sum(parameter.numel() for parameter in net.parameters()) / 1e6:0.1f} M parameters')
     if args.freeze_trunk:
         for parameter in net.trunk_parameters():
             parameter.requires_grad_(False)
@@ -275,7 +285,7 @@ def build_dumper(args, run, dataset, **changes):
         dump_assets=args.dump_assets, dump_all_images=args.dump_all_images, overwrite=args.overwrite or not args.eval)
     options = replace(options, **changes)
     check_outputs([item.name for item in dataset.items], options.outputs(), run.directory,
-                  inputs=[path for item in dataset.items for path in (item.image, item.label) if path])
+                  inputs={datasets.on_disk(path) for item in dataset.items for path in (item.image, item.label) if path})
     return Dumper(options, run.directory, dataset, len(dataset.items), run.dist.rank, run.log)
 
 

@@ -95,7 +95,8 @@ class _Evaluation:
     def _image(self, key: str) -> Tally:
         truth, mask = (read_gray(self.truth, names.name_of(key, kind)) for kind in ('truth', 'mask'))
         if mask.shape != truth.shape:
-            raise ValueError(f'{self.truth.path}: the mask of {key} is {image_size(mask)} pixels, its ground truth {image_size(truth)}; get the ground truth again')
+            raise ValueError(f'{self.truth.path}: the mask of {key} is {image_size(mask)} pixels, its ground truth {image_size(truth)}; '
+                             'get the ground truth again')
         indices = draw_samples(truth) if self.samples is None else decode_samples(
             self.samples.read(names.name_of(key, 'samples')), names.name_of(key, 'samples'))
         if len(indices) and indices[-1] >= truth.size:

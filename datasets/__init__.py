@@ -1,10 +1,13 @@
 """Datasets, how an epoch is drawn from them, and the loaders that batch it."""
+from datasets.archive import on_disk
 from datasets.augmented import dump_augmented
 from datasets.base import Dataset, Item
+from datasets.cache import with_cache
 from datasets.loader import eval_loader, train_loader
 from datasets.registry import dataset_class, dataset_names, get_dataset
 from datasets.sets import EvalSet, TrainSet
 
 __all__ = [
-    'Dataset', 'EvalSet', 'Item', 'TrainSet', 'dataset_class', 'dataset_names', 'dump_augmented', 'eval_loader', 'get_dataset', 'train_loader',
+    'Dataset', 'EvalSet', 'Item', 'TrainSet', 'dataset_class', 'dataset_names', 'dump_augmented', 'eval_loader', 'get_dataset', 'on_disk', 'train_loader',
+    'with_cache',
 ]

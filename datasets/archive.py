@@ -5,11 +5,12 @@ datasets/layout.py and datasets/reading.py take either. An archive's list of mem
 worker processes. Members are read by position (pread), so threads and forked processes share one open file.
 """
 import os
+import posixpath
+import stat
 import tarfile
-import threading
 import zipfile
 import zlib
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
 ENDINGS = ('.zip', '.tar')
@@ -44,46 +45,40 @@ class Archive:
         self.files, self.folders = {}, {PurePosixPath(): set()}     # name -> Member; name -> names in it
         for name, member in _zip_members(file) if self.is_zip else _tar_members(file, status.st_size):
             self._add(name, member)
-        self._open()
-
-    def _open(self):
-        self.descriptor, self.lock = os.open(self.file, os.O_RDONLY), threading.Lock()
+        self.descriptor = os.open(file, os.O_RDONLY)
 
     def _add(self, name, member):
         path = PurePosixPath(name.replace('\\', '/'))
-        if path.is_absolute() or '..' in path.parts or path.parts[:1] == ('/',) or ':' in path.parts[0]:
+        if path.is_absolute() or '..' in path.parts or PureWindowsPath(name).drive:
             raise ValueError(f'{self.file}: holds the name {name!r}, which leads out of the archive; pack it anew with relative names')
-        if path.parts[0] == '__MACOSX':         # what macOS adds to its zip files
+        if path.parts[:1] in ((), ('__MACOSX',)):         # the top itself; what macOS adds to its zip files
             return
+        if path in self.files or member is not None and path in self.folders:
+            raise ValueError(f'{self.file}: holds {str(path)!r} twice, and which of them is meant is not known; pack it anew')
         if member is not None:
-            if path in self.files or path in self.folders:
-                raise ValueError(f'{self.file}: holds {name!r} twice, and which of them is meant is not known; pack it anew')
             self.files[path] = member
         else:
             self.folders.setdefault(path, set())
-        while path.parts:
-            if path.parent in self.files:
-                raise ValueError(f'{self.file}: holds {str(path.parent)!r} as a file and as a folder; pack it anew')
-            known = self.folders.setdefault(path.parent, set())
-            if path.name in known:
-                break
-            known.add(path.name)
+        while path.parts and path.name not in self.folders.setdefault(path.parent, set()):
+            self.folders[path.parent].add(path.name)
             path = path.parent
+            if path in self.files:
+                raise ValueError(f'{self.file}: holds {str(path)!r} as a file and as a folder; pack it anew')
 
     def __getstate__(self):
         """Without what belongs to this process; the list of members goes along."""
-        return {key: value for key, value in self.__dict__.items() if key not in ('descriptor', 'lock')}
+        return {key: value for key, value in self.__dict__.items() if key != 'descriptor'}
 
     def __setstate__(self, state):
         self.__dict__.update(state)
         status = os.stat(self.file)
         if (status.st_size, status.st_mtime_ns) != self.state:
             raise ValueError(f'{self.file}: changed while the program ran; start it again')
-        self._open()
+        self.descriptor = os.open(self.file, os.O_RDONLY)
 
-    def __del__(self):
-        if 'descriptor' in self.__dict__:
-            os.close(self.descriptor)
+    def __del__(self, close=os.close):
+        if 'descriptor' in self.__dict__:       # not when the archive could not be used
+            close(self.descriptor)
 
     @property
     def top(self) -> PurePosixPath:
@@ -130,7 +125,7 @@ class ArchivePath:
 
     __slots__ = ('archive', 'inner')
 
-    def __init__(self, archive: Archive, inner: PurePosixPath = PurePosixPath()):
+    def __init__(self, archive: Archive, inner: PurePosixPath):
         self.archive, self.inner = archive, inner
 
     name = property(lambda self: self.inner.name or self.archive.file.stem)
@@ -169,6 +164,10 @@ class ArchivePath:
         if not self.is_dir():
             raise NotADirectoryError(f'{self}: is no folder of the archive')
         return iter([self / name for name in sorted(self.archive.folders[self.inner])])
+
+    def walk(self) -> list:
+        """Every file in and below this folder."""
+        return [ArchivePath(self.archive, inner) for inner in self.archive.files if inner.is_relative_to(self.inner)]
 
     def read_bytes(self, count: int = -1) -> bytes:
         """All bytes, or the first `count`. Raises FileNotFoundError, or ValueError when they are damaged."""
@@ -222,28 +221,20 @@ def locate(path):
     """
     if isinstance(path, ArchivePath) or path.is_dir():
         return path
-    if path.is_file():
-        check_open(path)
-        return ArchivePath(_archive(path)) if path.name.lower().endswith(ENDINGS) else path
-    for missing in (path, *path.parents):
-        if missing.is_dir():
+    for part in (path, *path.parents):
+        if part.is_dir():
             break
-        for ending in ENDINGS:
-            file = missing.with_name(missing.name + ending) if missing.name else missing
-            if file.is_file():
-                return _below(_archive(file), PurePosixPath(path.relative_to(missing)))
+        if part.is_file() and part.name.lower().endswith(SEALED_ENDINGS):
+            raise ValueError(f'{part}: is compressed as a whole, so no file in it can be read in place; unpack it, or pack it as .zip or .tar')
+        for file in (part, *(part.with_name(part.name + ending) for ending in ENDINGS)):
+            if file.name.lower().endswith(ENDINGS) and file.is_file():
+                return _below(_archive(file), PurePosixPath(path.relative_to(part)))
     return path
 
 
 def _below(archive, rest):
     top = ArchivePath(archive, archive.top)
     return top / rest if (top / rest).exists() or not ArchivePath(archive, rest).exists() else ArchivePath(archive, rest)
-
-
-def check_open(path):
-    """Raise ValueError for a file of a kind that has to be unpacked before anything in it can be read."""
-    if path.name.lower().endswith(SEALED_ENDINGS):
-        raise ValueError(f'{path}: is compressed as a whole, so no file in it can be read in place; unpack it, or pack it as .zip or .tar')
 
 
 def on_disk(path) -> Path:
@@ -277,26 +268,34 @@ def _zip_members(file):
             method = zipfile.compressor_names.get(info.compress_type, info.compress_type)
             raise ValueError(f'{file}: {info.filename!r} in it is compressed with {method}, only stored and deflated files are read; '
                              'unpack it, or pack it anew')
+        if stat.S_ISLNK(info.external_attr >> 16):
+            raise ValueError(f'{file}: {info.filename!r} in it is a link; pack it anew with the files themselves')
         stamp = '-'.join(map(str, info.date_time)), info.CRC
         yield info.filename, Member(info.header_offset, info.compress_size, info.file_size, info.compress_type == zipfile.ZIP_DEFLATED, stamp)
 
 
 def _tar_members(file, file_size):
-    """(name, Member; None for a folder) of every entry; a hard link is the file that it links to."""
-    members = {}
+    """(name, Member; None for a folder) of every entry; a link is the file that it links to."""
+    members, links = {}, {}
     try:
         with tarfile.open(file, 'r:') as opened:
             for info in opened:
-                if info.issparse() or not (info.isdir() or info.isreg() or info.islnk()):
-                    continue
-                name = info.name
-                if info.isreg():
-                    members[name] = Member(info.offset_data, info.size, info.size, False, (info.mtime,))
-                if info.offset_data + info.size * info.isreg() > file_size:
-                    raise ValueError(f'cut off in {name!r}')
-                yield name, None if info.isdir() else members[info.linkname] if info.islnk() else members[name]
-    except (tarfile.TarError, OSError, EOFError, KeyError) as error:
+                if info.isdir():
+                    yield info.name, None
+                elif info.islnk() or info.issym():
+                    links[info.name] = info.linkname if info.islnk() else posixpath.join(posixpath.dirname(info.name), info.linkname)
+                elif info.issparse() or not info.isreg() or info.offset_data + info.size > file_size:
+                    raise tarfile.ReadError(f'{info.name!r} is cut off or no plain file')
+                else:
+                    members[posixpath.normpath(info.name)] = member = Member(info.offset_data, info.size, info.size, False, (info.mtime,))
+                    yield info.name, member
+    except (tarfile.TarError, OSError, EOFError) as error:
         raise _unusable(file, error) from None
+    for name, target in links.items():
+        member = members.get(posixpath.normpath(target))
+        if member is None:
+            raise ValueError(f'{file}: {name!r} in it is a link to {target!r}, which is no file of the archive; pack it anew with the files themselves')
+        yield name, member
 
 
 def _unusable(file, error):

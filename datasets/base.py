@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from config import cfg
+from datasets.archive import ArchivePath, locate
+from datasets.colors import ColorTable
 from datasets.labels import IDENTITY, LabelMapper
 from datasets.reading import label_size, read_image, read_label
 
@@ -12,14 +14,14 @@ from datasets.reading import label_size, read_image, read_label
 class Item(NamedTuple):
     """One image of a dataset. name: path of the image below the dataset's image root, with extension."""
 
-    image: Path
-    label: Path | None
+    image: Path | ArchivePath
+    label: Path | ArchivePath | None
     name: str
 
 
-def dataset_root() -> Path:
-    """The folder that holds one folder per dataset (--override_dataset_root, else <assets>/data)."""
-    return Path(cfg.DATASET.ROOT or Path(cfg.ASSETS_PATH) / 'data').expanduser()
+def dataset_root() -> Path | ArchivePath:
+    """The folder or archive that holds one folder per dataset (--override_dataset_root, else <assets>/data)."""
+    return locate(Path(cfg.DATASET.ROOT or Path(cfg.ASSETS_PATH) / 'data').expanduser())
 
 
 class Dataset:
@@ -27,7 +29,8 @@ class Dataset:
 
     name, num_classes K, class_names (K), palette uint8 (K, 3) RGB, ignore_label; id_map: every raw id the label files
     may hold -> trainId or ignore_label; id_to_trainid: the same as a uint8 (256,) table, None when trainIds are stored;
-    trainid_to_id uint8 (256,): the id that is written for a trainId in submissions.
+    trainid_to_id uint8 (256,): the id that is written for a trainId in submissions; color_map: {(r, g, b): raw id} when the
+    label files hold colours.
 
     Instances add split, quality, cv, root (Path), items (list of Item, sorted by name) and notes (list of sentences about
     what was left out). Constructing one lists files and raises FileNotFoundError or ValueError when something is missing.
@@ -41,6 +44,7 @@ class Dataset:
     id_map: dict = {}
     id_to_trainid: np.ndarray | None = None
     trainid_to_id: np.ndarray = IDENTITY
+    color_map: dict | None = None
     splits = ('train', 'val', 'test')
     qualities = ('fine',)
 
@@ -52,6 +56,7 @@ class Dataset:
         self.split, self.quality, self.cv = split, quality, cfg.DATASET.CV
         self.notes = []
         self.mapper = LabelMapper(self.name, self.id_map, self.num_classes, self.ignore_label, cfg.DATASET.IGNORE_IDS)
+        self.colors = ColorTable(self.name, self.color_map) if self.color_map else None
         self.root, self.items = self._find_items()
         if not self.items:
             raise FileNotFoundError(f'{self.root}: no images of split {split!r} of dataset {self.name!r} are there; '
@@ -74,11 +79,20 @@ class Dataset:
         image = read_image(item.image, upright=item.label is None)
         if item.label is None:
             return image, None
-        raw = read_label(item.label)
+        raw = self.raw_label(item)
         if raw.shape != image.shape[:2]:
             raise ValueError(f'{item.label}: the label is {raw.shape[1]}x{raw.shape[0]} pixels (width x height) but its image {item.image} is '
                              f'{image.shape[1]}x{image.shape[0]}; bring both to one size (labels without interpolation)')
         return image, self.mapper(raw, item.label)
+
+    def raw_label(self, item: Item) -> np.ndarray:
+        """The raw ids of an item's label as uint8 (H, W), not mapped. Where a label is made of several files, a subclass
+        overrides this and label_files."""
+        return read_label(item.label, self.colors)
+
+    def label_files(self, item: Item) -> tuple:
+        """The files that raw_label reads: what is kept of a label is made anew when one of them changes."""
+        return (item.label,)
 
     def sizes(self):
         """Yield (H, W) of every image of a labelled dataset, from the headers of the labels, which have the same size."""

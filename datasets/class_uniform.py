@@ -6,20 +6,17 @@ an old one.
 """
 import hashlib
 import json
-import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
+from datasets.archive import fingerprint
 from datasets.base import Dataset
 from datasets.centroids import tile_centroids
-from datasets.reading import read_label
+from datasets.threads import in_threads
 from utils.files import atomic_write
-from utils.progress import progress
 
 FORMAT = 1              # of the file; part of the hash
-MAX_THREADS = 32        # decoding leaves Python, the rest holds its lock: more threads would only wait
 
 
 class CentroidIndex:
@@ -48,12 +45,15 @@ def index_path(dataset: Dataset, tile: int, assets_path) -> Path:
 
 
 def _fingerprint(dataset, tile):
-    """Hash of the tile, the label table (with --ignore_ids) and the name, size and time of every label file."""
+    """Hash of the tile, the tables of ids (with --ignore_ids) and colours, and the name, size and time of every label file."""
     digest = hashlib.sha256(f'{FORMAT} {tile} {dataset.num_classes} {dataset.ignore_label} '.encode())
     digest.update(dataset.mapper.table.tobytes())
+    if dataset.color_map:
+        digest.update(repr(sorted(dataset.color_map.items())).encode())
     for item in dataset.items:
-        status = os.stat(item.label)
-        digest.update(f'{item.name}\0{item.label.name}\0{status.st_size}\0{status.st_mtime_ns}\n'.encode())
+        for file in dataset.label_files(item):
+            stamp = '\0'.join(map(str, fingerprint(file)))
+            digest.update(f'{item.name}\0{file.name}\0{stamp}\n'.encode())
     return digest.hexdigest()[:16]
 
 
@@ -90,23 +90,14 @@ def _load_or_build_here(dataset, tile, path, log):
 def build(dataset: Dataset, tile: int, threads=None, log=None) -> CentroidIndex:
     """Find the centroids of all labels, in as many threads as there are usable cores (decoding runs beside Python)."""
     def find(item):
-        raw = read_label(item.label)
+        raw = dataset.raw_label(item)
         return tile_centroids(raw, dataset.num_classes, tile, lambda ids: dataset.mapper.values(ids, raw, item.label))
 
-    threads = threads or min(_usable_cores(), MAX_THREADS)
-    pool = ThreadPoolExecutor(threads)
-    try:
-        found = list(progress(pool.map(find, dataset.items), total=len(dataset.items), desc='class-uniform index', log=log))
-    finally:
-        pool.shutdown(cancel_futures=True)      # after the first bad label the others are not worth reading
+    found = list(in_threads(find, dataset.items, 'class-uniform index', threads, log))
     image = np.repeat(np.arange(len(found), dtype=np.int32), [len(places) for places in found])
     table = np.concatenate(found)
     rows = np.column_stack([image, table[:, 1:]])
     return CentroidIndex([rows[table[:, 0] == trainid] for trainid in range(dataset.num_classes)])
-
-
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
 def _write(path, index, dataset, tile):

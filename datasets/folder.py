@@ -1,6 +1,7 @@
-"""Any folder of images, searched with its sub-folders, without labels: something to run a trained network on."""
+"""Any folder or archive of images, searched with its sub-folders, without labels: something to run a trained network on."""
 from pathlib import Path
 
+from datasets.archive import locate
 from datasets.base import Dataset
 from datasets.layout import IMAGE_EXTENSIONS, make_items, walk_files
 
@@ -16,7 +17,7 @@ class Folder(Dataset):
     _taken_over = ('name', 'num_classes', 'ignore_label', 'class_names', 'palette', 'id_map', 'id_to_trainid', 'trainid_to_id')
 
     def __init__(self, classes_of: type, folder):
-        self.folder = Path(folder).expanduser()
+        self.folder = locate(Path(folder).expanduser())
         for attribute in self._taken_over:
             setattr(self, attribute, getattr(classes_of, attribute))
         super().__init__('folder')
@@ -25,7 +26,7 @@ class Folder(Dataset):
         if not self.folder.exists():
             raise FileNotFoundError(f'{self.folder}: the folder does not exist; give a folder of images with --eval_folder')
         if not self.folder.is_dir():
-            raise NotADirectoryError(f'{self.folder}: is a file; give the folder that holds it with --eval_folder')
+            raise NotADirectoryError(f'{self.folder}: is a file; give the folder that holds it, or a .zip or .tar file of images, with --eval_folder')
         files = walk_files(self.folder)
         images = [path for path in files if path.suffix.lower() in IMAGE_EXTENSIONS]
         if not images:

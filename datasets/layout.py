@@ -1,58 +1,75 @@
 """Where files lie: the dataset's folder, the images in it, the label of each image.
 
-Every listing is sorted, so that order, splits and sampling do not depend on the file system.
+Every listing is sorted, so that order, splits and sampling do not depend on the file system. A folder may be in a .zip
+or .tar file, also one that stands for a folder that is missing (archive.locate); the paths in it are ArchivePaths.
 """
 import os
 from pathlib import Path
 
+from datasets.archive import SEALED_ENDINGS, ArchivePath, locate
 from datasets.base import Item
 
 IMAGE_EXTENSIONS = ('.png', '.jpg', '.jpeg', '.webp', '.bmp', '.tif', '.tiff')
 
 
 def find_directory(root: Path, names, markers, dataset: str, remedy: str) -> Path:
-    """The first of root/name that holds one of the folders `markers`; '' as a name is the root itself.
+    """The first of root/name that holds one of the folders `markers`; '' as a name is the root itself. What is unpacked
+    goes before archives.
 
     Raises FileNotFoundError that says what is missing: the root, everything in it, or the dataset in it.
     """
+    root = locate(root)
     if not root.is_dir():
         raise FileNotFoundError(f'{root}: the dataset root does not exist; {remedy}')
     names = list(dict.fromkeys(names))
     for name in names:
         if any((root / name / marker).is_dir() for marker in markers):
             return root / name
+    for name in names:
+        base = locate(root / name)
+        if any(locate(base / marker).is_dir() for marker in markers):
+            return base
     present = sorted(entry.name for entry in root.iterdir() if not entry.name.startswith('.'))
     if not present:
         raise FileNotFoundError(f'{root}: the dataset root is empty; {remedy}')
     wanted = ' or '.join(markers)
     for name in names:
-        if name and (root / name).is_dir():
-            raise FileNotFoundError(f'{root / name}: holds no folder {wanted}, so it is no {dataset} dataset; {remedy}')
+        if name and locate(root / name).is_dir():
+            raise FileNotFoundError(f'{locate(root / name)}: holds no folder {wanted}, so it is no {dataset} dataset; {remedy}')
     found = ', '.join(present[:5]) + (', ...' if len(present) > 5 else '')
+    if any(name.lower().endswith(SEALED_ENDINGS) for name in present):
+        remedy += '; archives are read in place when they are .zip or .tar, unpack the others'
     raise FileNotFoundError(f'{root}: holds no {dataset} dataset (folder {" or ".join(filter(None, names))}), only {found}; {remedy}')
 
 
 def first_folder(base: Path, names, what: str) -> Path:
-    """The first of base/name that exists; FileNotFoundError naming `what` is missing."""
-    for name in names:
-        if (base / name).is_dir():
-            return base / name
+    """The first of base/name that exists, what is unpacked before archives; FileNotFoundError naming `what` is missing."""
+    for folder in (*(base / name for name in names), *(locate(base / name) for name in names)):
+        if folder.is_dir():
+            return folder
     raise FileNotFoundError(f'{base}: has no folder {" or ".join(names)}, which holds the {what}; unpack them there')
 
 
 def subfolders(folder: Path) -> list:
     """Names of the visible folders in `folder`, sorted; none if it does not exist."""
+    folder = locate(folder)
     if not folder.is_dir():
         return []
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith('.'))
+    entries = folder.iterdir() if isinstance(folder, ArchivePath) else os.scandir(folder)
+    return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith('.'))
 
 
 def list_files(folder: Path, endings) -> list:
     """Visible files of `folder` whose name ends (in any case) with one of `endings`, sorted."""
+    folder = locate(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f'{folder}: the folder does not exist; unpack the images of this split there')
     endings = tuple(endings)
-    return [folder / name for name in sorted(os.listdir(folder)) if name.lower().endswith(endings) and not name.startswith('.')]
+    return [folder / name for name in sorted(_names(folder)) if name.lower().endswith(endings) and not name.startswith('.')]
+
+
+def _names(folder) -> list:
+    return [path.name for path in folder.iterdir()] if isinstance(folder, ArchivePath) else os.listdir(folder)
 
 
 def walk_files(folder: Path, endings=('',)) -> list:
@@ -60,7 +77,9 @@ def walk_files(folder: Path, endings=('',)) -> list:
 
     Links to folders are followed, each folder is entered once; hidden files and folders are left out.
     """
-    found, entered, endings = [], set(), tuple(endings)
+    found, entered, endings, folder = [], set(), tuple(endings), locate(folder)
+    if isinstance(folder, ArchivePath):
+        return sorted(path for path in folder.walk() if path.name.lower().endswith(endings) and not _is_hidden(path.relative_to(folder)))
     for parent, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
         if real in entered:
@@ -72,6 +91,10 @@ def walk_files(folder: Path, endings=('',)) -> list:
     return sorted(found)
 
 
+def _is_hidden(path) -> bool:
+    return any(part.startswith('.') for part in path.parts)
+
+
 def make_items(images, image_root: Path, label_of=None) -> list:
     """Items sorted by name. label_of(image path) -> label path; None: no labels.
 
@@ -79,11 +102,9 @@ def make_items(images, image_root: Path, label_of=None) -> list:
     instead of asking for each file, which is slow on network disks.
     """
     items = [Item(image, label_of(image) if label_of else None, image.relative_to(image_root).as_posix()) for image in images]
-    listed = {}
-    for item in items:
-        if item.label is not None and item.label.parent not in listed:
-            folder = item.label.parent
-            listed[folder] = set(os.listdir(folder)) if folder.is_dir() else set()
+    folders = {folder: locate(folder) for folder in {item.label.parent for item in items if item.label is not None}}
+    listed = {folder: set(_names(folder)) if folder.is_dir() else set() for folder in folders.values()}
+    items = [item if item.label is None else item._replace(label=folders[item.label.parent] / item.label.name) for item in items]
     missing = [item for item in items if item.label is not None and item.label.name not in listed[item.label.parent]]
     if missing:
         raise FileNotFoundError(

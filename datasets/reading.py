@@ -1,24 +1,23 @@
-"""Images and label maps from files, decoded by OpenCV; what cannot be decoded whole is an error that names the file.
-
-Broken files are looked for before decoding: OpenCV fills the missing part of a cut-off JPEG with grey and says nothing,
-and its PNG decoder prints to the terminal.
+"""Images and label maps from files on the disk or in an archive, the same pixels whatever the format; what cannot be
+decoded whole is an error that names the file.
 """
-import io
-
 import cv2
 import numpy as np
-from PIL import Image
 
-PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
-HEADER_BYTES = 33               # of a PNG: signature and the chunk with size, bits and kind
-JPEG_SIGNATURE = b'\xff\xd8\xff'
-_START_OF_SCAN, _END_OF_IMAGE = b'\xff\xda', b'\xff\xd9'
+from datasets.archive import ArchivePath
+from datasets.formats import BMP, HEADER_BYTES, PNG, TIFF, UNDECODABLE, WEBP, Undecodable, decode_tiff, format_of, loss, opened, problem
+
+RULES = 1                       # raised when the same file comes to give other pixels; part of the key of a cache
 _PNG_GRAY, _PNG_PALETTE = 0, 3
 _PNG_KINDS = {0: 'grey', 2: 'RGB colour', 3: 'palette', 4: 'grey with alpha', 6: 'RGB colour with alpha'}
+_GRAY_STEP = {1: 255, 2: 85, 4: 17, 8: 1}       # what a PNG decoder multiplies grey values of so many bits with
+_PILLOW_IDS = ('1', 'L', 'P')                   # modes whose values are ids of 8 bits and fewer
+LABEL_KINDS = 'a label map holds class ids from 0 to 255 as grey values or palette indices, best in an 8-bit PNG'
 
 
 def read_image(path, upright=False) -> np.ndarray:
-    """The image as uint8 (H, W, 3) RGB, whatever the file holds (grey, palette, alpha, 16 bits).
+    """The image as uint8 (H, W, 3) RGB, whatever the file holds: grey is repeated, alpha dropped, a palette looked up, and
+    of 16 bits the upper 8 are kept.
 
     upright: turn it as its EXIF orientation says. Off for images with labels, whose pixels follow the stored grid.
     Raises FileNotFoundError, or ValueError when the file is no whole image.
@@ -28,36 +27,34 @@ def read_image(path, upright=False) -> np.ndarray:
     return _decode(data, flags, path)
 
 
-def read_label(path) -> np.ndarray:
-    """The raw ids of a label map as uint8 (H, W): the value of a grey PNG, the index (not the colour) of a palette PNG.
+def read_label(path, colors=None) -> np.ndarray:
+    """The raw ids of a label map as uint8 (H, W): grey values, palette indices (not the colours), or, with `colors`, a
+    ColorTable, the ids of the colours that the file shows.
 
-    Raises FileNotFoundError, or ValueError when the file is no whole 8-bit grey or palette PNG.
+    Lossless files only. Raises FileNotFoundError, or ValueError when the file is no whole label map, holds ids above 255,
+    or a colour that is not in the table.
     """
     data = _read_bytes(path)
-    _check_is_png(data, path)
-    bits, kind = data[24], data[25]
-    if kind == _PNG_GRAY and bits == 8:
-        return _decode(data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION, path)
-    if kind == _PNG_PALETTE:
-        return _palette_indices(data, path)
-    raise ValueError(f'{path}: is a {bits}-bit {_PNG_KINDS.get(kind, "unknown")} PNG; '
-                     'a label map is an 8-bit grey or palette PNG that holds class ids, convert it to one')
+    form = format_of(data)
+    if colors is not None:
+        return colors(_label_colors(data, form, path), path)
+    return _png_ids(data, path) if form == PNG else _other_ids(data, form, path)
 
 
 def label_size(path) -> tuple:
-    """(H, W) of a label map, from its first bytes alone. Raises as read_label does when it is no PNG."""
-    data = _read_bytes(path, HEADER_BYTES)
-    _check_is_png(data, path)
-    return int.from_bytes(data[20:24], 'big'), int.from_bytes(data[16:20], 'big')
-
-
-def _check_is_png(data: bytes, path):
-    if not data.startswith(PNG_SIGNATURE) or len(data) < HEADER_BYTES:
-        raise ValueError(f'{path}: is no PNG file; a label map is an 8-bit grey or palette PNG, convert it to one')
+    """(H, W) of a label map, of a PNG from its first bytes alone. Raises as read_label does when it can be none."""
+    header = _read_bytes(path, HEADER_BYTES)
+    if format_of(header) == PNG and len(header) == HEADER_BYTES:
+        return int.from_bytes(header[20:24], 'big'), int.from_bytes(header[16:20], 'big')
+    data = _read_bytes(path)
+    _check_label(data, format_of(data), path)
+    return _by_pillow(data, path, lambda image: image.size[::-1])
 
 
 def _read_bytes(path, count=-1) -> bytes:
     try:
+        if isinstance(path, ArchivePath):
+            return path.read_bytes(count)
         with open(path, 'rb') as file:
             return file.read(count)
     except FileNotFoundError:
@@ -67,46 +64,88 @@ def _read_bytes(path, count=-1) -> bytes:
 
 
 def _decode(data: bytes, flags: int, path) -> np.ndarray:
-    problem = _problem(data)
-    if problem is None:
+    fault = problem(data)
+    if fault is None:
         try:
-            decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+            decoded = decode_tiff(data) if format_of(data) == TIFF else cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        except Undecodable as error:
+            decoded, fault = None, str(error)
         except cv2.error:
             decoded = None
         if decoded is not None:
             return decoded
-        problem = 'is damaged or no image'
-    raise _unreadable(path, problem)
+    raise _unreadable(path, fault or UNDECODABLE)
 
 
-def _unreadable(path, problem: str) -> ValueError:
-    return ValueError(f'{path}: {problem}; replace the file or take it out of the dataset')
+def _unreadable(path, fault: str) -> ValueError:
+    return ValueError(f'{path}: {fault}; replace the file or take it out of the dataset')
 
 
-def _problem(data: bytes):
-    """Why these bytes are certainly not a whole image, or None."""
-    if not data:
-        return 'is empty'
-    if data.startswith(PNG_SIGNATURE) and data.rfind(b'IEND') < 0:
-        return f'is a PNG cut off after {len(data)} bytes'
-    if data.startswith(JPEG_SIGNATURE) and not _has_jpeg_end(data):
-        return f'is a JPEG cut off after {len(data)} bytes'
-    return None
-
-
-def _has_jpeg_end(data: bytes) -> bool:
-    """True when the end marker follows the start of the last scan: an EXIF thumbnail has both, but before the image's own
-    scan, coded pixels never look like a marker, and cameras may write more behind the image."""
-    return _END_OF_IMAGE in data[-64:] or data.rfind(_END_OF_IMAGE) > data.rfind(_START_OF_SCAN)
-
-
-def _palette_indices(data: bytes, path) -> np.ndarray:
-    """OpenCV turns palettes into colours, so these go through Pillow, which also unpacks 1, 2 and 4-bit indices."""
-    problem = _problem(data)
-    if problem is not None:
-        raise _unreadable(path, problem)
+def _check_label(data: bytes, form, path):
+    """Raise ValueError when this cannot be a whole, lossless label map."""
+    fault = problem(data)
+    if fault is not None:
+        raise _unreadable(path, fault)
+    if form is None:
+        raise ValueError(f'{path}: is no PNG, TIFF, BMP or WebP file; {LABEL_KINDS}: convert it')
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            return np.array(image, dtype=np.uint8)
-    except (OSError, SyntaxError, ValueError):
-        raise _unreadable(path, 'is damaged or no image') from None
+        lossy = loss(data, form)
+    except Undecodable as error:
+        raise _unreadable(path, str(error)) from None
+    if lossy:
+        raise ValueError(f'{path}: is a {lossy} file, whose compression changes values, so its class ids are lost; {LABEL_KINDS}: '
+                         'take the original label files')
+
+
+def _label_colors(data: bytes, form, path) -> np.ndarray:
+    _check_label(data, form, path)
+    bits = data[24] if form == PNG else _by_pillow(data, path, lambda image: 16 if image.mode[0] in 'IF' else 8)
+    if bits > 8:
+        raise ValueError(f'{path}: is a {bits}-bit {form}; a label map of colours has 8 bits per channel, convert it')
+    return _decode(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION, path)
+
+
+def _png_ids(data: bytes, path) -> np.ndarray:
+    bits, kind = (data[24], data[25]) if len(data) >= HEADER_BYTES else (8, _PNG_GRAY)
+    if kind == _PNG_PALETTE:        # OpenCV turns palettes into colours; Pillow also unpacks 1, 2 and 4-bit indices
+        _check_label(data, PNG, path)
+        return _by_pillow(data, path, lambda image: np.array(image, dtype=np.uint8))
+    if kind != _PNG_GRAY:
+        raise ValueError(f'{path}: is a {bits}-bit {_PNG_KINDS.get(kind, "unknown")} PNG; {LABEL_KINDS}: convert it, '
+                         'or use a dataset with a table of its colours')
+    flags = cv2.IMREAD_UNCHANGED if bits == 16 else cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
+    values = _decode(data, flags, path)
+    return _as_bytes(values, path) if bits == 16 else values if bits == 8 else values // _GRAY_STEP[bits]
+
+
+def _other_ids(data: bytes, form, path) -> np.ndarray:
+    _check_label(data, form, path)
+    mode = _by_pillow(data, path, lambda image: image.mode)
+    if form in (TIFF, BMP) and mode in _PILLOW_IDS:
+        return _by_pillow(data, path, lambda image: np.array(image, dtype=np.uint8))
+    if form == TIFF and mode.startswith('I;16'):
+        return _as_bytes(_by_pillow(data, path, np.array), path)
+    reason = 'which holds colours' if form == WEBP else f'of mode {mode}'
+    raise ValueError(f'{path}: is a {form} file {reason}; {LABEL_KINDS}: convert it, or use a dataset with a table of its colours')
+
+
+def _by_pillow(data: bytes, path, function):
+    try:
+        with opened(data) as image:
+            return function(image)
+    except Undecodable as error:
+        raise _unreadable(path, str(error)) from None
+
+
+def _as_bytes(values: np.ndarray, path) -> np.ndarray:
+    """Ids that a file keeps in 16 bits as uint8. Raises ValueError that says what values above 255 look like."""
+    if values.max(initial=0) <= 255:
+        return values.astype(np.uint8)
+    row, column = (int(index) for index in np.argwhere(values > 255)[0])
+    large = np.unique(values[values > 255])
+    if large.min() >= 24000 and large.max() < 34000:
+        looks = 'instances as Cityscapes writes them (id * 1000 + number): take the files *_labelIds.png'
+    else:
+        looks = ('instances (id * 256 + number, as Mapillary Vistas writes them: take the folder labels) or more classes than a label map may have '
+                 '(as in the full ADE20K): convert them')
+    raise ValueError(f'{path}: holds values up to {large.max()} (first at row {row}, column {column}), ids end at 255; these look like {looks}')

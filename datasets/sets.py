@@ -20,7 +20,7 @@ def image_tensor(image: np.ndarray) -> torch.Tensor:
 def _sample(image, label, name, scale):
     sample = {'image': image_tensor(image), 'name': name, 'scale': float(scale)}
     if label is not None:
-        sample['label'] = torch.from_numpy(np.ascontiguousarray(label))
+        sample['label'] = torch.from_numpy(np.require(label, requirements=('C', 'W')))        # a cache's pixels are read-only
     return sample
 
 

@@ -2,7 +2,8 @@
 
 A network returns {'pred': ..., 'aux': ..., 'pred_05x': ..., ...}; criteria are paired with the logit outputs in that order
 (attention maps, 'attn_*', have none). The published objective is, with alpha = cfg.LOSS.OCR_ALPHA and w = cfg.LOSS.SUPERVISED_MSCALE_WT,
-C(pred) + alpha C(aux) + w C(pred_05x) + w C(pred_10x), where C on anything but pred is the cross-entropy part alone.
+C(pred) + alpha C(aux) + w C(pred_05x) + w C(pred_10x), where C on anything but pred is the cross-entropy part alone. Outputs of deep
+supervision, 'pred_ds2', 'pred_ds4', ..., weigh half as much from one to the next, and with pred together 1, as in nnU-Net.
 """
 import math
 
@@ -101,17 +102,22 @@ def build_criterion(args, output_names, num_classes, ignore_label, align_corners
 
 
 def published_objective(args, output_names):
-    """Loss names and weights for each output, as HMSA trained (see the head of this file)."""
+    """Loss names and weights for each output, as HMSA and nnU-Net trained (see the head of this file)."""
     main = 'rmi' if args.rmi_loss else 'img_wt' if args.img_wt_loss else 'ce'
     part = 'bce' if args.rmi_loss else main
+    deep = [output for output in output_names if output.startswith('pred_ds')]
+    share = 1 / sum(0.5 ** level for level in range(len(deep) + 1))
     names, weights = [], []
     for output in output_names:
         if output == 'pred':
             names.append(main)
-            weights.append(1.0)
+            weights.append(share)
         elif output == 'aux':
             names.append(main if cfg.LOSS.OCR_AUX_RMI else part)
             weights.append(cfg.LOSS.OCR_ALPHA)
+        elif output in deep:
+            names.append(part)
+            weights.append(share * 0.5 ** (deep.index(output) + 1))
         else:
             names.append(part)
             weights.append(cfg.LOSS.SUPERVISED_MSCALE_WT)

@@ -9,13 +9,16 @@ import inspect
 
 import torch
 
-from network import basic, ocrnet, unet
+from config import cfg
+from network import attnscale, basic, deeper, deepv3, framework, mscale_nets, ocrnet, pairwise, torchvision_nets, unet
 from network.pretrained import load_pretrained
 from network.registry import ARCHS, TRUNKS
 from network.segmentor import Segmentor, head_keys
 from network.trunks import build_trunk, check_trunk
+from network.weights import SOURCES, find_weights
 
-__all__ = ['ARCHS', 'TRUNKS', 'Segmentor', 'basic', 'check_names', 'get_net', 'head_keys', 'ocrnet', 'unet']
+__all__ = ['ARCHS', 'TRUNKS', 'Segmentor', 'attnscale', 'basic', 'check_names', 'check_pretrained', 'deeper', 'deepv3', 'framework', 'get_net',
+           'head_keys', 'mscale_nets', 'ocrnet', 'pairwise', 'torchvision_nets', 'unet']
 
 
 def check_names(arch: str, trunk: str | None = None) -> str | None:
@@ -32,13 +35,22 @@ def check_names(arch: str, trunk: str | None = None) -> str | None:
     return name
 
 
+def check_pretrained(source: str, arch: str, trunk: str | None, assets):
+    """Raise ValueError or FileNotFoundError unless there is a file for `--pretrained source` of this network (see check_names)."""
+    if source != 'none':
+        path, _ = find_weights(source, arch, check_names(arch, trunk), assets)
+        if not path.exists():
+            raise FileNotFoundError(f'--pretrained {source}: no such file; give its path, or one of none, {", ".join(SOURCES)}')
+
+
 def get_net(arch: str, num_classes: int, trunk: str | None = None, n_scales=None, align_corners: bool = False,
             pretrained=None) -> Segmentor:
     """The network `arch` (see `ARCHS.names()`) on the trunk `trunk` (see `TRUNKS.names()`; default: the network's own).
 
     n_scales: scales of hierarchical inference in eval mode, 1.0 among them; only for networks that have it.
     align_corners: of every bilinear resize; weights of HRNet-Semantic-Segmentation's OCR branch need True.
-    pretrained: an ImageNet file for the trunk, or None; what it gave is in `net.pretrained_report`.
+    pretrained: weights for the trunk by source (`network.weights.SOURCES`, below cfg.ASSETS_PATH) or path, None or 'none' for random ones;
+    what they gave is in `net.pretrained_report`.
     The weights lie in channels-last order, in which convolutions are fastest on a CPU and in half precision on a GPU.
     Raises ValueError for an unknown name, scales without 1.0 or for a network of one scale, or an unfit file.
     """
@@ -54,5 +66,5 @@ def get_net(arch: str, num_classes: int, trunk: str | None = None, n_scales=None
     trunk_net = build_trunk(trunk_name, align_corners, dilated=ARCHS.fact(arch, 'dilated', False)) if trunk_name else None
     net = build(num_classes, trunk_net, align_corners, **options)
     net.arch, net.trunk_name = arch, trunk_name
-    net.pretrained_report = load_pretrained(net.backbone, pretrained) if pretrained else None
+    net.pretrained_report = load_pretrained(net, str(pretrained), cfg.ASSETS_PATH) if pretrained not in (None, 'none') else None
     return net.to(memory_format=torch.channels_last)

@@ -1,23 +1,73 @@
-"""A trunk under one plain segmentation head."""
+"""A trunk under one plain segmentation head, alone or with atrous spatial pyramid pooling between, or under a linear probe."""
 from torch import Tensor, nn
 
+from network.aspp import ASPP
 from network.heads import SegmentationHead
-from network.initialize import kaiming
+from network.layers import conv
+from network.pyramid import conv_over_pyramid
 from network.registry import ARCHS
-from network.segmentor import Prediction, Segmentor
+from network.segmentor import FeatureSegmentor
+
+ASPP_FEATURES = 256
 
 
-class Basic(Segmentor):
+class Basic(FeatureSegmentor):
+    classifier = 'seg_head'
     class_layers = ('seg_head.6',)
+    kaiming_parts = ('seg_head',)
 
     def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False):
         super().__init__(trunk, align_corners)
-        self.seg_head = kaiming(SegmentationHead(self.head_channels, num_classes, align_corners))
+        self.feature_channels = self.head_channels
+        setattr(self, self.classifier, SegmentationHead(self.feature_channels, num_classes, align_corners))
+        self.initialise()
 
-    def predict(self, images: Tensor, attention: bool = False) -> Prediction:
-        return Prediction(self.seg_head(self.trunk_maps(images)))
+    def features(self, images: Tensor) -> list[Tensor]:
+        return self.trunk_maps(images)
 
 
-@ARCHS.register('basic.HRNet')
-def hrnet(num_classes: int, trunk: nn.Module, align_corners: bool = False) -> Basic:
-    return Basic(num_classes, trunk, align_corners)
+class BasicASPP(FeatureSegmentor):
+    """Trunk, ASPP, a 1x1 convolution, head."""
+    class_layers = ('final.6',)
+    kaiming_parts = ('final', 'bot_aspp', 'aspp')
+
+    def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False):
+        super().__init__(trunk, align_corners)
+        self.feature_channels = ASPP_FEATURES
+        self.aspp = ASPP(self.head_channels, align_corners=align_corners)
+        self.bot_aspp = conv(self.aspp.channels, self.feature_channels, kernel=1)
+        self.final = SegmentationHead(self.feature_channels, num_classes, align_corners)
+        self.initialise()
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        return [self.bot_aspp(self.aspp(self.trunk_maps(images)))]
+
+
+class Linear(FeatureSegmentor):
+    """The linear probe of DINOv2 (Oquab et al., arXiv 2304.07193): a norm and a 1x1 convolution with bias, nothing else.
+
+    Maps of several strides are normalised each at its own size and classified as if resized to the finest and concatenated.
+    """
+    classifier = 'linear'
+    class_layers = ('linear',)
+
+    def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False):
+        super().__init__(trunk, align_corners)
+        self.feature_channels = self.head_channels
+        self.norms = nn.ModuleList(nn.BatchNorm2d(trunk.channels[stride]) for stride in trunk.head_strides)
+        self.linear = conv(self.feature_channels, num_classes, kernel=1, bias=True)
+        nn.init.normal_(self.linear.weight, std=0.01)
+        nn.init.zeros_(self.linear.bias)
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        return [norm(maps) for norm, maps in zip(self.norms, self.trunk_maps(images))]
+
+    def classify(self, features: list[Tensor]) -> Tensor:
+        return conv_over_pyramid(self.linear, features, self.align_corners)
+
+
+for _name in ('basic.Basic', 'basic.HRNet'):
+    ARCHS.register(_name)(Basic)
+ARCHS.register('basic.Linear')(Linear)
+ARCHS.register('basic.HRNet_ASP')(BasicASPP)
+ARCHS.register('basic.ASPP', trunk='resnet-50', dilated=True)(BasicASPP)

@@ -1,6 +1,4 @@
 """Segmentation and attention heads: two 3x3 convolutions and a 1x1."""
-from collections import OrderedDict
-
 import torch
 from torch import Tensor, nn
 
@@ -17,43 +15,55 @@ class SingleSigmoid(nn.Module):
         return torch.sigmoid(single(maps))
 
 
-class SegmentationHead(nn.Sequential):
-    """Logits from a pyramid of maps; keys 0, 1, 3, 4 (convolutions and norms) and 6 (classifier)."""
+class PyramidHead(nn.Sequential):
+    """Layers over a pyramid of maps; the first is a convolution."""
 
-    def __init__(self, in_channels: int, num_classes: int, align_corners: bool):
-        inner = cfg.MODEL.SEGATTN_BOT_CH
-        super().__init__(*conv_bn_relu(in_channels, inner, kernel=3),
-                         *conv_bn_relu(inner, inner, kernel=3),
-                         conv(inner, num_classes, kernel=1))
+    def __init__(self, *layers: nn.Module, align_corners: bool):
+        super().__init__(*layers)
         self.align_corners = align_corners
 
-    def forward(self, maps: list[Tensor]) -> Tensor:
-        """maps (N, c_i, h_i, w_i), finest first -> logits (N, num_classes, h_0, w_0)."""
+    def forward(self, maps: list[Tensor] | Tensor) -> Tensor:
+        """maps (N, c_i, h_i, w_i), finest first, or one -> what the layers make of all of them at the size of the first."""
         first, *rest = self
-        x = conv_over_pyramid(first, maps, self.align_corners)
+        x = first(maps) if isinstance(maps, Tensor) else conv_over_pyramid(first, maps, self.align_corners)
         for layer in rest:
             x = layer(x)
         return x
 
 
-def attention_head(in_channels: int, out_channels: int = 1) -> nn.Sequential:
-    """maps (N, in_channels, h, w) -> attention (N, out_channels, h, w) in (0, 1), float32 or float64.
+class SegmentationHead(PyramidHead):
+    """Logits from a pyramid of maps; keys 0, 1, 3, 4 (convolutions and norms) and 6 (classifier)."""
+
+    def __init__(self, in_channels: int, num_classes: int, align_corners: bool):
+        super().__init__(*_numbered(in_channels, num_classes), align_corners=align_corners)
+
+
+def _numbered(in_channels: int, out_channels: int) -> list[nn.Module]:
+    inner = cfg.MODEL.SEGATTN_BOT_CH
+    return [*conv_bn_relu(in_channels, inner, kernel=3), *conv_bn_relu(inner, inner, kernel=3), conv(inner, out_channels, kernel=1)]
+
+
+def numbered_attention_head(in_channels: int, out_channels: int = 1, align_corners: bool = False) -> PyramidHead:
+    """The layers of `attention_head` with the numbers 0, 1, 3, 4 and 6 for keys."""
+    return PyramidHead(*_numbered(in_channels, out_channels), SingleSigmoid(), align_corners=align_corners)
+
+
+def attention_head(in_channels: int, out_channels: int = 1, align_corners: bool = False) -> PyramidHead:
+    """Maps of in_channels together -> attention (N, out_channels, h, w) in (0, 1), float32 or float64.
 
     Keys are names (conv0, bn0, conv1, ...), or with cfg.MODEL.MSCALE_OLD_ARCH the numbers of the oldest checkpoints.
     """
-    inner = cfg.MODEL.SEGATTN_BOT_CH
     if cfg.MODEL.MSCALE_OLD_ARCH:
-        return nn.Sequential(*conv_bn_relu(in_channels, inner, kernel=3),
-                             *conv_bn_relu(inner, inner, kernel=3),
-                             conv(inner, out_channels, kernel=1), SingleSigmoid())
-    layers = OrderedDict()
-    layers['conv0'], layers['bn0'] = conv_bn(in_channels, inner, kernel=3)
-    layers['re0'] = nn.ReLU(inplace=True)
+        return numbered_attention_head(in_channels, out_channels, align_corners)
+    inner = cfg.MODEL.SEGATTN_BOT_CH
+    head = PyramidHead(align_corners=align_corners)
+    head.conv0, head.bn0 = conv_bn(in_channels, inner, kernel=3)
+    head.re0 = nn.ReLU(inplace=True)
     if cfg.MODEL.MSCALE_INNER_3x3:
-        layers['conv1'], layers['bn1'] = conv_bn(inner, inner, kernel=3)
-        layers['re1'] = nn.ReLU(inplace=True)
+        head.conv1, head.bn1 = conv_bn(inner, inner, kernel=3)
+        head.re1 = nn.ReLU(inplace=True)
     if cfg.MODEL.MSCALE_DROPOUT:
-        layers['drop'] = nn.Dropout(0.5)
-    layers['conv2'] = conv(inner, out_channels, kernel=1)
-    layers['sig'] = SingleSigmoid()
-    return nn.Sequential(layers)
+        head.drop = nn.Dropout(0.5)
+    head.conv2 = conv(inner, out_channels, kernel=1)
+    head.sig = SingleSigmoid()
+    return head

@@ -3,11 +3,16 @@
 Every network that predicts logits and an attention map can be trained on two scales and run on any number of them:
 `MultiScale` is mixed in before such a `Segmentor` and replaces its forward pass.
 """
+from typing import NamedTuple
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from config import cfg
-from network.resize import Size, resize, scaled_size, without_autocast
+from network.heads import attention_head
+from network.initialize import kaiming
+from network.resize import Size, resize, without_autocast
+from network.segmentor import Prediction
 
 
 def scale_key(prefix: str, scale: float) -> str:
@@ -47,6 +52,7 @@ class MultiScale:
     """Mixin before a Segmentor whose `predict(images, attention=True)` fills `attention`.
 
     n_scales: the scales of hierarchical inference in eval mode, largest first, or () to evaluate as it was trained.
+    The variants of the method override `predict_scale`, `attention_between` or `meeting_size`.
     """
 
     def __init__(self, *args, n_scales=None, **kwargs):
@@ -55,66 +61,73 @@ class MultiScale:
         self.lo_scale = float(cfg.MODEL.MSCALE_LO_SCALE)
         self.output_names = (*self.output_names, scale_key('pred', self.lo_scale), scale_key('pred', 1.0))
 
+    @property
+    def hierarchical(self) -> bool:
+        """Whether the next pass is one of hierarchical inference."""
+        return bool(self.n_scales) and not self.training
+
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """images (N, 3, h, w) float, normalised -> dict of logits (N, K, h, w) and attention maps (N, 1, h, w).
 
-        Two scales: pred, in training aux, pred_05x (at the low scale's size), pred_10x, attn_05x. More scales: pred,
-        pred_<s>x of every scale and attn_<s>x of every scale but the largest, each at its scale's size.
-        Evaluation returns only pred unless keep_scales.
+        pred, in training aux, pred_<s>x of every scale and attn_<s>x of every scale but the largest, each at its scale's
+        size. Evaluation returns only pred unless keep_scales. From the largest scale down, each scale's attention blends it
+        with all larger ones: down to scale 1.0 at the size of the scale at hand, below it at the size of the images.
         """
-        if self.n_scales and not self.training:
-            return self.forward_n_scales(images)
-        return self.forward_two_scales(images)
-
-    def scale_images(self, images: Tensor, scale: float) -> tuple[Tensor, Size]:
-        """images (N, 3, h, w) resized by `scale`, and their size."""
-        size = scaled_size(tuple(images.shape[-2:]), scale)
-        self.check_size(images, size, scale)
-        return resize(images, size, self.align_corners), size
-
-    def forward_two_scales(self, images: Tensor) -> dict[str, Tensor]:
-        """The pass of training: the low scale's attention blends both, the full scale's is not needed."""
-        small, small_size = self.scale_images(images, self.lo_scale)
-        images, size = self.scale_images(images, 1.0)
-        low = self.predict(small, attention=True)
-        full = self.predict(images)
-
-        attention = self.enlarge(low.attention, small_size)
-        low_logits, full_logits = self.enlarge(low.logits, small_size), self.enlarge(full.logits, size)
-        outputs = {'pred': fuse(low_logits, attention, full_logits, self.align_corners)}
-        if self.training and full.aux is not None:
-            outputs['aux'] = fuse(self.enlarge(low.aux, small_size), attention, self.enlarge(full.aux, size), self.align_corners)
-        if self.training or self.keep_scales:
-            outputs |= {scale_key('pred', self.lo_scale): low_logits, scale_key('pred', 1.0): full_logits,
-                        scale_key('attn', self.lo_scale): attention}
+        full = tuple(images.shape[-2:])
+        scales = self.n_scales if self.hierarchical else (1.0, self.lo_scale)
+        keep = self.training or self.keep_scales
+        views = self._look(images, scales)
+        largest, size = views[0]
+        if len(views) > 1 and scales[1] >= 1.0 and not keep:
+            size = self._first_size(largest.logits, size, self.meeting_size(views[1].size, full))
+        blended = self._place(largest.logits, size, full)
+        aux = self._place(largest.aux, size, full) if self.training and largest.aux is not None else None
+        predictions, attentions = [(scales[0], blended)], []
+        for scale, (prediction, size), larger in zip(scales[1:], views[1:], views):
+            logits = self._place(prediction.logits, size, full)
+            attention = self._place(self.attention_between(prediction, larger.prediction), size, full)[:, :1]
+            if scale >= 1.0:
+                blended = resize(blended, logits.shape[-2:], self.align_corners)
+            blended = fuse(logits, attention, blended, self.align_corners)
+            if aux is not None:
+                aux = fuse(self._place(prediction.aux, size, full), attention, aux, self.align_corners)
+            if keep:
+                predictions.append((scale, logits))
+                attentions.append((scale, attention))
+        outputs = {'pred': blended} if aux is None else {'pred': blended, 'aux': aux}
+        if keep:
+            outputs |= {scale_key('pred', scale): maps for scale, maps in reversed(predictions)}
+            outputs |= {scale_key('attn', scale): maps for scale, maps in reversed(attentions)}
         return outputs
 
-    def forward_n_scales(self, images: Tensor) -> dict[str, Tensor]:
-        """Hierarchical inference: from the largest scale down, each scale's attention blends it with all larger ones.
+    def predict_scale(self, images: Tensor, full: Size, smaller: Prediction | None, attention: bool) -> Prediction:
+        """What the heads say of the images of one scale, given what they said of the next smaller one (None at the smallest).
 
-        Down to scale 1.0 the blend is made at the size of the scale at hand, below it at the size of the images.
+        images (N, 3, h, w); full is the size at scale 1.0; attention: whether its attention will be used.
         """
-        largest, *smaller = self.n_scales
-        scaled, size = self.scale_images(images, largest)
-        logits = self.predict(scaled).logits
-        if smaller and smaller[0] >= 1.0 and not self.keep_scales:
-            size = self._first_size(logits, size, scaled_size(tuple(images.shape[-2:]), smaller[0]))
-        blended = self.enlarge(logits, size)
-        predictions, attentions = {largest: blended}, {}
-        for scale in smaller:
+        return self.predict(images, attention)
+
+    def attention_between(self, smaller: Prediction, larger: Prediction) -> Tensor:
+        """The attention (N, 1 or more, h, w) by which `smaller` is blended with all that is larger; its first channel counts."""
+        return smaller.attention
+
+    def meeting_size(self, size: Size, full: Size) -> Size:
+        """The size that a scale, with images of `size`, is enlarged to before it is blended."""
+        return size
+
+    def _look(self, images: Tensor, scales: tuple[float, ...]) -> list['View']:
+        """A view of the images at each of the scales, largest first; computed from the smallest, as it was trained."""
+        views = []
+        for scale in reversed(scales):
             scaled, size = self.scale_images(images, scale)
-            prediction = self.predict(scaled, attention=True)
-            logits, attention = self.enlarge(prediction.logits, size), self.enlarge(prediction.attention, size)
-            if scale >= 1.0:
-                blended = resize(blended, size, self.align_corners)
-            blended = fuse(logits, attention, blended, self.align_corners)
-            if self.keep_scales:
-                predictions[scale], attentions[scale] = logits, attention
-        if not self.keep_scales:
-            return {'pred': blended}
-        named = {scale_key('pred', scale): predictions[scale] for scale in reversed(predictions)}
-        named |= {scale_key('attn', scale): attentions[scale] for scale in reversed(attentions)}
-        return {'pred': blended} | named
+            smaller = views[-1].prediction if views else None
+            attention = len(views) < len(scales) - 1
+            views.append(View(self.predict_scale(scaled, tuple(images.shape[-2:]), smaller, attention), size))
+        return views[::-1]
+
+    def _place(self, maps: Tensor, size: Size, full: Size) -> Tensor:
+        """Head output for images of `size`, enlarged to these and then to where scales meet."""
+        return resize(self.enlarge(maps, size), self.meeting_size(size, full), self.align_corners)
 
     def _first_size(self, logits: Tensor, size: Size, following: Size) -> Size:
         """The size to enlarge the largest scale's logits (N, K, h, w) to: its own, or the next scale's if that is the same.
@@ -126,3 +139,27 @@ class MultiScale:
         halves = all(full == 2 * half for full, half in zip(size, following))
         commutes = len(factors) == 1 and factors.pop() % 4 == 0
         return following if halves and commutes and not self.align_corners else size
+
+
+class View(NamedTuple):
+    """What a network sees at one scale, and the size (h, w) of the images there."""
+    prediction: Prediction
+    size: Size
+
+
+class Attentive(MultiScale):
+    """Mixin before a FeatureSegmentor: an attention head beside its class head, over the same features."""
+    attention_channels = 1
+
+    def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False, n_scales=None):
+        super().__init__(num_classes, trunk, align_corners, n_scales=n_scales)
+        self.scale_attn = self.make_attention_head()
+        if cfg.MODEL.INIT_DECODER:
+            kaiming(self.scale_attn)
+
+    def make_attention_head(self) -> nn.Module:
+        return attention_head(self.feature_channels, self.attention_channels, self.align_corners)
+
+    def predict(self, images: Tensor, attention: bool = False) -> Prediction:
+        features = self.features(images)
+        return Prediction(self.classify(features), attention=self.scale_attn(features) if attention else None)

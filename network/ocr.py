@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from config import cfg
+from network.aspp import ASPP
+from network.heads import PyramidHead
 from network.layers import bn_relu, conv
 from network.plain import is_plain
-from network.pyramid import conv_over_pyramid
 from network.resize import single, without_autocast
 
 
@@ -68,37 +69,41 @@ class ObjectAttention(nn.Module):
 
 
 class DistributeHead(nn.Module):
-    """Concatenates the object context with the pixel's own features and mixes them (eq. 8)."""
+    """Concatenates the object context with the pixel's own features, and an ASPP of these if asked for, and mixes them (eq. 8)."""
 
-    def __init__(self, channels: int, key_channels: int, dropout: float = 0.05):
+    def __init__(self, channels: int, key_channels: int, aspp: ASPP | None = None, dropout: float = 0.05):
         super().__init__()
         self.object_context_block = ObjectAttention(channels, key_channels)
-        self.conv_bn_dropout = nn.Sequential(conv(2 * channels, channels, kernel=1), bn_relu(channels), nn.Dropout2d(dropout))
+        self.aspp = aspp
+        together = 2 * channels + (0 if aspp is None else aspp.channels)
+        self.conv_bn_dropout = nn.Sequential(conv(together, channels, kernel=1), bn_relu(channels), nn.Dropout2d(dropout))
 
     def forward(self, feats: Tensor, context: Tensor) -> Tensor:
-        attended = self.object_context_block(feats, context)
-        return self.conv_bn_dropout(torch.cat([attended, feats], dim=1))
+        parts = [self.object_context_block(feats, context), feats]
+        if self.aspp is not None:
+            parts.insert(1, self.aspp([feats]))
+        return self.conv_bn_dropout(torch.cat(parts, dim=1))
 
 
 class OCRBlock(nn.Module):
-    """Trunk maps -> (logits, auxiliary logits, features), all at the size of the finest map."""
+    """Trunk maps -> (logits, auxiliary logits, features), all at the size of the finest map.
 
-    def __init__(self, in_channels: int, num_classes: int, align_corners: bool):
+    inner_aspp: the pixel's features are pooled by an ASPP of their own too (always, if cfg.MODEL.OCR_ASPP is set).
+    """
+
+    def __init__(self, in_channels: int, num_classes: int, align_corners: bool, inner_aspp: bool = False):
         super().__init__()
         channels, key_channels = cfg.MODEL.OCR.MID_CHANNELS, cfg.MODEL.OCR.KEY_CHANNELS
-        self.align_corners = align_corners
         self.channels = channels
-        self.conv3x3_ocr = nn.Sequential(conv(in_channels, channels, kernel=3, bias=True), bn_relu(channels))
-        self.ocr_distri_head = DistributeHead(channels, key_channels)
+        self.conv3x3_ocr = PyramidHead(conv(in_channels, channels, kernel=3, bias=True), bn_relu(channels), align_corners=align_corners)
+        aspp = ASPP(channels, align_corners=align_corners) if inner_aspp or cfg.MODEL.OCR_ASPP else None
+        self.ocr_distri_head = DistributeHead(channels, key_channels, aspp)
         self.cls_head = conv(channels, num_classes, kernel=1, bias=True)
-        self.aux_head = nn.Sequential(conv(in_channels, in_channels, kernel=1, bias=True), bn_relu(in_channels),
-                                      conv(in_channels, num_classes, kernel=1, bias=True))
+        self.aux_head = PyramidHead(conv(in_channels, in_channels, kernel=1, bias=True), bn_relu(in_channels),
+                                    conv(in_channels, num_classes, kernel=1, bias=True), align_corners=align_corners)
 
     def forward(self, maps: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """maps (N, c_i, h_i, w_i), finest first -> logits (N, K, h_0, w_0), aux likewise, features (N, channels, h_0, w_0)."""
-        project, activate = self.conv3x3_ocr
-        feats = activate(conv_over_pyramid(project, maps, self.align_corners))
-        project, activate, classify = self.aux_head
-        aux = classify(activate(conv_over_pyramid(project, maps, self.align_corners)))
+        feats, aux = self.conv3x3_ocr(maps), self.aux_head(maps)
         feats = self.ocr_distri_head(feats, gather_objects(feats, aux))
         return self.cls_head(feats), aux, feats

@@ -2,6 +2,7 @@
 from torch import Tensor, nn
 
 from config import cfg
+from network.aspp import ASPP
 from network.heads import attention_head
 from network.initialize import kaiming
 from network.mscale import MultiScale
@@ -26,6 +27,22 @@ class OCRNet(Segmentor):
         return Prediction(logits, aux)
 
 
+class OCRNetASPP(OCRNet):
+    """An ASPP between trunk and OCR block. inner_aspp: another one inside the block (always, if cfg.MODEL.OCR_ASPP is set)."""
+    inner_aspp = False
+
+    def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False):
+        Segmentor.__init__(self, trunk, align_corners)
+        self.aspp = ASPP(self.head_channels, align_corners=align_corners)
+        self.ocr = OCRBlock(self.aspp.channels, num_classes, align_corners, self.inner_aspp)
+        if cfg.MODEL.INIT_DECODER:
+            kaiming(self.aspp)
+            kaiming(self.ocr)
+
+    def trunk_maps(self, images: Tensor) -> list[Tensor]:
+        return [self.aspp(super().trunk_maps(images))]
+
+
 class MultiScaleOCR(MultiScale, OCRNet):
     """OCRNet whose attention head reads the OCR features (HMSA, arXiv 2005.10821, section 3)."""
 
@@ -38,11 +55,16 @@ class MultiScaleOCR(MultiScale, OCRNet):
         return Prediction(logits, aux, self.scale_attn(feats) if attention else None)
 
 
+@ARCHS.register('ocrnet.OCR')
 @ARCHS.register('ocrnet.HRNet')
 def hrnet(num_classes: int, trunk: nn.Module, align_corners: bool = False) -> OCRNet:
     return OCRNet(num_classes, trunk, align_corners)
 
 
+ARCHS.register('ocrnet.HRNet_ASPP', dilated=True)(OCRNetASPP)
+
+
+@ARCHS.register('ocrnet.Mscale')
 @ARCHS.register('ocrnet.HRNet_Mscale')
 def hrnet_mscale(num_classes: int, trunk: nn.Module, align_corners: bool = False, n_scales=None) -> MultiScaleOCR:
     return MultiScaleOCR(num_classes, trunk, align_corners, n_scales)

@@ -13,19 +13,45 @@ from network.plain import is_plain
 from network.resize import Size, resize
 
 
-def conv_over_pyramid(conv: nn.Conv2d, maps: list[Tensor], align_corners: bool) -> Tensor:
-    """`conv` (stride 1, padded, odd kernel) of the concatenation of `maps` at the size of the first, the finest.
+def conv_over_pyramid(conv: nn.Conv2d, maps: list[Tensor], align_corners: bool, size: Size | None = None) -> Tensor:
+    """`conv` (stride 1, padded to keep the size, odd kernel, any dilation) of the concatenation of `maps`, resized to `size`.
 
-    maps (N, c_i, h_i, w_i) with the c_i summing to conv.in_channels. Returns (N, conv.out_channels, h_0, w_0).
+    maps (N, c_i, h_i, w_i) with the c_i summing to conv.in_channels. size (H, W): that of one of them, by default of the
+    first. Returns (N, conv.out_channels, H, W).
     """
-    size = maps[0].shape[-2:]
+    if len(maps) == 1:
+        return conv(maps[0])
+    size = size or maps[0].shape[-2:]
     weights = conv.weight.split([m.shape[1] for m in maps], dim=1)
     near, far = [], []
     for pair in zip(maps, weights):
         (far if _is_cheaper_small(*pair, size) else near).append(pair)
     stacked = torch.cat([resize(m, size, align_corners) for m, _ in near], dim=1)
-    out = F.conv2d(stacked, torch.cat([w for _, w in near], dim=1), conv.bias, padding=conv.padding)
-    return _add_far(out, far, align_corners) if far else out
+    out = F.conv2d(stacked, torch.cat([w for _, w in near], dim=1), conv.bias, padding=conv.padding, dilation=conv.dilation)
+    return _add_far(out, far, conv.dilation[0], align_corners) if far else out
+
+
+def stack(maps: list[Tensor], align_corners: bool) -> Tensor:
+    """The concatenation of `maps` (N, c_i, h_i, w_i), resized to the first: (N, sum of c_i, h_0, w_0)."""
+    size = maps[0].shape[-2:]
+    return torch.cat([resize(m, size, align_corners) for m in maps], dim=1)
+
+
+def mean_over_pyramid(maps: list[Tensor], align_corners: bool) -> Tensor:
+    """The mean over the image of the concatenation of `maps` (N, c_i, h_i, w_i), resized to the first: (N, sum of c_i, 1, 1).
+
+    A resize is a product with one matrix per axis, so the mean is one with the mean of the matrix' rows.
+    """
+    first, *rest = maps
+    means = [first.mean(dim=(2, 3), keepdim=True)]
+    for m in rest:
+        if is_plain():
+            means.append(resize(m, first.shape[-2:], align_corners).mean(dim=(2, 3), keepdim=True))
+            continue
+        rows, columns = (_shifted_resize(small, full, 1, 1, align_corners, m).mean(dim=0)
+                         for small, full in zip(m.shape[-2:], first.shape[-2:]))                        # (1, h), (1, w)
+        means.append(rows @ m @ columns.T)
+    return torch.cat(means, dim=1)
 
 
 def _is_cheaper_small(maps: Tensor, weight: Tensor, size: Size) -> bool:
@@ -40,7 +66,7 @@ def _is_cheaper_small(maps: Tensor, weight: Tensor, size: Size) -> bool:
     return small < taps * taps * channels
 
 
-def _add_far(out: Tensor, far: list[tuple[Tensor, Tensor]], align_corners: bool) -> Tensor:
+def _add_far(out: Tensor, far: list[tuple[Tensor, Tensor]], dilation: int, align_corners: bool) -> Tensor:
     """out (N, C, H, W) plus, for each (map, weight) of `far`, the convolution of the map resized to (H, W).
 
     A k x k convolution is a sum over its taps of shifted 1x1 convolutions. Those happen on the small map; then one
@@ -52,8 +78,8 @@ def _add_far(out: Tensor, far: list[tuple[Tensor, Tensor]], align_corners: bool)
     for maps, weight in far:
         h, w = maps.shape[-2:]
         taps = weight.shape[-1]
-        rows = _shifted_resize(h, height, taps, align_corners, out).flatten(1)                          # (H, k h)
-        columns = _shifted_resize(w, width, taps, align_corners, out).transpose(1, 2).flatten(1)        # (W, w k)
+        rows = _shifted_resize(h, height, taps, dilation, align_corners, out).flatten(1)                          # (H, k h)
+        columns = _shifted_resize(w, width, taps, dilation, align_corners, out).transpose(1, 2).flatten(1)        # (W, w k)
         tokens = maps.flatten(2).transpose(1, 2).unsqueeze(1)                                            # (N, 1, h w, c)
         kernels = weight.permute(2, 1, 3, 0).flatten(2)                                                  # (k, c, k C)
         tapped = torch.matmul(tokens, kernels).view(n * taps * h, w * taps, out_channels)
@@ -62,10 +88,13 @@ def _add_far(out: Tensor, far: list[tuple[Tensor, Tensor]], align_corners: bool)
     return total.view(n, height, width, out_channels).permute(0, 3, 1, 2)
 
 
-def _shifted_resize(length: int, target: int, taps: int, align_corners: bool, like: Tensor) -> Tensor:
-    """The matrices (target, taps, length) that resize a line of `length` values and shift it by each tap, zeros coming in."""
+def _shifted_resize(length: int, target: int, taps: int, dilation: int, align_corners: bool, like: Tensor) -> Tensor:
+    """The matrices (target, taps, length) that resize a line of `length` values and shift it by each tap, zeros coming in.
+
+    Taps are `dilation` pixels apart.
+    """
     eye = torch.eye(length, dtype=torch.promote_types(like.dtype, torch.float32), device=like.device)
     matrix = F.interpolate(eye[None], size=target, mode='linear', align_corners=align_corners)[0].T      # (target, length)
-    reach = taps // 2
+    reach = taps // 2 * dilation
     padded = F.pad(matrix, (0, 0, reach, reach))
-    return torch.stack([padded[tap:tap + target] for tap in range(taps)], dim=1).to(like.dtype)
+    return torch.stack([padded[shift:shift + target] for shift in range(0, taps * dilation, dilation)], dim=1).to(like.dtype)

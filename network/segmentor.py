@@ -1,20 +1,24 @@
 """What every network has in common: a trunk, heads, one forward pass at one scale."""
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from network.resize import Size, resize, single
+from config import cfg
+from network.initialize import kaiming
+from network.resize import Size, resize, scaled_size, single
 
 
 class Prediction(NamedTuple):
     """What the heads say of one image, at the resolution of the trunk's finest map.
 
-    logits (N, K, h, w); aux the same or None; attention (N, 1, h, w) in (0, 1) or None.
+    logits (N, K, h, w); aux the same or None; attention (N, 1, h, w) in (0, 1) or None; context is what the prediction of
+    a neighbouring scale reads of this one, if it does.
     """
     logits: Tensor
     aux: Tensor | None = None
     attention: Tensor | None = None
+    context: Any = None
 
 
 class Segmentor(nn.Module):
@@ -22,16 +26,20 @@ class Segmentor(nn.Module):
 
     arch and trunk_name are the names it was built by. output_names are the logits that the training pass returns, in
     order. class_layers are the layers with one output channel per class. keep_scales: whether evaluation returns, beside
-    `pred`, the maps of single scales that a network has.
+    `pred`, the maps of single scales that a network has. trunk_key is the name of the trunk in state-dict keys.
     """
     output_names: tuple[str, ...] = ('pred',)
     class_layers: tuple[str, ...] = ()
+    trunk_key = 'backbone'
     arch = ''
     trunk_name = ''
 
     def __init__(self, trunk: nn.Module | None, align_corners: bool = False):
         super().__init__()
-        self.backbone = trunk
+        setattr(self, self.trunk_key, trunk)
+        if trunk is not None:
+            self.head_strides, self.deepest_stride = trunk.head_strides, trunk.deepest_stride
+            self.head_channels = sum(trunk.channels[stride] for stride in trunk.head_strides)       # of trunk_maps together
         self.align_corners = align_corners
         self.keep_scales = True
 
@@ -52,15 +60,16 @@ class Segmentor(nn.Module):
             outputs['aux'] = self.enlarge(prediction.aux, size)
         return outputs
 
-    @property
-    def head_channels(self) -> int:
-        """The channels of `trunk_maps` together."""
-        return sum(self.backbone.channels[stride] for stride in self.backbone.head_strides)
-
     def trunk_maps(self, images: Tensor) -> list[Tensor]:
         """The trunk's maps that heads read, finest first."""
-        maps = self.backbone(images)
-        return [maps[stride] for stride in self.backbone.head_strides]
+        return self.head_maps(self.run_trunk(images))
+
+    def head_maps(self, maps: dict[int, Tensor]) -> list[Tensor]:
+        return [maps[stride] for stride in self.head_strides]
+
+    def run_trunk(self, images: Tensor) -> dict[int, Tensor]:
+        """The trunk's maps by stride."""
+        return self.backbone(images)
 
     def enlarge(self, maps: Tensor, size: Size) -> Tensor:
         """Head output (N, C, h, w) -> (N, C, H, W), in single precision and plain memory order."""
@@ -79,18 +88,53 @@ class Segmentor(nn.Module):
         return {f'{name}.{key}' if name else key: value
                 for name, part in self.trunk_parts().items() for key, value in part.state_dict().items()}
 
+    def scale_images(self, images: Tensor, scale: float) -> tuple[Tensor, Size]:
+        """images (N, 3, h, w) resized by `scale`, and their size."""
+        size = scaled_size(tuple(images.shape[-2:]), scale)
+        self.check_size(images, size, scale)
+        return resize(images, size, self.align_corners), size
+
     def check_size(self, images: Tensor, size: Size, scale: float = 1.0):
         """Raise ValueError if images (N, 3, h, w), resized to `size` by `scale`, are too small for the trunk."""
         height, width = size
         if min(height, width) < 1:
             raise ValueError(f'images of {images.shape[-2]}x{images.shape[-1]} pixels vanish at scale {scale:g}; '
                              f'both sides must be at least {-(-1 // scale):g} pixels')
-        stride = self.backbone.deepest_stride
+        stride = self.deepest_stride
         values = images.shape[0] * -(-height // stride) * -(-width // stride)
         if self.training and values == 1:
             raise ValueError(f'a batch of one image of {images.shape[-2]}x{images.shape[-1]} pixels cannot be trained on: at scale '
                              f'{scale:g} and stride {stride} it is a single value, which has no variance to normalise by; use a '
                              f'crop with a side of at least {-(-(stride + 1) // scale):g} pixels, or a larger batch')
+
+
+class FeatureSegmentor(Segmentor):
+    """A segmentor with a class head, named by `classifier`, over `features` of feature_channels together.
+
+    kaiming_parts are the layers that start Kaiming-normal rather than as torch has them, decoder_parts those that do so
+    with cfg.MODEL.INIT_DECODER.
+    """
+    classifier = 'final'
+    kaiming_parts: tuple[str, ...] = ()
+    decoder_parts: tuple[str, ...] = ()
+    feature_channels: int
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """images (N, 3, h, w) -> the maps (N, c_i, h_i, w_i) that heads read, finest first."""
+        raise NotImplementedError
+
+    def classify(self, features: list[Tensor]) -> Tensor:
+        """features -> logits (N, K, h_0, w_0)."""
+        return getattr(self, self.classifier)(features)
+
+    def predict(self, images: Tensor, attention: bool = False) -> Prediction:
+        return Prediction(self.classify(self.features(images)))
+
+    def initialise(self):
+        """Initialise the parts named; the last thing a constructor does."""
+        parts = self.kaiming_parts + (self.decoder_parts if cfg.MODEL.INIT_DECODER else ())
+        for part in dict.fromkeys(parts):
+            kaiming(getattr(self, part))
 
 
 def head_keys(net: Segmentor) -> list[str]:

@@ -1,24 +1,87 @@
-"""FCN and DeepLabv3 as torchvision builds them, with as many classes as the data set has; its COCO files fit by name.
+"""FCN and DeepLabv3 as torchvision builds them, with as many classes as the data set has; its files fit by name.
 
-Long et al., arXiv 1411.4038; Chen et al., arXiv 1706.05587. Nothing is ever downloaded. Beside the deepest map an earlier
-one of the trunk is classified in training; under a trunk that offers none the auxiliary head reads what the main one reads.
+Long et al., arXiv 1411.4038; Chen et al., arXiv 1706.05587. Nothing is ever downloaded. In training an earlier map of the
+trunk is classified too; on a trunk that offers none, the auxiliary head reads what the main one reads.
 """
 import torch
 from torch import Tensor, nn
 
 from config import cfg
+from network.aspp import RATES, image_branch
+from network.heads import PyramidHead
 from network.initialize import kaiming
 from network.layers import conv, conv_bn_relu
+from network.pyramid import conv_over_pyramid
 from network.registry import ARCHS
-from network.resize import resize
 from network.segmentor import Prediction, Segmentor
 
-RATES = (12, 24, 36)
+BOTTLENECK = 256
 
 
-class FCNHead(nn.Sequential):
+class FCNHead(PyramidHead):
     """A 3x3 convolution to a quarter of the channels, norm, ReLU, dropout, classifier; keys 0, 1 and 4."""
 
-    def __init__(self, in_channels: int, num_classes: int):
+    def __init__(self, in_channels: int, num_classes: int, align_corners: bool):
         inner = in_channels // 4
-        super().__init__(*conv_bn_relu(in_channels, inner, kernel=3), nn.Dropout(0.1), conv(inner, num_classes, kernel=1, bias=True))
+        super().__init__(*conv_bn_relu(in_channels, inner, kernel=3), nn.Dropout(0.1),
+                         conv(inner, num_classes, kernel=1, bias=True), align_corners=align_corners)
+
+
+class ProjectedASPP(nn.Module):
+    """Atrous spatial pyramid pooling and a 1x1 convolution of its branches; keys convs.0 to convs.4 (the image) and project."""
+
+    def __init__(self, in_channels: int, align_corners: bool):
+        super().__init__()
+        self.align_corners = align_corners
+        self.convs = nn.ModuleList([conv_bn_relu(in_channels, BOTTLENECK, kernel=1)])
+        self.convs.extend(conv_bn_relu(in_channels, BOTTLENECK, kernel=3, dilation=rate) for rate in RATES)
+        self.convs.append(nn.Sequential(nn.AdaptiveAvgPool2d(1), *conv_bn_relu(in_channels, BOTTLENECK, kernel=1)))
+        self.project = nn.Sequential(*conv_bn_relu(len(self.convs) * BOTTLENECK, BOTTLENECK, kernel=1), nn.Dropout(0.5))
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        """maps (N, c_i, h_i, w_i), finest first -> (N, 256, h_0, w_0)."""
+        *local, image = self.convs
+        branches = [activate(norm(conv_over_pyramid(convolve, maps, self.align_corners))) for convolve, norm, activate in local]
+        branches.append(image_branch(image[1:], maps, self.align_corners))
+        return self.project(torch.cat(branches, dim=1))
+
+
+class DeepLabHead(nn.Sequential):
+    """ASPP, a 3x3 convolution with norm and ReLU, classifier; keys 0, 1, 2 and 4."""
+
+    def __init__(self, in_channels: int, num_classes: int, align_corners: bool):
+        super().__init__(ProjectedASPP(in_channels, align_corners), *conv_bn_relu(BOTTLENECK, BOTTLENECK, kernel=3),
+                         conv(BOTTLENECK, num_classes, kernel=1, bias=True))
+
+
+class TorchvisionNet(Segmentor):
+    """A head over a trunk and, in training, an FCN head over an earlier map of it."""
+    output_names = ('pred', 'aux')
+    class_layers = ('classifier.4', 'aux_classifier.4')
+
+    def __init__(self, head: type[nn.Module], num_classes: int, trunk: nn.Module, align_corners: bool = False):
+        super().__init__(trunk, align_corners)
+        self.classifier = head(self.head_channels, num_classes, align_corners)
+        self.aux_classifier = FCNHead(getattr(trunk, 'aux_channels', self.head_channels), num_classes, align_corners)
+        if cfg.MODEL.INIT_DECODER:
+            kaiming(self.classifier)
+            kaiming(self.aux_classifier)
+
+    def predict(self, images: Tensor, attention: bool = False) -> Prediction:
+        maps = self.run_trunk(images)
+        deep = [maps[stride] for stride in self.head_strides]
+        logits = self.classifier(deep)
+        aux = self.aux_classifier([maps['aux']] if 'aux' in maps else deep) if self.training else None
+        return Prediction(logits, aux)
+
+
+def register(name: str, head: type[nn.Module], trunk: str):
+    @ARCHS.register(name, trunk=trunk, dilated=True)
+    def build(num_classes: int, trunk: nn.Module, align_corners: bool = False) -> TorchvisionNet:
+        return TorchvisionNet(head, num_classes, trunk, align_corners)
+
+
+for family, head_type in (('FCN', FCNHead), ('DeepLabv3', DeepLabHead)):
+    register(family, head_type, 'torchvision/resnet101')
+    register(f'{family}_resnet50', head_type, 'torchvision/resnet50')
+    register(f'{family}_resnet101', head_type, 'torchvision/resnet101')

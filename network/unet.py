@@ -16,6 +16,7 @@ from network.segmentor import Prediction, Segmentor
 
 class DoubleConv(nn.Module):
     """Two 3x3 convolutions, each with norm and ReLU; keys double_conv.0, 1, 3, 4."""
+    is_stage = True
 
     def __init__(self, in_channels: int, out_channels: int, mid_channels: int | None = None):
         super().__init__()

@@ -19,15 +19,23 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from utils import safetensors_file
 from utils.files import atomic_write, remove_temporaries, sync_folder, write_error
 from utils.restore import RestoreReport, clean_key, restore_weights
+from utils.safetensors_file import is_safetensors
 
 __all__ = ['CheckpointKeeper', 'RestoreReport', 'averaged_weights', 'clean_key', 'load', 'restore_weights', 'resume_point', 'save']
 
 
 def save(path, state: Mapping):
-    """Write `state` to `path` atomically. NumPy scalars become Python numbers; other foreign types are an AssertionError."""
+    """Write `state` to `path` atomically, as safetensors if it is so called.
+
+    NumPy scalars become Python numbers; other foreign types are an AssertionError.
+    """
     state = _plain(state)
+    if is_safetensors(path):
+        safetensors_file.write(path, state)
+        return
     with atomic_write(path) as file:
         recorder = _WriteRecorder(file)
         try:
@@ -98,11 +106,13 @@ _NUMPY_SCALARS = [(_OldDtype, 'numpy.dtype'), (_old_scalar, 'numpy.core.multiarr
 def load(path) -> dict:
     """The content of a checkpoint, on the CPU, with an entry `state_dict`; code in the file is never run.
 
-    Takes files of earlier programs (NumPy scalars, read as Python numbers) and bare state dicts. Raises
+    Takes files of earlier programs (NumPy scalars, read as Python numbers), bare state dicts and safetensors files. Raises
     FileNotFoundError, or ValueError for a file that holds code, is cut off or damaged, or is no checkpoint.
     """
     path = Path(path)
     _check_looks_like_checkpoint(path)
+    if is_safetensors(path):
+        return safetensors_file.read(path)
     try:
         with torch.serialization.safe_globals(_NUMPY_SCALARS):
             content = torch.load(path, map_location='cpu', weights_only=True)
@@ -135,7 +145,7 @@ def _check_looks_like_checkpoint(path: Path):
         raise ValueError(f'{path}: is a web page, not a checkpoint; download it again, with a link that needs no log-in or confirmation')
     if head.startswith(b'PK'):
         _check_sums(path)
-    elif not head.startswith(b'\x80'):      # a zip archive, or a pickle in the format before torch 1.6
+    elif not head.startswith(b'\x80') and not is_safetensors(path):      # a zip archive, or a pickle in the format before torch 1.6
         raise ValueError(f'{path}: is not a PyTorch checkpoint (it starts with {head[:8]!r}); give a file written by torch.save')
 
 
@@ -167,6 +177,8 @@ def _first_line(error) -> str:
 
 
 def _with_state_dict(path, content) -> dict:
+    if isinstance(content, Mapping) and isinstance(content.get('model_dict'), Mapping):         # as aligned_xception71.pth calls it
+        content = {**content, 'state_dict': content['model_dict']}
     if isinstance(content, Mapping) and isinstance(content.get('state_dict'), Mapping):
         return dict(content)
     if isinstance(content, Mapping) and content and all(isinstance(value, torch.Tensor) for value in content.values()):

@@ -6,20 +6,22 @@ from pathlib import Path
 from utils.parser import Parser, amount, count, crop_size, names, number, numbers, positive, share
 
 
-def build_parser():
-    """The whole parser; each group of the help text is one function below."""
+def build_parser(dataset_names=()):
+    """The whole parser; each group of the help text is one function below. dataset_names: for the help of --dataset."""
     parser = Parser(prog='train.py', description='Train, evaluate and dump semantic segmentation networks.')
     parser.add_argument('--config', metavar='FILE', help='YAML file of flag: value lines, used as defaults under the flags given here')
     parser.add_argument('--debug', action='store_true', help='show the stack trace of an error instead of one line')
-    for add in (_data, _augmentation, _network, _loss, _optimisation, _precision, _checkpoints, _evaluation, _output):
+    _data(parser, dataset_names)
+    for add in (_augmentation, _network, _loss, _optimisation, _precision, _checkpoints, _evaluation, _output):
         add(parser)
     return parser
 
 
-def _data(parser):
+def _data(parser, dataset_names):
     group = parser.add_argument_group('data')
-    group.add_argument('--dataset', default='cityscapes', metavar='NAME', help='dataset to train on or evaluate')
+    group.add_argument('--dataset', default='cityscapes', metavar='NAME', help=f'dataset to train on or evaluate: {", ".join(dataset_names)}')
     group.add_argument('--override_dataset_root', metavar='DIR', help='folder that holds one folder per dataset (default: <assets_path>/data)')
+    group.add_argument('--cache_dir', metavar='DIR', help='keep decoded pixels there, 4 bytes each: training decodes each file once (default: no cache)')
     group.add_argument('--cv', type=count, default=0, metavar='N', help='which cross-validation fold is the validation set; 3: train + val for both')
     group.add_argument('--ignore_ids', type=numbers(int), default=(), metavar='IDS', help='comma list of raw label ids to treat as ignore')
     group.add_argument('--class_uniform_pct', type=share, default=0.5, metavar='P', help='share of an epoch drawn class by class; 0 turns it off')
@@ -48,7 +50,8 @@ def _network(parser):
     group = parser.add_argument_group('network')
     group.add_argument('--arch', metavar='NAME', help='network, for instance ocrnet.HRNet_Mscale (default: that, or what the checkpoint holds)')
     group.add_argument('--trunk', metavar='NAME', help="backbone (default: the network's own)")
-    group.add_argument('--pretrained', metavar='FILE', help='ImageNet weights of the trunk (default: none)')
+    group.add_argument('--pretrained', default='none', metavar='SOURCE|FILE',
+                       help='weights to start from: none, a file, or imagenet, paddle, mapillary, torchvision or timm below <assets_path>/seg_weights')
     group.add_argument('--n_scales', type=numbers(float, minimum=0.01), metavar='LIST',
                        help='scales of hierarchical inference, 1.0 among them, as in 0.5,1.0,2.0')
     group.add_argument('--mscale_lo_scale', type=number(float, low=0.01, high=1), default=0.5, metavar='S', help='low scale of two-scale training')
@@ -56,6 +59,9 @@ def _network(parser):
     group.add_argument('--segattn_bot_ch', type=positive, default=256, metavar='C', help='bottleneck channels of segmentation and attention heads')
     group.add_argument('--ocr_mid_channels', type=positive, default=512, metavar='C', help='channels of the OCR features')
     group.add_argument('--ocr_key_channels', type=positive, default=256, metavar='C', help='channels of the OCR attention')
+    group.add_argument('--ocr_aspp', action='store_true', help='an ASPP inside the OCR block')
+    group.add_argument('--aspp_bot_ch', type=positive, default=256, metavar='C', help='channels of each of the five branches of an ASPP')
+    group.add_argument('--attnscale_bn_head', action='store_true', help='attnscale networks: the deeper attention head, with norms')
     group.add_argument('--mscale_dropout', action='store_true', help='dropout 0.5 before the last convolution of the attention head')
     group.add_argument('--mscale_no3x3', action='store_true', help='attention head without its inner 3x3 convolution')
     group.add_argument('--mscale_old_arch', action='store_true', help='key names of the oldest attention head, to load old files')
@@ -154,10 +160,15 @@ CFG_KEYS = {
     'assets_path': 'ASSETS_PATH',
     'override_dataset_root': 'DATASET__ROOT',
     'cv': 'DATASET__CV',
+    'cache_dir': 'DATASET__CACHE_DIR',
     'ignore_ids': 'DATASET__IGNORE_IDS',
     'class_uniform_pct': 'DATASET__CLASS_UNIFORM_PCT',
     'class_uniform_tile': 'DATASET__CLASS_UNIFORM_TILE',
+    'crop_size': 'DATASET__CROP_SIZE',
     'segattn_bot_ch': 'MODEL__SEGATTN_BOT_CH',
+    'ocr_aspp': 'MODEL__OCR_ASPP',
+    'aspp_bot_ch': 'MODEL__ASPP_BOT_CH',
+    'attnscale_bn_head': 'MODEL__ATTNSCALE_BN_HEAD',
     'mscale_lo_scale': 'MODEL__MSCALE_LO_SCALE',
     'mscale_dropout': 'MODEL__MSCALE_DROPOUT',
     'mscale_old_arch': 'MODEL__MSCALE_OLD_ARCH',
@@ -171,7 +182,7 @@ CFG_KEYS = {
 
 # What describes the network in a checkpoint, so that the file alone is enough to build it again.
 NETWORK_FLAGS = ('arch', 'trunk', 'align_corners', 'mscale_lo_scale', 'segattn_bot_ch', 'ocr_mid_channels', 'ocr_key_channels',
-                 'mscale_dropout', 'mscale_no3x3', 'mscale_old_arch')
+                 'ocr_aspp', 'aspp_bot_ch', 'attnscale_bn_head', 'mscale_dropout', 'mscale_no3x3', 'mscale_old_arch')
 DEFAULT_ARCH = 'ocrnet.HRNet_Mscale'
 
 
@@ -189,7 +200,7 @@ def network_flags(args):
 # What may differ between the parts of a run without changing a number.
 _HARMLESS = {'config', 'debug', 'given', 'source', 'resume', 'result_dir', 'assets_path', 'override_dataset_root', 'num_workers', 'log_freq', 'save_minutes',
              'dump_augmentation_images', 'bs_val', 'n_scales', 'val_freq', 'max_skipped_steps', 'distributed', 'fp16', 'arch', 'trunk', 'snapshot',
-             'pretrained', 'start_epoch'}
+             'pretrained', 'start_epoch', 'cache_dir'}
 
 
 def changed_since(args, state):
@@ -229,7 +240,9 @@ _NEEDS = {'extra_scales': 'multi_scale_inference', 'wt_bound': 'img_wt_loss', 'b
 def unread(args):
     """A sentence for every given flag that nothing reads because another one is missing."""
     lines = [f'--{name} has no effect without --{needed}' for name, needed in _NEEDS.items() if name in args.given and not getattr(args, needed)]
-    if args.pretrained and (args.snapshot or args.resume):
+    if args.cache_dir and args.eval:
+        lines.append('--cache_dir has no effect with --eval, which reads every image once')
+    if args.pretrained != 'none' and (args.snapshot or args.resume not in (None, 'auto')):
         lines.append('--pretrained has no effect: the checkpoint holds the trunk too')
     return lines
 

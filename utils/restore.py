@@ -148,7 +148,7 @@ def _arch_remedy(net, source_arch, partial=False):
         remedy = f'it was saved from {source_arch}: give --arch {source_arch}'
     else:
         remedy = 'give the --arch and --trunk it was trained with'
-    return remedy if partial else f'{remedy}, or --snapshot_partial to load what fits'
+    return remedy + (', convert a file of another project with python -m network.convert' if partial else ', or --snapshot_partial to load what fits')
 
 
 def _names(names) -> str:

@@ -1,16 +1,28 @@
-"""`python -m datasets.prepare synthetic --root ROOT`: makes a data set that train.py can read."""
+"""`python -m datasets.prepare NAME --root ROOT`: makes a downloaded data set readable for train.py, or renders one."""
 import argparse
 import os
 import sys
 from pathlib import Path
 
 from config import cfg
-from datasets.prepare import synthetic
+from datasets.prepare import ade20k, camvid, cityscapes, gta5, idd, mapillary, pascal_context, shift, synthetic, wilddash
+
+PROGRAMS = [module.PROGRAM for module in (ade20k, camvid, cityscapes, gta5, idd, mapillary, pascal_context, shift, wilddash)]
 
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(prog='python -m datasets.prepare', description='Make data sets that train.py can read.')
     programs = parser.add_subparsers(dest='program', required=True, metavar='PROGRAM')
+    for program in PROGRAMS:
+        subparser = programs.add_parser(program.name, aliases=program.aliases, help=program.summary, description=program.details,
+                                        formatter_class=argparse.RawDescriptionHelpFormatter)
+        program.add_to(subparser)
+        subparser.set_defaults(run=program.run)
+    _add_synthetic(programs)
+    return parser.parse_args(argv)
+
+
+def _add_synthetic(programs):
     street = programs.add_parser('synthetic', help='render the synthetic street data set (19 classes, layout of Cityscapes)',
                                  formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     street.add_argument('--root', required=True, help='folder of the data sets, given to train.py as --override_dataset_root')
@@ -20,7 +32,7 @@ def parse_args(argv=None):
     street.add_argument('--seed', type=int, default=0, help='another seed gives other streets')
     street.add_argument('--overwrite', action='store_true', help='replace a folder that was rendered with other parameters')
     street.add_argument('--workers', type=int, default=os.cpu_count() or 1, metavar='N', help='number of processes')
-    return parser.parse_args(argv)
+    street.set_defaults(run=_render)
 
 
 def _size(text):
@@ -31,18 +43,25 @@ def _size(text):
     return height, width
 
 
-def main(argv=None):
-    """Run one of the programs; returns the exit code (2: a mistake in the call, said in one line)."""
-    args = parse_args(argv)
-    try:
-        folder = Path(args.root) / cfg.DATASET.SYNTHETIC_DIR
-        new = synthetic.render(folder, args.train, args.val, args.size, args.seed, args.overwrite, args.workers)
-    except (ValueError, OSError) as error:
-        print(f'python -m datasets.prepare: {error}', file=sys.stderr)
-        return 2
+def _render(args):
+    folder = Path(args.root) / cfg.DATASET.SYNTHETIC_DIR
+    new = synthetic.render(folder, args.train, args.val, args.size, args.seed, args.overwrite, args.workers)
     state = 'rendered' if new else 'reused, it stands there already'
     print(f'{folder}: {args.train} train and {args.val} val images of {args.size[0]}x{args.size[1]} pixels, {state}')
     return 0
+
+
+def main(argv=None):
+    """Run one of the programs; returns the exit code (1: some files were refused; 2: a mistake in the call, said in one line)."""
+    args = parse_args(argv)
+    try:
+        return args.run(args)
+    except (ValueError, OSError) as error:
+        print(f'python -m datasets.prepare: {error}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print('python -m datasets.prepare: stopped; what is done is kept, the same command continues', file=sys.stderr)
+        return 130
 
 
 if __name__ == '__main__':

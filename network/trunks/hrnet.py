@@ -19,6 +19,7 @@ STRIDES = (4, 8, 16, 32)
 
 class Exchange(nn.Module):
     """One HRNet module: a run of blocks in every branch, then every branch receives the sum of all of them."""
+    is_stage = True
 
     def __init__(self, channels: list[int], blocks: int, align_corners: bool):
         super().__init__()

@@ -39,7 +39,11 @@ class ResNet(nn.Module):
 
 def build(*blocks: int) -> ResNet:
     layer0 = nn.Sequential(*conv_bn(3, 64, kernel=7, stride=2), nn.ReLU(inplace=True), nn.MaxPool2d(3, stride=2, padding=1))
-    trunk = ResNet(blocks, layer0)
+    return initialised(ResNet(blocks, layer0))
+
+
+def initialised(trunk: ResNet) -> ResNet:
+    """trunk with Kaiming-normal convolutions that keep the variance of gradients."""
     for module in trunk.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')

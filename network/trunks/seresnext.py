@@ -40,29 +40,30 @@ class SEBottleneck(Bottleneck):
         return self.se_module(super().residual(x))
 
 
-class CeilPool(nn.Module):
-    """3x3 maximum, stride 2, without padding on the left and above: side s -> s / 2, rounded up.
+class SEResNeXt(ResNet):
+    """As ResNet, but for the pooling of the stem: its last window hangs over an even side, and it pads nothing.
 
-    The published pooling has no padding and `ceil_mode`, so that the last window of an even side hangs over by one pixel.
-    Of an odd side it would drop half a pixel, and shift all that follows against the image; here one more window, of the
-    last pixel alone, covers it as well. Values are not negative, so zeros are as good as no pixel.
+    So a map at stride 4 or 8 is rounded up only if half the image (rounded up) is even, as sides that are multiples of 4
+    have it; else one row or column is left out at the end. Raises ValueError for images of less than 3 pixels a side.
     """
 
-    def forward(self, maps: Tensor) -> Tensor:
-        return nn.functional.max_pool2d(nn.functional.pad(maps, (0, 2, 0, 2)), 3, stride=2)
+    def __init__(self, *blocks: int):
+        conv1, bn1 = conv_bn(3, 64, kernel=7, stride=2)
+        pool = nn.MaxPool2d(3, stride=2, ceil_mode=True)
+        super().__init__(blocks, nn.Sequential(OrderedDict(conv1=conv1, bn1=bn1, relu1=nn.ReLU(inplace=True), pool=pool)), SEBottleneck)
 
-
-def build(*blocks: int) -> ResNet:
-    conv1, bn1 = conv_bn(3, 64, kernel=7, stride=2)
-    layer0 = nn.Sequential(OrderedDict(conv1=conv1, bn1=bn1, relu1=nn.ReLU(inplace=True), pool=CeilPool()))
-    return ResNet(blocks, layer0, SEBottleneck)
+    def forward(self, images: Tensor) -> dict[int, Tensor]:
+        height, width = images.shape[-2:]
+        if min(height, width) < 3:
+            raise ValueError(f'images of {height}x{width} pixels are too small for SE-ResNeXt; both sides must be at least 3 pixels')
+        return super().forward(images)
 
 
 @TRUNKS.register('seresnext-50')
-def seresnext_50(align_corners: bool = False) -> ResNet:
-    return build(3, 4, 6, 3)
+def seresnext_50(align_corners: bool = False) -> SEResNeXt:
+    return SEResNeXt(3, 4, 6, 3)
 
 
 @TRUNKS.register('seresnext-101')
-def seresnext_101(align_corners: bool = False) -> ResNet:
-    return build(3, 4, 23, 3)
+def seresnext_101(align_corners: bool = False) -> SEResNeXt:
+    return SEResNeXt(3, 4, 23, 3)

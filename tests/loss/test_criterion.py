@@ -143,3 +143,20 @@ def test_weights_and_losses_of_different_number_are_refused():
 def test_class_weights_without_cross_entropy_are_refused():
     with pytest.raises(ValueError, match='class weights apply to ce alone'):
         get_criterion(['rmi'], [1], 3, class_weights=torch.ones(3))
+
+
+def test_deep_supervision_halves_the_weight_from_output_to_output_and_sums_to_one():
+    names = ('pred', 'pred_ds2', 'pred_ds4')
+    criterion = build_criterion(flags(), names, 3, 255)
+    assert criterion.weights == pytest.approx([4 / 7, 2 / 7, 1 / 7])
+    outputs, labels = batch()
+    sizes = {'pred': (24, 20), 'pred_ds2': (12, 10), 'pred_ds4': (6, 5)}
+    outputs = {name: F.interpolate(outputs['pred'].detach(), size=size) for name, size in sizes.items()}
+    expected = sum(weight / 7 * F.cross_entropy(F.interpolate(maps, size=(24, 20), mode='bilinear'), labels, ignore_index=255).item()
+                   for weight, maps in zip((4, 2, 1), outputs.values()))
+    assert criterion(outputs, labels)['loss'].item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_deep_supervision_beside_the_region_loss_is_its_cross_entropy_part():
+    criterion = build_criterion(flags(rmi_loss=True), ('pred', 'pred_ds2'), 3, 255)
+    assert [type(part).__name__ for part in criterion.criteria] == ['RMILoss', 'BCELoss']

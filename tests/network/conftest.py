@@ -22,7 +22,7 @@ def small_net():
 
 def enliven(net):
     """Scale the trunk's convolutions so that in eval mode, with fresh norms, signals neither die nor explode."""
-    for module in net.backbone.modules():
+    for module in (module for part in net.trunk_parts().values() for module in part.modules()):
         if isinstance(module, torch.nn.Conv2d):
             torch.nn.init.kaiming_normal_(module.weight)
         elif isinstance(module, torch.nn.BatchNorm2d):

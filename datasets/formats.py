@@ -1,0 +1,96 @@
+"""What the bytes of an image file are: their format, whether they are whole, and what they hold, without OpenCV.
+
+Broken files are looked for before decoding: OpenCV fills the missing part of a cut-off JPEG with grey and says nothing,
+and prints to the terminal about others. TIFF goes through Pillow altogether: OpenCV multiplies colours by alpha there.
+"""
+import io
+from contextlib import contextmanager
+
+import numpy as np
+from PIL import Image
+
+PNG, JPEG, WEBP, TIFF, BMP = 'PNG', 'JPEG', 'WebP', 'TIFF', 'BMP'
+HEADER_BYTES = 33               # of a PNG: signature and the chunk with size, bits and kind
+_START_OF_SCAN, _END_OF_IMAGE = b'\xff\xda', b'\xff\xd9'
+_LOSSY_IN_TIFF = ('jpeg', 'tiff_jpeg', 'jpeg2000', 'webp')
+UNDECODABLE = 'is damaged or no image'
+
+
+def format_of(data: bytes):
+    """PNG, JPEG, WEBP, TIFF, BMP, or None for something else."""
+    if data.startswith(b'\x89PNG\r\n\x1a\n'):
+        return PNG
+    if data.startswith(b'\xff\xd8\xff'):
+        return JPEG
+    if data.startswith(b'RIFF') and data[8:12] == b'WEBP':
+        return WEBP
+    if data.startswith((b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')):
+        return TIFF
+    return BMP if data.startswith(b'BM') else None
+
+
+def problem(data: bytes):
+    """Why these bytes are certainly not a whole image, or None."""
+    if not data:
+        return 'is empty'
+    form = format_of(data)
+    if (form == PNG and data.rfind(b'IEND') < 0 or form == JPEG and not _has_jpeg_end(data)
+            or form == WEBP and int.from_bytes(data[4:8], 'little') + 8 > len(data)):
+        return f'is a {form} cut off after {len(data)} bytes'
+    return None
+
+
+def _has_jpeg_end(data: bytes) -> bool:
+    """True when the end marker follows the start of the last scan: an EXIF thumbnail has both, but before the image's own
+    scan, coded pixels never look like a marker, and cameras may write more behind the image."""
+    return _END_OF_IMAGE in data[-64:] or data.rfind(_END_OF_IMAGE) > data.rfind(_START_OF_SCAN)
+
+
+class Undecodable(Exception):
+    """What is wrong with an image, to be completed by the file's name."""
+
+
+@contextmanager
+def opened(data: bytes):
+    """The image as Pillow sees it, not yet decoded. Raises Undecodable, also for errors of decoding in the block."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            yield image
+    except Image.DecompressionBombError:
+        raise Undecodable(f'has more than {2 * Image.MAX_IMAGE_PIXELS / 1e6:.0f} million pixels, more than Pillow decodes') from None
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError):
+        raise Undecodable(UNDECODABLE) from None
+
+
+def decode_tiff(data: bytes) -> np.ndarray:
+    """The first image of a TIFF as uint8 (H, W, 3) RGB; of 16 bits the upper 8. Raises Undecodable."""
+    with opened(data) as image:
+        if image.mode in ('I', 'F'):
+            raise Undecodable('is a TIFF of 32-bit values, images have 8 or 16 bits: convert it')
+        if image.mode.startswith('I;16'):
+            return np.repeat((np.array(image) >> 8).astype(np.uint8)[..., None], 3, axis=2)
+        return np.array(image.convert('RGB'))
+
+
+def loss(data: bytes, form: str):
+    """How the file has changed the values of its pixels when it was written, or None when they are as they were."""
+    if form == JPEG:
+        return 'JPEG'
+    if form == WEBP and not _is_lossless_webp(data):
+        return 'lossy WebP'
+    if form == TIFF:
+        with opened(data) as image:
+            if image.info.get('compression') in _LOSSY_IN_TIFF:
+                return f'TIFF with {image.info["compression"]} compression'
+    return None
+
+
+def _is_lossless_webp(data: bytes) -> bool:
+    """True when the picture is in a chunk VP8L; others may stand before it."""
+    place = 12
+    while place + 8 <= len(data) and data[place:place + 4] not in (b'VP8 ', b'ANMF'):
+        if data[place:place + 4] == b'VP8L':
+            return True
+        size = int.from_bytes(data[place + 4:place + 8], 'little')
+        place += 8 + size + size % 2
+    return False

@@ -1,0 +1,76 @@
+"""GTA5 (Richter et al., ECCV 2016, arXiv 1608.02192): ids of Cityscapes to trainIds, split.mat to split.npz.
+
+Frames 15188 and 17705 are black and white pictures with good labels: they get no label and leave the splits. Some labels
+have another size than their image; they are brought to the size of the image, so that the images stay as they are.
+"""
+import io
+
+import numpy as np
+from PIL import Image
+
+from datasets.cityscapes_labels import ID_MAP
+from datasets.gta5 import GTA5
+from datasets.layout import list_files
+from datasets.prepare.convert import CITYSCAPES_PALETTE, id_table, label_png, look_up
+from datasets.prepare.jobs import Job, Made
+from datasets.prepare.program import Program
+from datasets.reading import label_size, read_label
+
+BLACK_AND_WHITE = (15188, 17705)
+SPLITS = ('trainIds', 'valIds', 'testIds')
+
+
+def plan(base, args, made):
+    """Jobs for labels_cityscapes/*.png and split.npz."""
+    images = {path.stem: path for path in list_files(base / 'images', ['.png'])}
+    labels = {path.stem: path for path in list_files(base / 'labels', ['.png'])}
+    dropped = {f'{frame:05d}' for frame in BLACK_AND_WHITE}
+    frames = sorted((images.keys() | labels.keys()) - dropped)
+    read_splits(base / 'split.mat')         # a mistake here is told before hours of work
+    jobs = [Job(base / 'split.npz', (base / 'split.mat',), make_splits, (tuple(frames),))]
+    table = id_table(ID_MAP)
+    return jobs + [Job(base / 'labels_cityscapes' / f'{frame}.png', (base / 'labels' / f'{frame}.png', base / 'images' / f'{frame}.png'),
+                       convert, (table, CITYSCAPES_PALETTE)) for frame in frames]
+
+
+def convert(sources, table, palette) -> Made:
+    """The label sources[0] as trainIds, in the size of the image sources[1] (nearest neighbour)."""
+    label, notes = look_up(read_label(sources[0]), table)
+    size = label_size(sources[1])
+    if label.shape != size:
+        label = np.array(Image.fromarray(label).resize(size[::-1], Image.Resampling.NEAREST))
+        notes = (*notes, 'the label had another size than its image and was resized')
+    return Made(label_png(label, palette), notes)
+
+
+def read_splits(path) -> dict:
+    """{'trainIds': int array (n,), ...} of split.mat without the black and white frames."""
+    from scipy.io import loadmat
+
+    if not path.is_file():
+        raise FileNotFoundError(f'{path}: is missing, it holds the train, val and test split; take it from the sample code on the web page of GTA5')
+    try:
+        arrays = loadmat(path)
+        splits = {name: np.atleast_1d(np.squeeze(arrays[name])) for name in SPLITS}
+    except Exception as error:          # loadmat raises a kind of its own for every way in which a file can be broken
+        raise ValueError(f'{path}: is no MATLAB file with {", ".join(SPLITS)} ({type(error).__name__}: {error}); download it again') from None
+    return {name: frames[~np.isin(frames, BLACK_AND_WHITE)] for name, frames in splits.items()}
+
+
+def make_splits(sources, present) -> Made:
+    """split.npz; notes how many of its frames are not among `present`."""
+    splits = read_splits(sources[0])
+    file = io.BytesIO()
+    np.savez(file, **splits)
+    present = set(present)
+    notes = []
+    for name, frames in splits.items():
+        missing = [f'{frame:05d}' for frame in frames if f'{frame:05d}' not in present]
+        if missing:
+            notes.append(f'{len(missing)} of the {len(frames)} frames in {name} are not there, the first is {missing[0]}.png; unpack all archives')
+    return Made(file.getvalue(), tuple(notes))
+
+
+PROGRAM = Program(
+    'gta5', 'GTA5: labels to the 19 classes of Cityscapes, split.mat to split.npz', __doc__, GTA5, markers=('labels',),
+    remedy='unpack the archives of images and labels there, into the folders images and labels, with split.mat beside them', plan=plan)

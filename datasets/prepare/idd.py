@@ -1,0 +1,34 @@
+"""India Driving Dataset (Varma et al., WACV 2019, arXiv 1811.10200), parts I and II: polygons to label maps beside them."""
+from datasets.idd import IDD
+from datasets.layout import walk_files
+from datasets.prepare.convert import draw_polygons, label_png
+from datasets.prepare.jobs import Job, Made
+from datasets.prepare.program import Program
+from datasets.tables import read_table
+
+ID_TYPES = ('csTrainId', 'csId', 'id', 'level1Id', 'level2Id', 'level3Id', 'level4Id')
+POLYGONS = '_polygons.json'
+
+
+def add_flags(parser):
+    parser.add_argument('--id_type', choices=ID_TYPES, default=ID_TYPES[0], metavar='TYPE',
+                        help=f'encoding of the ids, one of {", ".join(ID_TYPES)} (default: %(default)s, the 19 classes that train.py reads)')
+
+
+def plan(base, args, made):
+    """Jobs for gtFine/<split>/<drive>/<frame>_gtFine_label<id type>s.png."""
+    ids = {row['name']: row[args.id_type] for row in read_table('idd')}
+    files = walk_files(base / 'gtFine', [POLYGONS])
+    return [Job(file.with_name(f'{file.name[:-len(POLYGONS)]}_label{args.id_type}s.png'), (file,), convert, (tuple(ids.items()),)) for file in files]
+
+
+def convert(sources, ids) -> Made:
+    """The polygons of sources[0], drawn with `ids` ((name, id), ...) on unlabeled ground."""
+    ids = dict(ids)
+    label, notes = draw_polygons(sources[0], ids, background=ids['unlabeled'])
+    return Made(label_png(label, None), notes)
+
+
+PROGRAM = Program(
+    'idd', 'IDD Segmentation: polygons to label maps', __doc__, IDD, markers=('gtFine',),
+    remedy='unpack IDD Segmentation there (leftImg8bit, gtFine)', plan=plan, add_flags=add_flags)

@@ -1,0 +1,74 @@
+"""WildDash 2 (Zendel et al., CVPR 2022): panoptic annotation to ids of Cityscapes and to trainIds.
+
+Every segment becomes the Cityscapes id of its category, by the unified label policy of the authors; pixels without a
+segment become 0, unlabeled. When random_split/training.txt and validation.txt do not come with the download, every image
+whose name has a SHA-256 divisible by five is put into validation.
+"""
+import hashlib
+from pathlib import PurePath
+
+from datasets.cityscapes_labels import ID_MAP
+from datasets.prepare.convert import CITYSCAPES_PALETTE, IGNORE, colour_codes, label_png, look_up_codes, read_json
+from datasets.prepare.jobs import Job, Made
+from datasets.prepare.program import Program
+from datasets.tables import read_table
+from datasets.wilddash import WildDash
+
+WHAT = 'the panoptic annotation of WildDash 2 (images, annotations with segments_info)'
+VALIDATION_SHARE = 5        # one image out of so many
+IDS, TRAINIDS = 'semantic_cs', 'semantic_csTrain'
+
+
+def plan(base, args, made):
+    """Jobs for semantic_cs/*_labelIds.png, semantic_csTrain/*_labelIds.png and, if they are missing, random_split/*.txt."""
+    path = base / 'panoptic.json'
+    if not path.is_file():
+        raise FileNotFoundError(f'{path}: is missing, it holds the annotation; unpack wd_public_v2p0.zip there')
+    to_id = {row['id']: row['cityscapes_id'] for row in read_table('wilddash')}
+    to_trainid = {category: ID_MAP[raw] for category, raw in to_id.items()}
+    jobs, stems = [], []
+    for stem, mask, segments in read_annotations(path):
+        stems.append(stem)
+        unknown = tuple(sorted({category for _, category in segments} - to_id.keys()))
+        for folder, mapping, default, palette in ((IDS, to_id, 0, None), (TRAINIDS, to_trainid, IGNORE, CITYSCAPES_PALETTE)):
+            values = tuple((segment, mapping.get(category, default)) for segment, category in segments)
+            jobs.append(Job(base / folder / f'{stem}_labelIds.png', (base / 'panoptic' / mask,), convert, (values, default, unknown, palette)))
+    return jobs + split_jobs(base, tuple(sorted(stems)), made)
+
+
+def read_annotations(path):
+    """[(stem of the image, file name of the mask, ((segment id, category), ...)), ...] of a COCO panoptic file."""
+    content = read_json(path, WHAT)
+    try:
+        names = {image['id']: image['file_name'] for image in content['images']}
+        return [(PurePath(names[annotation['image_id']]).stem, annotation['file_name'],
+                 tuple((int(segment['id']), int(segment['category_id'])) for segment in annotation['segments_info']))
+                for annotation in content['annotations']]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f'{path}: is not {WHAT}: {type(error).__name__} {error}; unpack wd_public_v2p0.zip again') from None
+
+
+def convert(sources, values, default, unknown, palette) -> Made:
+    """The mask sources[0] with every segment id replaced; values: ((segment id, value), ...), `default` for the other pixels."""
+    label = look_up_codes(colour_codes(sources[0]), dict(values), default)
+    notes = tuple(f'category {category} is in no table and became {default}' for category in unknown)
+    return Made(label_png(label, palette), notes)
+
+
+def split_jobs(base, stems, made):
+    """Jobs for random_split/{training,validation}.txt; none when they come with the download."""
+    folder = base / 'random_split'
+    validation = tuple(stem for stem in stems if int(hashlib.sha256(stem.encode()).hexdigest(), 16) % VALIDATION_SHARE == 0)
+    lists = {'validation': validation, 'training': tuple(sorted(set(stems) - set(validation)))}
+    files = {name: folder / f'{name}.txt' for name in lists}
+    return [Job(file, (), write_list, (lists[name],)) for name, file in files.items() if made(file) or not file.exists()]
+
+
+def write_list(sources, stems) -> bytes:
+    """One name a line."""
+    return ''.join(f'{stem}\n' for stem in stems).encode()
+
+
+PROGRAM = Program(
+    'wilddash', 'WildDash 2: panoptic annotation to the 19 classes of Cityscapes', __doc__, WildDash, markers=('panoptic',),
+    remedy='unpack wd_public_v2p0.zip there (panoptic.json, panoptic, images, random_split)', plan=plan)

@@ -1,0 +1,250 @@
+"""The tensors of one weight file under the names of another format, every one of them accounted for.
+
+The network that a file holds is told from its names and shapes and built without memory; what it expects is what the
+file has to have. Names meet in the common form of `network.keys`.
+"""
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from config import scope
+from network import ARCHS, TRUNKS, build_trunk, check_names, get_net, head_keys
+from network.keys import FLAT, FORMATS, MMSEG_BIASES, Format, common_names, detect, inverse, rename, strip_wrappers
+from utils import flags
+from utils.checkpoint import averaged_weights
+
+# Networks on an HRNet trunk by modules that they have, the first that fits; others are named by --arch.
+_ARCHS = (
+    ('hrnet_ocr_aspp', ('aspp', 'ocr.ocr_distri_head.aspp')),
+    ('ocrnet.HRNet_ASPP', ('aspp', 'ocr')),
+    ('ocrnet.HRNet_Mscale', ('ocr', 'scale_attn')),
+    ('ocrnet.HRNet', ('ocr',)),
+    ('mscale.HRNet', ('cls_head', 'scale_attn')),
+    ('basic.HRNet', ('seg_head',)),
+    ('hrnet', ('last_layer',)),
+)
+# Flags by the first layer that is there: its output channels are their value.
+_WIDTHS = {
+    'ocr_mid_channels': ('ocr.conv3x3_ocr.0',),
+    'ocr_key_channels': ('ocr.ocr_distri_head.object_context_block.f_down.0',),
+    'segattn_bot_ch': ('scale_attn.conv0', 'seg_head.0', 'cls_head.0', 'final.0'),
+    'aspp_bot_ch': ('ocr.ocr_distri_head.aspp.features.0.0', 'aspp.features.0.0'),
+}
+
+
+@dataclass
+class Conversion:
+    """What a file became. arch is None for a trunk alone. Tensors lie in `weights` under the names of `target`.
+
+    renamed holds (name in the file, name now), both without wrappers; filled are tensors that the file's format leaves out
+    and that have one possible value; dropped are of the file, missing of the network.
+    """
+    source: Format
+    why: str
+    target: Format
+    arch: str | None
+    trunk: str | None
+    num_classes: int | None
+    network: dict
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    renamed: list[tuple[str, str]] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    filled: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def convert(state: Mapping, target: str, source: str | None = None, arch: str | None = None, trunk: str | None = None,
+            align_corners: bool | None = None) -> Conversion:
+    """The weights of a checkpoint (utils.checkpoint.load) in the format `target`, a name in FORMATS.
+
+    source, arch, trunk and align_corners overrule what the file says or its names tell. Raises ValueError when the file is of no
+    known format, nothing of it fits, or shapes contradict the network.
+    """
+    averaged = averaged_weights(state)
+    weights = {key: value for key, value in (averaged or state['state_dict']).items() if isinstance(value, Tensor)}
+    form, why = _source_format(state, weights, source)
+    places = common_names(weights, form.rules if source else None)
+    found = {name: weights[key] for name, key in places.items()}
+    stored = state.get('network') if isinstance(state.get('network'), Mapping) else {}
+    arch = arch or _known(state.get('arch'), ARCHS) or _guess_arch(found)
+    network = _network_flags(found, arch, stored)
+    trunk = trunk or _known(state.get('trunk') or stored.get('trunk'), TRUNKS) or _guess_trunk(found, arch)
+    aligned = stored.get('align_corners', _is_aligned(form, found))
+    network |= {'arch': arch, 'trunk': trunk, 'align_corners': aligned if align_corners is None else align_corners}
+
+    own, num_classes = _expected(network, found, state.get('num_classes'))
+    result = Conversion(form, why, FORMATS[target], arch, trunk, num_classes, network)
+    if averaged:
+        result.notes.append('the averaged weights were taken, as an evaluation does')
+    _fill(result, own, found)
+    _check(result, own, found, weights)
+    result.missing = [own[name][0] for name in own if name not in found]
+    used = {places[name] for name in own if name in places}
+    result.dropped = [strip_wrappers(key) for key in (weights if averaged else state['state_dict']) if key not in used]
+    _place(result, own, found, {name: strip_wrappers(key) for name, key in places.items()})
+    return result
+
+
+def _source_format(state: Mapping, weights: Mapping, source: str | None) -> tuple[Format, str]:
+    if source:
+        return FORMATS[source], 'as --from says'
+    if isinstance(state.get('network'), Mapping):
+        return FORMATS['project'], 'it holds the flags of its network'
+    form, why = detect([*weights, *(key for key in state['state_dict'] if key not in weights)])
+    if form is None:
+        raise ValueError(f'{why} ({", ".join(list(weights)[:3]) or "it holds no tensor at all"}), expected a file of {", ".join(FORMATS)}; '
+                         'name one of these with --from')
+    return form, why
+
+
+def _is_aligned(form: Format, names) -> bool:
+    """Whether networks in this format resize with align_corners, which no name tells: the OCR networks of two projects do."""
+    return form.name in ('upstream', 'framework') and 'ocr.cls_head.weight' in names
+
+
+def _known(name, registry) -> str | None:
+    return name if isinstance(name, str) and name in registry else None
+
+
+def _has(found: Mapping[str, Tensor], module: str) -> bool:
+    return any(name.startswith(module + '.') for name in found)
+
+
+def _guess_arch(found: Mapping[str, Tensor]) -> str | None:
+    """The network with these modules, None for a trunk alone."""
+    if _has(found, 'backbone.transition1'):
+        for arch, modules in _ARCHS:
+            if all(_has(found, module) for module in modules):
+                return arch
+        if not any(name.partition('.')[0] not in ('backbone', 'loss', 'criterion') for name in found if name.count('.')):
+            return None
+    others = sorted({name.partition('.')[0] for name in found})
+    raise ValueError(f'its modules ({", ".join(others[:6])}) do not tell which network it is; name it with --arch')
+
+
+def _guess_trunk(found: Mapping[str, Tensor], arch: str | None) -> str | None:
+    """The HRNet of these shapes where the network has one, else the network's own trunk."""
+    if not _has(found, 'backbone.transition1'):
+        return check_names(arch)
+    fitting = {}
+    for name in TRUNKS.names():
+        shapes = _trunk_shapes(name) if name.startswith('hrnet') else {}
+        if shapes and all(key in found and found[key].shape == shape for key, shape in shapes.items()):
+            fitting[len(shapes)] = name
+    if not fitting:
+        width = 'backbone.transition1.0.0.weight'
+        told = f'{found[width].shape[0]} channels wide' if width in found else 'incomplete'
+        raise ValueError(f'its HRNet, {told}, is none of {", ".join(name for name in TRUNKS.names() if name.startswith("hrnet"))}; '
+                         'name the trunk it was made for with --trunk to see what differs')
+    return fitting[max(fitting)]
+
+
+@cache
+def _trunk_shapes(name: str) -> dict[str, torch.Size]:
+    """Shapes of a trunk's convolutions by their common names."""
+    with torch.device('meta'):
+        entries = build_trunk(name).state_dict()
+    return {f'backbone.{key}': value.shape for key, value in entries.items() if value.ndim == 4}
+
+
+def _network_flags(found: Mapping[str, Tensor], arch: str | None, stored: Mapping) -> dict:
+    """The entry `network` of a checkpoint: what it says itself, else widths and variants as the shapes tell them."""
+    told = {flag: found[f'{layer}.weight'].shape[0] for flag, layers in _WIDTHS.items()
+            for layer in reversed(layers) if f'{layer}.weight' in found}
+    told['mscale_no3x3'] = 'scale_attn.conv0.weight' in found and 'scale_attn.conv1.weight' not in found
+    told['mscale_old_arch'] = 'scale_attn.0.weight' in found and not (arch or '').startswith(('mscale2.', 'attnscale.'))
+    told['ocr_aspp'] = arch != 'hrnet_ocr_aspp' and _has(found, 'ocr.ocr_distri_head.aspp')
+    defaults = flags.network_flags(flags.build_parser().parse_args([]))
+    return {name: stored.get(name, told.get(name, default)) for name, default in defaults.items()}
+
+
+def _expected(network: Mapping, found: Mapping[str, Tensor], num_classes) -> tuple[dict[str, tuple[str, torch.Size]], int | None]:
+    """(common name -> (name in this project, shape) of all that the network has, its number of classes)."""
+    arch, trunk = network['arch'], network['trunk']
+    with torch.device('meta'), scope(**flags.as_cfg(network)):
+        if arch is None:
+            entries = build_trunk(trunk).state_dict()
+        else:
+            net = get_net(arch, num_classes or 1, trunk=trunk)
+            if not num_classes:
+                names = {key: name for name, key in common_names(net.state_dict()).items()}
+                counts = [found[names[key]].shape[0] for key in head_keys(net) if names.get(key) in found]
+                num_classes = counts[0] if counts else None
+                net = get_net(arch, num_classes or 1, trunk=trunk)
+            entries = net.state_dict()
+    names = common_names(entries) if arch else {f'backbone.{key}': key for key in entries}
+    return {name: (key, entries[key].shape) for name, key in names.items()}, num_classes
+
+
+def _fill(result: Conversion, own: Mapping, found: dict[str, Tensor]):
+    """Add to `found` what a format may leave out of a layer that is there, and give counters of norms their shape."""
+    values = {'num_batches_tracked': 0, 'weight': 1, 'bias': 0}
+    no_bias = {bias for bias, _ in MMSEG_BIASES} if result.source.name == 'mmseg' else ()
+    for name, (_, shape) in own.items():
+        module, _, kind = name.rpartition('.')
+        if kind == 'num_batches_tracked' and name in found and found[name].numel() == 1:
+            found[name] = found[name].reshape(shape)
+        of_norm = f'{module}.running_mean' in found and kind in values
+        if name not in found and (of_norm or name in no_bias):
+            found[name] = torch.full(shape, values[kind], dtype=torch.int64 if kind == 'num_batches_tracked' else torch.float32)
+            result.filled.append(name)
+
+
+def _check(result: Conversion, own: Mapping, found: Mapping[str, Tensor], weights: Mapping):
+    """Raise ValueError when nothing fits or a shape contradicts."""
+    network = f'{result.arch or "a trunk"} on {result.trunk}' if result.trunk else result.arch
+    filled = set(result.filled)
+    if not any(name in found and name not in filled for name in own):
+        raise ValueError(f'none of its {len(weights)} tensors ({", ".join(list(weights)[:3])}) is one of {network}; '
+                         f'it was read as {result.source.what} ({result.why}): name the network with --arch, --trunk or the format with --from')
+    wrong = [f'{key}: {tuple(found[name].shape)} in the file, {tuple(shape)} in the network' for name, (key, shape) in own.items()
+             if name in found and found[name].shape != shape]
+    if wrong:
+        classes = f' with {result.num_classes} classes' if result.num_classes else ''
+        raise ValueError(f'{len(wrong)} of its tensors contradict {network}{classes} ({"; ".join(wrong[:3])}{"; ..." if len(wrong) > 3 else ""}); '
+                         'name the network that it holds with --arch and --trunk')
+
+
+def _place(result: Conversion, own: Mapping, found: dict[str, Tensor], before: Mapping[str, str]):
+    """Put what was found under its names in the target format."""
+    form = result.target
+    if form.name == 'mmseg':
+        _fold_biases(result, found)
+    present = [name for name in own if name in found]
+    if form.name == 'project':
+        rules, names = (), {name: own[name][0] for name in present}
+    else:
+        rules = inverse(form.rules if form.rules is not None else FLAT if _is_plain_hrnet(own) else ())
+        names = {name: rename(name, rules) for name in present}
+    placed = [name for name in present if names[name] is not None]
+    heads = [name for name in present if not name.startswith('backbone.')]
+    if not placed or (form.name != 'timm' and heads and not set(heads) & set(placed)):
+        raise ValueError(f'--to {form.name}: {form.what} has no place for {result.arch or "this trunk"}; choose another format, '
+                         'or --to timm for an HRNet trunk alone')
+    if form.name != 'project' and heads and result.network['align_corners'] != _is_aligned(form, placed):
+        result.notes.append(f'the network resizes with align_corners {str(result.network["align_corners"]).lower()}, which the file cannot say: '
+                            'set it where the file is used')
+    result.weights = {form.wrapper + names[name]: found[name] for name in placed}
+    result.renamed = [(before[name], names[name]) for name in placed if name in before and before[name] != names[name]]
+    result.filled = [names[name] for name in result.filled if names[name] is not None]
+    result.dropped += [before.get(name, name) for name in present if names[name] is None and name in before]
+
+
+def _is_plain_hrnet(own: Mapping) -> bool:
+    """Whether it is one of the networks that HRNet-Semantic-Segmentation and the framework have without a prefix for the trunk."""
+    modules = {name.partition('.')[0] for name in own}
+    return modules in ({'backbone', 'ocr'}, {'backbone', 'last_layer'}) and not _has(own, 'ocr.ocr_distri_head.aspp')
+
+
+def _fold_biases(result: Conversion, found: dict[str, Tensor]):
+    """Biases that the format lacks: one before a norm is the same as a lower running mean, as training's batch mean takes it out too."""
+    for bias, mean in MMSEG_BIASES:
+        if bias in found and mean in found:
+            value = found.pop(bias)
+            if value.any():
+                found[mean] = found[mean] - value
+                result.notes.append(f'{bias} became part of {mean}: the format has no bias there; outputs are equal up to rounding')

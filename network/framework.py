@@ -1,0 +1,119 @@
+"""HRNet and its OCR family as the MIC-DKFZ segmentation framework builds them, so that its checkpoints fit by name.
+
+`hrnet` and `hrnet_ocr` have the layer names of the public HRNet-Semantic-Segmentation project, which has no prefix for the
+trunk. The weights of the OCR family (all but `hrnet`) were trained with aligned corners: build them with align_corners=True.
+"""
+from torch import Tensor, nn
+
+from config import cfg
+from network.aspp import ASPP
+from network.heads import PyramidHead
+from network.initialize import kaiming
+from network.layers import conv
+from network.ocr import OCRBlock
+from network.ocrnet import OCRNet, hrnet_mscale
+from network.registry import ARCHS
+from network.segmentor import Prediction, Segmentor
+from network.trunks.hrnet import HRNet
+
+OUTER_ASPP_CHANNELS = 256                # of each branch
+
+
+class FlatSegmentor(Segmentor):
+    """A segmentor whose HRNet trunk has no prefix: the trunk's layers are its own, beside those of its head.
+
+    Any other trunk stays below `backbone`.
+    """
+
+    def __init__(self, trunk: nn.Module, align_corners: bool = False):
+        super().__init__(trunk, align_corners)
+        self.trunk_layers = ()
+        if isinstance(trunk, HRNet):
+            self.backbone = None
+            self.trunk_layers = self._adopt(trunk)
+
+    def _adopt(self, module: nn.Module) -> tuple[str, ...]:
+        """Take over the layers of `module` under their own names; returns these."""
+        for name, child in module.named_children():
+            self.add_module(name, child)
+        return tuple(name for name, _ in module.named_children())
+
+    def run_trunk(self, images: Tensor) -> dict[int, Tensor]:
+        # HRNet's forward pass reads nothing of itself but its layers, and these are here.
+        return HRNet.forward(self, images) if self.trunk_layers else super().run_trunk(images)
+
+    def trunk_parts(self) -> dict[str, nn.Module]:
+        return {name: getattr(self, name) for name in self.trunk_layers} or super().trunk_parts()
+
+
+class PlainHRNet(FlatSegmentor):
+    """A 1x1 convolution of all branches, norm, ReLU, classifier."""
+    class_layers = ('last_layer.3',)
+
+    def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False):
+        super().__init__(trunk, align_corners)
+        channels = self.head_channels
+        self.last_layer = PyramidHead(conv(channels, channels, kernel=1, bias=True), nn.BatchNorm2d(channels), nn.ReLU(inplace=True),
+                                      conv(channels, num_classes, kernel=1, bias=True), align_corners=align_corners)
+        if cfg.MODEL.INIT_DECODER:
+            kaiming(self.last_layer)
+
+    def predict(self, images: Tensor, attention: bool = False) -> Prediction:
+        return Prediction(self.last_layer(self.trunk_maps(images)))
+
+
+class FlatOCR(FlatSegmentor):
+    """`ocrnet.HRNet` under HRNet-OCR's names: no prefixes, and norms not nested in conv3x3_ocr and aux_head."""
+    output_names = ('pred', 'aux')
+    class_layers = ('cls_head', 'aux_head.3')
+
+    def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False):
+        super().__init__(trunk, align_corners)
+        ocr = OCRBlock(self.head_channels, num_classes, align_corners)
+        ocr.conv3x3_ocr, ocr.aux_head = unnested(ocr.conv3x3_ocr), unnested(ocr.aux_head)
+        if cfg.MODEL.INIT_DECODER:
+            kaiming(ocr)
+        self._adopt(ocr)
+
+    def predict(self, images: Tensor, attention: bool = False) -> Prediction:
+        logits, aux, _ = OCRBlock.forward(self, self.trunk_maps(images))       # it too reads nothing but its layers
+        return Prediction(logits, aux)
+
+
+def unnested(head: PyramidHead) -> PyramidHead:
+    """The same layers without Sequentials among them."""
+    layers = [layer for part in head for layer in (part if isinstance(part, nn.Sequential) else [part])]
+    return PyramidHead(*layers, align_corners=head.align_corners)
+
+
+class ASPPOCR(OCRNet):
+    """An ASPP over the trunk under an OCR block with a second ASPP inside."""
+
+    def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False):
+        Segmentor.__init__(self, trunk, align_corners)
+        self.aspp = ASPP(self.head_channels, OUTER_ASPP_CHANNELS, align_corners)
+        self.ocr = OCRBlock(self.aspp.channels, num_classes, align_corners, inner_aspp=True)
+        if cfg.MODEL.INIT_DECODER:
+            kaiming(self.aspp)
+            kaiming(self.ocr)
+
+    def trunk_maps(self, images: Tensor) -> list[Tensor]:
+        return [self.aspp(super().trunk_maps(images))]
+
+
+@ARCHS.register('hrnet')
+def hrnet(num_classes: int, trunk: nn.Module, align_corners: bool = False) -> PlainHRNet:
+    return PlainHRNet(num_classes, trunk, align_corners)
+
+
+@ARCHS.register('hrnet_ocr')
+def hrnet_ocr(num_classes: int, trunk: nn.Module, align_corners: bool = False) -> FlatOCR:
+    return FlatOCR(num_classes, trunk, align_corners)
+
+
+@ARCHS.register('hrnet_ocr_aspp')
+def hrnet_ocr_aspp(num_classes: int, trunk: nn.Module, align_corners: bool = False) -> ASPPOCR:
+    return ASPPOCR(num_classes, trunk, align_corners)
+
+
+ARCHS.register('hrnet_ocr_ms')(hrnet_mscale)

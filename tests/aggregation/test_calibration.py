@@ -1,0 +1,147 @@
+import numpy as np
+import pytest
+import torch
+
+from aggregation import calibration
+from aggregation.levels import LevelCounts, to_levels
+from aggregation.reliability import Reliability, adaptive_ece, ause, risk_coverage
+
+CLASSES = 4
+
+
+def world(temperature=1.0, size=(100, 150), seed=0):
+    """(p that is too sure by `temperature`, truth drawn from the honest probabilities)."""
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(CLASSES, *size, generator=generator) * 2
+    honest = torch.softmax(logits, 0)
+    truth = torch.multinomial(honest.flatten(1).T, 1, generator=generator).view(size)
+    return torch.softmax(logits * temperature, 0), truth
+
+
+def sample_of(p, truth):
+    sample = calibration.PixelSample(CLASSES, per_image=10000)
+    sample.add(p, truth)
+    return sample
+
+
+def measure(p, prediction, confidence, truth):
+    found = Reliability(CLASSES)
+    found.update(p, prediction, confidence, truth)
+    return found.scores()
+
+
+@pytest.mark.parametrize('sharpening', [0.5, 3.0])
+def test_temperature_undoes_a_sharpening(sharpening):
+    fitted = calibration.fit_temperature(sample_of(*world(sharpening)))
+    assert fitted.temperature == pytest.approx(sharpening, rel=0.08)
+
+
+def test_temperature_keeps_labels_and_mends_the_calibration_of_another_image():
+    fitted = calibration.fit_temperature(sample_of(*world(3.0)))
+    p, truth = world(3.0, seed=1)
+    sure, prediction = p.max(0)
+    after = calibration.calibrate(fitted, p, prediction, sure)
+    assert torch.equal(after[0].argmax(0), prediction) and torch.equal(after[1], prediction)
+    assert measure(*after, truth)['ece'] < 0.02 < 0.1 < measure(p, prediction, sure, truth)['ece']
+
+
+def test_vector_scaling_finds_scales_and_shifts_and_keeps_labels_unless_asked():
+    honest, truth = world()
+    bent = torch.softmax(calibration.log_probabilities(honest) * 2 + torch.tensor([3.0, 0, 0, -3]).view(-1, 1, 1), 0)
+    fitted = calibration.fit_vector(sample_of(bent, truth))
+    assert fitted.scale.tolist() == pytest.approx([0.5] * CLASSES, abs=0.05)
+    sure, prediction = bent.max(0)
+    p, kept, confidence = calibration.calibrate(fitted, bent, prediction, sure)
+    assert torch.equal(kept, prediction) and torch.equal(confidence, p.gather(0, prediction[None])[0])
+    changed = calibration.calibrate(fitted, bent, prediction, sure, change_labels=True)[1]
+    assert (changed == truth).float().mean() > (prediction == truth).float().mean() + 0.05
+
+
+def test_a_class_without_pixels_is_scaled_as_the_others_and_not_shifted():
+    p, truth = world(2.0)
+    truth = torch.where(truth == 3, 255, truth)
+    fitted = calibration.fit_vector(sample_of(p, truth))
+    assert fitted.scale[3] == pytest.approx(float(fitted.scale[:3].mean()), abs=1e-5) and fitted.shift[3] == 0
+
+
+def test_isotonic_is_rising_and_mends_the_calibration():
+    p, truth = world(3.0)
+    sure, prediction = p.max(0)
+    counts = LevelCounts.of(to_levels(sure.numpy()), (prediction == truth).numpy())
+    fitted = calibration.fit_isotonic(counts)
+    assert (np.diff(fitted.accuracy) >= 0).all() and (np.diff(fitted.confidence) > 0).all()
+    p, truth = world(3.0, seed=1)
+    sure, prediction = p.max(0)
+    _, kept, confidence = calibration.calibrate(fitted, p, prediction, sure)
+    assert torch.equal(kept, prediction)
+    order = sure.flatten().argsort()
+    assert (confidence.flatten()[order].diff() >= 0).all()
+    assert measure(p, prediction, confidence, truth)['ece'] < 0.02
+
+
+@pytest.mark.parametrize('calibrator', [calibration.Temperature(1.7), calibration.Vector([1.0, 2, 3, 4], [0.0, 0.5, -0.5, 0]),
+                                        calibration.Isotonic([0.2, 0.9], [0.1, 0.8])])
+def test_a_file_gives_back_what_was_written(tmp_path, calibrator):
+    calibration.save(tmp_path / 'c.json', calibrator, {'images': 7})
+    again, about = calibration.load(tmp_path / 'c.json')
+    p, _ = world()
+    sure, prediction = p.max(0)
+    assert about == {'images': 7}
+    assert all(torch.equal(a, b) for a, b in zip(calibration.calibrate(calibrator, p, prediction, sure), calibration.calibrate(again, p, prediction, sure)))
+
+
+@pytest.mark.parametrize('text', ['{', '{}', '{"format": 9}', '{"format": 1, "method": "magic", "parameters": {}, "about": {}}', '[]'])
+def test_other_files_are_refused_in_words(tmp_path, text):
+    (tmp_path / 'c.json').write_text(text)
+    with pytest.raises(ValueError, match='c.json: is no calibration file'):
+        calibration.load(tmp_path / 'c.json')
+
+
+def test_nothing_labelled_cannot_be_calibrated_on():
+    p, truth = world()
+    with pytest.raises(ValueError, match='not one labelled pixel'):
+        calibration.fit_temperature(sample_of(p, torch.full_like(truth, 255)))
+
+
+def test_negative_log_likelihood_and_brier_by_hand():
+    p = torch.tensor([[0.7, 0.2], [0.3, 0.8]]).view(2, 1, 2)
+    found = Reliability(2)
+    found.update(p, p.argmax(0), p.amax(0), torch.tensor([[0, 0]]))
+    assert found.scores()['nll'] == pytest.approx(-(np.log(0.7) + np.log(0.2)) / 2, abs=1e-6)
+    assert found.scores()['brier'] == pytest.approx(((0.3 ** 2) * 2 + (0.8 ** 2) * 2) / 2, abs=1e-6)
+
+
+def test_classwise_error_by_hand():
+    p = torch.tensor([[0.9, 0.9], [0.1, 0.1]]).view(2, 1, 2)
+    found = Reliability(2)
+    found.update(p, p.argmax(0), p.amax(0), torch.tensor([[0, 1]]))     # each class: claimed 1.8 or 0.2, true 1
+    assert found.scores()['classwise_ece'] == pytest.approx(0.4, abs=1e-6)
+
+
+def test_merging_images_equals_seeing_them_together():
+    parts, together = [Reliability(CLASSES) for _ in range(2)], Reliability(CLASSES)
+    for seed, part in enumerate(parts):
+        p, truth = world(seed=seed)
+        part.update(p, p.argmax(0), p.amax(0), truth)
+        together.update(p, p.argmax(0), p.amax(0), truth)
+    parts[0].merge(parts[1])
+    assert parts[0].scores() == pytest.approx(together.scores())
+
+
+def counts_of(confidence, correct):
+    return LevelCounts.of(to_levels(np.array(confidence)), np.array(correct, bool))
+
+
+def test_sparsification_error_is_none_when_errors_are_least_confident():
+    sorted_well = counts_of(np.linspace(0, 0.9999, 1000), np.arange(1000) >= 300)
+    sorted_badly = counts_of(np.linspace(0, 0.9999, 1000), np.arange(1000) < 700)
+    assert ause(sorted_well) == pytest.approx(0.0, abs=2e-3)
+    assert ause(sorted_badly) > 0.4
+    coverage, risk = risk_coverage(sorted_well)
+    assert risk[coverage <= 0.7].max() == 0 and risk[-1] == pytest.approx(0.3)
+
+
+def test_adaptive_bins_hold_equal_numbers_of_pixels():
+    one_bin_each = counts_of([0.1, 0.2, 0.3, 0.4], [0, 0, 1, 1])
+    assert adaptive_ece(one_bin_each, bins=4) == pytest.approx((0.1 + 0.2 + 0.7 + 0.6) / 4, abs=1e-4)
+    assert adaptive_ece(one_bin_each, bins=1) == pytest.approx(abs(1.0 - 2) / 4, abs=1e-4)

@@ -1,0 +1,152 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from aggregation.kinds import LOGITS, MASK_SCORES, PROBABILITIES, to_probabilities
+from aggregation.pool import STATISTICS, Pool
+from aggregation.scores import FUSIONS, PUBLISHED_LABELS, PUBLISHED_SCORES, SCORES, confidence, fuse, score
+
+SIZE, CLASSES = (9, 7), 5
+
+
+def member(seed, spread=3.0):
+    return torch.randn(CLASSES, *SIZE, generator=torch.Generator().manual_seed(seed)) * spread
+
+
+def pool(*members, needs=STATISTICS, kinds=None, weights=None):
+    made = Pool(needs, CLASSES, SIZE)
+    for number, values in enumerate(members):
+        made.add(values, kinds[number] if kinds else LOGITS, weights[number] if weights else 1.0)
+    return made
+
+
+@pytest.mark.parametrize('fusion', [name for name in FUSIONS if name != 'vote'])
+def test_one_member_is_the_identity(fusion):
+    logits = member(0)
+    assert torch.allclose(fuse(pool(logits), fusion), torch.softmax(logits, 0), atol=1e-6)
+
+
+def test_one_member_votes_for_its_label():
+    assert torch.equal(fuse(pool(member(0)), 'vote').argmax(0), member(0).argmax(0))
+
+
+@pytest.mark.parametrize('name', [*FUSIONS, *SCORES])
+def test_the_order_of_the_members_does_not_matter(name):
+    results = [fuse(pool(*order), name) if name in FUSIONS else score(pool(*order), name)
+               for order in itertools.permutations([member(0), member(1), member(2)])]
+    assert all(torch.allclose(results[0], other, atol=1e-6) for other in results)
+
+
+def test_smallest_mean_and_largest_are_in_order():
+    made = pool(member(0), member(1), member(2))
+    mean = made['sum'] / 3
+    assert (made['min'] <= mean + 1e-7).all() and (mean <= made['max'] + 1e-7).all()
+
+
+def float64(members):
+    """The formulas as they are written, all members at once, in double precision."""
+    logits = torch.stack(members).double()
+    p = torch.softmax(logits, 1)
+    mean, mean_logit = p.mean(0), logits.mean(0)
+    entropy = lambda q: -(q * q.log()).sum(0)                                                        # noqa: E731
+    votes = torch.nn.functional.one_hot(p.argmax(1), CLASSES).double().mean(0).amax(-1)
+    return {'msp': 1 - mean.amax(0), 'msp_min': 1 - p.amin(0).amax(0), 'msp_logit': 1 - torch.softmax(mean_logit, 0).amax(0),
+            'least_sure': 1 - p.amax(1).amin(0), 'entropy': entropy(mean), 'expected_entropy': torch.stack([entropy(q) for q in p]).mean(0),
+            'mutual_information': entropy(mean) - torch.stack([entropy(q) for q in p]).mean(0), 'variance': p.var(0, unbiased=False).sum(0),
+            'disagreement': 1 - votes, 'max_logit': -mean_logit.amax(0), 'energy': -torch.logsumexp(mean_logit, 0), 'rba': -mean_logit.tanh().sum(0)}
+
+
+@pytest.mark.parametrize('name', SCORES)
+def test_every_score_is_its_formula(name):
+    members = [member(seed) for seed in range(3)]
+    assert torch.allclose(score(pool(*members), name).double(), float64(members)[name], atol=2e-5)
+
+
+@pytest.mark.parametrize('name', SCORES)
+def test_scores_stay_in_their_range_and_confidences_turn_them_round(name):
+    made = pool(*(member(seed, spread=20.0) for seed in range(3)))
+    anomaly = score(made, name)
+    low, high = SCORES[name].range(CLASSES, 3)
+    if low is not None:
+        assert low - 1e-5 <= anomaly.min() and anomaly.max() <= high + 1e-5
+    sure = confidence(anomaly, name, CLASSES, 3)
+    assert sure.min() >= 0 and sure.max() <= 1
+    order = anomaly.flatten().argsort()
+    assert (sure.flatten()[order].diff() <= 0).all()
+
+
+def test_mutual_information_of_two_certain_opposites_is_log_two():
+    one, other = torch.full((2, 1, 1), -50.0), torch.full((2, 1, 1), -50.0)
+    one[0], other[1] = 50.0, 50.0
+    made = Pool(STATISTICS, 2, (1, 1))
+    made.add(one, LOGITS)
+    made.add(other, LOGITS)
+    assert score(made, 'mutual_information').item() == pytest.approx(math.log(2), abs=1e-6)
+    assert score(made, 'disagreement').item() == 0.5 and score(made, 'variance').item() == pytest.approx(0.5)
+
+
+def test_a_probability_of_zero_has_no_entropy_and_no_nan():
+    sharp = torch.tensor([200.0, 0.0, 0.0]).view(3, 1, 1)
+    made = Pool(STATISTICS, 3, (1, 1))
+    made.add(sharp, LOGITS)
+    assert all(torch.isfinite(score(made, name)).all() for name in SCORES)
+    assert score(made, 'entropy').item() == 0.0
+
+
+def test_weights_count_members_as_often():
+    twice = pool(member(0), member(0), member(1))
+    weighted = pool(member(0), member(1), weights=[2.0, 1.0])
+    for fusion in ('mean', 'geometric', 'mean_logit', 'vote'):
+        assert torch.allclose(fuse(twice, fusion), fuse(weighted, fusion), atol=1e-6)
+
+
+def test_weights_by_class_let_a_member_decide_one_class_alone():
+    first, second = torch.tensor([1.0, 1, 1, 1, 0]), torch.tensor([0.0, 0, 0, 0, 1])
+    made = pool(member(0), member(1), weights=[first, second])
+    p, q = torch.softmax(member(0), 0), torch.softmax(member(1), 0)
+    mixed = torch.cat([p[:4], q[4:]])
+    assert torch.allclose(fuse(made, 'mean'), mixed / mixed.sum(0), atol=1e-6)
+
+
+def test_mask_scores_are_divided_by_their_sum_and_not_softmaxed():
+    sure = torch.zeros(19, 1, 1)
+    sure[3] = 1.0
+    assert to_probabilities(sure.clone(), MASK_SCORES)[3].item() == 1.0
+    assert to_probabilities(sure.clone(), LOGITS)[3].item() == pytest.approx(math.e / (math.e + 18))
+
+
+def test_a_second_model_of_mask_scores_counts_as_much_as_one_of_logits():
+    values = torch.softmax(member(1), 0)
+    mixed = pool(member(0), values * 1.7, needs=('sum',), kinds=[LOGITS, MASK_SCORES])
+    plain = pool(member(0), values.log(), needs=('sum',))
+    assert torch.allclose(fuse(mixed, 'mean'), fuse(plain, 'mean'), atol=1e-6)
+
+
+def test_pixels_without_any_mask_score_belong_to_every_class_alike():
+    assert to_probabilities(torch.zeros(4, 1, 2), MASK_SCORES).flatten().tolist() == [0.25] * 8
+
+
+def test_probabilities_are_taken_as_they_are():
+    p = torch.softmax(member(0), 0)
+    assert torch.allclose(to_probabilities(p.clone(), PROBABILITIES), p, atol=1e-7)
+
+
+def test_blocks_of_rows_hardly_show(monkeypatch):
+    whole = pool(member(0), member(1))
+    monkeypatch.setattr('aggregation.pool.BLOCK', 2 * CLASSES * SIZE[1])
+    parts = pool(member(0), member(1))
+    assert all(torch.allclose(whole[name], parts[name], atol=1e-6) for name in STATISTICS)
+
+
+def test_half_precision_members_are_read_in_single():
+    half = member(0).half()
+    assert torch.equal(pool(half)['sum'], pool(half.float())['sum'])
+
+
+def test_the_published_names_are_known():
+    assert set(PUBLISHED_LABELS.values()) <= set(FUSIONS) and set(PUBLISHED_SCORES.values()) <= set(SCORES)
+    rba = score(pool(torch.full((CLASSES, *SIZE), 30.0)), 'rba')
+    assert np.allclose(confidence(rba, 'rba', CLASSES, 1), 1.0)
