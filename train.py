@@ -22,6 +22,8 @@ import network
 from config import cfg
 from loss import build_criterion
 from loss.optimizer import get_optimizer, get_scheduler
+from network.checkpointing import checkpoint_stages
+from network.summary import EVALUATION_SIZE, summary
 from transforms import build_train_transform, build_val_transform
 from transforms.normalize import Normalize
 from utils import checkpoint, flags, precision, report, syncbn
@@ -55,6 +57,9 @@ def main(argv=None):
         args.precision = precision.resolve(args.precision, 'cuda' if torch.cuda.is_available() else 'cpu', notes.append)
         with config.scope(**flags.as_cfg(vars(args))):
             config.freeze()
+            if args.summary:
+                print_summary(args)
+                return 0
             with run_context(args, training=not args.eval) as run:
                 for note in notes:
                     run.log(note)
@@ -74,7 +79,7 @@ def remedy(error):
     """What to add to the message of an error that a person can mend; None for an error of the program."""
     text = str(error)
     if isinstance(error, torch.OutOfMemoryError) or 'DefaultCPUAllocator' in text:
-        return ('; needs less with --precision bf16; training: a smaller --crop_size, or --bs_trn 1 with --accumulate; '
+        return ('; needs less with --precision bf16; training: --grad_ckpt, a smaller --crop_size, or --bs_trn 1 with --accumulate; '
                 'evaluation: --bs_val 1, smaller or fewer --n_scales')
     if isinstance(error, (ValueError, OSError)):
         return ''
@@ -105,6 +110,12 @@ def load_state(args, log):
     args.source = source and str(source)
     flags.adopt_network(args, state, log)
     return state
+
+
+def print_summary(args):
+    """What the network of the flags costs: a step of training, or with --eval an evaluation."""
+    size = args.summary_size or (EVALUATION_SIZE if args.eval else args.crop_size)
+    print(summary(args, datasets.dataset_class(args.dataset).num_classes, size, training=not args.eval))
 
 
 def evaluate(args, run, state):
@@ -232,6 +243,8 @@ def build_network(args, dataset, run, state, training=False):
         for parameter in net.trunk_parameters():
             parameter.requires_grad_(False)
     net = net.to(run.device, memory_format=torch.channels_last)
+    if args.grad_ckpt and training:
+        run.log(f'--grad_ckpt: {checkpoint_stages(net)} stages are computed again in the backward pass')
     if args.syncbn and training and run.dist.world > 1:
         net = syncbn.convert(net, run.device)
     elif args.syncbn and training:

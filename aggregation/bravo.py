@@ -14,13 +14,13 @@ from aggregation import bravo_names as names
 from aggregation import ranking
 from aggregation.bootstrap import Resampling, interval
 from aggregation.bravo_codec import Encoded, decode_prediction, decode_samples, draw_samples
-from aggregation.bravo_files import check_complete
+from aggregation.bravo_files import CLASSES, check_complete, read_prediction
 from aggregation.levels import LevelCounts
 from aggregation.trees import Tree, image_size, read_gray
 from utils.metrics import ConfusionMatrix, iou
 from utils.progress import progress
 
-CLASSES, VOID = 19, 255
+VOID = 255
 SEMANTIC = ('miou', 'ece', 'auroc', 'fpr95', 'auprc_success', 'auprc_error')
 OOD = ('auroc', 'fpr95', 'auprc')
 LOWER_IS_BETTER = ('ece', 'fpr95')
@@ -119,20 +119,6 @@ class _Evaluation:
         if len(levels) != len(indices):
             raise ValueError(f'{name}: has {len(levels)} confidences for {len(indices)} samples; encode the submission with this sampling archive')
         return Encoded(classes, levels)
-
-
-def read_prediction(tree: Tree, prediction: str, confidence: str) -> tuple[np.ndarray, np.ndarray]:
-    """(classes uint8 (H, W) trainIds, confidence levels uint16 (H, W)) of a pair of PNGs; ValueError naming a faulty one."""
-    classes, levels = read_gray(tree, prediction), read_gray(tree, confidence)
-    if classes.dtype != np.uint8 or classes.max(initial=0) >= CLASSES:
-        raise ValueError(f'{tree.path}: {prediction} holds {classes.dtype} values up to {classes.max(initial=0)}; '
-                         f'expected 8-bit trainIds 0 to {CLASSES - 1}')
-    if levels.dtype != np.uint16:
-        raise ValueError(f'{tree.path}: {confidence} is {levels.dtype}, expected 16-bit grey values')
-    if levels.shape != classes.shape:
-        raise ValueError(f'{tree.path}: {confidence} is {image_size(levels)} pixels, {prediction} {image_size(classes)}; '
-                         'write both at the size of the image')
-    return classes, levels
 
 
 def tally_image(truth: np.ndarray, mask: np.ndarray, prediction: Encoded, indices: np.ndarray) -> Tally:

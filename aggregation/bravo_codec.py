@@ -94,10 +94,11 @@ def _steps(content: bytes, name: str) -> np.ndarray:
 
 
 def encode_prediction(classes: np.ndarray, levels: np.ndarray) -> bytes:
-    """The encoded file of trainIds uint8 (H, W) and confidence levels uint16 (n,) at the sampled pixels."""
-    assert classes.dtype == np.uint8 and classes.ndim == 2 and levels.dtype == np.uint16 and levels.ndim == 1
+    """The encoded file of trainIds uint8 (H, W) and confidence levels uint16: (n,) at the sampled pixels, or (H, W) of all."""
+    assert classes.dtype == np.uint8 and classes.ndim == 2 and levels.dtype == np.uint16
     body = classes.tobytes() + levels.astype('<u2').tobytes()
-    header = HEADER.pack(MAGIC, VERSION, *classes.shape, len(levels), classes.size, 2 * len(levels))
+    samples = len(levels) if levels.ndim == 1 else 0
+    header = HEADER.pack(MAGIC, VERSION, *classes.shape, samples, classes.size, 2 * levels.size)
     data = header + zstandard().ZstdCompressor(level=ZSTD_LEVEL).compress(body)
     return data + zlib.crc32(data).to_bytes(4, 'little')
 

@@ -299,4 +299,6 @@ def _tar_members(file, file_size):
 
 
 def _unusable(file, error):
+    if isinstance(error, OSError) and error.strerror:
+        return ValueError(f'{file}: cannot be read ({error.strerror}); mend its permissions or its disk')
     return ValueError(f'{file}: is damaged or no {file.suffix[1:]} archive ({error}); fetch or pack it anew')

@@ -3,7 +3,7 @@ from datasets.paired import PairedTrainIds
 
 
 class IDD(PairedTrainIds):
-    """14027 train, 2036 val and 4038 test images (6993, 981, 2029 of part I in PNG, the rest of part II in JPEG); test without labels.
+    """6993 train, 981 val and 2029 test images of part I in PNG, about as many of part II in JPEG; test without labels.
 
     leftImg8bit/{train,val,test}/<drive>/<frame>_leftImg8bit.{png,jpg},
     gtFine/{train,val}/<drive>/<frame>_gtFine_labelcsTrainIds.png, which `python -m datasets.prepare idd` draws from the polygons.

@@ -8,9 +8,11 @@ from datasets.tables import read_table
 FOLDERS = {'train': 'training', 'val': 'validation', 'test': 'testing'}
 REMEDY = 'unpack {} of https://www.mapillary.com/dataset/vistas below ROOT/{} and give --override_dataset_root ROOT'
 
+NO_CONFIG = (ValueError, KeyError, TypeError, AttributeError, OverflowError)    # what reading something else than a config file raises
+
 
 def _classes(labels) -> tuple:
-    """names_and_palette of the entries of a config file or table; ValueError, KeyError or TypeError when they are none."""
+    """names_and_palette of the entries of a config file or table; one of NO_CONFIG when they are none."""
     return names_and_palette([{'name': label['readable'].replace(' ', '_'), 'color': label['color']} for label in labels])
 
 
@@ -47,7 +49,7 @@ class Mapillary(Paired):
             return
         try:
             names, palette = _classes(json.loads(read_file(files[0], self.remedy))['labels'])
-        except (ValueError, KeyError, TypeError) as error:
+        except NO_CONFIG as error:
             raise ValueError(f'{files[0]}: is no config file of Mapillary Vistas ({type(error).__name__}: {error}); {self.remedy}') from error
         if len(names) != len(self.id_map):
             raise ValueError(f'{files[0]}: has {len(names)} labels, but dataset {self.name!r} has {len(self.id_map)}; {self.remedy}')

@@ -1,9 +1,10 @@
 """SHIFT (Sun et al., CVPR 2022, arXiv 2206.08367): discrete shifts, rendered by a driving simulator."""
+from datasets.layout import subfolders
 from datasets.paired import PairedTrainIds
 
 
 class Shift(PairedTrainIds):
-    """Images of 1280x800 pixels from every camera view whose folder is there; test without labels.
+    """Images of 1280x800 pixels from every camera view that is there with its labels; test without labels.
 
     discrete/images/{train,val,test}/<view>/<sequence>/<frame>_img_<view>.jpg,
     discrete/labels_cityscapes/{train,val}/<view>/<sequence>/<frame>_semseg_<view>.png with trainIds, which
@@ -19,7 +20,16 @@ class Shift(PairedTrainIds):
     label_folders = ('discrete/labels_cityscapes/{split}',)
 
     def _choose(self, images):
-        return [image for image in images if '_img_' in image.name]
+        images = [image for image in images if '_img_' in image.name]
+        if self.split not in self.labelled_splits:
+            return images
+        views = subfolders(self._label_folder())
+        chosen = [image for image in images if image.parent.parent.name in views]
+        if len(chosen) < len(images):
+            others = sorted({image.parent.parent.name for image in images}.difference(views))
+            self.notes.append(f'{self.directory}: {len(images) - len(chosen)} {self.split} images of views {", ".join(others)} have no labels and are '
+                              f'left out; `python -m datasets.prepare shift --views {",".join(others)} --root ROOT` makes them')
+        return chosen
 
     def _label_name(self, image):
         return image.stem.replace('_img_', '_semseg_') + self.label_ending

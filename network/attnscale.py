@@ -94,6 +94,8 @@ class PairedAttentionToScale(AttentionToScale):
     def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False, n_scales=None):
         super().__init__(num_classes, trunk, align_corners, n_scales)
         self.training_scales = self.own_scales()
+        if len(self.n_scales) < 2:
+            raise ValueError('--n_scales 1 is one scale, but this network weighs scales in pairs; give at least two, such as 0.5,1.0')
 
     def own_scales(self) -> tuple[float, ...]:
         return float(cfg.MODEL.MSCALE_LO_SCALE), 1.0

@@ -4,6 +4,7 @@ A checkpointed stage keeps its input for the backward pass and computes everythi
 it: less memory for one more forward pass. Loss, gradients and statistics stay as they are, bit for bit: dropout draws the
 same numbers again, and the second computation leaves the running statistics of norms alone.
 """
+from collections import Counter
 from contextlib import contextmanager, nullcontext
 from functools import cache, partial
 
@@ -33,24 +34,27 @@ def checkpoint_stages(net: nn.Module) -> int:
 def find_stages(trunk: nn.Module) -> list[nn.Module]:
     """The stages of a trunk in order: modules whose class says `is_stage`, and around them runs of residual blocks.
 
-    A block is an element of a container with a forward pass of its own and several layers. A run of them in a Sequential
-    is one stage, or, where there are more than MOST_BLOCKS, as many as blocks: its pieces would be too large to compute
-    again at once. (Peak memory in training on 896x896, ResNet-101: as stages 3.7 GiB, as here 2.2, without checkpoints 5.5.)
+    A block is a module with several layers and a forward pass of its own that stands in a container or beside others of
+    its class. A run of blocks in a Sequential is one stage, or, where there are more than MOST_BLOCKS, as many as blocks:
+    together they would be too large to compute again. (Peak of ResNet-101 in training at 896x896: as stages 3.7 GiB, as
+    here 2.5, without checkpoints 5.5.)
     """
-    return _visit(trunk, listed=False)
+    return _visit(trunk, repeated=False)
 
 
-def _visit(module: nn.Module, listed: bool) -> list[nn.Module]:
+def _visit(module: nn.Module, repeated: bool) -> list[nn.Module]:
+    """The stages in `module`, which is `repeated` if it may be a block."""
     if getattr(module, 'is_stage', False):
         return [module]
     container = isinstance(module, CONTAINERS)
-    inside = [stage for child in module.children() for stage in _visit(child, listed=container)]
+    kinds = Counter(map(type, module.children()))
+    inside = [stage for child in module.children() for stage in _visit(child, repeated=container or kinds[type(child)] > 1)]
     if container:
         run = type(module) is nn.Sequential and 2 <= len(inside) <= MOST_BLOCKS and all(
             stage in module.children() and type(stage) is not nn.Sequential and not getattr(stage, 'is_stage', False) for stage in inside)
         return [module] if run else inside
     # a single part inside a block belongs to it, like the layers of squeeze and excitation; a run does not
-    block = listed and _layers(module) > 1 and (not inside or len(inside) == 1 and type(inside[0]) is not nn.Sequential)
+    block = repeated and _layers(module) > 1 and (not inside or len(inside) == 1 and type(inside[0]) is not nn.Sequential)
     return [module] if block else inside
 
 
@@ -68,6 +72,7 @@ def _checkpointed(kind: type[nn.Module]) -> type[nn.Module]:
         run = partial(kind.forward, self)
         if not (self.training and torch.is_grad_enabled()):
             return run(*args, **kwargs)
+        args = [list(maps) if isinstance(maps, list) else maps for maps in args]        # the caller may add to its list
         if torch.compiler.is_compiling():               # the compiler moves the update of statistics out of what is repeated
             return checkpoint(run, *args, use_reentrant=False, **kwargs)
         return checkpoint(run, *args, use_reentrant=False, context_fn=lambda: (nullcontext(), frozen_statistics(self)), **kwargs)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from config import cfg
 from network.heads import attention_head
 from network.initialize import kaiming
+from network.plain import is_plain
 from network.resize import Size, resize, without_autocast
 from network.segmentor import Prediction
 
@@ -121,7 +122,7 @@ class MultiScale:
         for scale in reversed(scales):
             scaled, size = self.scale_images(images, scale)
             smaller = views[-1].prediction if views else None
-            attention = len(views) < len(scales) - 1
+            attention = len(views) < len(scales) - 1 or is_plain()
             views.append(View(self.predict_scale(scaled, tuple(images.shape[-2:]), smaller, attention), size))
         return views[::-1]
 
@@ -135,9 +136,9 @@ class MultiScale:
         Bilinear halving without aligned corners is the mean of two neighbours. Enlarged by a multiple of 4, these two lie
         on one straight piece between the same two logits, so their mean is what direct resizing reads there.
         """
-        factors = {full / small for full, small in zip(size, logits.shape[-2:])}
+        (height, width), (h, w) = size, logits.shape[-2:]
         halves = all(full == 2 * half for full, half in zip(size, following))
-        commutes = len(factors) == 1 and factors.pop() % 4 == 0
+        commutes = height * w == width * h and height % (4 * h) == 0
         return following if halves and commutes and not self.align_corners else size
 
 

@@ -4,12 +4,13 @@ A trunk file is matched by the trunk's own names, whatever stands before them; t
 in a segmentation network, are dropped. A file of a whole network is matched name by name; only its class layers may
 have other shapes. Nothing is ever downloaded.
 """
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from network.keys import common_names, looks_like, strip_wrappers
 from network.segmentor import Segmentor, head_keys
@@ -54,12 +55,14 @@ def load_pretrained(net: Segmentor, source: str, assets) -> PretrainedReport:
 
 
 def _fill_trunk(net: Segmentor, weights: Mapping[str, Tensor], path) -> PretrainedReport:
-    own = net.trunk_entries()
+    own = {strip_wrappers(key): value for key, value in net.trunk_entries().items()}
     if not own:
         raise ValueError(f'--pretrained {path}: {net.arch} has no trunk to fill; leave the flag out')
     remedy = _remedy(weights, 'the file of the trunk that --trunk names')
     places = _trunk_places(weights, own)
     found = {name: weights[key] for key, name in places.items()}
+    if net.trunk_name.startswith('timm/'):
+        found = _as_timm(net.backbone.model, found, path)
     expected = _expected(own)
     matched = [name for name in expected if name in found]
     if not matched:
@@ -72,7 +75,7 @@ def _fill_trunk(net: Segmentor, weights: Mapping[str, Tensor], path) -> Pretrain
         if module:
             raise ValueError(f'{path}: only {holder} has {module}, a layer beyond those of both: the file is of a trunk of another depth; {remedy}')
     _copy(found, own, matched)
-    dropped = [places.get(key, strip_wrappers(key)) for key in weights if places.get(key) not in own]
+    dropped = [name for name in found if name not in own] + [strip_wrappers(key) for key in weights if key not in places]
     return PretrainedReport(str(path), 'trunk', matched, [name for name in expected if name not in found], dropped)
 
 
@@ -101,6 +104,15 @@ def _fill_network(net: Segmentor, weights: Mapping[str, Tensor], path) -> Pretra
     return PretrainedReport(str(path), 'network', matched, missing, [strip_wrappers(key) for key in weights if key not in used], mismatched)
 
 
+def _as_timm(model: nn.Module, found: Mapping[str, Tensor], path) -> dict[str, Tensor]:
+    """The entries as timm's own loader of this model would have them: older names mended, position embeddings resized."""
+    mend = getattr(sys.modules[type(model).__module__], 'checkpoint_filter_fn', None)
+    try:
+        return dict(mend(dict(found), model)) if mend else dict(found)
+    except (AttributeError, KeyError, IndexError, RuntimeError, ValueError, TypeError, AssertionError) as error:
+        raise ValueError(f'{path}: timm cannot read it for this trunk ({type(error).__name__}: {error}); {_remedy(found, "the file of this model")}') from None
+
+
 def _copy(found: Mapping[str, Tensor], own: Mapping[str, Tensor], names: Iterable[str]):
     with torch.no_grad():
         for name in names:
@@ -116,7 +128,7 @@ def _trunk_places(weights: Iterable[str], own: Iterable[str]) -> dict[str, str]:
     """Name in the file -> name in a trunk alone: of what is below `backbone` where there is such a module, else of everything."""
     bare = {key: strip_wrappers(key) for key in weights}
     below = {key: name.partition('.')[2] for key, name in bare.items() if name.startswith(('backbone.', 'trunk.'))}
-    return {key: _stem_name(name, own) for key, name in (below or bare).items()}
+    return {key: _stem_name(strip_wrappers(name), own) for key, name in (below or bare).items()}
 
 
 def _stem_name(name: str, own: Iterable[str]) -> str:

@@ -46,12 +46,11 @@ def _augmentation(parser):
     group.add_argument('--crop_val', action='store_true', help='with --pre_size: evaluate a centred square of that side')
 
 
-def _network(parser):
+def add_network(parser):
+    """The flags that say which network it is; returns their group."""
     group = parser.add_argument_group('network')
     group.add_argument('--arch', metavar='NAME', help='network, for instance ocrnet.HRNet_Mscale (default: that, or what the checkpoint holds)')
     group.add_argument('--trunk', metavar='NAME', help="backbone (default: the network's own)")
-    group.add_argument('--pretrained', default='none', metavar='SOURCE|FILE',
-                       help='weights to start from: none, a file, or imagenet, paddle, mapillary, torchvision or timm below <assets_path>/seg_weights')
     group.add_argument('--n_scales', type=numbers(float, minimum=0.01), metavar='LIST',
                        help='scales of hierarchical inference, 1.0 among them, as in 0.5,1.0,2.0')
     group.add_argument('--mscale_lo_scale', type=number(float, low=0.01, high=1), default=0.5, metavar='S', help='low scale of two-scale training')
@@ -65,8 +64,18 @@ def _network(parser):
     group.add_argument('--mscale_dropout', action='store_true', help='dropout 0.5 before the last convolution of the attention head')
     group.add_argument('--mscale_no3x3', action='store_true', help='attention head without its inner 3x3 convolution')
     group.add_argument('--mscale_old_arch', action='store_true', help='key names of the oldest attention head, to load old files')
+    return group
+
+
+def _network(parser):
+    group = add_network(parser)
+    group.add_argument('--pretrained', default='none', metavar='SOURCE|FILE',
+                       help='weights to start from: none, a file, or imagenet, paddle, mapillary, torchvision or timm below <assets_path>/seg_weights')
     group.add_argument('--init_decoder', action='store_true', help='kaiming-initialise the decoder')
     group.add_argument('--freeze_trunk', action='store_true', help='train the heads only: trunk weights and statistics stay as they are')
+    group.add_argument('--summary', action='store_true', help='print parameters, operations and memory of the network, part by part, and exit')
+    group.add_argument('--summary_size', type=crop_size, metavar='S|H,W',
+                       help='with --summary: size of the image (default: --crop_size, with --eval 1024,2048)')
 
 
 def _loss(parser):
@@ -111,6 +120,8 @@ def _precision(parser):
     group.add_argument('--precision', choices=('fp32', 'fp16', 'bf16'), help='arithmetic of the network; losses and fusion stay in fp32 (default: fp32)')
     group.add_argument('--fp16', action='store_true', help='the old name of --precision fp16; on a CPU bf16 is used')
     group.add_argument('--compile', action='store_true', help='torch.compile the network: slower start, faster steps')
+    group.add_argument('--grad_ckpt', action='store_true',
+                       help='compute the stages of the trunk again in the backward pass instead of keeping them: less memory, slower steps, the same numbers')
     group.add_argument('--seed', type=count, default=0, metavar='N', help='of weights, epoch lists and augmentation')
     group.add_argument('--deterministic', action='store_true', help='only deterministic GPU kernels')
     group.add_argument('--distributed', action='store_true', help='one process per GPU; implied under torchrun')
@@ -200,7 +211,7 @@ def network_flags(args):
 # What may differ between the parts of a run without changing a number.
 _HARMLESS = {'config', 'debug', 'given', 'source', 'resume', 'result_dir', 'assets_path', 'override_dataset_root', 'num_workers', 'log_freq', 'save_minutes',
              'dump_augmentation_images', 'bs_val', 'n_scales', 'val_freq', 'max_skipped_steps', 'distributed', 'fp16', 'arch', 'trunk', 'snapshot',
-             'pretrained', 'start_epoch', 'cache_dir'}
+             'pretrained', 'start_epoch', 'cache_dir', 'grad_ckpt'}
 
 
 def changed_since(args, state):
@@ -288,7 +299,7 @@ def check(args):
     if args.ema is not None and not 0 < args.ema < 1:
         raise ValueError(f'--ema {args.ema}: expected a decay between 0 and 1, such as 0.999; leave the flag out for none')
     for flag, needed in (('restore_optimizer', 'snapshot'), ('allow_class_mismatch', 'snapshot'), ('snapshot_partial', 'snapshot'),
-                          ('dump_topn_all', 'dump_topn'), ('crop_val', 'pre_size')):
+                          ('dump_topn_all', 'dump_topn'), ('crop_val', 'pre_size'), ('summary_size', 'summary')):
         if getattr(args, flag) and not getattr(args, needed):
             raise ValueError(f'--{flag} needs --{needed}')
     dumps = [f'--{name}' for name in vars(args) if name.startswith('dump_') and name != 'dump_augmentation_images' and getattr(args, name)]

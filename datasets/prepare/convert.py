@@ -48,9 +48,7 @@ def label_png(label: np.ndarray, palette: bytes | None) -> bytes:
 
 def colour_codes(path) -> np.ndarray:
     """R + 256 G + 65536 B of every pixel of an image, uint32 (H, W)."""
-    padded = cv2.cvtColor(read_image(path), cv2.COLOR_RGB2RGBA)
-    padded[..., 3] = 0
-    return padded.view('<u4')[..., 0]
+    return cv2.cvtColor(read_image(path), cv2.COLOR_RGB2RGBA).view('<u4')[..., 0] & 0xFFFFFF
 
 
 def look_up_codes(codes: np.ndarray, value_of: dict, default: int) -> np.ndarray:
@@ -66,15 +64,13 @@ def look_up_codes(codes: np.ndarray, value_of: dict, default: int) -> np.ndarray
 
 def copy_file(sources) -> bytes:
     """The bytes of sources[0]."""
-    with open(sources[0], 'rb') as file:
-        return file.read()
+    return sources[0].read_bytes()
 
 
 def read_json(path, what: str):
     """The content of a JSON file; ValueError naming it and `what` it should be when it is none."""
     try:
-        with open(path, encoding='utf-8') as file:
-            return json.load(file)
+        return json.loads(path.read_bytes())
     except ValueError as error:
         raise ValueError(f'{path}: is no whole JSON file ({error}), but should be {what}; unpack or download it again') from None
 
@@ -89,6 +85,8 @@ def draw_polygons(path, id_of: dict, background: int):
     notes = []
     try:
         image = Image.new('L', (annotation['imgWidth'], annotation['imgHeight']), background)
+        if not all(image.size):
+            raise ValueError(f'{image.width}x{image.height} pixels')
         draw = ImageDraw.Draw(image)
         for entry in annotation['objects']:
             if entry.get('deleted'):

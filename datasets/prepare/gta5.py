@@ -26,10 +26,11 @@ def plan(base, args, made):
     labels = {path.stem: path for path in list_files(base / 'labels', ['.png'])}
     dropped = {f'{frame:05d}' for frame in BLACK_AND_WHITE}
     frames = sorted((images.keys() | labels.keys()) - dropped)
-    read_splits(base / 'split.mat')         # a mistake here is told before hours of work
+    read_splits(base / 'split.mat')         # a mistake there is told before hours of work
     jobs = [Job(base / 'split.npz', (base / 'split.mat',), make_splits, (tuple(frames),))]
     table = id_table(ID_MAP)
-    return jobs + [Job(base / 'labels_cityscapes' / f'{frame}.png', (base / 'labels' / f'{frame}.png', base / 'images' / f'{frame}.png'),
+    return jobs + [Job(base / 'labels_cityscapes' / f'{frame}.png',
+                       (labels.get(frame, base / 'labels' / f'{frame}.png'), images.get(frame, base / 'images' / f'{frame}.png')),
                        convert, (table, CITYSCAPES_PALETTE)) for frame in frames]
 
 
@@ -50,7 +51,7 @@ def read_splits(path) -> dict:
     if not path.is_file():
         raise FileNotFoundError(f'{path}: is missing, it holds the train, val and test split; take it from the sample code on the web page of GTA5')
     try:
-        arrays = loadmat(path)
+        arrays = loadmat(io.BytesIO(path.read_bytes()))
         splits = {name: np.atleast_1d(np.squeeze(arrays[name])) for name in SPLITS}
     except Exception as error:          # loadmat raises a kind of its own for every way in which a file can be broken
         raise ValueError(f'{path}: is no MATLAB file with {", ".join(SPLITS)} ({type(error).__name__}: {error}); download it again') from None

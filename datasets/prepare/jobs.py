@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from datasets.archive import ArchivePath, fingerprint
 from utils.files import write_bytes
 
 VERSION = 1         # raised when a program makes something else from the same files, so that its old results are made anew
@@ -50,12 +51,11 @@ class Outcome(NamedTuple):
 
 
 def stamp(path):
-    """(bytes, time of the last change in ns) of a file, which differ when its content does; None when there is no file."""
+    """Numbers that change when the content of a file does (size, time of the last change); None when there is no file."""
     try:
-        status = os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
+        return fingerprint(path)
+    except (FileNotFoundError, NotADirectoryError, KeyError):       # KeyError: not in its archive
         return None
-    return status.st_size, status.st_mtime_ns
 
 
 def perform(task) -> Outcome:
@@ -67,7 +67,7 @@ def perform(task) -> Outcome:
     job, ours = task
     try:
         for source in job.sources:
-            if not os.path.isfile(source):
+            if not source.is_file():
                 raise FileNotFoundError(f'{source}: the file does not exist; unpack or download it again')
         made = job.make(job.sources, *job.arguments)
     except (ValueError, OSError) as error:
@@ -102,7 +102,7 @@ def _pixels(data: bytes) -> np.ndarray:
 
 
 def check_targets(jobs):
-    """Raise ValueError when two jobs would write one file, or one would write over a file that another reads.
+    """Raise ValueError when two jobs would write one file, or one would write into an archive or over a file that another reads.
 
     Links are followed: a results folder that is a link to the folder of the labels would be such a case.
     """
@@ -113,9 +113,11 @@ def check_targets(jobs):
             folders[path.parent] = os.path.realpath(path.parent)
         return folders[path.parent], path.name
 
-    read = {real(source): source for job in jobs for source in job.sources}
+    read = {real(source): source for job in jobs for source in job.sources if not isinstance(source, ArchivePath)}
     written = {}
     for job in jobs:
+        if isinstance(job.target, ArchivePath):
+            raise ValueError(f'{job.target.archive.file}: the results are written beside the originals, so these cannot stay in an archive; unpack it')
         target = real(job.target)
         if target in read:
             raise ValueError(f'{job.target}: would be written over {read[target]}, which is an original; the folder of the results must be another one '

@@ -3,6 +3,7 @@
 PascalContext60/<id>.png hold 0, background, and 1..59; PascalContext59/<id>.png hold 0..58, and background is void 255.
 Classes that are not among the 59 are background. The labels, trainval/<id>.mat, stand below --root or in VOC2010.
 """
+import io
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ ORIGINAL_IDS = 460                              # 0..459
 def plan(base, args, made):
     """Jobs for PascalContext{59,60}/<id>.png of every image in ImageSets/Main/{train,val}.txt."""
     root = Path(args.root).expanduser()
-    folder = first_folder(root, [*LABELS, *(base.relative_to(root) / name for name in LABELS)], 'labels (*.mat) of trainval.tar.gz')
+    folder = first_folder(root, [*LABELS, *(f'{base.relative_to(root)}/{name}' for name in LABELS)], 'labels (*.mat) of trainval.tar.gz')
     names = [name for split in SPLITS for name in read_lines(base / f'ImageSets/Main/{split}.txt', PascalContext.remedy)]
     variants = [(base / dataset.label_folders[0], original_table(column), dataset.palette.tobytes())
                 for dataset, column in ((PascalContext60, 'id'), (PascalContext, 'id59'))]
@@ -49,7 +50,7 @@ def read_label_map(path) -> np.ndarray:
     from scipy.io import loadmat
 
     try:
-        label = loadmat(path)['LabelMap']
+        label = loadmat(io.BytesIO(path.read_bytes()))['LabelMap']
     except Exception as error:          # loadmat raises a kind of its own for every way in which a file can be broken
         raise ValueError(f'{path}: is no MATLAB file with a LabelMap ({type(error).__name__}: {error}); unpack it again') from None
     if label.ndim != 2 or label.dtype.kind not in 'ui' or not label.size or label.min() < 0 or label.max() >= ORIGINAL_IDS:

@@ -8,6 +8,7 @@ from config import cfg
 from datasets.layout import find_directory
 from datasets.prepare import runner
 from datasets.prepare.record import Record
+from datasets.threads import usable_cores
 
 
 class Program(NamedTuple):
@@ -34,7 +35,7 @@ class Program(NamedTuple):
         """Add the flags of this program and those that all preparations share."""
         parser.add_argument('--root', required=True, metavar='DIR', help='folder of the data sets, given to train.py as --override_dataset_root')
         self.add_flags(parser)
-        parser.add_argument('--workers', type=int, default=runner.default_workers(), metavar='N', help='number of processes (default: %(default)s)')
+        parser.add_argument('--workers', type=int, default=usable_cores(), metavar='N', help='number of processes (default: %(default)s)')
         parser.add_argument('--dry_run', action='store_true', help='only say what would be written')
         parser.add_argument('--overwrite', action='store_true', help='also replace files in the place of a result that this program did not write')
 

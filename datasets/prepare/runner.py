@@ -23,11 +23,6 @@ from utils.files import remove_temporaries
 from utils.progress import progress
 
 
-def default_workers() -> int:
-    """The number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-
-
 def run(name: str, record: Record, jobs: list, workers=1, dry_run=False, overwrite=False) -> int:
     """Make the files of `jobs`, all of them below record.base, and print what came of it; returns 0, or 1 when some were refused.
 

@@ -8,6 +8,7 @@ import hashlib
 from pathlib import PurePath
 
 from datasets.cityscapes_labels import ID_MAP
+from datasets.layout import first_folder
 from datasets.prepare.convert import CITYSCAPES_PALETTE, IGNORE, colour_codes, label_png, look_up_codes, read_json
 from datasets.prepare.jobs import Job, Made
 from datasets.prepare.program import Program
@@ -26,13 +27,14 @@ def plan(base, args, made):
         raise FileNotFoundError(f'{path}: is missing, it holds the annotation; unpack wd_public_v2p0.zip there')
     to_id = {row['id']: row['cityscapes_id'] for row in read_table('wilddash')}
     to_trainid = {category: ID_MAP[raw] for category, raw in to_id.items()}
+    masks = first_folder(base, ['panoptic'], 'masks')
     jobs, stems = [], []
     for stem, mask, segments in read_annotations(path):
         stems.append(stem)
         unknown = tuple(sorted({category for _, category in segments} - to_id.keys()))
         for folder, mapping, default, palette in ((IDS, to_id, 0, None), (TRAINIDS, to_trainid, IGNORE, CITYSCAPES_PALETTE)):
             values = tuple((segment, mapping.get(category, default)) for segment, category in segments)
-            jobs.append(Job(base / folder / f'{stem}_labelIds.png', (base / 'panoptic' / mask,), convert, (values, default, unknown, palette)))
+            jobs.append(Job(base / folder / f'{stem}_labelIds.png', (masks / mask,), convert, (values, default, unknown, palette)))
     return jobs + split_jobs(base, tuple(sorted(stems)), made)
 
 

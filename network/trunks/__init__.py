@@ -20,8 +20,11 @@ def check_trunk(name: str):
     """Raise ValueError for an unknown name, or timm/<name> without timm."""
     if name.startswith(timm_trunk.PREFIX):
         timm_trunk.check_name(name)
-    else:
-        _ = TRUNKS[name]
+    elif name not in TRUNKS:
+        try:
+            _ = TRUNKS[name]
+        except ValueError as error:
+            raise ValueError(f'{error}{timm_trunk.hint(name)}') from None
 
 
 def build_trunk(name: str, align_corners: bool = False, dilated: bool = False) -> nn.Module:
@@ -30,6 +33,7 @@ def build_trunk(name: str, align_corners: bool = False, dilated: bool = False) -
     dilated: the head wants one deep map at stride 8. Backbones of timm, which have a map of every stride, are dilated for
     it if they can be; the trunks of this package are what they are.
     """
+    check_trunk(name)
     if name.startswith(timm_trunk.PREFIX):
         return timm_trunk.TimmTrunk(name, dilated)
     return TRUNKS[name](align_corners=align_corners)

@@ -28,6 +28,15 @@ def check_name(name: str):
         raise ValueError(f'--trunk: there is no timm model {model!r}; {hint}')
 
 
+def hint(name: str) -> str:
+    """What to add to the error about an unknown trunk: that timm has one of this name, if it has."""
+    try:
+        import timm
+    except ImportError:
+        return ''
+    return f'; timm has one: {PREFIX}{name}' if timm.is_model(name) else ''
+
+
 def _timm(name: str):
     try:
         import timm
@@ -97,7 +106,6 @@ class TimmTrunk(nn.Module):
 
 def _create(name: str, dilated: bool) -> nn.Module:
     """timm's model without its classifier, for images of any size if it can, at stride 8 or 16 if it should and can."""
-    check_name(name)
     timm, error = _timm(name), None
     for stride in [{'output_stride': 8}, {'output_stride': 16}, {}] if dilated else [{}]:
         for size in ANY_SIZE:

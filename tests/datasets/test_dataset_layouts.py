@@ -1,4 +1,6 @@
 """Every dataset reads the tree that is documented for it: splits, names, pairs, and what is wrong with a tree."""
+import shutil
+
 import numpy as np
 import pytest
 from trees import FOLDERS, LAYOUTS, make_tree, scene, write
@@ -22,6 +24,19 @@ def test_every_item_of_every_split_is_found_and_read(root, name):
             assert image.shape == (64, 128, 3) and image.dtype == np.uint8
             if dataset.labelled:
                 assert np.array_equal(label, expected.labels[place]), item.name
+
+
+@pytest.mark.parametrize('name', LAYOUTS)
+def test_a_dataset_is_read_in_place_from_a_zip_file(root, name):
+    tree = make_tree(name, root, images=1)
+    top = root / tree.folder.relative_to(root).parts[0]
+    shutil.make_archive(str(top), 'zip', root, top.name)
+    shutil.rmtree(top)
+    for split, expected in tree.splits.items():
+        dataset = get_dataset(name, split)
+        assert [item.name for item in dataset.items] == expected.names
+        labels = [dataset.load(item)[1] for item in dataset.items]
+        assert all(map(np.array_equal, labels, expected.labels)) if dataset.labelled else labels == [None] * len(labels)
 
 
 @pytest.mark.parametrize('name', LAYOUTS)
@@ -154,7 +169,8 @@ def test_a_config_of_another_version_or_of_something_else_is_an_error(root):
     (folder / 'config.json').write_text((make_tree('mapillary_v2', root, images=1).folder / 'config_v2.0.json').read_text())
     with pytest.raises(ValueError, match="config.json: has 124 labels, but dataset 'mapillary' has 66; "):
         get_dataset('mapillary', 'train')
-    for content in ('{', '{}', '{"labels": [3]}', '{"labels": [{"readable": "Bird"}]}'):
+    for content in ('{', '{}', '{"labels": [3]}', '{"labels": [{"readable": "Bird"}]}', '{"labels": [{"readable": 3, "color": [1, 2, 3]}]}',
+                    '{"labels": [{"readable": "Bird", "color": [1, 2, 300]}]}'):
         (folder / 'config.json').write_text(content)
         with pytest.raises(ValueError, match='config.json: is no config file of Mapillary Vistas'):
             get_dataset('mapillary', 'train')
@@ -196,6 +212,15 @@ def test_shift_takes_every_view_that_is_there(root):
     assert {item.name.split('/')[1] for item in get_dataset('shift', 'train').items} == {'front', 'left_45'}
     (folder / 'discrete/images/train/left_45').rename(folder / 'left_45')
     assert {item.name.split('/')[1] for item in get_dataset('shift', 'train').items} == {'front'}
+    assert {item.name.split('/')[1] for item in get_dataset('shift', 'test').items} == {'front', 'left_45'}
+
+
+def test_shift_leaves_out_views_without_labels_and_says_so(root):
+    folder = make_tree('shift', root, images=4).folder
+    (folder / 'discrete/labels_cityscapes/train/left_45').rename(folder / 'left_45')
+    dataset = get_dataset('shift', 'train')
+    assert {item.name.split('/')[1] for item in dataset.items} == {'front'} and len(dataset) == 2
+    assert '2 train images of views left_45 have no labels and are left out; `python -m datasets.prepare shift --views left_45' in dataset.notes[0]
 
 
 def test_gta5_reads_its_splits_and_counts_what_is_missing(root):

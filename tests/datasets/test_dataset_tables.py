@@ -60,7 +60,7 @@ def test_mapillary_2_0_has_124_entries_named_and_coloured_as_those_of_1_2():
     before = {row['readable'].replace(' ', '_'): row['color'] for row in published('mapillary')}
     both = {name: color for name, color in zip(kind.class_names, colours(kind)) if name in before}
     changed = {name for name, color in both.items() if color != before[name]}
-    assert changed == {'Lane_Marking_-_Crosswalk'} and len(both) == 64
+    assert changed == {'Lane_Marking_-_Crosswalk'} and len(both) == 63
 
 
 @pytest.mark.parametrize('name, column', [('pascal_context', 'id59'), ('pascal_context_60', 'id60')])
@@ -87,7 +87,7 @@ def test_camvid_has_its_32_colours_and_ignores_void():
     assert kind.class_names == sorted(kind.class_names, key=str.lower) and len(set(colours(kind))) == 32
     assert kind.id_map == {**{trainid: trainid for trainid in range(32)}, 30: 255, 255: 255} and colours(kind)[30] == (0, 0, 0)
     shared = {name: color for name, color in zip(eleven.class_names, colours(eleven)) if name in kind.class_names}
-    assert len(shared) == 8 and all(colours(kind)[kind.class_names.index(name)] == color for name, color in shared.items())
+    assert len(shared) == 9 and all(colours(kind)[kind.class_names.index(name)] == color for name, color in shared.items())
 
 
 @pytest.mark.parametrize('name, columns', [
@@ -102,4 +102,6 @@ def test_the_tables_of_the_preparation_are_the_published_ones(name, columns):
     assert [row['color'] for row in table] == [row['color'] for row in rows]
     for column, ours in columns.items():
         expected = [{'yes': 'True', 'no': 'False'}.get(row[column], row[column]) for row in rows]
+        if column == 'csId':
+            expected[18] = '255'        # vehicle fallback; the published 355 is a slip, no 8-bit file can hold it
         assert [str(row[ours or column]) for row in table] == expected, column

@@ -6,7 +6,7 @@ import sys
 import time
 
 import pytest
-from prepare_trees import TREES, contents, png_bytes, prepare, write_png
+from prepare_trees import TREES, contents, die, png_bytes, prepare, write_png
 
 from datasets.prepare import convert, jobs, record, runner
 from datasets.prepare.__main__ import main
@@ -228,3 +228,10 @@ def test_killed_and_interrupted_runs_leave_no_process_and_no_half_file(tmp_path)
     finished = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert '400 files: ' in finished and ' up to date' in finished
     assert not list(base.rglob('*.tmp'))
+
+
+@pytest.mark.slow
+def test_a_killed_process_is_told_in_one_sentence(tmp_path):
+    tasks = [jobs.Job(tmp_path / name, (), die) for name in ('a', 'b')]
+    with pytest.raises(ValueError, match='--workers 2: a process was killed'):
+        runner.run('death', record.Record(tmp_path, 'death'), tasks, workers=2)

@@ -90,7 +90,7 @@ def test_the_attention_head_runs_only_where_its_map_is_used(net):
     net.n_scales = (2.0, 1.0, 0.5)
     with torch.no_grad():
         net.eval()(images)
-    assert sizes == [(16, 24), (8, 12)]                                # not of 2x
+    assert sizes == [(8, 12), (16, 24)]                                # from the smallest up, and not of 2x
 
 
 def test_evaluation_neither_enlarges_the_auxiliary_logits_nor_the_largest_scale(net, monkeypatch):

@@ -31,24 +31,22 @@ def test_keys_and_shapes_are_torchvisions_and_resnet101_is_the_default(family):
 
 
 @pytest.mark.parametrize('family', FAMILIES)
-def test_outputs_and_gradients_are_torchvisions(family):
+def test_outputs_are_torchvisions_in_training_and_evaluation(family):
     torch.manual_seed(0)
-    net, other = (without_dropout(made.double()) for made in (get_net(f'{family}_resnet50', 5), theirs(family, 'resnet50', 5)))
+    with torch.device('meta'):
+        other = theirs(family, 'resnet50', 5)
+    net = without_dropout(get_net(f'{family}_resnet50', 5).double())
+    other = without_dropout(other.double().to_empty(device='cpu'))
     other.load_state_dict(net.state_dict())
     images = torch.randn(2, 3, 33, 49, dtype=torch.float64)
-    found, expected = net.train()(images), other.train()(images)
-    assert list(found) == ['pred', 'aux'] and list(expected) == ['out', 'aux']
-    for ours, reference in zip(found.values(), expected.values()):
-        torch.testing.assert_close(ours, reference, rtol=1e-9, atol=1e-9)
-    sum(maps.square().mean() for maps in found.values()).backward()
-    sum(maps.square().mean() for maps in expected.values()).backward()
-    gradients = {name: parameter.grad for name, parameter in other.named_parameters()}
-    for name, parameter in net.named_parameters():
-        assert (parameter.grad - gradients[name]).abs().max() <= 1e-6 * gradients[name].abs().max(), name
     with torch.no_grad():
+        found, expected = net.train()(images), other.train()(images)
+        assert list(found) == ['pred', 'aux'] and list(expected) == ['out', 'aux']
+        for ours, reference in zip(found.values(), expected.values()):
+            torch.testing.assert_close(ours, reference, rtol=1e-9, atol=1e-9)
         found, expected = net.eval()(images), other.eval()(images)           # the running statistics are equal too
-    assert list(found) == ['pred']
-    torch.testing.assert_close(found['pred'], expected['out'], rtol=1e-6, atol=1e-6)
+        assert list(found) == ['pred']
+        torch.testing.assert_close(found['pred'], expected['out'], rtol=1e-6, atol=1e-6)
 
 
 def test_a_batch_of_one_image_can_be_trained_on():

@@ -14,8 +14,8 @@ CHANNELS = {'wrn38': {2: 128, 4: 256, 8: 4096}, 'xception71': {2: 64, 4: 128, 8:
             'resnet-50': {4: 256, 8: 2048}, 'resnet-101': {4: 256, 8: 2048}, 'seresnext-50': {4: 256, 8: 2048}, 'seresnext-101': {4: 256, 8: 2048}}
 # SHA-256 of the sorted lines '<key> <shape>' of the published checkpoints' trunk
 PUBLISHED_KEYS = {'wrn38': 'da1c0e80703397ac', 'xception71': 'f41163bdc5c69ab1', 'resnet-50': 'c0483b19fd58bf87'}
-# entries of the state dict, parameters (of SE-ResNeXt those of its ImageNet files without the classifier, 2 049 000)
-SIZES = {'wrn38': (223, 124_165_952), 'xception71': (780, 37_775_328), 'resnet-50': (318, 23_508_032), 'resnet-101': (624, 42_500_160),
+# entries of the state dict, parameters (DeepLabV3+ as published without its decoder; of SE-ResNeXt the ImageNet files without the classifier)
+SIZES = {'wrn38': (223, 105_062_720), 'xception71': (780, 37_798_448), 'resnet-50': (318, 23_508_032), 'resnet-101': (624, 42_500_160),
          'seresnext-50': (382, 27_559_896 - 2_049_000), 'seresnext-101': (756, 48_955_416 - 2_049_000), 'efficientnet_b4': (698, 16_742_216)}
 
 

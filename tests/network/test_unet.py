@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import train
 from network import get_net
 from network.unet import pad_to
 
@@ -62,8 +63,8 @@ def test_it_computes_the_published_formula_at_an_odd_size(arch, options, corners
 
 def test_the_bilinear_variant_is_of_the_published_size():
     with torch.device('meta'):
-        net = get_net('UNet_bilinear', 2)
-    assert sum(parameter.numel() for parameter in net.parameters()) == 17_262_402 + 64
+        net = get_net('UNet_bilinear', 1)
+    assert sum(parameter.numel() for parameter in net.parameters()) == 17_262_977
 
 
 def test_an_odd_row_or_column_of_padding_goes_below_and_to_the_right():
@@ -131,9 +132,12 @@ def test_outputs_under_autocast_are_float32(net):
 @pytest.mark.parametrize('flags, message', [
     (['--freeze_trunk'], '--freeze_trunk: UNet has no trunk to freeze; leave the flag out'),
     (['--trunk', 'hrnetv2'], '--trunk hrnetv2: UNet has no trunk to choose; leave the flag out'),
-    (['--n_scales', '0.5,1.0'], '--n_scales: UNet predicts at one scale only'),
 ])
-def test_flags_of_a_trunk_are_mistakes(program, flags, message):
-    code, printed = program('--arch', 'UNet', *flags, small=False)
-    assert code == 2
-    assert message in printed
+def test_flags_of_a_trunk_are_mistakes(capsys, flags, message):
+    assert train.main(['--arch', 'UNet', *flags]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_scales_of_hierarchical_inference_are_a_mistake():
+    with pytest.raises(ValueError, match='--n_scales: UNet predicts at one scale only'):
+        get_net('UNet', 5, n_scales=[0.5, 1.0])

@@ -1,0 +1,99 @@
+"""The submission of the BRAVO benchmark: checked before, read back after, and written whole or not at all."""
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+
+from aggregation import bravo_names as names
+from aggregation.bravo_codec import decode_prediction, decode_samples, encode_prediction
+from aggregation.bravo_files import read_prediction
+from aggregation.trees import Tree, listed
+from aggregation.written import Written
+from utils.files import atomic_write
+from utils.progress import progress
+
+
+def submit(predictions, out, samples=None, allow_missing=False, log=None) -> Written:
+    """Encode the PNG pairs below `predictions` (folder or tar) into the tar `out`.
+
+    samples: the benchmark's sampling tar or folder; it also says which images must be there. Without it every confidence
+    is stored, which only a local evaluation can read. Raises ValueError naming files that are missing or unfit; then
+    nothing is written. Every encoded file is read back from the archive and compared.
+    """
+    with Tree(predictions) as tree:
+        sampling = Tree(samples) if samples is not None else None
+        try:
+            keys, notes = _check_bravo(tree, sampling, allow_missing)
+            out = Path(out)
+            with atomic_write(out) as file:
+                with tarfile.open(fileobj=file, mode='w', format=tarfile.USTAR_FORMAT) as archive:
+                    for key in progress(keys, total=len(keys), desc='encode', log=log):
+                        _add(archive, names.name_of(key, 'encoded'), _encode(tree, sampling, key))
+                file.flush()
+                _verify_bravo(Path(file.name), tree, sampling, keys)
+        finally:
+            if sampling is not None:
+                sampling.close()
+    return Written(out, len(keys), notes)
+
+
+def _check_bravo(tree: Tree, sampling: Tree | None, allow_missing: bool) -> tuple[list[str], list[str]]:
+    """(keys to encode, notes); ValueError counting what is missing."""
+    found = names.keys_of(tree.names, 'prediction')
+    if not found:
+        raise ValueError(f'{tree.path}: holds no predictions of the benchmark (names such as bravo_ACDC/fog/..._pred.png), only {listed(tree.names, 3)}; '
+                         'give the folder that holds the folders bravo_*')
+    notes = []
+    unpaired = [name for key in found if (name := names.name_of(key, 'confidence')) not in tree]
+    if unpaired:
+        raise ValueError(f'{tree.path}: {len(unpaired)} predictions have no confidence ({listed(sorted(unpaired))}); write both files of every image')
+    if sampling is None:
+        notes.append(f'no sampling archive was given: every confidence is stored, which the server does not read; {len(found)} of {names.IMAGES} images')
+        return sorted(found), notes
+    wanted = names.keys_of(sampling.names, 'samples')
+    if not wanted:
+        raise ValueError(f'{sampling.path}: holds no samples of the benchmark (names such as bravo_ACDC/..._samples.bin); give bravo_SAMPLING.tar')
+    missing = sorted(wanted.keys() - found.keys())
+    if missing and not allow_missing:
+        raise ValueError(f'{tree.path}: {len(missing)} of {len(wanted)} images have no prediction ({listed(missing)}); predict them, '
+                         'or give --allow_missing for an archive that the server will refuse')
+    if missing:
+        notes.append(f'{len(missing)} of {len(wanted)} images are missing: {listed(missing)}')
+    foreign = sorted(found.keys() - wanted.keys())
+    if foreign:
+        notes.append(f'{len(foreign)} predictions are of no image of the benchmark and were left out: {listed(foreign)}')
+    return sorted(wanted.keys() & found.keys()), notes
+
+
+def _encode(tree: Tree, sampling: Tree | None, key: str) -> bytes:
+    return encode_prediction(*_content(tree, sampling, key))
+
+
+def _content(tree: Tree, sampling: Tree | None, key: str) -> tuple[np.ndarray, np.ndarray]:
+    """(classes (H, W), levels at the samples (n,), or of every pixel (H, W))."""
+    classes, levels = read_prediction(tree, names.name_of(key, 'prediction'), names.name_of(key, 'confidence'))
+    if sampling is None:
+        return classes, levels
+    name = names.name_of(key, 'samples')
+    indices = decode_samples(sampling.read(name), name)
+    if indices[-1] >= classes.size:
+        raise ValueError(f'{tree.path}: {names.name_of(key, "prediction")} has {classes.size} pixels, but pixel {indices[-1]} is sampled; '
+                         'predict at the size of the image')
+    return classes, levels.ravel()[indices]
+
+
+def _add(archive: tarfile.TarFile, name: str, data: bytes):
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = len(data), 0o644
+    archive.addfile(member, io.BytesIO(data))
+
+
+def _verify_bravo(path: Path, tree: Tree, sampling: Tree | None, keys):
+    with Tree(path) as written:
+        for key in keys:
+            name = names.name_of(key, 'encoded')
+            classes, levels = decode_prediction(written.read(name), name)
+            expected = _content(tree, sampling, key)
+            if not (classes == expected[0]).all() or not (levels == expected[1].ravel()).all():
+                raise ValueError(f'{name}: what was written is not what was predicted; check memory and disk, then write it again')

@@ -1,0 +1,24 @@
+"""What the programs of this package that build a network have in common: its flags, and a checkpoint that knows them."""
+from utils import checkpoint, flags
+from utils.parser import Parser, positive
+
+DEFAULT_CLASSES = 19
+
+
+def make_parser(prog: str, description: str) -> Parser:
+    """A parser with the network flags of train.py, the number of classes and --snapshot."""
+    parser = Parser(prog=f'python -m {prog}', description=description)
+    parser.set_defaults(resume=None)
+    group = flags.add_network(parser)
+    group.add_argument('--num_classes', type=positive, metavar='K', help=f'classes (default: what --snapshot holds, else {DEFAULT_CLASSES})')
+    group.add_argument('--snapshot', metavar='FILE', help='checkpoint to take the network flags and weights from (default: random weights)')
+    return parser
+
+
+def parse(parser: Parser, argv, log) -> tuple:
+    """(args, state): the flags, completed from the checkpoint `state`, which is None without --snapshot. Raises ValueError."""
+    args = parser.parse_all(argv)
+    state = checkpoint.load(args.snapshot) if args.snapshot else None
+    flags.adopt_network(args, state, log)
+    args.num_classes = args.num_classes or (state or {}).get('num_classes') or DEFAULT_CLASSES
+    return args, state

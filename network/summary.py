@@ -1,0 +1,105 @@
+"""What a network costs, as a table: parameters, operations and memory of each part and of the whole.
+
+    python -m network.summary --arch ocrnet.HRNet_Mscale --n_scales 0.5,1.0,2.0 --size 1024,2048
+    python -m network.summary --arch deepv3.DeepV3PlusR50 --training --size 896,896 --grad_ckpt
+
+Nothing is computed: tensors have shapes only, so that any size takes seconds. `train.py --summary` prints the same for its flags.
+"""
+import sys
+
+import torch
+from torch import nn
+
+import config
+import network
+from network import cost
+from network.checkpointing import checkpoint_stages
+from network.commandline import make_parser, parse
+from utils import flags
+from utils.parser import count, crop_size
+
+TERA, GIBI = 1e12, 2 ** 30
+EVALUATION_SIZE = (1024, 2048)
+
+
+def build_parser():
+    parser = make_parser('network.summary', 'Print what a network costs: parameters, operations, memory.')
+    group = parser.add_argument_group('summary')
+    group.add_argument('--size', type=crop_size, default=EVALUATION_SIZE, metavar='S|H,W', help='size of the image in pixels')
+    group.add_argument('--training', action='store_true', help='a step of training instead of an evaluation')
+    group.add_argument('--grad_ckpt', action='store_true', help='with --training: compute the stages of the trunk again in the backward pass')
+    group.add_argument('--depth', type=count, default=2, metavar='N', help='levels of modules to show')
+    return parser
+
+
+def main(argv=None) -> int:
+    """Run the program; returns its exit code."""
+    try:
+        args, _ = parse(build_parser(), sys.argv[1:] if argv is None else argv, print)
+        with config.scope(**flags.as_cfg(vars(args))):
+            print(summary(args, args.num_classes, args.size, args.training, args.depth))
+    except (ValueError, OSError) as error:
+        print(f'network.summary: error: {" ".join(str(error).split())}', file=sys.stderr)
+        return 2
+    return 0
+
+
+def summary(args, num_classes: int, size: tuple[int, int], training: bool, depth: int = 2) -> str:
+    """The table of the network that the flags `args` describe, on one image of `size` (h, w), and its totals.
+
+    training: of a step of training instead of an evaluation; depth: levels of modules to show. Raises ValueError for names,
+    scales or a size that do not fit.
+    """
+    with torch.device('meta'):
+        net = network.get_net(args.arch, num_classes, trunk=args.trunk, n_scales=args.n_scales, align_corners=args.align_corners)
+    net.keep_scales = False
+    if args.grad_ckpt and training:
+        checkpoint_stages(net)
+    found = cost.count(net, size, training)
+    return '\n'.join([*title(net, size, training), '', *table(net, found, depth), '', *totals(net, found)])
+
+
+def title(net: nn.Module, size: tuple[int, int], training: bool) -> list[str]:
+    name = f'{net.arch} on {net.trunk_name}' if net.trunk_name else net.arch
+    scales = [] if training else getattr(net, 'n_scales', [])
+    two = getattr(net, 'lo_scale', None)
+    listed = ', '.join(f'{scale:g}' for scale in scales or ([1.0, two] if two else [1.0]))
+    return [f'{name}: {"a step of training" if training else "evaluation"} on one image of {size[0]}x{size[1]}, float32, scales {listed}']
+
+
+def table(net: nn.Module, found: cost.Cost, depth: int) -> list[str]:
+    """A line for every module down to `depth` that computes something."""
+    header = ['module', 'parameters', 'TFLOP', 'plain TFLOP', 'output MiB'] + ['kept MiB'] * net.training
+    rows = [header]
+    for name, module in net.named_modules():
+        level = name.count('.') + 1 if name else 0
+        if level > depth or not (found.flops[name] or found.outputs[name]):
+            continue
+        label = '  ' * level + (name.rpartition('.')[2] or type(net).__name__)
+        cells = [label, f'{parameters(module):,}', f'{found.flops[name] / TERA:.4f}', f'{found.plain_flops[name] / TERA:.4f}',
+                 f'{found.outputs[name] / 2 ** 20:,.1f}']
+        rows.append(cells + [f'{found.kept[name] / 2 ** 20:,.1f}'] * net.training)
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return ['  '.join(cell.ljust(width) if place == 0 else cell.rjust(width) for place, (cell, width) in enumerate(zip(row, widths))) for row in rows]
+
+
+def parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def totals(net: nn.Module, found: cost.Cost) -> list[str]:
+    weights = sum(item.nbytes for item in (*net.parameters(), *net.buffers()))
+    forward, plain = found.flops[''] / TERA, found.plain_flops[''] / TERA
+    lines = [f'parameters: {parameters(net):,} ({weights / GIBI:.2f} GiB)',
+             f'forward pass: {forward:.3f} TFLOP, 2 for a multiplication with its addition; {plain:.3f} in the plain form, every layer where the papers draw it']
+    if net.training:
+        backward = found.backward_flops / TERA
+        lines.append(f'backward pass: {backward:.3f} TFLOP, together {forward + backward:.3f}')
+        lines.append(f'memory beside the weights: {found.kept[""] / GIBI:.2f} GiB kept for the backward pass, {found.peak / GIBI:.2f} GiB at most')
+    else:
+        lines.append(f'memory beside the weights: {found.peak / GIBI:.2f} GiB at most')
+    return lines
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,363 @@
+import io
+import os
+import pickle
+import struct
+import tarfile
+import threading
+import zipfile
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from config import scope
+from datasets import EvalSet, eval_loader, get_dataset
+from datasets.archive import ArchivePath, fingerprint, locate
+from datasets.class_uniform import build, index_path
+from datasets.layout import find_directory, first_folder, list_files, make_items, subfolders, walk_files
+from datasets.reading import label_size, read_image, read_label
+
+
+def pack(folder, target, top='', compress=zipfile.ZIP_DEFLATED):
+    """Everything below `folder` as target (.zip or .tar), the names below `top`."""
+    files = sorted(path for path in folder.rglob('*') if path.is_file())
+    names = [str(Path(top) / path.relative_to(folder)) for path in files]
+    if target.suffix == '.zip':
+        with zipfile.ZipFile(target, 'w', compress) as archive:
+            for path, name in zip(files, names):
+                archive.write(path, name)
+    else:
+        with tarfile.open(target, 'w') as archive:
+            for path, name in zip(files, names):
+                archive.add(path, name)
+    return target
+
+
+def tree(folder, names):
+    """Small files that hold their own name."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    return folder
+
+
+NAMES = ('train/a.png', 'train/.hidden.png', 'train/deep/b.PNG', 'train/readme.txt', '.git/c.png', 'val/d.png')
+
+
+@pytest.fixture(params=['.zip', '.tar', 'stored.zip', 'inside.zip', 'inside.tar'])
+def packed(request, tmp_path):
+    """A folder `data` and an archive elsewhere that stands for the same folder, with and without it inside."""
+    folder = tree(tmp_path / 'unpacked/data', NAMES)
+    (tmp_path / 'packed').mkdir()
+    top = 'data' if request.param.startswith('inside') else ''
+    compress = zipfile.ZIP_STORED if 'stored' in request.param else zipfile.ZIP_DEFLATED
+    pack(folder, tmp_path / f'packed/data{Path("x" + request.param).suffix}', top, compress)
+    return folder, tmp_path / 'packed/data'
+
+
+def test_an_archive_lists_what_the_folder_does(packed):
+    folder, archive = packed
+    assert subfolders(archive) == subfolders(folder) == ['train', 'val']
+    for listing in (lambda root: list_files(root / 'train', ['.png']), lambda root: walk_files(root), lambda root: walk_files(root / 'train', ['.png'])):
+        names = [path.relative_to(folder).as_posix() for path in listing(folder)]
+        assert names and [path.relative_to(archive).as_posix() for path in listing(archive)] == names
+    assert [path.read_text() for path in walk_files(archive)] == ['train/a.png', 'train/deep/b.PNG', 'train/readme.txt', 'val/d.png']
+
+
+def test_a_path_in_an_archive_is_like_a_path(packed):
+    archive = locate(packed[1] / 'train')
+    path = archive / 'deep' / 'b.PNG'
+    assert (path.name, path.stem, path.suffix) == ('b.PNG', 'b', '.PNG')
+    assert path.parent.parent == archive and path.parent.name == 'deep' and archive.parent.name == 'data'
+    assert path.exists() and path.is_file() and not path.is_dir() and archive.is_dir() and not (archive / 'no').exists()
+    assert path.with_suffix('.txt').name == 'b.txt' and path.with_name('x').parent == path.parent
+    assert [entry.name for entry in archive.iterdir()] == ['.hidden.png', 'a.png', 'deep', 'readme.txt']
+    assert path.relative_to(archive).as_posix() == 'deep/b.PNG'
+    assert str(path).endswith('train/deep/b.PNG') and path.as_posix() == str(path)
+    assert path.read_bytes(5) == b'train' and path.read_bytes() == b'train/deep/b.PNG'
+    assert len({path, archive / 'deep/b.PNG', archive / 'a.png'}) == 2 and sorted([path, archive / 'a.png'])[0].name == 'a.png'
+    with pytest.raises(ValueError, match='not in the subpath'):
+        path.relative_to(Path('/elsewhere'))
+    with pytest.raises(NotADirectoryError, match='b.PNG: is no folder of the archive'):
+        path.iterdir()
+    with pytest.raises(FileNotFoundError, match="holds no '(data/)?train/no'"):
+        (archive / 'no').read_bytes()
+
+
+def test_what_is_unpacked_goes_before_the_archive(tmp_path):
+    pack(tree(tmp_path / 'src', ['train/a.png']), tmp_path / 'data.zip')
+    assert isinstance(locate(tmp_path / 'data/train'), ArchivePath)
+    tree(tmp_path / 'data', ['train/b.png'])
+    assert locate(tmp_path / 'data/train') == tmp_path / 'data/train'
+    assert find_directory(tmp_path, ['other', 'data'], ['train'], 'd', 'remedy') == tmp_path / 'data'
+    pack(tmp_path / 'src', tmp_path / 'other.zip')
+    assert find_directory(tmp_path, ['other', 'data'], ['train'], 'd', 'remedy') == tmp_path / 'data'
+    assert first_folder(tmp_path, ['other/train', 'data/train'], 'images') == tmp_path / 'data/train'
+
+
+def test_images_and_labels_may_lie_in_two_archives_or_one_of_them_unpacked(tmp_path):
+    pack(tree(tmp_path / 'a', ['x/1.jpg', 'x/2.jpg']), tmp_path / 'images.zip')
+    pack(tree(tmp_path / 'b', ['x/1.png', 'x/2.png']), tmp_path / 'labels.tar')
+
+    def items():
+        images = walk_files(tmp_path / 'images', ['.jpg'])
+        return make_items(images, tmp_path, lambda image: tmp_path / 'labels' / image.parent.name / f'{image.stem}.png')
+
+    assert [(item.name, item.label.read_text()) for item in items()] == [('images/x/1.jpg', 'x/1.png'), ('images/x/2.jpg', 'x/2.png')]
+    (tmp_path / 'labels.tar').unlink()
+    with pytest.raises(FileNotFoundError, match='images.zip/x/1.jpg: its label .*labels/x/1.png does not exist .2 of the 2'):
+        items()
+    tree(tmp_path / 'labels', ['x/1.png', 'x/2.png'])
+    assert items()[1].label == tmp_path / 'labels/x/2.png'
+
+
+def test_cityscapes_is_read_from_its_own_zip_files(root, cityscapes_tree, tmp_path):
+    cities = {('train', 'ulm'): 2, ('train', 'jena'): 1, ('val', 'lindau'): 1}
+    unpacked = cityscapes_tree(root / 'Cityscapes', cities)
+    expected = get_dataset('cityscapes', 'train')
+    zips = tmp_path / 'zips/Cityscapes'
+    zips.mkdir(parents=True)
+    for kind, name in (('leftImg8bit', 'leftImg8bit_trainvaltest'), ('gtFine', 'gtFine_trainvaltest')):
+        pack(unpacked / kind, zips / f'{name}.zip', kind)                       # as they are published: the folder kind at the top
+        with zipfile.ZipFile(zips / f'{name}.zip', 'a') as archive:
+            archive.writestr('README', 'read me')
+    with scope(DATASET__ROOT=str(zips.parent)):
+        dataset = get_dataset('cityscapes', 'train')
+    assert [item.name for item in dataset.items] == [item.name for item in expected.items]
+    assert list(dataset.sizes()) == list(expected.sizes())
+    for found, wanted in zip(map(dataset.load, dataset.items), map(expected.load, expected.items)):
+        assert np.array_equal(found[0], wanted[0]) and np.array_equal(found[1], wanted[1])
+    assert 'leftImg8bit_trainvaltest.zip/leftImg8bit/train/jena/' in str(dataset.items[0].image)
+
+
+@pytest.mark.parametrize('name, top', [('camvid.zip', ''), ('camvid.zip', 'camvid'), ('camvid.tar', 'CamVid')])
+def test_one_archive_may_stand_for_the_whole_dataset(root, camvid_tree, tmp_path, name, top):
+    camvid_tree(tmp_path / 'src', count=2)
+    archive = pack(tmp_path / 'src', root / name, top)
+    for dataset_root in (root, archive):                                        # below the root, and as --override_dataset_root
+        with scope(DATASET__ROOT=str(dataset_root)):
+            dataset = get_dataset('camvid', 'train')
+        assert [item.name for item in dataset.items] == ['train/00.png', 'train/01.png']
+        assert dataset.load(dataset.items[1])[0][0, 0].tolist() == [1, 2, 3]
+
+
+def test_the_index_of_a_packed_dataset_follows_its_members(root, camvid_tree, tmp_path):
+    camvid_tree(tmp_path / 'src', count=3)
+    pack(tmp_path / 'src', root / 'camvid.zip')
+    dataset = get_dataset('camvid', 'train')
+    assert build(dataset, 32, log=lambda line: None).counts()[:4] == [3, 0, 0, 3]
+    before = index_path(dataset, 32, tmp_path)
+    assert index_path(get_dataset('camvid', 'train'), 32, tmp_path) == before
+    camvid_tree(tmp_path / 'src', count=3, ids=(0, 1, 8))
+    pack(tmp_path / 'src', root / 'camvid.zip')
+    assert index_path(get_dataset('camvid', 'train'), 32, tmp_path) != before
+
+
+@pytest.mark.parametrize('ending', ['.zip', '.tar'])
+def test_a_folder_of_images_may_be_an_archive(tmp_path, write, ending):
+    for name in ('b/2.png', '1.png', 'b/.hidden.png'):
+        write(tmp_path / 'shots' / name, np.full((4, 4, 3), 7, np.uint8))
+    (tmp_path / 'shots/notes.txt').write_text('')
+    archive = pack(tmp_path / 'shots', tmp_path / f'pack{ending}')
+    dataset = get_dataset('cityscapes', 'folder', eval_folder=str(archive))
+    assert [item.name for item in dataset.items] == ['1.png', 'b/2.png']
+    assert dataset.notes == [f'{archive}: 1 of 3 files are no images and are left out']
+    assert dataset.load(dataset.items[1])[0].max() == 7
+    below = get_dataset('cityscapes', 'folder', eval_folder=str(archive / 'b'))
+    assert [item.name for item in below.items] == ['2.png']
+
+
+@pytest.fixture
+def camvid_zip(root, camvid_tree, tmp_path):
+    camvid_tree(tmp_path / 'src', count=6)
+    pack(tmp_path / 'src', root / 'camvid.zip')
+    return get_dataset('camvid', 'train')
+
+
+def red(dataset, place):
+    return int(dataset.load(dataset.items[place])[0][0, 0, 0])
+
+
+def test_a_pickled_dataset_opens_its_archive_again(camvid_zip):
+    copy = pickle.loads(pickle.dumps(camvid_zip))
+    assert [red(copy, place) for place in range(6)] == list(range(6))
+    assert copy.items[0].image.archive is copy.items[5].label.archive, 'one list of members, however many paths'
+
+
+@pytest.mark.parametrize('method', ['fork', 'spawn'])
+def test_processes_read_one_archive(camvid_zip, method):
+    with get_context(method).Pool(2) as pool:
+        assert pool.starmap(red, [(camvid_zip, place % 6) for place in range(12)]) == [0, 1, 2, 3, 4, 5] * 2
+
+
+def test_loader_workers_read_from_an_archive(camvid_zip):
+    batches = list(eval_loader(EvalSet(camvid_zip), 2, num_workers=2))
+    assert [int(value) for batch in batches for value in batch['image'][:, 0, 0, 0]] == list(range(6))
+    assert batches[0]['label'].dtype == torch.uint8
+
+
+def test_threads_read_one_archive(camvid_zip):
+    wrong = []
+
+    def read():
+        wrong.extend(place for place in list(range(6)) * 20 if red(camvid_zip, place) != place)
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_an_archive_that_changed_is_told(camvid_zip):
+    stored = pickle.dumps(camvid_zip)
+    os.utime(camvid_zip.items[0].image.archive.file, ns=(1, 1))
+    with pytest.raises(ValueError, match='camvid.zip: changed while the program ran; start it again'):
+        pickle.loads(stored)
+
+
+def test_sizes_come_from_the_first_bytes_of_a_member(camvid_zip, monkeypatch):
+    asked = []
+    pread = os.pread
+    monkeypatch.setattr(os, 'pread', lambda descriptor, count, place: asked.append(count) or pread(descriptor, count, place))
+    assert label_size(camvid_zip.items[0].label) == (32, 48)
+    assert max(asked) <= 1100
+
+
+def test_the_fingerprint_of_a_member_holds_size_time_and_checksum(tmp_path):
+    with zipfile.ZipFile(tmp_path / 'a.zip', 'w') as archive:
+        archive.writestr(zipfile.ZipInfo('x.png', (2020, 1, 2, 3, 4, 6)), b'abc')
+    info = tarfile.TarInfo('x.png')
+    info.size, info.mtime = 3, 1234
+    with tarfile.open(tmp_path / 'b.tar', 'w') as archive:
+        archive.addfile(info, io.BytesIO(b'abc'))
+    assert fingerprint(locate(tmp_path / 'a.zip') / 'x.png') == (3, '2020-1-2-3-4-6', 0x352441C2)      # CRC-32 of 'abc'
+    assert fingerprint(locate(tmp_path / 'b.tar') / 'x.png') == (3, 1234)
+
+
+def test_links_in_a_tar_are_the_files_that_they_link_to(tmp_path):
+    folder = tree(tmp_path / 'src', ['train/a.png'])
+    (folder / 'train/b.png').symlink_to('a.png')
+    os.link(folder / 'train/a.png', folder / 'train/c.png')
+    archive = locate(pack(folder, tmp_path / 'data.tar'))
+    assert [path.read_text() for path in list_files(archive / 'train', ['.png'])] == ['train/a.png'] * 3
+    (folder / 'train/b.png').unlink()
+    (folder / 'train/b.png').symlink_to('../../outside.png')
+    (tmp_path / 'outside.png').write_text('secret')
+    pack(folder, tmp_path / 'bad.tar')
+    with pytest.raises(ValueError, match="bad.tar: 'train/b.png' in it is a link to .*which is no file of the archive"):
+        locate(tmp_path / 'bad.tar')
+
+
+def write_zip(path, *names):
+    with zipfile.ZipFile(path, 'w') as archive:
+        for name in names:
+            archive.writestr(name, 'x')
+    return path
+
+
+@pytest.mark.parametrize('name', ['../a.png', 'x/../../a.png', '/etc/a.png', 'C:/a.png', '..\\a.png'])
+def test_names_that_lead_out_of_an_archive_are_refused(tmp_path, name):
+    with pytest.raises(ValueError, match='a.zip: holds the name .* which leads out of the archive; pack it anew'):
+        locate(write_zip(tmp_path / 'a.zip', 'ok.png', name))
+    info = tarfile.TarInfo(name)
+    with tarfile.open(tmp_path / 'a.tar', 'w') as archive:
+        archive.addfile(info, io.BytesIO())
+    with pytest.raises(ValueError, match='a.tar: holds the name .* which leads out of the archive; pack it anew'):
+        locate(tmp_path / 'a.tar')
+
+
+@pytest.mark.filterwarnings('ignore:Duplicate name')
+@pytest.mark.parametrize('names, complaint', [
+    (['a.png', 'a.png'], "holds 'a.png' twice"), (['x/a.png', './x/a.png'], "holds 'x/a.png' twice"), (['x/a.png', 'x'], "holds 'x' twice"),
+    (['x', 'x/a.png'], "holds 'x' as a file and as a folder"), (['x', 'x/'], "holds 'x' twice")])
+def test_names_that_stand_twice_are_refused(tmp_path, names, complaint):
+    with pytest.raises(ValueError, match=f'a.zip: {complaint}.*pack it anew'):
+        locate(write_zip(tmp_path / 'a.zip', *names))
+
+
+def test_names_of_windows_and_of_macos_are_understood(tmp_path):
+    path = write_zip(tmp_path / 'a.zip', 'train\\b.png', '__MACOSX/train/._b.png', './val/c.png', 'train/')
+    assert subfolders(locate(path)) == ['train', 'val'] and [file.name for file in walk_files(locate(path))] == ['b.png', 'c.png']
+
+
+def test_an_encrypted_member_is_refused(tmp_path):
+    path = write_zip(tmp_path / 'a.zip', 'b.png')
+    data = bytearray(path.read_bytes())
+    data[data.index(b'PK\x01\x02') + 8] |= 1
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="a.zip: 'b.png' in it is encrypted; unpack it with its password"):
+        locate(path)
+
+
+def test_another_compression_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / 'a.zip', 'w', zipfile.ZIP_LZMA) as archive:
+        archive.writestr('b.png', 'x')
+    with pytest.raises(ValueError, match="a.zip: 'b.png' in it is compressed with lzma, only stored and deflated"):
+        locate(tmp_path / 'a.zip')
+
+
+def test_a_link_in_a_zip_is_refused(tmp_path):
+    info = zipfile.ZipInfo('b.png')
+    info.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / 'a.zip', 'w') as archive:
+        archive.writestr(info, '../secret')
+    with pytest.raises(ValueError, match="a.zip: 'b.png' in it is a link"):
+        locate(tmp_path / 'a.zip')
+
+
+@pytest.mark.parametrize('name', ['a.tar.gz', 'a.tgz', 'a.tar.xz', 'a.7z', 'a.rar'])
+def test_what_is_compressed_as_a_whole_is_refused_with_the_remedy(tmp_path, name):
+    (tmp_path / name).write_bytes(b'x')
+    with pytest.raises(ValueError, match=f'{name}: is compressed as a whole.*unpack it, or pack it as .zip or .tar'):
+        locate(tmp_path / name)
+    with pytest.raises(FileNotFoundError, match=f'only {name}; remedy; archives are read in place when they are .zip or .tar, unpack the others'):
+        find_directory(tmp_path, ['d'], ['train'], 'd', 'remedy')
+
+
+@pytest.mark.parametrize('ending', ['.zip', '.tar'])
+def test_an_archive_that_is_cut_off_or_none_is_refused(tmp_path, ending):
+    folder = tree(tmp_path / 'src', [f'{number}.png' for number in range(30)])
+    (folder / 'last.png').write_bytes(os.urandom(30000))
+    path = pack(folder, tmp_path / f'a{ending}')
+    path.write_bytes(path.read_bytes()[:-25000])
+    with pytest.raises(ValueError, match=rf'a{ending}: is damaged or no {ending[1:]} archive .*fetch or pack it anew'):
+        locate(path)
+    path.write_bytes(b'<html>not found</html>' * 60)
+    with pytest.raises(ValueError, match=rf'a{ending}: is damaged or no {ending[1:]} archive'):
+        locate(path)
+
+
+@pytest.mark.parametrize('compress', [zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED])
+def test_a_damaged_member_is_refused(tmp_path, write, compress):
+    write(tmp_path / 'src/a.png', np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8))
+    path = pack(tmp_path / 'src', tmp_path / 'a.zip', compress=compress)
+    data = bytearray(path.read_bytes())
+    data[1000:1100] = bytes(100)
+    path.write_bytes(data)
+    for read in (read_image, read_label):
+        with pytest.raises(ValueError, match='a.zip/a.png: is damaged in its archive; fetch or pack the archive anew'):
+            read(locate(path) / 'a.png')
+
+
+def test_a_member_whose_header_is_gone_is_damaged(tmp_path):
+    path = write_zip(tmp_path / 'a.zip', 'a.png')
+    data = bytearray(path.read_bytes())
+    data[:4] = struct.pack('<I', 0)
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match='a.png: is damaged in its archive|a.zip: is damaged'):
+        read_image(locate(path) / 'a.png')
+
+
+def test_an_archive_nobody_may_read_is_told(tmp_path, monkeypatch):
+    path = write_zip(tmp_path / 'a.zip', 'a.png')
+
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, 'Permission denied')
+
+    monkeypatch.setattr('zipfile.ZipFile', refuse)
+    with pytest.raises(ValueError, match='a.zip: cannot be read .Permission denied.; mend its permissions'):
+        locate(path)
