@@ -31,6 +31,7 @@ from utils.dump_names import check_names as check_outputs
 from utils.dumps import Dumper, DumpOptions
 from utils.evaluator import EvalOptions, Evaluator
 from utils.files import sha256
+from utils.logit_files import Storage
 from utils.page import write_topn_page
 from utils.pictures import make_grid
 from utils.run import StopSignal, run_context
@@ -142,6 +143,7 @@ def evaluate(args, run, state):
             run.metric('val', report.scores(result), 0)
             report.write_metrics(run.directory, result, dataset, about)
         report.write_pictures_page(dumper, result, dataset, about)
+        report.write_logit_manifest(dumper, result, dataset, about, made_by)
         run.log(f'{result.images} images evaluated; {report.where_to_look(run.directory, dumper)}')
     return 0
 
@@ -295,7 +297,8 @@ def build_dumper(args, run, dataset, **changes):
     """The writer of everything that the flags ask for, and of the pictures of about ten images."""
     options = DumpOptions(
         dump_logits=args.dump_logits, dump_for_submission=args.dump_for_submission, dump_for_auto_labelling=args.dump_for_auto_labelling,
-        dump_assets=args.dump_assets, dump_all_images=args.dump_all_images, overwrite=args.overwrite or not args.eval)
+        dump_assets=args.dump_assets, dump_all_images=args.dump_all_images, overwrite=args.overwrite or not args.eval,
+        storage=Storage(args.logits_format, args.logits_dtype, args.logits_stride))
     options = replace(options, **changes)
     check_outputs([item.name for item in dataset.items], options.outputs(), run.directory,
                   inputs={datasets.on_disk(path) for item in dataset.items for path in (item.image, item.label) if path})

@@ -3,7 +3,7 @@ import numpy as np
 
 from aggregation import bravo_names as names
 from aggregation.bravo_codec import decode_prediction
-from aggregation.trees import Tree, read_gray
+from aggregation.trees import Tree, listed, read_gray
 from utils.progress import progress
 
 
@@ -47,3 +47,17 @@ def _read(tree: Tree, name: str):
         return decode_prediction(tree.read(name), name)
     confidence = name.replace('_pred.png', '_conf.png')
     return read_gray(tree, name), read_gray(tree, confidence) if confidence != name and confidence in tree else None
+
+
+def percent(share: float) -> str:
+    return f'{100 * share:.4f} %'
+
+
+def lines(found: dict, first, second, count: int = 10) -> list[str]:
+    """What `compare` found, for a person."""
+    sure = '' if found['confidence'] is None else f', confidences differ by {found["confidence"]:.6f} on average'
+    told = [f'{len(found["images"])} images in both: {percent(found["labels"])} of the pixels have the same label{sure}']
+    told += [f'{len(names)} only in {path}: {listed(names)}' for path, names in ((first, found['only_first']), (second, found['only_second'])) if names]
+    changed = [image for image in found['images'] if image['labels'] < 1 or image['confidence']]
+    told += [f'  {image["name"]}: {image.get("size") or percent(image["labels"])}' for image in changed[:count]]
+    return told + ([f'  and {len(changed) - count} more'] if len(changed) > count else [])

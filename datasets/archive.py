@@ -247,7 +247,10 @@ def fingerprint(path) -> tuple:
     if isinstance(path, ArchivePath):
         member = path.archive.files[path.inner]
         return member.size, *member.stamp
-    status = os.stat(path)
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(f'{path}: the file does not exist any more; restore it or list the dataset anew') from None
     return status.st_size, status.st_mtime_ns
 
 

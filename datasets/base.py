@@ -85,6 +85,10 @@ class Dataset:
                              f'{image.shape[1]}x{image.shape[0]}; bring both to one size (labels without interpolation)')
         return image, self.mapper(raw, item.label)
 
+    def load_label(self, item: Item) -> np.ndarray:
+        """The label of an item that has one, as `load` gives it, without reading the image."""
+        return self.mapper(self.raw_label(item), item.label)
+
     def raw_label(self, item: Item) -> np.ndarray:
         """The raw ids of an item's label as uint8 (H, W), not mapped. Where a label is made of several files, a subclass
         overrides this and label_files."""

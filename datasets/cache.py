@@ -43,8 +43,8 @@ def with_cache(dataset: Dataset, folder=None, *, is_main=True, barrier=None, log
     log = log or (lambda line: None)
     if not folder:
         return dataset
-    if not dataset.labelled:
-        log(f'split {dataset.split!r} of dataset {dataset.name!r} has no labels and is read from its files, not from --cache_dir')
+    if not dataset.labelled or not dataset.label_files(dataset.items[0]):
+        log(f'split {dataset.split!r} of dataset {dataset.name!r} has no label files, so --cache_dir is not used for it')
         return dataset
     if not is_main and barrier is not None:
         barrier()
@@ -123,7 +123,7 @@ def _open(path, dataset, log):
     """The cache in `path`, or None when there is no usable one; a damaged file is said."""
     try:
         return PixelCache(path, dataset.items)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as error:
         log(f'{path}: is no whole cache of this dataset ({error}); building it anew')

@@ -29,7 +29,16 @@ class NullLoader(Dataset):
         return Path(), [Item(Path(f'img{place}'), Path(f'img{place}'), f'img{place}') for place in range(self.length)]
 
     def load(self, item):
-        return np.zeros((*self.size, 3), np.uint8), np.zeros(self.size, np.uint8)
+        return np.zeros((*self.size, 3), np.uint8), self.raw_label(item)
+
+    def raw_label(self, item):
+        return np.zeros(self.size, np.uint8)
+
+    def label_files(self, item):
+        return ()
+
+    def label_files(self, item):
+        return ()
 
     def sizes(self):
         return (self.size for _ in self.items)

@@ -33,7 +33,7 @@ _CLASSES = {
 
 def dataset_names() -> list:
     """What --dataset accepts."""
-    return sorted(_CLASSES)
+    return sorted(_CLASSES, key=str.lower)
 
 
 def dataset_class(name: str) -> type:

@@ -37,7 +37,6 @@ class AttentionToScale(DeepV3Plus):
         return SCALES
 
     def scales(self) -> tuple[float, ...]:
-        """The scales of the next pass."""
         return self.n_scales
 
     def make_attention_head(self) -> PyramidHead:

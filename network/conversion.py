@@ -66,11 +66,15 @@ def convert(state: Mapping, target: str, source: str | None = None, arch: str | 
     """
     averaged = averaged_weights(state)
     weights = {key: value for key, value in (averaged or state['state_dict']).items() if isinstance(value, Tensor)}
+    if not weights:
+        raise ValueError('it holds no tensor at all, expected the weights of a network; give another file')
     form, why = _source_format(state, weights, source)
     places = common_names(weights, form.rules if source else None)
     found = {name: weights[key] for name, key in places.items()}
     stored = state.get('network') if isinstance(state.get('network'), Mapping) else {}
     arch = arch or _known(state.get('arch'), ARCHS) or _guess_arch(found)
+    if arch is None and source and form.name != 'timm' and len(places) < len(weights):
+        raise ValueError(f'--from {source}: it has no head of {form.what}; name another format, or --from timm to take an HRNet trunk alone')
     network = _network_flags(found, arch, stored)
     trunk = trunk or _known(state.get('trunk') or stored.get('trunk'), TRUNKS) or _guess_trunk(found, arch)
     aligned = stored.get('align_corners', _is_aligned(form, found))
@@ -96,7 +100,7 @@ def _source_format(state: Mapping, weights: Mapping, source: str | None) -> tupl
         return FORMATS['project'], 'it holds the flags of its network'
     form, why = detect([*weights, *(key for key in state['state_dict'] if key not in weights)])
     if form is None:
-        raise ValueError(f'{why} ({", ".join(list(weights)[:3]) or "it holds no tensor at all"}), expected a file of {", ".join(FORMATS)}; '
+        raise ValueError(f'{why} ({", ".join(list(weights)[:3])}), expected a file of {", ".join(FORMATS)}; '
                          'name one of these with --from')
     return form, why
 
@@ -128,8 +132,9 @@ def _guess_arch(found: Mapping[str, Tensor]) -> str | None:
 
 def _guess_trunk(found: Mapping[str, Tensor], arch: str | None) -> str | None:
     """The HRNet of these shapes where the network has one, else the network's own trunk."""
-    if not _has(found, 'backbone.transition1'):
-        return check_names(arch)
+    own = check_names(arch) if arch else 'hrnetv2'
+    if own is None or not _has(found, 'backbone.transition1'):
+        return own
     fitting = {}
     for name in TRUNKS.names():
         shapes = _trunk_shapes(name) if name.startswith('hrnet') else {}
@@ -167,17 +172,16 @@ def _expected(network: Mapping, found: Mapping[str, Tensor], num_classes) -> tup
     arch, trunk = network['arch'], network['trunk']
     with torch.device('meta'), scope(**flags.as_cfg(network)):
         if arch is None:
-            entries = build_trunk(trunk).state_dict()
-        else:
-            net = get_net(arch, num_classes or 1, trunk=trunk)
-            if not num_classes:
-                names = {key: name for name, key in common_names(net.state_dict()).items()}
-                counts = [found[names[key]].shape[0] for key in head_keys(net) if names.get(key) in found]
-                num_classes = counts[0] if counts else None
-                net = get_net(arch, num_classes or 1, trunk=trunk)
-            entries = net.state_dict()
-    names = common_names(entries) if arch else {f'backbone.{key}': key for key in entries}
-    return {name: (key, entries[key].shape) for name, key in names.items()}, num_classes
+            return {f'backbone.{key}': (key, value.shape) for key, value in build_trunk(trunk).state_dict().items()}, None
+        net = get_net(arch, num_classes or 1, trunk=trunk)
+    shapes = {key: value.shape for key, value in net.state_dict().items()}
+    names = common_names(shapes)
+    if not num_classes:
+        heads = set(head_keys(net))
+        classes = [name for name, key in names.items() if key in heads]
+        num_classes = next((found[name].shape[0] for name in classes if name in found), None)
+        shapes |= {names[name]: torch.Size([num_classes or 1, *shapes[names[name]][1:]]) for name in classes}
+    return {name: (key, shapes[key]) for name, key in names.items()}, num_classes
 
 
 def _fill(result: Conversion, own: Mapping, found: dict[str, Tensor]):

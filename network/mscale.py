@@ -67,6 +67,9 @@ class MultiScale:
         """Whether the next pass is one of hierarchical inference."""
         return bool(self.n_scales) and not self.training
 
+    def scales(self) -> tuple[float, ...]:
+        return self.n_scales if self.hierarchical else (1.0, self.lo_scale)
+
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """images (N, 3, h, w) float, normalised -> dict of logits (N, K, h, w) and attention maps (N, 1, h, w).
 
@@ -75,7 +78,7 @@ class MultiScale:
         with all larger ones: down to scale 1.0 at the size of the scale at hand, below it at the size of the images.
         """
         full = tuple(images.shape[-2:])
-        scales = self.n_scales if self.hierarchical else (1.0, self.lo_scale)
+        scales = self.scales()
         keep = self.training or self.keep_scales
         views = self._look(images, scales)
         largest, size = views[0]

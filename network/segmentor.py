@@ -88,6 +88,10 @@ class Segmentor(nn.Module):
         return {f'{name}.{key}' if name else key: value
                 for name, part in self.trunk_parts().items() for key, value in part.state_dict().items()}
 
+    def scales(self) -> tuple[float, ...]:
+        """The scales of the next pass."""
+        return (1.0,)
+
     def scale_images(self, images: Tensor, scale: float) -> tuple[Tensor, Size]:
         """images (N, 3, h, w) resized by `scale`, and their size."""
         size = scaled_size(tuple(images.shape[-2:]), scale)

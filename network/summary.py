@@ -61,22 +61,20 @@ def summary(args, num_classes: int, size: tuple[int, int], training: bool, depth
 
 def title(net: nn.Module, size: tuple[int, int], training: bool) -> list[str]:
     name = f'{net.arch} on {net.trunk_name}' if net.trunk_name else net.arch
-    scales = [] if training else getattr(net, 'n_scales', [])
-    two = getattr(net, 'lo_scale', None)
-    listed = ', '.join(f'{scale:g}' for scale in scales or ([1.0, two] if two else [1.0]))
+    net.train(training)
+    listed = ', '.join(f'{scale:g}' for scale in sorted(net.scales()))
     return [f'{name}: {"a step of training" if training else "evaluation"} on one image of {size[0]}x{size[1]}, float32, scales {listed}']
 
 
 def table(net: nn.Module, found: cost.Cost, depth: int) -> list[str]:
-    """A line for every module down to `depth` that computes something."""
+    """A line for every module down to `depth` with convolutions or matrix products."""
     header = ['module', 'parameters', 'TFLOP', 'plain TFLOP', 'output MiB'] + ['kept MiB'] * net.training
     rows = [header]
     for name, module in net.named_modules():
         level = name.count('.') + 1 if name else 0
-        if level > depth or not (found.flops[name] or found.outputs[name]):
+        if level > depth or not found.plain_flops[name]:
             continue
-        label = '  ' * level + (name.rpartition('.')[2] or type(net).__name__)
-        cells = [label, f'{parameters(module):,}', f'{found.flops[name] / TERA:.4f}', f'{found.plain_flops[name] / TERA:.4f}',
+        cells = [name or type(net).__name__, f'{parameters(module):,}', f'{found.flops[name] / TERA:.4f}', f'{found.plain_flops[name] / TERA:.4f}',
                  f'{found.outputs[name] / 2 ** 20:,.1f}']
         rows.append(cells + [f'{found.kept[name] / 2 ** 20:,.1f}'] * net.training)
     widths = [max(map(len, column)) for column in zip(*rows)]
@@ -91,7 +89,7 @@ def totals(net: nn.Module, found: cost.Cost) -> list[str]:
     weights = sum(item.nbytes for item in (*net.parameters(), *net.buffers()))
     forward, plain = found.flops[''] / TERA, found.plain_flops[''] / TERA
     lines = [f'parameters: {parameters(net):,} ({weights / GIBI:.2f} GiB)',
-             f'forward pass: {forward:.3f} TFLOP, 2 for a multiplication with its addition; {plain:.3f} in the plain form, every layer where the papers draw it']
+             f'forward pass: {forward:.3f} TFLOP, 2 FLOP for a multiplication and addition; {plain:.3f} in the plain form, which computes every layer where papers draw it']
     if net.training:
         backward = found.backward_flops / TERA
         lines.append(f'backward pass: {backward:.3f} TFLOP, together {forward + backward:.3f}')

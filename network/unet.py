@@ -82,7 +82,7 @@ class OutConv(nn.Module):
 class UNet(Segmentor):
     """Five levels of 64 to 1024 channels, batch norm. bilinear: no transposed convolutions, and 512 channels at the bottom."""
     class_layers = ('outc.conv',)
-    stride = 16
+    deepest_stride = 16
 
     def __init__(self, num_classes: int, align_corners: bool = False, bilinear: bool = False):
         super().__init__(None, align_corners)
@@ -109,20 +109,20 @@ class UNet(Segmentor):
     def check_size(self, images: Tensor, size: Size, scale: float = 1.0):
         """Raise ValueError if images (N, 3, h, w) vanish on the way down, or leave one value that a batch norm cannot train on."""
         height, width = size
-        if min(height, width) < self.stride:
-            raise ValueError(f'{self.arch}: images of {height}x{width} pixels vanish on the way down to stride {self.stride}; '
-                             f'both sides must be at least {self.stride} pixels')
-        if self.training and images.shape[0] * (height // self.stride) * (width // self.stride) == 1:
-            raise ValueError(f'{self.arch}: a batch of one image of {height}x{width} pixels cannot be trained on: at stride {self.stride} it is a '
-                             f'single value, which has no variance to normalise by; use a crop with a side of at least {2 * self.stride} '
+        if min(height, width) < self.deepest_stride:
+            raise ValueError(f'{self.arch}: images of {height}x{width} pixels vanish on the way down to stride {self.deepest_stride}; '
+                             f'both sides must be at least {self.deepest_stride} pixels')
+        if self.training and images.shape[0] * (height // self.deepest_stride) * (width // self.deepest_stride) == 1:
+            raise ValueError(f'{self.arch}: a batch of one image of {height}x{width} pixels cannot be trained on: at stride {self.deepest_stride} it is a '
+                             f'single value, which has no variance to normalise by; use a crop with a side of at least {2 * self.deepest_stride} '
                              'pixels, or a larger batch')
 
 
 # Instance norm, as in nnU-Net: at full resolution a U-Net of this depth leaves room for one or two crops on a device,
 # whose batch statistics would be noise; and a night image is not normalised by the daylight beside it.
 def norm_act_conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
-    """A 3x3 convolution, instance norm and leaky ReLU."""
-    return nn.Sequential(conv(in_channels, out_channels, kernel=3, stride=stride, bias=True),
+    """A 3x3 convolution without bias, which the norm would take out again, instance norm and leaky ReLU."""
+    return nn.Sequential(conv(in_channels, out_channels, kernel=3, stride=stride),
                          nn.InstanceNorm2d(out_channels, affine=True), nn.LeakyReLU(0.01, inplace=True))
 
 
@@ -136,8 +136,10 @@ class Step(nn.Module):
 
     def forward(self, maps: Tensor, skip: Tensor) -> Tensor:
         """maps (N, c, h, w), skip (N, out_channels, H, W) with H in (2 h - 1, 2 h) -> (N, out_channels, H, W)."""
-        height, width = skip.shape[-2:]
-        return self.convs(torch.cat([self.up(maps)[..., :height, :width], skip], dim=1))
+        maps = self.up(maps)
+        rows, columns = (have - wanted for have, wanted in zip(maps.shape[-2:], skip.shape[-2:]))
+        cut = F.pad(maps, (0, -columns, 0, -rows))                 # not a slice: an exporter keeps the size as a formula
+        return self.convs(torch.cat([cut, skip], dim=1))
 
 
 class UNetDS(Segmentor):
@@ -149,7 +151,7 @@ class UNetDS(Segmentor):
     widths = (32, 64, 128, 256, 512, 512, 512)
     output_names = ('pred', 'pred_ds2', 'pred_ds4', 'pred_ds8', 'pred_ds16')
     class_layers = tuple(f'heads.{level}' for level in range(len(output_names)))
-    stride = 2 ** (len(widths) - 1)
+    deepest_stride = 2 ** (len(widths) - 1)
 
     def __init__(self, num_classes: int, align_corners: bool = False):
         super().__init__(None, align_corners)
@@ -164,7 +166,8 @@ class UNetDS(Segmentor):
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.kaiming_normal_(module.weight, a=0.01)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def decode(self, images: Tensor) -> list[Tensor]:
         """The decoder's maps at strides 1, 2, 4, ..., 32."""
@@ -190,9 +193,9 @@ class UNetDS(Segmentor):
 
     def check_size(self, images: Tensor, size: Size, scale: float = 1.0):
         """Raise ValueError if an image becomes a single value: instance norm needs two, in evaluation too, whatever the batch."""
-        if max(size) <= self.stride:
-            raise ValueError(f'{self.arch}: images of {size[0]}x{size[1]} pixels are a single value at stride {self.stride}, which has no variance '
-                             f'to normalise by; one side must be at least {self.stride + 1} pixels')
+        if max(size) <= self.deepest_stride:
+            raise ValueError(f'{self.arch}: images of {size[0]}x{size[1]} pixels are a single value at stride {self.deepest_stride}, which has no variance '
+                             f'to normalise by; one side must be at least {self.deepest_stride + 1} pixels')
 
 
 @ARCHS.register('UNet', trunk=None)

@@ -66,7 +66,7 @@ def plain_trunk(trunk: nn.Module, x: Tensor, align_corners: bool) -> Tensor:
 
 def plain_ocr(ocr: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Logits, auxiliary logits and features of the OCR block."""
-    feats, aux = ocr.conv3x3_ocr(x), ocr.aux_head(x)
+    feats, aux = ocr.conv3x3_ocr([x]), ocr.aux_head([x])
     n, classes, h, w = aux.shape
     weights = torch.softmax(aux.view(n, classes, -1).float() if aux.dtype != torch.float64 else aux.view(n, classes, -1), dim=2)
     pixels = feats.view(n, feats.shape[1], -1).permute(0, 2, 1)

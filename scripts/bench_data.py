@@ -80,6 +80,41 @@ def sample(settings):
 
 
 @contextmanager
+def cached(settings):
+    """Samples from a cache of decoded pixels, against decoding what they need: the whole pair read, scaled, cropped and
+    flipped, and with colour jitter and Gaussian blur too, which cost the same wherever the pixels come from."""
+    side = min(settings.photo_size)
+
+    def transform(*more):
+        return build_train_transform(flags.check(flags.build_parser().parse_all(['--crop_size', str(side), *more])), IGNORE)
+
+    with street_files(settings.photo_size, SAMPLES) as dataset:
+        pixels = datasets.with_cache(dataset, Path(config.cfg.ASSETS_PATH, 'cache'), log=lambda line: None)
+        crop, full = (datasets.TrainSet(pixels, steps, seed=0, class_uniform_pct=0) for steps in (transform('--color_aug', '0'), transform('--gblur')))
+        epochs = count()
+
+        def decode():
+            for item in dataset.items:
+                cv2.imread(str(item.image))
+                cv2.imread(str(item.label), cv2.IMREAD_UNCHANGED)
+
+        def read():
+            for item in pixels.items:
+                for array in pixels.load(item):
+                    array.copy()
+
+        def load(train_set):
+            epoch = next(epochs)
+            for place in range(SAMPLES):
+                train_set[epoch, place]
+
+        yield Case(f'{SAMPLES} training samples from the cache of {shape(settings.photo_size)} pairs, crop {side}x{side}, one core',
+                   'decoding the pairs with OpenCV', Form(decode),
+                   [Form(read, 0.15, 'pair'), Form(lambda: load(crop), 0.15, 'crop'), Form(lambda: load(full), name='full')],
+                   repeats=15, images=SAMPLES, threads=1)
+
+
+@contextmanager
 def index(settings):
     """The class-uniform index, built and written; both forms in as many threads as this process has cores."""
     with street_files(settings.photo_size, FILES, COPIES) as dataset:

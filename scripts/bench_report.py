@@ -52,7 +52,8 @@ def table(rows: list) -> str:
 def sentence(row) -> str:
     """A row in one line, for who waits for the rest."""
     name, _, _, plain, ours, ratio, pairs, budget, holds, note = row_cells(row)
-    compared = f', ours {ours}, ratio {ratio} ({pairs}), at most {budget}: {holds}' if ours else ''
+    allowed = f', at most {budget}: {holds}' if budget else ''
+    compared = f', ours {ours}, ratio {ratio} ({pairs}){allowed}' if ours else ''
     return f'{name}: plain {plain}{compared}' if plain else f'{name}: {note}'
 
 

@@ -160,3 +160,16 @@ def test_dump_topn_all_adds_the_single_scale_pictures_of_the_worst_images(progra
         assert program(*flags, *more, '--result_dir', tmp_path / name, small=False)[0] == 0
         assert bool(list((tmp_path / name / 'best_images').rglob('*_pred_05x.png'))) is found
         assert (tmp_path / name / 'best_images' / 'topn_failures.html').exists()
+
+
+def test_cache_dir_decodes_once_and_changes_no_weight(program, tmp_path):
+    assert program(*EPOCH, '--test_mode')[0] == 0
+    plain = last(program.run_dir)['state_dict']
+    cache = ['--cache_dir', tmp_path / 'cache', '--result_dir', tmp_path / 'cached']
+    code, printed = program(*EPOCH, '--test_mode', *cache)
+    assert code == 0 and printed.count('are written to') == 2, printed
+    assert len(list((tmp_path / 'cache').glob('synthetic_*.raw'))) == 2, 'train and val'
+    cached = last(tmp_path / 'cached')['state_dict']
+    assert all(torch.equal(plain[key], cached[key]) for key in plain)
+    code, printed = program('--dataset', 'synthetic', '--eval', 'val', '--snapshot', next((tmp_path / 'cached').glob('last*.pth')), *cache)
+    assert code == 0 and '--cache_dir has no effect with --eval' in printed

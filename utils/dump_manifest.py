@@ -11,7 +11,7 @@ from utils.dump_names import AUTO_LABELS, LOGITS, SUBMISSION
 from utils.files import write_json
 
 _CONTENT = {
-    LOGITS: {'files': 'logits/<name>_logits.npz', 'kind': 'logits', 'dtype': 'float16', 'layout': '(classes, height, width)'},
+    LOGITS: {'files': 'logits/<name>_logits.*', 'kind': 'logits', 'layout': '(classes, height, width)'},
     SUBMISSION: {'files': 'submit/<name>_pred.png, submit/<name>_conf.png', 'kind': 'label ids uint8, round(65535 p) uint16'},
     AUTO_LABELS: {'files': '<name>.png, <name>_prob.png', 'kind': 'label ids uint8, round(255 p) uint8'},
 }
@@ -32,7 +32,8 @@ def claim_folders(options, info, result_dir, write=True):
     path = Path(result_dir) / 'dumps.json'
     entries = _read(path)
     for kind in options.kinds():
-        entry = {**_CONTENT[kind], 'classes': list(info.class_names), 'made_by': options.made_by}
+        storage = options.storage._asdict() if kind == LOGITS else {}
+        entry = {**_CONTENT[kind], **storage, 'classes': list(info.class_names), 'made_by': options.made_by}
         entry = json.loads(json.dumps(entry, default=str))
         before = entries.get(kind, entry)
         if before != entry and not options.overwrite:

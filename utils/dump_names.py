@@ -2,7 +2,7 @@
 
 `<rel>` is the image's name relative to its data set, folders kept, extension dropped:
 
-    logits/<rel>_logits.npz                                     --dump_logits
+    logits/<rel>_logits.npz (or .npy, .npy.zst)                 --dump_logits, --logits_format
     submit/<rel>_pred.png, submit/<rel>_conf.png                --dump_for_submission
     <rel>.png, <rel>_prob.png                                   --dump_for_auto_labelling, as the coarse reader wants them
     best_images/<rel>_<layer>.png, best_images/<folder>/composited_<stem>.png, best_images/<rel>.json       pictures
@@ -16,16 +16,16 @@ LAYERS = ('input', 'gt', 'prediction', 'err_mask', 'prob_mask')
 
 
 class DumpNames:
-    """Maps image names to output paths below `result_dir`."""
+    """Maps image names to output paths below `result_dir`; logits end in `logits_suffix`."""
 
-    def __init__(self, result_dir):
-        self.result_dir = Path(result_dir)
+    def __init__(self, result_dir, logits_suffix='_logits.npz'):
+        self.result_dir, self.logits_suffix = Path(result_dir), logits_suffix
         self.pictures = self.result_dir / 'best_images'
 
     def dumped(self, kind: str, name: str) -> tuple:
         """The files of a dump: LOGITS one, SUBMISSION (ids, confidence), AUTO_LABELS (ids, probability)."""
         if kind == LOGITS:
-            return (_beside(self.result_dir / 'logits', name, '_logits.npz'),)
+            return (_beside(self.result_dir / 'logits', name, self.logits_suffix),)
         if kind == SUBMISSION:
             return tuple(_beside(self.result_dir / 'submit', name, suffix) for suffix in ('_pred.png', '_conf.png'))
         assert kind == AUTO_LABELS, kind

@@ -11,10 +11,12 @@ from threading import Lock
 import torch
 import torch.distributed
 
+from utils import logit_manifest
 from utils.dump_manifest import claim_folders, digest
 from utils.dump_names import AUTO_LABELS, LOGITS, PICTURES, SUBMISSION, DumpNames, remove_stale_temporaries
 from utils.host_copy import HostCopy, half_saturated
 from utils.image_files import write_auto_labels, write_logits, write_pictures, write_submission
+from utils.logit_files import Storage, reduce
 from utils.page import write_page
 from utils.records import load_record
 from utils.writers import WriterPool
@@ -42,7 +44,8 @@ class EvalBatch:
 
 @dataclass
 class DumpOptions:
-    """Which files are written. made_by: what decides the values (checkpoint, scales, flips ...), as plain JSON values.
+    """Which files are written. made_by: what decides the values (checkpoint, scales, flips ...), as plain JSON values;
+    storage: how logits are stored.
 
     pictures: of about ten images (input, label, prediction, composite, error, confidence, attention); with
     dump_all_images of every image; with dump_assets of every image, and the single-scale predictions too. page: write
@@ -58,6 +61,7 @@ class DumpOptions:
     page: bool = True
     overwrite: bool = False
     made_by: dict | None = None
+    storage: Storage = Storage()
 
     def kinds(self) -> list:
         """The dumps asked for, among LOGITS, SUBMISSION and AUTO_LABELS."""
@@ -83,11 +87,12 @@ class Dumper:
     def __init__(self, options: DumpOptions, result_dir, info, total_images: int, rank=0, log=None, writers=None):
         assert len(info.class_names) <= 256, 'label files are 8 bits wide'
         self.options, self.info, self.rank, self.log = options, info, rank, log or (lambda line: None)
-        self.names = DumpNames(result_dir)
+        self.names = DumpNames(result_dir, options.storage.suffix)
         self.saturated = 0                                  # logits beyond +-65504, written as that
         self._step = 1 if options.dump_all_images or options.dump_assets else max(1, total_images // 10)
         self._run = digest(options.made_by, options.dump_assets)
         self._records, self._kept, self._lock = {}, set(), Lock()
+        self._logit_entries, self._stored = {}, logit_manifest.read_entries(self.names.result_dir / 'logits')
         claim_folders(options, info, self.names.result_dir, write=rank == 0)
         if rank == 0 and _alone():
             remove_stale_temporaries(self.names.result_dir)
@@ -118,6 +123,8 @@ class Dumper:
                    if self.options.overwrite or not all(path.is_file() for path in self.names.dumped(kind, name))]
         if len(missing) < len(self.options.kinds()):
             self._kept.add(name)
+        if self.options.dump_logits and LOGITS not in missing:
+            self._keep_logits(name)
         if self._pictured(index) and not self._resume_pictures(name, index):
             missing.append(PICTURES)
         return missing
@@ -140,15 +147,41 @@ class Dumper:
         for k, (name, index) in enumerate(zip(batch.names, batch.indices, strict=True)):
             missing = self.missing(name, index)
             if LOGITS in missing:
-                self._writers.submit(self._logits, name, HostCopy(half_saturated(batch.logits[k])))
+                logits = half_saturated(reduce(batch.logits[k], self.options.storage.stride))
+                self._writers.submit(self._logits, name, HostCopy(logits), tuple(batch.logits.shape[-2:]))
                 missing.remove(LOGITS)
             if missing:
                 self._labels(batch, k, missing)
 
-    def _logits(self, name, logits):
-        saturated = write_logits(self.names.dumped(LOGITS, name), name, logits)
+    def _logits(self, name, logits, size):
+        [path] = self.names.dumped(LOGITS, name)
+        saturated = write_logits(path, name, logits, size, self.options.storage)
+        entry = logit_manifest.describe(path, size, logits.numpy().shape)
         with self._lock:
             self.saturated += saturated
+            self._logit_entries[name] = entry
+
+    def _keep_logits(self, name):
+        """Take over the entry of a file that an earlier run wrote; a run that was killed left none, then the file is read."""
+        if name not in self._logit_entries:
+            [path] = self.names.dumped(LOGITS, name)
+            entry = self._stored.get(name)
+            if entry is None or entry['bytes'] != path.stat().st_size:
+                self._logit_entries[name] = None                        # asked for again while the file is read
+                self._writers.submit(self._read_entry, name, path)
+            else:
+                self._logit_entries[name] = entry
+
+    def _read_entry(self, name, path):
+        entry = logit_manifest.describe_file(path)
+        with self._lock:
+            self._logit_entries[name] = entry
+
+    @property
+    def logit_entries(self) -> dict:
+        """name -> entry of the manifest for every image of this rank whose logits stand; complete after close()."""
+        with self._lock:
+            return dict(self._logit_entries)
 
     def _labels(self, batch, k, missing):
         name, info = batch.names[k], self.info

@@ -29,12 +29,14 @@ class EvalOptions:
 
 @dataclass
 class EvalResult:
-    """What an evaluation leaves: counts int64 (truth, prediction), mean cross-entropy over valid pixels, images seen."""
+    """What an evaluation leaves: counts int64 (truth, prediction), mean cross-entropy over valid pixels, images seen;
+    of a dumper: the records of its page, and by image name the entries of the manifest of logits."""
 
     counts: object = None
     loss: float = float('nan')
     images: int = 0
     records: list = field(default_factory=list)
+    logits: dict = field(default_factory=dict)
 
 
 def average_logits(net, images, options):
@@ -143,5 +145,7 @@ class Evaluator:
         for tensor in (counts, loss_sum, pixels, seen):
             self.dist.all_reduce_sum(tensor)
         records = self.dist.gather_objects(dumper.records) if dumper is not None else []
+        logits = self.dist.gather_objects(dumper.logit_entries) if dumper is not None else []
         loss = (loss_sum / pixels).item() if pixels.item() else float('nan')
-        return EvalResult(counts=counts.cpu().numpy(), loss=loss, images=int(seen), records=[record for part in records for record in part])
+        return EvalResult(counts=counts.cpu().numpy(), loss=loss, images=int(seen), records=[record for part in records for record in part],
+                          logits={name: entry for part in logits for name, entry in part.items()})

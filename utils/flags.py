@@ -3,6 +3,7 @@ flags exclude each other. A mistake is a ValueError of one sentence.
 """
 from pathlib import Path
 
+from utils.logit_files import DTYPES, FORMATS, STRIDES
 from utils.parser import Parser, amount, count, crop_size, names, number, numbers, positive, share
 
 
@@ -155,7 +156,10 @@ def _output(parser):
     group = parser.add_argument_group('output')
     group.add_argument('--result_dir', default='logs', metavar='DIR', help='the run directory')
     group.add_argument('--log_freq', type=positive, default=10, metavar='N', help='training steps between two log lines')
-    group.add_argument('--dump_logits', action='store_true', help='write logits/<name>_logits.npz, float16 (C, h, w)')
+    group.add_argument('--dump_logits', action='store_true', help='write logits/<name>_logits.npz, float16 (C, h, w), and logits/manifest.json')
+    group.add_argument('--logits_format', default='npz', choices=tuple(FORMATS), help='npz: as published; npy: uncompressed; zst: zstd')
+    group.add_argument('--logits_dtype', default='float16', choices=DTYPES, help='int8: 255 steps between the extremes of each class')
+    group.add_argument('--logits_stride', type=int, default=1, choices=STRIDES, metavar='1|2|4', help='average over this many pixels in both directions')
     group.add_argument('--dump_for_submission', action='store_true', help='write submit/<name>_pred.png (label ids) and _conf.png (uint16)')
     group.add_argument('--dump_for_auto_labelling', action='store_true', help='write <name>.png (label ids) and <name>_prob.png (uint8)')
     group.add_argument('--dump_assets', action='store_true', help='write attention, error, probability and single-scale pictures')
@@ -245,7 +249,8 @@ def dump_settings(args):
 
 
 # Flags that only mean something beside another one.
-_NEEDS = {'extra_scales': 'multi_scale_inference', 'wt_bound': 'img_wt_loss', 'batch_weighting': 'img_wt_loss', 'no_metrics': 'eval', 'overwrite': 'eval'}
+_NEEDS = {'extra_scales': 'multi_scale_inference', 'wt_bound': 'img_wt_loss', 'batch_weighting': 'img_wt_loss', 'no_metrics': 'eval', 'overwrite': 'eval',
+          'logits_format': 'dump_logits', 'logits_dtype': 'dump_logits', 'logits_stride': 'dump_logits'}
 
 
 def unread(args):

@@ -6,18 +6,19 @@ import re
 
 import numpy as np
 
-from utils.npz import CHUNK, write_npz
+from utils import logit_files
+from utils.npz import CHUNK
 from utils.pictures import composite, error_mask, grey_image, palette_image, quantise, write_png
 from utils.records import Layer, PageRecord, score
 
 _LARGEST, _INFINITE = 0x7BFF, 0x7C00        # float16 bit patterns without the sign: 65504, infinity; NaN lies above
 
 
-def write_logits(paths, name: str, logits) -> int:
-    """Write float16 (K, h, w) under the key `logits`; returns how many values are saturated, raises ValueError on NaN."""
+def write_logits(path, name: str, logits, size, storage) -> int:
+    """Write float16 (K, h, w) of an image of `size` as `storage` says; returns how many values are saturated, raises ValueError on NaN."""
     array = logits.numpy()
     saturated = count_saturated(array, name)
-    write_npz(paths[0], 'logits', array)
+    logit_files.write_logits(path, array, size, storage)
     return saturated
 
 

@@ -18,14 +18,16 @@ _VERSION, _UTF8, _DEFLATED = 20, 0x800, 8
 _DATE_1980 = 0x21                       # 1980-01-01, so that equal arrays give equal files
 
 
-def write_npz(path, key: str, array: np.ndarray, durable=True):
-    """Write `array` under `key`, whole or not at all; `np.load(path)[key]` returns it bit for bit."""
-    array = np.ascontiguousarray(array)
+def write_npz(path, arrays: dict, durable=True):
+    """Write named arrays, whole or not at all; `np.load(path)[name]` returns each bit for bit."""
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     with atomic_write(path, 'wb', durable) as file:
-        if array.nbytes > ZIP_LIMIT:
-            np.savez_compressed(file, **{key: array})
+        if sum(array.nbytes for array in arrays.values()) > ZIP_LIMIT:
+            np.savez_compressed(file, **arrays)
         else:
-            _write_zip(file, f'{key}.npy', _npy_header(array), memoryview(array).cast('B') if array.size else b'')
+            directory = b''.join(_write_member(file, name, array) for name, array in arrays.items())
+            start = file.tell()
+            file.write(directory + b'PK\x05\x06' + struct.pack('<4H2IH', 0, 0, len(arrays), len(arrays), len(directory), start, 0))
 
 
 def _npy_header(array) -> bytes:
@@ -34,19 +36,18 @@ def _npy_header(array) -> bytes:
     return header.getvalue()
 
 
-def _write_zip(file, member: str, header: bytes, data):
-    """A zip archive with one deflated member (PKWARE APPNOTE 6.3.10, sections 4.3.7, 4.3.12 and 4.3.16)."""
-    name = member.encode()
-    start = struct.calcsize('<4s5H3I2H') + len(name)
-    file.seek(start)                    # the sizes in front of the data are known after it
+def _write_member(file, name: str, array) -> bytes:
+    """Append an array as one deflated member; returns its entry in the directory (PKWARE APPNOTE 6.3.10, 4.3.7 and 4.3.12)."""
+    name, begin = f'{name}.npy'.encode(), file.tell()
+    header, data = _npy_header(array), memoryview(array).cast('B') if array.size else b''
+    file.seek(struct.calcsize('<4s5H3I2H') + len(name), 1)      # the sizes in front of the data are known after it
     crc, packed = _deflate(file, header, data)
-    size = len(header) + len(data)
-    common = struct.pack('<5H3I2H', _VERSION, _UTF8, _DEFLATED, 0, _DATE_1980, crc, packed, size, len(name), 0)
-    central = b'PK\x01\x02' + struct.pack('<H', _VERSION) + common + struct.pack('<3H2I', 0, 0, 0, 0, 0) + name
-    end = b'PK\x05\x06' + struct.pack('<4H2IH', 0, 0, 1, 1, len(central), start + packed, 0)
-    file.write(central + end)
-    file.seek(0)
+    end = file.tell()
+    common = struct.pack('<5H3I2H', _VERSION, _UTF8, _DEFLATED, 0, _DATE_1980, crc, packed, len(header) + len(data), len(name), 0)
+    file.seek(begin)
     file.write(b'PK\x03\x04' + common + name)
+    file.seek(end)
+    return b'PK\x01\x02' + struct.pack('<H', _VERSION) + common + struct.pack('<3H2I', 0, 0, 0, 0, begin) + name
 
 
 def _deflate(file, header, data):

@@ -37,22 +37,23 @@ def _in_order(records):
 
 
 def _write(path, title, records, info, facts, extra):
-    body = (_header(title, records, facts) + extra + _legend(info) + _asset('toolbar.html')
-            + '<main id="cards" tabindex="-1">' + ''.join(map(_card, range(len(records)), records)) + '</main>' + _asset('viewer.html'))
-    write_text(path, _asset('page.html').replace('{{title}}', _text(title)).replace('{{style}}', _asset('page.css'))
-               .replace('{{script}}', _asset('page.js')).replace('{{body}}', body), durable=False)
+    body = (_header(title, records, facts) + extra + _legend(info) + asset('toolbar.html')
+            + '<main id="cards" tabindex="-1">' + ''.join(map(_card, range(len(records)), records)) + '</main>' + asset('viewer.html'))
+    write_text(path, asset('page.html').replace('{{title}}', html_text(title)).replace('{{style}}', asset('page.css'))
+               .replace('{{script}}', asset('page.js')).replace('{{body}}', body), durable=False)
 
 
-def _asset(name) -> str:
+def asset(name) -> str:
+    """The text of a file of page_assets."""
     return (_ASSETS / name).read_text(encoding='utf-8')
 
 
-def _text(value) -> str:
+def html_text(value) -> str:
     """Any value as HTML text; bytes of a file name that are not UTF-8 show as a replacement character."""
     return html.escape(str(value).encode('utf-8', 'surrogateescape').decode('utf-8', 'replace'))
 
 
-def _link(file: str) -> str:
+def url(file: str) -> str:
     """A relative file name as a URL: spaces, #, %, ? and quotes are escaped, folders stay."""
     return html.escape(quote(file.encode('utf-8', 'surrogateescape')))
 
@@ -66,8 +67,13 @@ def _header(title, records, facts):
     shown = {**(facts or {}), 'images shown': len(records)}
     if scored:
         shown['mean image mIoU'] = f'{_percent(sum(scored) / len(scored))} %'
-    items = ''.join(f'<div><dt>{_text(key)}</dt><dd>{_text(_plain(value))}</dd></div>' for key, value in shown.items())
-    return f'<header class="top"><h1>{_text(title)}</h1><dl class="facts">{items}</dl></header>'
+    return html_facts(title, shown)
+
+
+def html_facts(title, facts) -> str:
+    """The head of a page: its title, and facts as name and value."""
+    items = ''.join(f'<div><dt>{html_text(key)}</dt><dd>{html_text(_plain(value))}</dd></div>' for key, value in facts.items())
+    return f'<header class="top"><h1>{html_text(title)}</h1><dl class="facts">{items}</dl></header>'
 
 
 def _plain(value):
@@ -80,7 +86,7 @@ def _plain(value):
 def _class_table(rows):
     if not rows:
         return ''
-    head = ''.join(f'<th scope="col">{_text(key)}</th>' for key in rows[0])
+    head = ''.join(f'<th scope="col">{html_text(key)}</th>' for key in rows[0])
     lines = ''.join('<tr>' + ''.join(_cell(value) for value in row.values()) + '</tr>' for row in rows)
     return (f'<details class="panel"><summary>Scores per class (%)</summary><div class="scroll"><table><thead><tr>{head}</tr></thead>'
             f'<tbody>{lines}</tbody></table></div></details>')
@@ -90,7 +96,7 @@ def _cell(value):
     if value is None or isinstance(value, float):
         bar = '' if value is None or not 0 <= value <= 1 else f' style="--share:{100 * value:.1f}%"'
         return f'<td class="number"{bar}>{_percent(value)}</td>'
-    return f'<td{" class=number" if isinstance(value, int) else ""}>{_text(value)}</td>'
+    return f'<td{" class=number" if isinstance(value, int) else ""}>{html_text(value)}</td>'
 
 
 def _colour(info, label) -> str:
@@ -98,7 +104,7 @@ def _colour(info, label) -> str:
 
 
 def _legend(info):
-    items = ''.join(f'<li data-class="{label}"><i style="background:{_colour(info, label)}"></i>{_text(name)}</li>'
+    items = ''.join(f'<li data-class="{label}"><i style="background:{_colour(info, label)}"></i>{html_text(name)}</li>'
                     for label, name in enumerate(info.class_names))
     items += '<li><i style="background:#000"></i>not labelled</li>'
     return f'<details class="panel" open><summary>Class colours</summary><ul class="legend">{items}</ul></details>'
@@ -111,18 +117,18 @@ def _failure_tables(tables, info, anchors):
             ('False positives', 'predicted, not true', table.false_positives),
             ('False negatives', 'true, not predicted', table.false_negatives)))
         swatch = f'<i style="background:{_colour(info, table.label)}"></i>'
-        parts.append(f'<section class="failures"><h2>{swatch}{_text(info.class_names[table.label])}</h2><div class="pair">{columns}</div></section>')
+        parts.append(f'<section class="failures"><h2>{swatch}{html_text(info.class_names[table.label])}</h2><div class="pair">{columns}</div></section>')
     listed = ''.join(parts) or '<p>No image has an error.</p>'
     return f'<details class="panel" open><summary>Worst images per class</summary><div class="classes">{listed}</div></details>'
 
 
 def _failure_list(title, note, failures, anchors):
-    lines = ''.join(f'<li><a href="{anchors.get(failure.name, "#cards")}">{_text(failure.name)}</a> <b>{failure.pixels:,}</b></li>' for failure in failures)
+    lines = ''.join(f'<li><a href="{anchors.get(failure.name, "#cards")}">{html_text(failure.name)}</a> <b>{failure.pixels:,}</b></li>' for failure in failures)
     return f'<div><h3>{title} <small>{note}</small></h3>' + (f'<ol>{lines}</ol>' if lines else '<p class="none">none</p>') + '</div>'
 
 
 def _card(number, record):
-    name, scores = _text(record.name), ''
+    name, scores = html_text(record.name), ''
     if record.miou is not None:
         scores = (f'<span class="badge" title="mean IoU over the classes in this image">mIoU <b>{_percent(record.miou)} %</b></span>'
                   f'<span class="badge" title="share of the labelled pixels that are right">accuracy <b>{_percent(record.accuracy)} %</b></span>'
@@ -137,8 +143,9 @@ def _card(number, record):
 
 
 def _layer(record, layer, name):
-    link = _link(layer.file)
-    title = _text(layer.title)
+    link = url(layer.file)
+    title = html_text(layer.title)
     bar = '<span class="ramp" title="0 to 1"></span>' if layer.kind == 'map' else ''
-    return (f'<figure data-key="{_text(layer.key)}" data-kind="{layer.kind}" data-title="{title}"><a href="{link}"><img src="{link}" alt="{title} of {name}" '
-            f'loading="lazy" decoding="async" width="{record.width}" height="{record.height}"></a><figcaption>{title}{bar}</figcaption></figure>')
+    return (f'<figure data-key="{html_text(layer.key)}" data-kind="{layer.kind}" data-title="{title}"><a href="{link}">'
+            f'<img src="{link}" alt="{title} of {name}" loading="lazy" decoding="async" width="{record.width}" height="{record.height}"></a>'
+            f'<figcaption>{title}{bar}</figcaption></figure>')

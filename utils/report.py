@@ -1,7 +1,8 @@
 """What an evaluation leaves in the run directory beside its dumps: metrics.json, the confusion matrix and its picture."""
 from pathlib import Path
 
-from utils import metrics
+from utils import logit_manifest, metrics
+from utils.dump_names import LOGITS
 from utils.files import write_json, write_npy
 from utils.page import write_page
 from utils.table_picture import write_confusion_matrix
@@ -49,3 +50,13 @@ def write_pictures_page(dumper, result, dataset, about):
         classes = metrics.summary(result.counts, dataset.class_names)['classes']
         rows = [{'class': name, **{key: score[key] for key in ('iou', 'precision', 'recall')}} for name, score in classes.items()]
     write_page(dumper.page, result.records, dataset, facts=about, rows=rows)
+
+
+def write_logit_manifest(dumper, result, dataset, about, made_by):
+    """logits/manifest.json for the images whose logits stand, of every rank."""
+    if not dumper.options.dump_logits:
+        return
+    folder = dumper.names.result_dir / 'logits'
+    files = {item.name: dumper.names.dumped(LOGITS, item.name)[0].relative_to(folder).as_posix() for item in dataset.items}
+    model = {'model': f'{about["arch"]} on {made_by["trunk"]}', 'weights_sha256': made_by['weights']}
+    logit_manifest.write(folder, result.logits, files, dataset, dumper.options.storage, {**model, **about})

@@ -24,8 +24,8 @@ def check_name(name: str):
     timm, model = _timm(name), name.removeprefix(PREFIX)
     if not timm.is_model(model):
         near = difflib.get_close_matches(model.lower(), timm.list_models(), n=3, cutoff=0.5)
-        hint = f'did you mean {" or ".join(PREFIX + match for match in near)}?' if near else 'timm.list_models() lists the names'
-        raise ValueError(f'--trunk: there is no timm model {model!r}; {hint}')
+        advice = f'did you mean {" or ".join(PREFIX + match for match in near)}?' if near else 'timm.list_models() lists the names'
+        raise ValueError(f'--trunk: there is no timm model {model!r}; {advice}')
 
 
 def hint(name: str) -> str:

@@ -45,7 +45,8 @@ def same(first, second):
         torch.equal(first[key], second[key]) if isinstance(first[key], torch.Tensor) else first[key] == second[key] for key in first)
 
 
-@pytest.mark.parametrize('more', [[], ['--color_aug', '0', '--scale_min', '1', '--scale_max', '1'], ['--gblur', '--rand_augment', '2,9'], ['--full_crop_training']])
+@pytest.mark.parametrize('more', [
+    [], ['--color_aug', '0', '--scale_min', '1', '--scale_max', '1'], ['--gblur', '--rand_augment', '2,9'], ['--full_crop_training']])
 def test_samples_are_the_same_with_and_without_the_cache(dataset, folder, more):
     plain, cached = (TrainSet(data, crops(*more), seed=3, class_uniform_pct=0.5, tile=16, assets_path=folder)
                      for data in (dataset, quiet(dataset, folder)))
@@ -255,11 +256,14 @@ def test_a_file_system_without_locks_is_said_and_used(dataset, folder, monkeypat
     assert 'its file system has no locks' in lines[0] and cache_path(dataset, folder).exists()
 
 
-def test_images_without_labels_are_read_from_their_files(dataset, folder, root):
+def test_what_has_no_label_files_is_not_cached(dataset, folder, root):
     pictures = get_dataset('camvid', 'folder', eval_folder=root / 'camvid/train')
     lines = []
     assert with_cache(pictures, folder, log=lines.append) is pictures
-    assert 'has no labels and is read from its files' in lines[0] and not folder.exists()
+    with scope(DATASET__CLASS_UNIFORM_PCT=0, DATASET__CROP_SIZE=(8, 8)):
+        black = get_dataset('nullloader', 'train')
+    assert with_cache(black, folder, log=lines.append) is black
+    assert all('has no label files, so --cache_dir is not used' in line for line in lines) and len(lines) == 2 and not folder.exists()
 
 
 def test_a_cache_of_other_images_is_not_taken(dataset, folder):

@@ -74,11 +74,11 @@ def test_the_folder_dataset_has_no_other_split():
 
 
 def test_an_unknown_dataset_names_the_nearest(tmp_path):
-    with pytest.raises(ValueError, match='--dataset citiscapes: there is no such dataset; did you mean cityscapes.* choose one of camvid, cityscapes, folder'):
+    with pytest.raises(ValueError, match='--dataset citiscapes: there is no such dataset; did you mean cityscapes.* choose one of acdc, '):
         get_dataset('citiscapes', 'val')
     with pytest.raises(ValueError, match='no such dataset; choose one of'):
         get_dataset('qqq', 'val')
-    assert dataset_names() == ['camvid', 'cityscapes', 'folder', 'synthetic']
+    assert {'camvid', 'cityscapes', 'folder', 'synthetic'} < set(dataset_names()) and dataset_names() == sorted(dataset_names(), key=str.lower)
 
 
 def test_an_unknown_split_is_an_error():

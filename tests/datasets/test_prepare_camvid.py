@@ -1,5 +1,4 @@
 """Coloured labels of CamVid as ids of 11 and of 32 classes, and the split."""
-import numpy as np
 import pytest
 from prepare_trees import CAMVID_FRAMES, TREES, contents, pixels, prepare, write_png
 

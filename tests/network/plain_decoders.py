@@ -32,7 +32,7 @@ class TinyTrunk(nn.Module):
 
 
 def tiny(arch, classes=5, *, trunk=None, cfg=None, **kwargs):
-    """`arch` in float64 with narrow heads on a TinyTrunk, with lively norms and no dropout."""
+    """`arch` in float64 with narrow heads on a TinyTrunk, with lively norms, of which few channels die, and no dropout."""
     torch.manual_seed(0)
     with scope(**NARROW | (cfg or {})):
         net = ARCHS[arch](classes, trunk or TinyTrunk(), **kwargs).double()
@@ -40,6 +40,7 @@ def tiny(arch, classes=5, *, trunk=None, cfg=None, **kwargs):
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.running_mean, -0.2, 0.2)
             nn.init.uniform_(module.running_var, 0.5, 1.5)
+            nn.init.uniform_(module.bias, 0, 0.5)
         elif isinstance(module, nn.Dropout | nn.Dropout2d):
             module.p = 0.0
     return net

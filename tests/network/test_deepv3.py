@@ -10,8 +10,7 @@ ONE_SCALE = ['basic.HRNet', 'basic.HRNet_ASP', 'deepv3.DeepV3', 'deepv3.DeepV3Pl
 PYRAMID = {'head_strides': (2, 4, 8), 'skip_strides': ()}
 
 
-@pytest.mark.parametrize('corners', [False, True])
-@pytest.mark.parametrize('size', [(32, 48), (33, 51), (30, 23)])
+@pytest.mark.parametrize('size, corners', [((24, 32), False), ((27, 38), False), ((27, 38), True)])
 @pytest.mark.parametrize('arch', ONE_SCALE)
 def test_a_network_is_its_plain_form_at_any_size_forward_and_backward(arch, size, corners):
     net = tiny(arch, align_corners=corners).train()
@@ -88,7 +87,7 @@ def kaimings(net):
     names = set()
     for name, module in net.named_modules():
         if isinstance(module, torch.nn.Conv2d) and module.weight.numel() > 500 and not name.startswith(('backbone', 'trunk')):
-            deviation = module.weight.std() * module.weight[0].numel() ** 0.5
+            deviation = module.weight.std().item() * module.weight[0].numel() ** 0.5
             assert deviation == pytest.approx(2 ** 0.5, rel=0.15) or deviation == pytest.approx(3 ** -0.5, rel=0.15), name
             if deviation > 1:
                 names.add(name.split('.')[0])

@@ -110,7 +110,8 @@ def as_torchvision(key):
 
 
 PUBLISHED = {       # trunk: (file, its entry, how it names a tensor, tensors of the classifier)
-    'hrnetv2_w18_small_v2': ('hrnet_w18_small_model_v2.pth', None, str, ['incre_modules.0.0.conv1.weight', 'downsamp_modules.0.0.weight', 'final_layer.0.weight', 'classifier.bias']),
+    'hrnetv2_w18_small_v2': ('hrnet_w18_small_model_v2.pth', None, str,
+                             ['incre_modules.0.0.conv1.weight', 'downsamp_modules.0.0.weight', 'final_layer.0.weight', 'classifier.bias']),
     'wrn38': ('wider_resnet38.pth.tar', 'state_dict', 'module.{}'.format, ['module.bn_out.0.weight', 'module.classifier.fc.weight']),
     'xception71': ('aligned_xception71.pth', 'model_dict', 'module.{}'.format, ['module.fc.weight']),
     'resnet-50': ('resnet50-19c8e357.pth', None, as_torchvision, ['fc.weight', 'fc.bias']),
@@ -147,7 +148,7 @@ def test_a_file_of_another_depth_is_refused(trunk, other, where, tmp_path):
 
 def test_a_file_of_another_network_is_refused_saying_what_it_looks_like(tmp_path):
     path = put(tmp_path, 'x71.pth', {'model_dict': numbered(Outline('basic.HRNet', 'xception71').trunk)})
-    with pytest.raises(ValueError, match='x71.pth: none of its .* entries .conv1.weight.* is one of this trunk .mod1.*it looks like an aligned Xception-71, name'):
+    with pytest.raises(ValueError, match='x71.pth: none of its .* entries .conv1.weight.* is one of this trunk .mod1.*looks like an aligned Xception-71'):
         load_pretrained(Outline('deepv3.DeepV3PlusW38', 'wrn38'), str(path), tmp_path)
 
 

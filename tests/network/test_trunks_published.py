@@ -223,6 +223,9 @@ READERS = {'wrn38': {2: 'pool3', 4: 'mod4'}, 'xception71': {2: 'block1', 4: 'blo
 @pytest.mark.parametrize('name', READERS)
 def test_skip_maps_are_what_the_next_layer_reads_and_every_parameter_is_trained(name):
     trunk, read = build_trunk(name), {}
+    for module in trunk.modules():
+        if type(module).__name__ == 'StochasticDepth':
+            module.p = 0.0
     for stride, layer in READERS[name].items():
         trunk.get_submodule(layer).register_forward_pre_hook(lambda module, inputs, stride=stride: read.update({stride: inputs[0].clone()}))
     maps = trunk(torch.randn(1, 3, 65, 66))

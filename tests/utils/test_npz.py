@@ -10,7 +10,7 @@ from utils.npz import write_npz
 @pytest.mark.parametrize('shape', [(3, 5, 7), (19, 200, 301), (1,), (2, 0, 4)])
 def test_numpy_reads_back_every_bit(tmp_path, shape):
     array = np.random.default_rng(0).normal(0, 8, shape).astype(np.float16)
-    write_npz(tmp_path / 'a.npz', 'logits', array)
+    write_npz(tmp_path / 'a.npz', {'logits': array})
     with np.load(tmp_path / 'a.npz', allow_pickle=False) as stored:
         assert stored.files == ['logits']
         assert stored['logits'].dtype == np.float16 and stored['logits'].shape == shape
@@ -18,7 +18,7 @@ def test_numpy_reads_back_every_bit(tmp_path, shape):
 
 
 def test_other_zip_readers_find_one_sound_deflated_member(tmp_path):
-    write_npz(tmp_path / 'a.npz', 'logits', np.zeros((4, 64, 64), np.float16))
+    write_npz(tmp_path / 'a.npz', {'logits': np.zeros((4, 64, 64), np.float16)})
     with zipfile.ZipFile(tmp_path / 'a.npz') as archive:
         assert archive.testzip() is None
         [member] = archive.infolist()
@@ -28,18 +28,26 @@ def test_other_zip_readers_find_one_sound_deflated_member(tmp_path):
 
 def test_arrays_in_another_memory_order_are_written_in_c_order(tmp_path):
     array = np.arange(24, dtype=np.float16).reshape(2, 3, 4).transpose(2, 0, 1)
-    write_npz(tmp_path / 'a.npz', 'logits', array)
+    write_npz(tmp_path / 'a.npz', {'logits': array})
     assert np.array_equal(np.load(tmp_path / 'a.npz')['logits'], array)
 
 
 def test_equal_arrays_give_equal_files(tmp_path):
     for name in ('a.npz', 'b.npz'):
-        write_npz(tmp_path / name, 'logits', np.ones((2, 8, 8), np.float16))
+        write_npz(tmp_path / name, {'logits': np.ones((2, 8, 8), np.float16)})
     assert (tmp_path / 'a.npz').read_bytes() == (tmp_path / 'b.npz').read_bytes()
 
 
 def test_what_does_not_fit_a_plain_zip_is_left_to_numpy(tmp_path, monkeypatch):
     monkeypatch.setattr(utils.npz, 'ZIP_LIMIT', 100)
     array = np.arange(200, dtype=np.float16)
-    write_npz(tmp_path / 'a.npz', 'logits', array)
+    write_npz(tmp_path / 'a.npz', {'logits': array})
     assert np.array_equal(np.load(tmp_path / 'a.npz')['logits'], array)
+
+
+def test_several_arrays_lie_in_one_file(tmp_path):
+    arrays = {'logits': np.arange(24, dtype=np.int8).reshape(2, 3, 4), 'steps': np.ones((2, 2), np.float32), 'none': np.empty((0, 3))}
+    write_npz(tmp_path / 'a.npz', arrays)
+    assert zipfile.ZipFile(tmp_path / 'a.npz').testzip() is None
+    with np.load(tmp_path / 'a.npz') as stored:
+        assert stored.files == list(arrays) and all(np.array_equal(stored[name], arrays[name]) for name in arrays)

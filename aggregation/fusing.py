@@ -1,0 +1,63 @@
+"""From a pool of members to what is written of an image: label, confidence, scores."""
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from aggregation import calibration
+from aggregation.pool import Pool
+from aggregation.scores import FUSIONS, SCORES, confidence, fuse, score
+
+
+@dataclass(frozen=True)
+class FuseOptions:
+    """fusion: what labels come from; score: what the confidence comes from; scores: maps that are kept besides.
+
+    calibrator: of the confidence, or None; change_labels: let it change labels too. Raises ValueError for an unknown name or
+    a calibrator that does not fit the score.
+    """
+    fusion: str = 'mean'
+    score: str = 'msp'
+    scores: tuple[str, ...] = ()
+    calibrator: object = None
+    change_labels: bool = False
+
+    def __post_init__(self):
+        for name, table, flag in ((self.fusion, FUSIONS, '--fusion'), *((name, SCORES, '--score') for name in (self.score, *self.scores))):
+            if name not in table:
+                raise ValueError(f'{flag} {name}: there is none, choose one of {", ".join(table)}')
+        if isinstance(self.calibrator, calibration.Temperature | calibration.Vector) and self.score != 'msp':
+            raise ValueError(f'--calibration of probabilities ({self.calibrator.method}) gives the confidence itself, found --score {self.score}; '
+                             'leave --score out, or calibrate that score with --method isotonic')
+        if self.change_labels and not isinstance(self.calibrator, calibration.Vector):
+            raise ValueError('--change_labels needs --calibration with a file of method vector; no other changes labels')
+
+    @property
+    def needs(self) -> set[str]:
+        """The statistics of the pool that are read."""
+        found = set(FUSIONS[self.fusion].needs)
+        for name in (self.score, *self.scores):
+            found |= set(SCORES[name].needs)
+        return found
+
+    @property
+    def needs_logits(self) -> bool:
+        return 'logit' in self.needs
+
+
+class Fused(NamedTuple):
+    """probabilities (C, H, W) that sum to 1; prediction (H, W) uint8; confidence (H, W) in [0, 1]; scores name -> (H, W)."""
+    probabilities: Tensor
+    prediction: Tensor
+    confidence: Tensor
+    scores: dict[str, Tensor]
+
+
+def finish(pool: Pool, options: FuseOptions, num_members: int) -> Fused:
+    """What `options` ask of a pool of `num_members` members (which scale mutual information, whatever this image has)."""
+    p = fuse(pool, options.fusion)
+    prediction = p.argmax(0)
+    sure = confidence(score(pool, options.score), options.score, pool.num_classes, num_members)
+    p, prediction, sure = calibration.calibrate(options.calibrator, p, prediction, sure, options.change_labels)
+    return Fused(p, prediction.to(torch.uint8), sure, {name: score(pool, name) for name in options.scores})

@@ -1,0 +1,140 @@
+"""What is done with stored logits: fusing them, fitting a calibration, verifying files."""
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import torch
+
+from aggregation import calibration
+from aggregation.fusing import FuseOptions, finish
+from aggregation.members import Members
+from aggregation.outputs import Outputs
+from aggregation.reliability import Reliability
+from aggregation.store import Fault, Store
+from aggregation.stream import one_thread, pools
+from utils.progress import progress
+from utils.writers import WriterPool
+
+# The folders of the BRAVO benchmark: dumps are made folder by folder, predictions are wanted in one tree.
+BRAVO_FOLDERS = ('bravo_ACDC', 'bravo_SMIYC', 'bravo_synobjs', 'bravo_outofcontext', 'bravo_synflare', 'bravo_synrain')
+
+
+def benchmark_prefix(members: Members) -> str:
+    """'bravo_ACDC/' when every folder lies in that folder of the benchmark and its images do not name it; '' for other data.
+
+    Raises ValueError when the folders are of different parts of the benchmark.
+    """
+    found = {next((part for part in reversed(store.folder.resolve().parts) if part in BRAVO_FOLDERS), None) for store in members.stores}
+    if len(found) > 1:
+        told = ', '.join(f'{store.folder}' for store in members.stores)
+        raise ValueError(f'{told}: lie in different folders of the benchmark ({", ".join(sorted(map(str, found)))}); fuse one at a time, or give --prefix')
+    [folder] = found
+    return f'{folder}/' if folder and not any(stem.startswith('bravo_') for stem in members.stems) else ''
+
+
+def describe(members: Members) -> list[dict]:
+    """The members as fusion.json and reports name them."""
+    return [{'name': store.name, 'folder': str(store.folder), 'kind': store.kind, 'weights_sha256': store.weights,
+             'weight': weight.tolist() if isinstance(weight, torch.Tensor) else weight} for store, weight in zip(members.stores, members.weights)]
+
+
+def fuse_stored(members: Members, options: FuseOptions, outputs: Outputs, readers: int = 2, log=None) -> tuple[int, int]:
+    """Write the results of every image that has none yet; returns (images written, images kept)."""
+    todo = [stem for stem in members.stems if not outputs.done(stem)]
+    with one_thread(), WriterPool() as writers:
+        for stem, pool in progress(pools(members, options.needs, todo, readers), total=len(todo), desc='fuse', log=log):
+            writers.submit(outputs.write, stem, finish(pool, options, len(members)))
+    outputs.finish(members.stems, members.missing, {'members': describe(members), 'class_names': members.class_names})
+    return len(todo), len(members.stems) - len(todo)
+
+
+def with_truth(members: Members, truths: dict[str, Callable]) -> list[str]:
+    """The stems that have labels; ValueError when none has. truths: image name without extension -> labels (H, W)."""
+    shared = [stem for stem in members.stems if stem in truths]
+    if not shared:
+        labelled = next(iter(truths), 'which has none')
+        raise ValueError(f'none of the {len(members.stems)} images ({members.stems[0]}, ...) has a label in the dataset ({labelled}, ...); '
+                         'give the --dataset and --split that the logits were made on')
+    return shared
+
+
+def read_truth(truths, stem: str, size) -> torch.Tensor:
+    """The labels int64 (H, W) of an image, checked against `size`."""
+    truth = torch.from_numpy(np.ascontiguousarray(truths[stem]())).long()
+    if tuple(truth.shape) != tuple(size):
+        raise ValueError(f'{stem}: its label has {truth.shape[0]}x{truth.shape[1]} pixels (height x width), its logits {size[0]}x{size[1]}; '
+                         'evaluate at the size of the labels, without --pre_size')
+    return truth
+
+
+def calibrate_stored(members: Members, options: FuseOptions, truths: dict, method: str, readers: int = 2, log=None):
+    """(calibrator, about): fitted on every image with a label; about says on what, and the errors before and after."""
+    stems = with_truth(members, truths)
+    sample, before = None, None
+    with one_thread():
+        for stem, pool in progress(pools(members, options.needs, stems, readers), total=len(stems), desc='calibrate', log=log):
+            fused, truth = finish(pool, options, len(members)), read_truth(truths, stem, pool.size)
+            sample = sample or calibration.PixelSample(pool.num_classes)
+            before = before or Reliability(pool.num_classes)
+            before.update(fused.probabilities, fused.prediction, fused.confidence, truth)
+            sample.add(fused.probabilities, truth)
+        fit = {'temperature': lambda: calibration.fit_temperature(sample), 'vector': lambda: calibration.fit_vector(sample),
+               'isotonic': lambda: calibration.fit_isotonic(before.counts)}
+        calibrator = fit[method]()
+        calibrated = FuseOptions(options.fusion, options.score, calibrator=calibrator)
+        after = Reliability(before.num_classes)
+        for stem, pool in progress(pools(members, options.needs, stems, readers), total=len(stems), desc='check', log=log):
+            fused = finish(pool, calibrated, len(members))
+            after.update(fused.probabilities, fused.prediction, fused.confidence, read_truth(truths, stem, pool.size))
+    return calibrator, {'images': len(stems), 'pixels': before.pixels, 'fusion': options.fusion, 'score': options.score, 'members': describe(members),
+                        'before': before.scores(), 'after': after.scores()}
+
+
+def check_stores(folders, threads: int = 2, log=None) -> dict[str, dict]:
+    """folder -> {'images', 'manifest': whether it has one, 'faults': list of Fault, 'unlisted': files the manifest does not name}."""
+    found = {}
+    for folder in folders:
+        store = Store(folder)
+        with ThreadPoolExecutor(threads) as pool:
+            faults = [fault for fault in progress(pool.map(store.check, store.stems), total=len(store.stems), desc=str(folder), log=log) if fault]
+        found[str(folder)] = {'images': len(store.stems), 'manifest': store.manifest is not None, 'kind': store.kind, 'faults': faults,
+                              'unlisted': store.unlisted()}
+    return found
+
+
+def fault_lines(found: dict, count: int = 10) -> list[str]:
+    """What check_stores found, for a person: a line per folder, and the first faults of each."""
+    lines = []
+    for folder, result in found.items():
+        faults: list[Fault] = result['faults']
+        against = 'its manifest' if result['manifest'] else 'nothing but themselves, it has no manifest.json'
+        lines.append(f'{folder}: {result["images"]} images of {result["kind"]} checked against {against}: {len(faults)} faults')
+        lines += [f'  {fault.file}: {fault.why}' for fault in faults[:count]] + ([f'  and {len(faults) - count} more'] if len(faults) > count else [])
+        if result['unlisted']:
+            lines.append(f'  {len(result["unlisted"])} files are not in the manifest and would not be used: {result["unlisted"][0]}, ...')
+    return lines
+
+
+def stem_of(name: str) -> str:
+    """The stem of an image name of a dataset: without its extension."""
+    return str(PurePosixPath(name).with_suffix(''))
+
+
+def read_weights(text: str | None) -> list | None:
+    """Weights as given on the command line: '2,1,1', or the path of a JSON list."""
+    if text is None:
+        return None
+    if text.endswith('.json') or Path(text).is_file():
+        try:
+            weights = json.loads(Path(text).read_text(encoding='utf-8'))
+        except ValueError as error:
+            raise ValueError(f'--weights {text}: is no JSON ({error}); write a list with one number, or one list of numbers, per member') from None
+        if not isinstance(weights, list):
+            raise ValueError(f'--weights {text}: holds no list; write one number, or one list of numbers, per member')
+        return weights
+    try:
+        return [float(part) for part in text.split(',')]
+    except ValueError:
+        raise ValueError(f'--weights {text}: is no list of numbers such as 2,1,1, and no JSON file') from None

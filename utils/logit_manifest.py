@@ -1,0 +1,54 @@
+"""logits/manifest.json: what a folder of logits holds, so that it can be fused, checked and trusted without its makers.
+
+It names the model and the hash of its weights, the dataset and its classes in order, the kind of the numbers, the scales
+and flips behind them, how they are stored, and of every image the file, its bytes and SHA-256, and both sizes.
+"""
+import json
+from pathlib import Path
+
+from utils.files import sha256, write_json
+from utils.logit_files import Storage, read_logits
+
+NAME, FORMAT = 'manifest.json', 1
+
+
+def describe(path: Path, size, shape) -> dict:
+    """The entry of a file that was just written: an image of `size` (H, W), an array of `shape` (C, h, w)."""
+    return {'bytes': path.stat().st_size, 'sha256': sha256(path), 'size': list(size), 'shape': list(shape)}
+
+
+def describe_file(path: Path) -> dict:
+    """The same for a file whose content is not known; ValueError when it is damaged."""
+    logits = read_logits(path)
+    return describe(path, logits.size, tuple(logits.values.shape))
+
+
+def read(folder) -> dict | None:
+    """The manifest in `folder`, None without one; ValueError naming a file that is no manifest."""
+    path = Path(folder) / NAME
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise ValueError(f'{path}: is no JSON ({error}); remove it, or dump the logits again') from None
+    if not isinstance(content, dict) or content.get('format') != FORMAT or not isinstance(content.get('images'), dict):
+        raise ValueError(f'{path}: is no manifest of logits in format {FORMAT}; remove it, or dump the logits again')
+    return content
+
+
+def read_entries(folder) -> dict:
+    """name -> entry of the manifest in `folder`, empty without one."""
+    return (read(folder) or {'images': {}})['images']
+
+
+def write(folder, entries: dict, names, info, storage: Storage, about: dict) -> Path:
+    """Write the manifest for the images `names` -> file, as far as they have an entry; returns its path.
+
+    entries: name -> describe(); names: name -> path of the file below `folder`; about: what the logits were made with.
+    """
+    images = {name: {'file': path, **entries[name]} for name, path in names.items() if entries.get(name)}
+    content = {'format': FORMAT, 'kind': 'logits', **about, 'dataset': info.name, 'class_names': list(info.class_names),
+               'num_classes': len(info.class_names), 'storage': storage._asdict(), 'images': images}
+    write_json(Path(folder) / NAME, content)
+    return Path(folder) / NAME
