@@ -21,7 +21,7 @@ def find_directory(root: Path, names, markers, dataset: str, remedy: str) -> Pat
     root = locate(root)
     if not root.is_dir():
         raise FileNotFoundError(f'{root}: the dataset root does not exist; {remedy}')
-    names = list(dict.fromkeys(names))
+    names = list(dict.fromkeys([*names, ''] if isinstance(root, ArchivePath) else names))     # an archive may be the dataset itself
     for name in names:
         if any((root / name / marker).is_dir() for marker in markers):
             return root / name

@@ -37,8 +37,5 @@ class NullLoader(Dataset):
     def label_files(self, item):
         return ()
 
-    def label_files(self, item):
-        return ()
-
     def sizes(self):
         return (self.size for _ in self.items)

@@ -22,6 +22,8 @@ _ARCHS = (
     ('ocrnet.HRNet_ASPP', ('aspp', 'ocr')),
     ('ocrnet.HRNet_Mscale', ('ocr', 'scale_attn')),
     ('ocrnet.HRNet', ('ocr',)),
+    ('mscale.HRNet_ASP', ('aspp', 'bot_aspp', 'scale_attn')),
+    ('basic.HRNet_ASP', ('aspp', 'bot_aspp')),
     ('mscale.HRNet', ('cls_head', 'scale_attn')),
     ('basic.HRNet', ('seg_head',)),
     ('hrnet', ('last_layer',)),
@@ -72,11 +74,11 @@ def convert(state: Mapping, target: str, source: str | None = None, arch: str | 
     places = common_names(weights, form.rules if source else None)
     found = {name: weights[key] for name, key in places.items()}
     stored = state.get('network') if isinstance(state.get('network'), Mapping) else {}
-    arch = arch or _known(state.get('arch'), ARCHS) or _guess_arch(found)
+    arch = arch or (state['arch'] if state.get('arch') in ARCHS.names() else _guess_arch(found))
     if arch is None and source and form.name != 'timm' and len(places) < len(weights):
         raise ValueError(f'--from {source}: it has no head of {form.what}; name another format, or --from timm to take an HRNet trunk alone')
     network = _network_flags(found, arch, stored)
-    trunk = trunk or _known(state.get('trunk') or stored.get('trunk'), TRUNKS) or _guess_trunk(found, arch)
+    trunk = trunk or _known_trunk(stored.get('trunk') or state.get('trunk')) or _guess_trunk(found, arch)
     aligned = stored.get('align_corners', _is_aligned(form, found))
     network |= {'arch': arch, 'trunk': trunk, 'align_corners': aligned if align_corners is None else align_corners}
 
@@ -110,8 +112,9 @@ def _is_aligned(form: Format, names) -> bool:
     return form.name in ('upstream', 'framework') and 'ocr.cls_head.weight' in names
 
 
-def _known(name, registry) -> str | None:
-    return name if isinstance(name, str) and name in registry else None
+def _known_trunk(name) -> str | None:
+    """A trunk that a file names; those of other projects may name what is none here."""
+    return name if isinstance(name, str) and (name in TRUNKS or name.startswith('timm/')) else None
 
 
 def _has(found: Mapping[str, Tensor], module: str) -> bool:
@@ -158,28 +161,32 @@ def _trunk_shapes(name: str) -> dict[str, torch.Size]:
 
 def _network_flags(found: Mapping[str, Tensor], arch: str | None, stored: Mapping) -> dict:
     """The entry `network` of a checkpoint: what it says itself, else widths and variants as the shapes tell them."""
-    told = {flag: found[f'{layer}.weight'].shape[0] for flag, layers in _WIDTHS.items()
-            for layer in reversed(layers) if f'{layer}.weight' in found}
+    told = {flag: len(found[f'{layer}.weight']) for flag, layers in _WIDTHS.items()
+            for layer in reversed(layers) if f'{layer}.weight' in found and found[f'{layer}.weight'].ndim}
     told['mscale_no3x3'] = 'scale_attn.conv0.weight' in found and 'scale_attn.conv1.weight' not in found
     told['mscale_old_arch'] = 'scale_attn.0.weight' in found and not (arch or '').startswith(('mscale2.', 'attnscale.'))
     told['ocr_aspp'] = arch != 'hrnet_ocr_aspp' and _has(found, 'ocr.ocr_distri_head.aspp')
     defaults = flags.network_flags(flags.build_parser().parse_args([]))
-    return {name: stored.get(name, told.get(name, default)) for name, default in defaults.items()}
+    return {name: stored[name] if isinstance(stored.get(name), type(default)) else told.get(name, default) for name, default in defaults.items()}
 
 
 def _expected(network: Mapping, found: Mapping[str, Tensor], num_classes) -> tuple[dict[str, tuple[str, torch.Size]], int | None]:
     """(common name -> (name in this project, shape) of all that the network has, its number of classes)."""
     arch, trunk = network['arch'], network['trunk']
-    with torch.device('meta'), scope(**flags.as_cfg(network)):
-        if arch is None:
-            return {f'backbone.{key}': (key, value.shape) for key, value in build_trunk(trunk).state_dict().items()}, None
-        net = get_net(arch, num_classes or 1, trunk=trunk)
+    num_classes = num_classes if isinstance(num_classes, int) and num_classes > 0 else None
+    try:
+        with torch.device('meta'), scope(**flags.as_cfg(network)):
+            if arch is None:
+                return {f'backbone.{key}': (key, value.shape) for key, value in build_trunk(trunk).state_dict().items()}, None
+            net = get_net(arch, num_classes or 1, trunk=trunk)
+    except (TypeError, RuntimeError, ZeroDivisionError) as error:
+        raise ValueError(f'the network that it describes cannot be built ({" ".join(str(error).split())[:200]}); name it with --arch and --trunk') from error
     shapes = {key: value.shape for key, value in net.state_dict().items()}
     names = common_names(shapes)
     if not num_classes:
         heads = set(head_keys(net))
         classes = [name for name, key in names.items() if key in heads]
-        num_classes = next((found[name].shape[0] for name in classes if name in found), None)
+        num_classes = next((len(found[name]) for name in classes if name in found and found[name].ndim), None)
         shapes |= {names[name]: torch.Size([num_classes or 1, *shapes[names[name]][1:]]) for name in classes}
     return {name: (key, shapes[key]) for name, key in names.items()}, num_classes
 

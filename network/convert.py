@@ -13,7 +13,8 @@ from pathlib import Path
 
 from network.conversion import Conversion, convert
 from network.keys import FORMATS
-from network.registry import ARCHS, TRUNKS
+from network.registry import ARCHS
+from network.trunks import check_trunk
 from utils import checkpoint
 from utils.files import write_json
 from utils.parser import Parser
@@ -67,8 +68,8 @@ def _check(args):
     """Raise ValueError or FileExistsError for flags that cannot be followed."""
     if args.arch:
         _ = ARCHS[args.arch]
-    if args.trunk and not args.trunk.startswith('timm/'):
-        _ = TRUNKS[args.trunk]
+    if args.trunk:
+        check_trunk(args.trunk)
     if Path(args.output).suffix not in ('.pth', '.safetensors'):
         raise ValueError(f'{args.output}: what kind of file? End its name in .pth or .safetensors')
     for path in filter(None, (args.output, args.report)):

@@ -120,7 +120,7 @@ class UNet(Segmentor):
 
 # Instance norm, as in nnU-Net: at full resolution a U-Net of this depth leaves room for one or two crops on a device,
 # whose batch statistics would be noise; and a night image is not normalised by the daylight beside it.
-def norm_act_conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
+def conv_norm_act(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
     """A 3x3 convolution without bias, which the norm would take out again, instance norm and leaky ReLU."""
     return nn.Sequential(conv(in_channels, out_channels, kernel=3, stride=stride),
                          nn.InstanceNorm2d(out_channels, affine=True), nn.LeakyReLU(0.01, inplace=True))
@@ -132,7 +132,7 @@ class Step(nn.Module):
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__()
         self.up = nn.ConvTranspose2d(in_channels, out_channels, kernel_size=2, stride=2)
-        self.convs = nn.Sequential(norm_act_conv(2 * out_channels, out_channels), norm_act_conv(out_channels, out_channels))
+        self.convs = nn.Sequential(conv_norm_act(2 * out_channels, out_channels), conv_norm_act(out_channels, out_channels))
 
     def forward(self, maps: Tensor, skip: Tensor) -> Tensor:
         """maps (N, c, h, w), skip (N, out_channels, H, W) with H in (2 h - 1, 2 h) -> (N, out_channels, H, W)."""
@@ -156,8 +156,8 @@ class UNetDS(Segmentor):
     def __init__(self, num_classes: int, align_corners: bool = False):
         super().__init__(None, align_corners)
         pairs = list(zip(self.widths, self.widths[1:]))
-        self.encoder = nn.ModuleList([nn.Sequential(norm_act_conv(3, self.widths[0]), norm_act_conv(self.widths[0], self.widths[0]))])
-        self.encoder.extend(nn.Sequential(norm_act_conv(fine, coarse, stride=2), norm_act_conv(coarse, coarse)) for fine, coarse in pairs)
+        self.encoder = nn.ModuleList([nn.Sequential(conv_norm_act(3, self.widths[0]), conv_norm_act(self.widths[0], self.widths[0]))])
+        self.encoder.extend(nn.Sequential(conv_norm_act(fine, coarse, stride=2), conv_norm_act(coarse, coarse)) for fine, coarse in pairs)
         self.decoder = nn.ModuleList(Step(coarse, fine) for fine, coarse in reversed(pairs))
         self.heads = nn.ModuleList(conv(width, num_classes, kernel=1, bias=True) for width, _ in zip(self.widths, self.output_names))
         self._initialise()

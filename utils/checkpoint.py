@@ -179,10 +179,13 @@ def _first_line(error) -> str:
 def _with_state_dict(path, content) -> dict:
     if isinstance(content, Mapping) and isinstance(content.get('model_dict'), Mapping):         # as aligned_xception71.pth calls it
         content = {**content, 'state_dict': content['model_dict']}
-    if isinstance(content, Mapping) and isinstance(content.get('state_dict'), Mapping):
-        return dict(content)
     if isinstance(content, Mapping) and content and all(isinstance(value, torch.Tensor) for value in content.values()):
-        return {'state_dict': content}
+        content = {'state_dict': content}
+    if isinstance(content, Mapping) and isinstance(content.get('state_dict'), Mapping):
+        if all(isinstance(key, str) for key in content['state_dict']):
+            return dict(content)
+        raise ValueError(f'{path}: not every tensor in it has a name, found {[key for key in content["state_dict"] if not isinstance(key, str)][:3]}; '
+                         'expected a state dict')
     found = f'entries {list(content)[:5]}' if isinstance(content, Mapping) else f'a {type(content).__name__}'
     raise ValueError(f"{path}: holds {found}, expected an entry 'state_dict' or a bare state dict; re-save it as torch.save({{'state_dict': ...}}, path)")
 

@@ -45,15 +45,37 @@ class CPUSyncBatchNorm(nn.BatchNorm2d):
         self.running_var.lerp_(variance, self.momentum)
 
 
+class CPUSyncBatchNormAct(CPUSyncBatchNorm):
+    """The same for timm's BatchNormAct2d, a norm with a dropout and an activation behind it."""
+
+    def forward(self, images):
+        return self.act(self.drop(super().forward(images)))
+
+
 def convert(net, device):
     """net with every BatchNorm2d replaced by its synchronised form, keeping weights and statistics."""
     if device.type == 'cuda':
-        return nn.SyncBatchNorm.convert_sync_batchnorm(net)
+        return _convert_on_gpu(net)
     for name, child in net.named_children():
-        if type(child) is nn.BatchNorm2d:
-            synced = CPUSyncBatchNorm(child.num_features, child.eps, child.momentum)
+        if isinstance(child, nn.BatchNorm2d):
+            kind = CPUSyncBatchNormAct if _activates(child) else CPUSyncBatchNorm
+            synced = kind(child.num_features, child.eps, child.momentum)
             synced.load_state_dict(child.state_dict())
+            if kind is CPUSyncBatchNormAct:
+                synced.drop, synced.act = child.drop, child.act
             setattr(net, name, synced)
         else:
             convert(child, device)
     return net
+
+
+def _convert_on_gpu(net):
+    if not any(map(_activates, net.modules())):
+        return nn.SyncBatchNorm.convert_sync_batchnorm(net)
+    from timm.layers import convert_sync_batchnorm       # torch's would drop the activations; who has such norms has timm
+    return convert_sync_batchnorm(net)
+
+
+def _activates(module):
+    """Whether a norm is timm's BatchNormAct2d."""
+    return isinstance(module, nn.BatchNorm2d) and hasattr(module, 'act') and hasattr(module, 'drop')

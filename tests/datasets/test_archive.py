@@ -143,6 +143,12 @@ def test_one_archive_may_stand_for_the_whole_dataset(root, camvid_tree, tmp_path
         assert dataset.load(dataset.items[1])[0][0, 0].tolist() == [1, 2, 3]
 
 
+def test_an_archive_named_as_the_root_may_be_the_dataset_itself(root, cityscapes_tree, tmp_path):
+    cityscapes_tree(tmp_path / 'src', {('train', 'ulm'): 2})
+    with scope(DATASET__ROOT=str(pack(tmp_path / 'src', tmp_path / 'any_name.zip'))):
+        assert len(get_dataset('synthetic', 'train')) == 2      # of a directory of its own name otherwise
+
+
 def test_the_index_of_a_packed_dataset_follows_its_members(root, camvid_tree, tmp_path):
     camvid_tree(tmp_path / 'src', count=3)
     pack(tmp_path / 'src', root / 'camvid.zip')

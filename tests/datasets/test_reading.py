@@ -226,13 +226,16 @@ def test_a_file_that_is_no_image_is_unreadable(tmp_path, content, complaint):
         read_image(tmp_path / 'a.png')
 
 
-def test_a_damaged_png_is_unreadable(tmp_path):
-    cv2.imwrite(str(tmp_path / 'a.png'), noise())
-    data = bytearray((tmp_path / 'a.png').read_bytes())
+@pytest.mark.parametrize('name, options', [
+    ('a.png', {}), ('a.tif', {'compression': 'tiff_lzw'}), ('a.tif', {'compression': 'tiff_deflate'}), ('a.tif', {'compression': 'packbits'})])
+def test_a_damaged_image_is_unreadable(tmp_path, name, options, capfd):
+    Image.fromarray(noise()).save(tmp_path / name, **options)
+    data = bytearray((tmp_path / name).read_bytes())
     data[2000:2400] = bytes(400)
-    (tmp_path / 'a.png').write_bytes(data)
-    with pytest.raises(ValueError, match='a.png: is damaged or no image'):
-        read_image(tmp_path / 'a.png')
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(ValueError, match=f'{name}: is damaged or no image'):
+        read_image(tmp_path / name)
+    assert capfd.readouterr().err == '', 'the decoder says nothing of its own'
 
 
 def test_a_truncated_palette_label_is_unreadable(tmp_path):

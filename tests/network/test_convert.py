@@ -347,3 +347,35 @@ def test_nothing_is_replaced_unless_asked(convert, ocrnet, tmp_path):
     assert code == 2 and 'is the input itself' in printed
     code, printed, _ = convert(ocrnet, out='out.bin')
     assert code == 2 and 'End its name in .pth or .safetensors' in printed
+
+
+@pytest.mark.parametrize('entry, value, message', [
+    ('network', {'ocr_mid_channels': -4}, 'cannot be built'),
+    ('network', {'ocr_mid_channels': 'wide', 'trunk': 3}, ''),                      # nonsense is passed over: the shapes tell it
+    ('num_classes', 'many', ''),
+    ('num_classes', 7, 'with 7 classes (ocr.cls_head.weight: (5, 32, 1, 1) in the file, (7, 32, 1, 1) in the network'),
+    ('trunk', 'resnet-50', ' of its tensors contradict ocrnet.HRNet on resnet-50'),
+    ('arch', 'deepwv3', ''),
+])
+def test_wrong_descriptions_in_a_file_are_refused_or_passed_over(convert, ocrnet, entry, value, message):
+    code, printed, _ = convert({'state_dict': ocrnet, entry: value})
+    assert (code == 2 and message in printed and printed.count('\n') == 1) if message else code == 0, printed
+
+
+def test_a_layer_without_dimensions_is_of_another_shape(convert, ocrnet):
+    code, printed, _ = convert(ocrnet | {'ocr.conv3x3_ocr.0.weight': torch.tensor(1.0), 'ocr.cls_head.weight': torch.tensor(1.0)})
+    assert code == 2 and 'of its tensors contradict ocrnet.HRNet' in printed
+    code, printed, _ = convert({0: torch.ones(1), 'a': torch.ones(1)})
+    assert code == 2 and 'not every tensor in it has a name, found [0]' in printed
+
+
+def test_a_network_on_a_timm_trunk_becomes_a_safetensors_file(convert):
+    pytest.importorskip('timm')
+    with scope(**flags.as_cfg(NARROW)):
+        weights = get_net('ocrnet.HRNet', CLASSES, trunk='timm/convnext_atto').state_dict()
+    network = {**NARROW, 'arch': 'ocrnet.HRNet', 'trunk': 'timm/convnext_atto'}
+    code, printed, path = convert({'state_dict': weights, 'arch': 'ocrnet.HRNet', 'num_classes': CLASSES, 'network': network}, out='out.safetensors')
+    assert code == 0, printed
+    state = checkpoint.load(path)
+    assert_equal(state['state_dict'], weights)
+    assert state['trunk'] == state['network']['trunk'] == 'timm/convnext_atto'

@@ -1,12 +1,13 @@
 import copy
 import socket
 
+import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import nn
 
-from utils.syncbn import convert
+from utils.syncbn import CPUSyncBatchNorm, convert
 
 
 def _two_ranks(rank, port, path):
@@ -30,3 +31,15 @@ def test_two_processes_with_one_image_each_equal_one_process_with_both(tmp_path)
         port = probe.getsockname()[1]
     mp.spawn(_two_ranks, (port, tmp_path / 'difference.pt'), nprocs=2)
     assert torch.load(tmp_path / 'difference.pt') < 1e-6
+
+
+def test_the_activation_of_timms_norms_is_kept():
+    layers = pytest.importorskip('timm.layers')
+    norm = layers.BatchNormAct2d(4, act_layer=nn.SiLU)
+    nn.init.normal_(norm.weight)
+    synced = convert(nn.Sequential(copy.deepcopy(norm)), torch.device('cpu'))
+    images = torch.randn(2, 4, 5, 5)
+    assert type(synced[0]).__mro__[1] is CPUSyncBatchNorm
+    assert torch.equal(synced(images), norm(images)) and (synced(images) < 0).any() and synced(images).min() > -0.3
+    assert synced.state_dict().keys() == nn.Sequential(norm).state_dict().keys()
+    assert 'Act' in type(convert(nn.Sequential(norm), torch.device('cuda'))[0]).__name__
