@@ -4,6 +4,8 @@ Every listing is sorted, so that order, splits and sampling do not depend on the
 or .tar file, also one that stands for a folder that is missing (archive.locate); the paths in it are ArchivePaths.
 """
 import os
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from datasets.archive import SEALED_ENDINGS, ArchivePath, locate
@@ -95,6 +97,27 @@ def _is_hidden(path) -> bool:
     return any(part.startswith('.') for part in path.parts)
 
 
+def every_file(folder) -> list:
+    """All files of `folder`, hidden ones and those of any ending too, sorted; none if it does not exist."""
+    folder = locate(folder)
+    if isinstance(folder, ArchivePath):
+        return [path for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
+    return [folder / name for name in sorted(entry.name for entry in os.scandir(folder) if entry.is_file())] if folder.is_dir() else []
+
+
+_unpaired = ContextVar('unpaired', default=None)
+
+
+@contextmanager
+def listing_unpaired():
+    """In this block make_items leaves images without a label out, as Items in the list that the block gets, and raises nothing."""
+    token = _unpaired.set([])
+    try:
+        yield _unpaired.get()
+    finally:
+        _unpaired.reset(token)
+
+
 def make_items(images, image_root: Path, label_of=None) -> list:
     """Items sorted by name. label_of(image path) -> label path; None: no labels.
 
@@ -106,7 +129,11 @@ def make_items(images, image_root: Path, label_of=None) -> list:
     listed = {folder: set(_names(folder)) if folder.is_dir() else set() for folder in folders.values()}
     items = [item if item.label is None else item._replace(label=folders[item.label.parent] / item.label.name) for item in items]
     missing = [item for item in items if item.label is not None and item.label.name not in listed[item.label.parent]]
-    if missing:
+    if missing and _unpaired.get() is not None:
+        _unpaired.get().extend(missing)
+        gone = set(missing)
+        items = [item for item in items if item not in gone]
+    elif missing:
         raise FileNotFoundError(
             f'{missing[0].image}: its label {missing[0].label} does not exist ({len(missing)} of the {len(items)} images of this '
             'split have no label); add the missing labels or remove those images')

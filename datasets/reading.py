@@ -12,6 +12,7 @@ _PNG_GRAY, _PNG_PALETTE = 0, 3
 _PNG_KINDS = {0: 'grey', 2: 'RGB colour', 3: 'palette', 4: 'grey with alpha', 6: 'RGB colour with alpha'}
 _GRAY_STEP = {1: 255, 2: 85, 4: 17, 8: 1}       # what a PNG decoder multiplies grey values of so many bits with
 _PILLOW_IDS = ('1', 'L', 'P')                   # modes whose values are ids of 8 bits and fewer
+PEEK_BYTES, TAIL_BYTES = 1 << 16, 64    # of a file, to know its size and whether it is whole
 LABEL_KINDS = 'a label map holds class ids from 0 to 255 as grey values or palette indices, best in an 8-bit PNG'
 
 
@@ -51,11 +52,35 @@ def label_size(path) -> tuple:
     return _by_pillow(data, path, lambda image: image.size[::-1])
 
 
-def _read_bytes(path, count=-1) -> bytes:
+def peek(path) -> tuple:
+    """(H, W) of an image or label map as it is stored, from the first and last bytes of the file where these tell it.
+
+    Raises FileNotFoundError, or ValueError when the file is empty, cut off or no image; what is damaged in between is not seen,
+    nor the end of a file in an archive.
+    """
+    head = _read_bytes(path, PEEK_BYTES)
+    whole = len(head) < PEEK_BYTES
+    tail = b'' if whole or isinstance(path, ArchivePath) else _read_bytes(path, start=-TAIL_BYTES)
+    if (whole or tail) and problem(head + tail):            # of the parts; the whole file may say otherwise
+        fault = problem(_read_bytes(path))
+        if fault is not None:
+            raise _unreadable(path, fault)
+    if format_of(head) == PNG and len(head) >= HEADER_BYTES:
+        return int.from_bytes(head[20:24], 'big'), int.from_bytes(head[16:20], 'big')
+    try:
+        return _by_pillow(head, path, lambda image: image.size[::-1])
+    except ValueError:
+        return _by_pillow(_read_bytes(path), path, lambda image: image.size[::-1])
+
+
+def _read_bytes(path, count=-1, start=0) -> bytes:
+    """The bytes of a file, or `count` of them; start: where, from the end when negative (on the disk only)."""
     try:
         if isinstance(path, ArchivePath):
             return path.read_bytes(count)
         with open(path, 'rb') as file:
+            if start:
+                file.seek(start, 2)
             return file.read(count)
     except FileNotFoundError:
         raise FileNotFoundError(f'{path}: the file does not exist any more; restore it or list the dataset anew') from None

@@ -79,8 +79,9 @@ def convert(state: Mapping, target: str, source: str | None = None, arch: str | 
         raise ValueError(f'--from {source}: it has no head of {form.what}; name another format, or --from timm to take an HRNet trunk alone')
     network = _network_flags(found, arch, stored)
     trunk = trunk or _known_trunk(stored.get('trunk') or state.get('trunk')) or _guess_trunk(found, arch)
-    aligned = stored.get('align_corners', _is_aligned(form, found))
-    network |= {'arch': arch, 'trunk': trunk, 'align_corners': aligned if align_corners is None else align_corners}
+    if align_corners is None:
+        align_corners = network['align_corners'] if 'align_corners' in stored else _is_aligned(form, found)
+    network |= {'arch': arch, 'trunk': trunk, 'align_corners': align_corners}
 
     own, num_classes = _expected(network, found, state.get('num_classes'))
     result = Conversion(form, why, FORMATS[target], arch, trunk, num_classes, network)
@@ -167,7 +168,8 @@ def _network_flags(found: Mapping[str, Tensor], arch: str | None, stored: Mappin
     told['mscale_old_arch'] = 'scale_attn.0.weight' in found and not (arch or '').startswith(('mscale2.', 'attnscale.'))
     told['ocr_aspp'] = arch != 'hrnet_ocr_aspp' and _has(found, 'ocr.ocr_distri_head.aspp')
     defaults = flags.network_flags(flags.build_parser().parse_args([]))
-    return {name: stored[name] if isinstance(stored.get(name), type(default)) else told.get(name, default) for name, default in defaults.items()}
+    usable = {name: stored[name] for name, default in defaults.items() if name in stored and isinstance(stored[name], type(default))}
+    return {name: usable.get(name, told.get(name, default)) for name, default in defaults.items()}
 
 
 def _expected(network: Mapping, found: Mapping[str, Tensor], num_classes) -> tuple[dict[str, tuple[str, torch.Size]], int | None]:

@@ -126,7 +126,7 @@ class Calls:
 class LiveBytes(TorchDispatchMode):
     """Follows every tensor that operations make within it, but for those of `net` and `inputs`, until it is freed.
 
-    live, peak: bytes now and at most. calls: a Calls, to know whose operations they are.
+    live, peak: bytes now and at most. calls: a Calls, to know whose operations they are, or None.
     """
 
     def __init__(self, net: nn.Module, *inputs: Tensor):
@@ -154,7 +154,7 @@ class LiveBytes(TorchDispatchMode):
         key, size = storage._cdata, storage.nbytes()
         if key in self._alive or key in self._ignored:
             return
-        self._alive[key] = size, self.calls.running
+        self._alive[key] = size, self.calls.running if self.calls else ()
         self.live += size
         self.peak = max(self.peak, self.live)
         weakref.finalize(storage, self._forget, key)

@@ -144,7 +144,7 @@ def size_multiple(net) -> int:
     denominators = [scale.as_integer_ratio()[1] for scale in net.scales()]
     if max(denominators) > EXACT_SCALES:
         inexact = [f'{scale:g}' for scale, denominator in zip(net.scales(), denominators) if denominator > EXACT_SCALES]
-        raise ValueError(f'--dynamic: scale {", ".join(inexact)} is no binary fraction, so sizes have no formula; take one such as 0.75, or leave --dynamic out')
+        raise ValueError(f'--dynamic: sizes at scale {", ".join(inexact)} have no simple formula; take binary fractions such as 0.75, or leave it out')
     return net.deepest_stride * max(denominators)
 
 
@@ -210,10 +210,10 @@ def quiet():
 
 def write(kind: str, traced: torch.export.ExportedProgram, file: Path, about: dict):
     """Write the program to `file` with `about` in it."""
-    if kind == 'torch_export':
-        torch.export.save(traced, file, extra_files={'about.json': json.dumps(about)})
-        return
     with quiet():
+        if kind == 'torch_export':
+            torch.export.save(traced, file, extra_files={'about.json': json.dumps(about)})
+            return
         program = torch.onnx.export(traced, dynamo=True, input_names=['images'], output_names=[about['output']], verbose=False)
         program.model.metadata_props['about'] = json.dumps(about)
         program.save(file, external_data=False)

@@ -89,7 +89,7 @@ def totals(net: nn.Module, found: cost.Cost) -> list[str]:
     weights = sum(item.nbytes for item in (*net.parameters(), *net.buffers()))
     forward, plain = found.flops[''] / TERA, found.plain_flops[''] / TERA
     lines = [f'parameters: {parameters(net):,} ({weights / GIBI:.2f} GiB)',
-             f'forward pass: {forward:.3f} TFLOP, 2 FLOP for a multiplication and addition; {plain:.3f} in the plain form, which computes every layer where papers draw it']
+             f'forward pass: {forward:.3f} TFLOP, 2 for a multiplication with its addition; {plain:.3f} in the plain form, every layer where papers draw it']
     if net.training:
         backward = found.backward_flops / TERA
         lines.append(f'backward pass: {backward:.3f} TFLOP, together {forward + backward:.3f}')

@@ -13,26 +13,39 @@ def build_parser(dataset_names=()):
     parser.add_argument('--config', metavar='FILE', help='YAML file of flag: value lines, used as defaults under the flags given here')
     parser.add_argument('--debug', action='store_true', help='show the stack trace of an error instead of one line')
     _data(parser, dataset_names)
-    for add in (_augmentation, _network, _loss, _optimisation, _precision, _checkpoints, _evaluation, _output):
+    for add in (add_augmentation, _network, _loss, _optimisation, _precision, _checkpoints, _evaluation, _output):
         add(parser)
     return parser
 
 
-def _data(parser, dataset_names):
+def add_dataset(parser, dataset_names=()):
+    """The flags that say which files are the dataset; returns their group, data."""
     group = parser.add_argument_group('data')
     group.add_argument('--dataset', default='cityscapes', metavar='NAME', help=f'dataset to train on or evaluate: {", ".join(dataset_names)}')
     group.add_argument('--override_dataset_root', metavar='DIR', help='folder that holds one folder per dataset (default: <assets_path>/data)')
-    group.add_argument('--cache_dir', metavar='DIR', help='keep decoded pixels there, 4 bytes each: training decodes each file once (default: no cache)')
     group.add_argument('--cv', type=count, default=0, metavar='N', help='which cross-validation fold is the validation set; 3: train + val for both')
     group.add_argument('--ignore_ids', type=numbers(int), default=(), metavar='IDS', help='comma list of raw label ids to treat as ignore')
+    return group
+
+
+def add_sampling(group):
+    """The flags that say how an epoch is drawn."""
     group.add_argument('--class_uniform_pct', type=share, default=0.5, metavar='P', help='share of an epoch drawn class by class; 0 turns it off')
     group.add_argument('--class_uniform_tile', type=positive, default=1024, metavar='PIXELS', help='side of the tiles searched for classes')
+
+
+def _data(parser, dataset_names):
+    group = add_dataset(parser, dataset_names)
+    add_sampling(group)
+    group.add_argument('--cache_dir', metavar='DIR', help='keep decoded pixels there, 4 bytes each: training decodes each file once (default: no cache)')
+    group.add_argument('--skip_verify', action='store_true', help='do not look at a sample of the files before the first training on a dataset')
     group.add_argument('--bs_trn', type=positive, default=2, metavar='N', help='training images per process and step')
     group.add_argument('--bs_val', type=positive, default=1, metavar='N', help='evaluated images per process and step')
     group.add_argument('--num_workers', type=count, default=4, metavar='N', help='loader processes; evaluation uses half')
 
 
-def _augmentation(parser):
+def add_augmentation(parser):
+    """The flags that say what is done to a training image."""
     group = parser.add_argument_group('augmentation')
     group.add_argument('--crop_size', type=crop_size, default=(896, 896), metavar='S|H,W', help='training crop in pixels')
     group.add_argument('--scale_min', type=number(float, low=0.01), default=0.5, metavar='S', help='smallest random scale')
@@ -215,7 +228,7 @@ def network_flags(args):
 # What may differ between the parts of a run without changing a number.
 _HARMLESS = {'config', 'debug', 'given', 'source', 'resume', 'result_dir', 'assets_path', 'override_dataset_root', 'num_workers', 'log_freq', 'save_minutes',
              'dump_augmentation_images', 'bs_val', 'n_scales', 'val_freq', 'max_skipped_steps', 'distributed', 'fp16', 'arch', 'trunk', 'snapshot',
-             'pretrained', 'start_epoch', 'cache_dir', 'grad_ckpt'}
+             'pretrained', 'start_epoch', 'cache_dir', 'grad_ckpt', 'skip_verify'}
 
 
 def changed_since(args, state):

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from plain_decoders import close, deepv3plus, run, tiny, up
 
-SIZES = [((32, 48), False), ((27, 38), True)]           # with aligned corners
+SIZES = [((16, 24), False), ((19, 30), True)]           # with aligned corners
 
 
 def plain_scales(net, x, scales):

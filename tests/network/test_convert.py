@@ -123,10 +123,12 @@ def test_a_checkpoint_of_the_framework_is_read_compiled_and_with_its_score(conve
     assert_equal(checkpoint.load(path)['state_dict'], mscale)
 
 
-@pytest.mark.parametrize('arch', ['hrnet', 'hrnet_ocr', 'hrnet_ocr_aspp', 'hrnet_ocr_ms', pytest.param('UNet', marks=pytest.mark.slow), 'mscale.HRNet'])
+@pytest.mark.parametrize('arch', ['hrnet', 'hrnet_ocr', *(pytest.param(arch, marks=pytest.mark.slow) for arch in
+                                  ('hrnet_ocr_aspp', 'hrnet_ocr_ms', 'FCN_resnet50', 'UNet', 'mscale.HRNet', 'mscale.HRNet_ASP'))])
 def test_networks_of_the_framework_keep_every_bit_on_the_way_there_and_back(convert, arch):
     with scope(**flags.as_cfg(NARROW)):
-        network = {**NARROW, 'arch': arch, 'align_corners': arch != 'hrnet', 'trunk': ARCHS.fact(arch, 'trunk', 'hrnetv2') and TRUNK}
+        own = ARCHS.fact(arch, 'trunk', 'hrnetv2')
+        network = {**NARROW, 'arch': arch, 'align_corners': arch != 'hrnet', 'trunk': TRUNK if own == 'hrnetv2' else own}
         weights = get_net(arch, CLASSES, trunk=network['trunk']).state_dict()
     code, printed, there = convert({'state_dict': weights, 'arch': arch, 'num_classes': CLASSES, 'network': network}, '--to', 'framework', out='there.pth')
     assert code == 0, printed
@@ -159,8 +161,8 @@ def test_an_hrnet_of_timm_becomes_a_file_for_pretrained(convert):
 
 
 # ------------------------------------------------------------------------------------------------------------------ there and back
-@pytest.mark.parametrize('form', ['hmsa', 'upstream', 'framework', 'mmseg', 'project'])
-@pytest.mark.parametrize('ending', ['pth', 'safetensors'])
+@pytest.mark.parametrize('form, ending', [('hmsa', 'pth'), ('upstream', 'pth'), ('framework', 'pth'), ('mmseg', 'pth'), ('project', 'pth'),
+                                          ('project', 'safetensors'), ('upstream', 'safetensors')])
 def test_a_network_that_the_format_can_hold_comes_back_bit_for_bit(convert, ocrnet, form, ending):
     if ending == 'safetensors':
         pytest.importorskip('safetensors')
@@ -315,7 +317,8 @@ def test_flags_that_contradict_the_file_are_refused(convert, mscale, arguments, 
 
 
 @pytest.mark.parametrize('name', ['cut.pth', 'cut.safetensors', 'code.pth', 'text.safetensors', 'empty.safetensors', 'nothing.pth'])
-def test_damaged_and_hostile_files_are_told_in_one_line(convert, mscale, tmp_path, name):
+def test_damaged_and_hostile_files_are_told_in_one_line(convert, mscale, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)                                # where the code in the file would leave its trace
     path = tmp_path / name
     if name.startswith('cut'):
         checkpoint.save(path, {'state_dict': mscale})

@@ -32,8 +32,9 @@ def test_an_ocr_network_with_an_inner_aspp_is_rebuilt_from_its_checkpoint(progra
 
 @pytest.mark.parametrize('arch, flags, pictures', [
     ('attnscale.DeepV3R50', ['--attnscale_bn_head', '--n_scales', '0.5,1.0'], ['attn_05x', 'attn_10x', 'pred_05x', 'pred_10x']),
-    ('mscale.DeepV3W38Fuse2', ['--n_scales', '0.5,1.0,2.0', '--supervised_mscale_loss_wt', '0.05'], ['attn_05x', 'attn_10x', 'pred_20x']),
-    ('mscale2.DeepV3R50', ['--n_scales', '0.5,1.0'], ['attn_05x', 'pred_05x', 'pred_10x'])])
+    pytest.param('mscale.DeepV3W38Fuse2', ['--n_scales', '0.5,1.0,2.0', '--supervised_mscale_loss_wt', '0.05'], ['attn_05x', 'attn_10x', 'pred_20x'],
+                 marks=pytest.mark.slow),
+    pytest.param('mscale2.DeepV3R50', ['--n_scales', '0.5,1.0'], ['attn_05x', 'pred_05x', 'pred_10x'], marks=pytest.mark.slow)])
 def test_networks_of_many_scales_train_and_show_their_maps(program, tiny_trunk, tmp_path, arch, flags, pictures):
     code, printed = program('--arch', arch, '--trunk', 'tiny', *TRAIN, '--aspp_bot_ch', '8', *flags, small=False)
     assert code == 0, printed

@@ -10,7 +10,7 @@ HIERARCHICAL = ['mscale.HRNet', 'mscale.HRNet_ASP', 'mscale.DeepV3Plus', 'mscale
 CHAINED = ['mscale.DeepV3W38Fuse', 'mscale.DeepV3W38Fuse2']
 PAIRWISE = ['mscale2.DeepV3R50', 'mscale2.HRNet']
 EVERY = [*HIERARCHICAL, *CHAINED, *PAIRWISE]
-SIZES = [((32, 48), False), ((27, 38), True)]           # with aligned corners
+SIZES = [((16, 24), False), ((19, 30), True)]           # with aligned corners
 SCALES = [[0.5, 1.0, 2.0], [0.25, 0.75, 1.0, 1.5], [1.0, 2.0], [1.0]]
 TRUNKS = {'mscale.HRNet': {'head_strides': (4, 8)}, 'mscale2.HRNet': {'head_strides': (4, 8)}}
 

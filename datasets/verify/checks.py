@@ -1,0 +1,145 @@
+"""From what the files have shown to findings: unusable files, sizes, ids, labels that say nothing, absent classes, equal images."""
+import hashlib
+from collections import Counter, defaultdict
+
+import numpy as np
+
+from datasets.base import Dataset
+from datasets.reading import read_image
+from datasets.verify.findings import ERROR, NOTE, WARNING, Finding, counted, listed
+
+
+def check_files(dataset: Dataset, examined: list) -> list:
+    """The findings about single files of a split: unreadable ones, sizes, ids outside the map, labels without any class."""
+    return [finding for check in (_unreadable, _sizes, _unknown_ids, _ignored) for finding in check(dataset, examined)]
+
+
+def _unreadable(dataset, examined):
+    images = [_fault(one.item.image, one.image_fault) for one in examined if one.image_fault]
+    labels = [_fault(one.item.label, one.label_fault) for one in examined if one.label_fault]
+    if images:
+        yield Finding(ERROR, 'unreadable_images', f'split {dataset.split!r}: {counted(len(images), "image")} cannot be read; replace these files or take them '
+                      'out of the dataset', tuple(images))
+    if labels:
+        yield Finding(ERROR, 'unusable_labels', f'split {dataset.split!r}: {counted(len(labels), "label")} cannot be used; replace these files or take them '
+                      'and their images out of the dataset', tuple(labels))
+
+
+def _fault(path, sentence: str) -> str:
+    """The reader's sentence without its remedy, which the finding has once for all."""
+    return f'{path}: {sentence.removeprefix(f"{path}: ").partition(";")[0]}'
+
+
+def _sizes(dataset, examined):
+    wrong = [f'{one.item.label}: {_shape(one.label_size)}, its image {_shape(one.size)}' for one in examined if has_wrong_size(one)]
+    if wrong:
+        yield Finding(ERROR, 'size_mismatch', f'split {dataset.split!r}: {counted(len(wrong), "label has", "labels have")} another size (width x height) than '
+                      'the image; bring both to one size (labels without interpolation)', tuple(wrong))
+
+
+def has_wrong_size(one) -> bool:
+    return one.size is not None and one.label_size is not None and one.size != one.label_size
+
+
+def _shape(size) -> str:
+    return f'{size[1]}x{size[0]}'
+
+
+def _unknown_ids(dataset, examined):
+    pixels, files, where = Counter(), Counter(), []
+    for one in examined:
+        ids = unknown_ids(dataset, one)
+        for raw in ids:
+            pixels[raw] += int(one.counts[raw])
+            files[raw] += 1
+        if ids:
+            where.append(f'{one.item.label}: {listed(f"id {raw} in {counted(int(one.counts[raw]), "pixel")}" for raw in ids)}')
+    if where:
+        shown = listed(f'{raw} ({counted(pixels[raw], "pixel")} in {counted(files[raw], "file")})' for raw in sorted(pixels))
+        yield Finding(ERROR, 'unknown_ids', f'split {dataset.split!r}: label ids {shown} are not in the map of dataset {dataset.name!r}; correct the files, '
+                      'choose the right --dataset, or list the ids under --ignore_ids', tuple(where))
+
+
+def unknown_ids(dataset, one) -> list:
+    """The raw ids of a label that the dataset's table does not hold."""
+    return [] if one.counts is None else np.flatnonzero(one.counts * (dataset.mapper.table == dataset.mapper.unknown)).tolist()
+
+
+def _ignored(dataset, examined):
+    read = [one for one in examined if one.counts is not None]
+    empty = [str(one.item.label) for one in read if says_nothing(dataset, one)]
+    if read and len(empty) == len(read):
+        yield Finding(ERROR, 'nothing_but_ignore', f'split {dataset.split!r}: all {counted(len(read), "label")} that were read are ignored in every pixel, so there '
+                      'is nothing to learn or score; are these the right files for this --dataset, and --ignore_ids as it should be?', tuple(empty))
+    elif empty:
+        yield Finding(WARNING, 'ignored_labels', f'split {dataset.split!r}: {counted(len(empty), "label is", "labels are")} ignored in every pixel, so these '
+                      'images teach nothing', tuple(empty))
+
+
+def says_nothing(dataset, one) -> bool:
+    """True when every pixel of a label is to be ignored."""
+    return not (one.counts * (dataset.mapper.table != dataset.ignore_label)).any()
+
+
+def check_classes(dataset: Dataset, examined: list, of_all: str) -> list:
+    """A warning that names the classes which occur in no label. of_all: the labels it speaks of, as in 'no label of split'.
+
+    Classes that no id stands for, such as the Void of camvid32, cannot occur and are left out.
+    """
+    counts = class_counts(dataset, examined)
+    possible = np.isin(np.arange(dataset.num_classes), dataset.mapper.table)
+    absent = np.flatnonzero(possible & (counts.sum(axis=0) == 0)).tolist()
+    if not len(counts) or not absent or len(absent) == possible.sum():
+        return []
+    names = listed(dataset.class_names[trainid] for trainid in absent)
+    return [Finding(WARNING, 'absent_classes', f'{of_all} {dataset.split!r} holds {names}')]
+
+
+def class_counts(dataset: Dataset, examined: list) -> np.ndarray:
+    """int64 (n, K): pixels of each class in each label that was read; ignored ones and those outside the map do not count."""
+    raw = np.array([one.counts for one in examined if one.counts is not None], np.int64).reshape(-1, 256)
+    return raw @ (dataset.mapper.table[:, None] == np.arange(dataset.num_classes)).astype(np.int64)
+
+
+def check_copies(examined: dict) -> list:
+    """Images with the same pixels in two splits (a score on them says too much) or twice in one. examined: {split: [Examined]}."""
+    groups, shared, twice = defaultdict(list), [], []
+    for split, found in examined.items():
+        for one in found:
+            if one.digest:
+                groups[one.digest].append((split, one))
+    repeated = 0
+    for group in groups.values():
+        for copies in _equal_pixels(group):
+            files = dict.fromkeys(str(one.item.image) for _, one in copies)
+            in_two = len({split for split, _ in copies}) > 1
+            if len(files) == 1:
+                repeated += in_two
+            else:
+                (shared if in_two else twice).append(' = '.join(files))
+    return [*leaks(shared), *same_files(repeated), *(
+        [Finding(NOTE, 'copies', f'{counted(len(twice), "image stands", "images stand")} more than once in a split under different names', tuple(twice))]
+        if twice else [])]
+
+
+def leaks(shared: list) -> list:
+    """The warning about images that are in two splits, each 'file = file'."""
+    return [Finding(WARNING, 'leakage', f'{counted(len(shared), "image is", "images are")} in two splits, so the score on them is not one on unseen images; '
+                    'take them out of one', tuple(shared))] if shared else []
+
+
+def same_files(count: int) -> list:
+    """The note about files that two splits share because they are chosen so (--cv)."""
+    return [Finding(NOTE, 'shared_files', f'{counted(count, "image file belongs", "image files belong")} to two splits as they are chosen '
+                    '(--cv), so the score is not one on unseen images')] if count else []
+
+
+def _equal_pixels(group: list):
+    """Lists of those (split, Examined) of a group with one digest whose images are equal in every pixel."""
+    if len({one.item.image for _, one in group}) == 1:
+        return [group]
+    by_pixels = defaultdict(list)
+    for split, one in group:
+        pixels = read_image(one.item.image, upright=one.item.label is None)
+        by_pixels[hashlib.sha256(pixels).digest()].append((split, one))
+    return [copies for copies in by_pixels.values() if len(copies) > 1]

@@ -1,0 +1,132 @@
+"""Which files a dataset has beside those that it uses: images without labels, labels without images, hidden and foreign files."""
+from collections import Counter, defaultdict
+from os.path import commonprefix
+from typing import NamedTuple
+
+from datasets.base import Dataset
+from datasets.layout import IMAGE_EXTENSIONS, every_file, listing_unpaired
+from datasets.registry import dataset_class, get_dataset
+from datasets.verify.findings import ERROR, NOTE, WARNING, Finding, counted, listed
+
+# What operating systems leave behind; as hidden files they only take space, but are told from files of the user's own.
+LITTER = ('thumbs.db', 'desktop.ini')
+
+
+class Split(NamedTuple):
+    """A split as it was found. dataset: the pairs that are whole, None when there are none; unpaired: Items whose label file
+    does not exist; fault: why nothing could be listed, a sentence."""
+
+    name: str
+    dataset: Dataset | None = None
+    unpaired: tuple = ()
+    fault: str = ''
+
+
+def list_splits(name: str, quality: str = 'fine') -> dict:
+    """{split: Split} of every split that dataset `name` knows; nothing about files is raised."""
+    return {split: _list_split(name, split, quality) for split in dataset_class(name).splits}
+
+
+def _list_split(name, split, quality):
+    with listing_unpaired() as unpaired:
+        try:
+            return Split(split, get_dataset(name, split, quality=quality), tuple(unpaired))
+        except (OSError, ValueError) as error:
+            return Split(split, None, tuple(unpaired), '' if unpaired else str(error))
+
+
+def check_listing(splits: dict, chosen) -> list:
+    """The findings about which files there are, of the splits `chosen`; the others only tell which files are used by them."""
+    findings = []
+    for name in chosen:
+        split = splits[name]
+        if split.fault:
+            findings.append(Finding(ERROR, 'unlisted_split', f'split {name!r} cannot be used: {split.fault}'))
+        if split.unpaired:
+            missing = tuple(f'{item.image}: {item.label} does not exist' for item in split.unpaired)
+            findings.append(Finding(ERROR, 'images_without_label', f'split {name!r}: {counted(len(missing), "image has", "images have")} no label; add the '
+                                    'missing labels or remove those images', missing))
+        if split.dataset is not None:
+            findings += [Finding(NOTE, 'left_out', note) for note in split.dataset.notes]
+    return findings + _check_folders([split for split in splits.values() if split.dataset is not None], chosen)
+
+
+class _Folder:
+    """What a folder of images or labels is known to hold, from the items of the dataset."""
+
+    def __init__(self):
+        self.used, self.stems, self.endings = set(), set(), Counter()
+        self.partners = Counter()       # of a folder of labels: (folder of its images, their ending)
+
+
+def _check_folders(splits, chosen):
+    images, labels = defaultdict(_Folder), defaultdict(_Folder)
+    shown = set()
+    for split in splits:
+        for item in (*split.dataset.items, *split.unpaired):
+            _enter(split, item, images[item.image.parent], item.label and labels[item.label.parent])
+            if split.name in chosen:
+                shown.update({item.image.parent} | ({item.label.parent} if item.label else set()))
+    strays = defaultdict(list)
+    for folder in sorted(shown):
+        known = [place[folder] for place in (images, labels) if folder in place]
+        used = set().union(*(one.used for one in known))
+        for file in every_file(folder):
+            if file.name not in used:
+                strays[_kind(file, images.get(folder), labels.get(folder))].append(file)
+    return _say(strays)
+
+
+def _enter(split, item, images, labels):
+    """Note an item in the folders of its image and its label, with what their names end with after what they share."""
+    images.used.add(item.image.name)
+    if item.label is None:
+        images.endings[item.image.suffix] += 1
+        return
+    shared = len(commonprefix([item.image.stem, item.label.stem]))
+    for folder in (images, labels):
+        folder.stems.add(item.image.stem[:shared] or item.image.name)
+    images.endings[item.image.name[shared:]] += 1
+    labels.used.update(file.name for file in (item.label, *split.dataset.label_files(item)))
+    labels.endings[item.label.name[shared:]] += 1
+    labels.partners[item.image.parent, item.image.name[shared:]] += 1
+
+
+def _kind(file, images, labels) -> str:
+    """What a file is that no split uses."""
+    if file.name.startswith('.') or file.name.lower() in LITTER:
+        return 'hidden'
+    if labels is not None:
+        ending = next((ending for ending in _usual(labels.endings) if file.name.endswith(ending)), None)
+        if ending is not None:
+            stem = file.name[:-len(ending)]
+            return 'unused' if any((folder / (stem + other)).is_file() for folder, other in _usual(labels.partners)) else 'label'
+    if images is not None and any(file.name.endswith(ending) for ending in _usual(images.endings)):
+        return 'unused'
+    known = set().union(*(folder.stems for folder in (images, labels) if folder is not None))
+    if any(file.name[:end] in known for end in range(1, len(file.name))):
+        return 'companion'
+    return 'other image' if labels is None and file.suffix.lower() in IMAGE_EXTENSIONS else 'foreign'
+
+
+def _usual(endings: Counter) -> list:
+    """Those that many items share: where labels are not named after their images, each would have its own."""
+    return [ending for ending, count in endings.items() if 2 * count >= max(endings.values())]
+
+
+def _say(strays):
+    def finding(level, kind, sentence):
+        files = tuple(map(str, strays.pop(kind, ())))
+        if files:
+            endings = Counter(file.rpartition('.')[2] if '.' in file else file for file in files)
+            shown = listed(f'{count:,} .{ending}' for ending, count in endings.most_common())
+            yield Finding(level, kind.replace(' ', '_'), sentence.format(count=counted(len(files), 'file'), endings=shown), files)
+
+    return [
+        *finding(WARNING, 'label', '{count} in the folders of labels have no image ({endings}); are images missing, or are these left over?'),
+        *finding(WARNING, 'other image', '{count} beside the images have another ending than they have and are not read ({endings})'),
+        *finding(NOTE, 'hidden', '{count} of the operating system or hidden by a dot are not read; they can be removed'),
+        *finding(NOTE, 'unused', '{count} belong to no split and are not read'),
+        *finding(NOTE, 'foreign', '{count} beside images and labels are of other kinds and are not read ({endings})'),
+        *finding(NOTE, 'companion', '{count} belong to images or labels that are used, under other endings, and are not read ({endings})'),
+    ]

@@ -1,0 +1,156 @@
+import dumps
+import numpy as np
+import pytest
+import torch
+
+from aggregation.members import Members
+from aggregation.pool import Pool
+from aggregation.store import Store
+from aggregation.stored import benchmark_prefix, check_stores, fault_lines, read_weights
+from aggregation.stream import one_thread, pools
+from utils.logit_files import Storage
+
+
+def silent(line):
+    pass
+
+
+@pytest.fixture
+def two(tmp_path):
+    return [dumps.make(tmp_path / name, seed) for seed, name in enumerate(('one', 'two'))]
+
+
+def test_a_manifest_tells_everything(two):
+    store = Store(two[0])
+    assert (store.name, store.kind, store.dataset, store.class_names) == ('model 0', 'logits', 'toy', dumps.INFO.class_names)
+    assert store.stems == ['val/bonn/[c]', 'val/ulm/a', 'val/ulm/b']
+    assert torch.equal(store.read('val/ulm/a').full(), dumps.logits_of(0, 'val/ulm/a.png'))
+
+
+def test_published_folders_without_a_manifest_are_read_by_name(tmp_path):
+    dumps.make(tmp_path / 'x', 0, manifest=False)
+    store = Store(tmp_path / 'x', kind='mask scores')
+    assert store.stems == ['val/bonn/[c]', 'val/ulm/a', 'val/ulm/b'] and store.kind == 'mask scores' and store.name == 'x'
+
+
+def test_an_unknown_kind_and_an_empty_folder_are_refused(tmp_path, two):
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(ValueError, match='holds no files'):
+        Store(tmp_path / 'empty')
+    with pytest.raises(ValueError, match='kind .softmax. is unknown'):
+        Store(two[0], 'softmax')
+    with pytest.raises(FileNotFoundError, match='no such folder'):
+        Store(tmp_path / 'none')
+
+
+def test_sound_folders_have_no_faults(two):
+    found = check_stores(two, log=silent)
+    assert [result['faults'] for result in found.values()] == [[], []]
+    assert fault_lines(found)[0] == f'{two[0]}: 3 images of logits checked against its manifest: 0 faults'
+
+
+def spoil(path, how):
+    data = bytearray(path.read_bytes())
+    if how == 'cut':
+        path.write_bytes(data[:-40])
+    elif how == 'flipped':
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    elif how == 'missing':
+        path.unlink()
+    elif how == 'nan':
+        np.savez_compressed(path, logits=np.full((dumps.CLASSES, *dumps.SIZE), np.nan, np.float16))
+
+
+@pytest.mark.parametrize('how, why', [('cut', 'bytes, the manifest says'), ('flipped', 'another SHA-256'), ('missing', 'is missing')])
+def test_faults_are_found_and_named(two, how, why):
+    spoil(two[1] / 'val/ulm/b_logits.npz', how)
+    [fault] = check_stores(two, log=silent)[str(two[1])]['faults']
+    assert fault.file == str(two[1] / 'val/ulm/b_logits.npz') and why in fault.why
+
+
+def test_without_a_manifest_nan_is_still_found(tmp_path):
+    dumps.make(tmp_path / 'x', 0, manifest=False)
+    spoil(tmp_path / 'x/val/ulm/b_logits.npz', 'nan')
+    assert 'holds nan' in check_stores([tmp_path / 'x'], log=silent)[str(tmp_path / 'x')]['faults'][0].why
+    with one_thread(), pytest.raises(ValueError, match='b_logits.npz: holds nan or infinity'):
+        list(pools(Members([tmp_path / 'x']), {'sum'}, ['val/ulm/b']))
+
+
+def test_members_are_in_one_order_whatever_the_order_they_are_named_in(two):
+    first, second = Members(two, weights=[1.0, 3.0]), Members(two[::-1], weights=[3.0, 1.0])
+    assert [store.folder for store in first.stores] == [store.folder for store in second.stores]
+    assert first.weights == second.weights == [1.0, 3.0]
+
+
+@pytest.mark.parametrize('readers', [1, 2, 5])
+def test_pools_are_the_sums_over_the_members_for_any_number_of_readers(two, readers):
+    members = Members(two)
+    with one_thread():
+        found = dict(pools(members, {'sum'}, members.stems, readers))
+    for stem in members.stems:
+        expected = Pool({'sum'}, dumps.CLASSES, dumps.SIZE)
+        for seed in (0, 1):
+            expected.add(dumps.logits_of(seed, f'{stem}.png'), 'logits')
+        assert torch.equal(found[stem]['sum'], expected['sum'])
+
+
+def test_members_stored_at_a_stride_are_enlarged(tmp_path, two):
+    small = dumps.make(tmp_path / 'small', 1, storage=Storage('npy', 'float16', 2))
+    with one_thread():
+        [(_, pool)] = pools(Members([two[0], small]), {'sum'}, ['val/ulm/a'])
+    assert pool.size == dumps.SIZE and pool.members == 2
+
+
+def test_a_missing_image_stops_unless_allowed_and_is_recorded(tmp_path, two):
+    less = dumps.make(tmp_path / 'less', 2, names=dumps.NAMES[:2])
+    with pytest.raises(ValueError, match=r'1 of 3 images are not in every folder: val/bonn/\[c\] in .*less'):
+        Members([*two, less])
+    members = Members([*two, less], allow_missing=True)
+    assert members.missing == {'val/bonn/[c]': [str(less)]} and len(members.of('val/bonn/[c]')) == 2
+
+
+def test_folders_whose_paths_do_not_coincide_are_refused(tmp_path, two):
+    other = dumps.make(tmp_path / 'o' / 'val', 2, names=['val/ulm/a.png'])
+    with pytest.raises(ValueError, match='have no image in common'):
+        Members([two[0], other.parent])
+
+
+def test_other_sizes_and_classes_are_named(tmp_path, two):
+    large = dumps.make(tmp_path / 'zarge', 2, size=(12, 18))
+    with one_thread(), pytest.raises(ValueError, match='zarge.*12x18 pixels .height x width., .*5 of 12x16'):
+        list(pools(Members([two[0], large]), {'sum'}, ['val/ulm/a']))
+
+
+@pytest.mark.parametrize('arguments, words', [
+    ({'folders': []}, 'at least one folder'), ({'kinds': ['logits']}, '1 kinds'), ({'weights': [1.0]}, '1 weights'), ({'weights': [1.0, -1.0]}, 'unfit'),
+    ({'weights': [1.0, [1.0, 2.0]]}, '2 weights for 5 classes'), ({'weights': [0.0, 0.0]}, 'unfit')])
+def test_unfit_arguments_are_refused(two, arguments, words):
+    with pytest.raises(ValueError, match=words):
+        Members(**{'folders': two, **arguments})
+
+
+def test_the_same_folder_twice_is_refused(two):
+    with pytest.raises(ValueError, match='given twice'):
+        Members([two[0], two[0]])
+
+
+def test_mean_logits_need_logits(two):
+    with pytest.raises(ValueError, match='--score energy needs logits of every member, found .*two .mask scores.'):
+        Members(two, kinds=[None, 'mask scores']).need_logits('--score energy')
+
+
+def test_folders_of_one_part_of_the_benchmark_give_its_prefix(tmp_path):
+    inside = [dumps.make(tmp_path / model / 'bravo_ACDC', seed) for seed, model in enumerate('ab')]
+    assert benchmark_prefix(Members(inside)) == 'bravo_ACDC/'
+    with pytest.raises(ValueError, match='different folders of the benchmark'):
+        benchmark_prefix(Members([inside[0], dumps.make(tmp_path / 'c' / 'bravo_synrain', 3)]))
+
+
+def test_weights_are_a_list_or_a_file(tmp_path):
+    (tmp_path / 'w.json').write_text('[1, [1, 2]]')
+    assert read_weights('2,1') == [2.0, 1.0] and read_weights(str(tmp_path / 'w.json')) == [1, [1, 2]] and read_weights(None) is None
+    (tmp_path / 'x.json').write_text('{}')
+    for text, words in (('a,b', 'no list of numbers'), (str(tmp_path / 'x.json'), 'holds no list')):
+        with pytest.raises(ValueError, match=words):
+            read_weights(text)

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+import torch
+
+from utils.logit_files import FORMATS, Storage, read_logits, reduce, write_logits
+
+pytest.importorskip('zstandard')
+SIZE = (9, 14)
+
+
+def logits(seed=0, size=SIZE):
+    return torch.randn(4, *size, generator=torch.Generator().manual_seed(seed)) * 5
+
+
+@pytest.mark.parametrize('format', FORMATS)
+def test_whole_float16_logits_come_back_bit_for_bit(tmp_path, format):
+    values, storage = logits().half(), Storage(format)
+    write_logits(tmp_path / f'a{storage.suffix}', values.numpy(), SIZE, storage)
+    found = read_logits(tmp_path / f'a{storage.suffix}')
+    assert torch.equal(found.full(), values) and found.size == SIZE
+
+
+def test_the_plain_forms_are_what_numpy_reads(tmp_path):
+    values = logits().half().numpy()
+    write_logits(tmp_path / 'a.npz', values, SIZE, Storage('npz'))
+    write_logits(tmp_path / 'a.npy', values, SIZE, Storage('npy'))
+    assert np.load(tmp_path / 'a.npz').files == ['logits']
+    assert np.array_equal(np.load(tmp_path / 'a.npz')['logits'], values) and np.array_equal(np.load(tmp_path / 'a.npy'), values)
+
+
+@pytest.mark.parametrize('format', FORMATS)
+@pytest.mark.parametrize('stride', [1, 2, 4])
+def test_int8_is_off_by_half_a_step_of_its_class_at_most(tmp_path, format, stride):
+    values = reduce(logits(), stride).half()
+    storage = Storage(format, 'int8', stride)
+    write_logits(tmp_path / f'a{storage.suffix}', values.numpy(), SIZE, storage)
+    found = read_logits(tmp_path / f'a{storage.suffix}')
+    step = (values.amax((1, 2)) - values.amin((1, 2))).float() / 254
+    assert ((found.values - values.float()).abs() <= step.view(-1, 1, 1) * 0.501 + 1e-6).all()
+    assert found.size == SIZE and found.full().shape == (4, *SIZE)
+
+
+def test_a_stride_is_the_mean_of_its_pixels_also_at_the_edge():
+    values = torch.arange(15.0).view(1, 3, 5)
+    assert reduce(values, 2).tolist() == [[[3.0, 5.0, 6.5], [10.5, 12.5, 14.0]]]
+
+
+def test_a_stride_keeps_a_smooth_map_nearly():
+    ramp = torch.linspace(0, 8, 64).repeat(1, 64, 1)
+    stored = read_back(ramp, 4)
+    assert (stored.full() - ramp)[..., 4:-4].abs().max() < 0.02
+
+
+def read_back(values, stride):
+    from tempfile import TemporaryDirectory
+    with TemporaryDirectory() as folder:
+        write_logits(f'{folder}/a.npy', reduce(values, stride).half().numpy(), tuple(values.shape[1:]), Storage('npy', stride=stride))
+        return read_logits(f'{folder}/a.npy')
+
+
+@pytest.mark.parametrize('format', FORMATS)
+def test_every_cut_is_noticed(tmp_path, format):
+    storage = Storage(format, 'int8', 2)
+    path = tmp_path / f'a{storage.suffix}'
+    write_logits(path, reduce(logits(), 2).half().numpy(), SIZE, storage)
+    data = path.read_bytes()
+    for length in range(0, len(data) - 1, 7):
+        path.write_bytes(data[:length])
+        try:
+            found = read_logits(path)
+        except ValueError as error:
+            assert str(error).startswith(f'{path}: holds no logits')
+        else:
+            # an .npy file that ends between two of its arrays is a whole file of fewer arrays: then the sizes tell
+            assert format == 'npy' and found.size != SIZE
+
+
+def test_what_is_no_logits_file_is_said(tmp_path):
+    np.savez(tmp_path / 'a.npz', other=np.zeros(3))
+    np.savez(tmp_path / 'b.npz', logits=np.zeros((3, 4)))
+    np.savez(tmp_path / 'c.npz', logits=np.zeros((3, 4, 5), np.int64))
+    for name in 'abc':
+        with pytest.raises(ValueError, match=f'{name}.npz: holds'):
+            read_logits(tmp_path / f'{name}.npz')
+    with pytest.raises(FileNotFoundError, match='no such logits file'):
+        read_logits(tmp_path / 'd.npz')
