@@ -104,6 +104,7 @@ cfg = Config({
         'KITTI_DIR': 'KITTI',
         'PASCAL_CONTEXT_DIR': 'VOC2010',
         'ADE20K_DIR': 'ADEChallengeData2016',
+        'DATA_YAML': '',                 # file that describes the images, labels and classes of dataset custom
         'CROP_SIZE': (896, 896),         # of the images of nullloader, (height, width) in pixels
         'CITYSCAPES_SPLITS': 3,          # number of cross-validation folds; --cv equal to it means train + val
         'CV': 0,                         # which fold is the validation set

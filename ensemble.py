@@ -193,8 +193,8 @@ def run_images(nets, weights, loader, normalize, options, outputs, evaluation, d
 
 def data_scope(args):
     """The values of cfg that say where the data are."""
-    root = {'DATASET__ROOT': args.override_dataset_root} if args.override_dataset_root else {}
-    return {'ASSETS_PATH': args.assets_path, 'DATASET__CV': args.cv, **root}
+    given = {'DATASET__ROOT': args.override_dataset_root, 'DATASET__DATA_YAML': args.data_yaml}
+    return {'ASSETS_PATH': args.assets_path, 'DATASET__CV': args.cv, **{key: value for key, value in given.items() if value}}
 
 
 def labels_of(args, members):

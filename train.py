@@ -150,7 +150,9 @@ def evaluate(args, run, state):
 
 def fit(args, run, state):
     """Train, validate, save; ends early, with everything saved, when the run is asked to stop."""
-    train_set, val_set = (with_cache(get_dataset(args, run, split), run) for split in ('train', 'val'))
+    sets = [get_dataset(args, run, split) for split in ('train', 'val')]
+    verify(args, run, sets)
+    train_set, val_set = (with_cache(dataset, run) for dataset in sets)
     net = build_network(args, train_set, run, state, training=True)
     loader = build_train_loader(args, run, train_set)
     ema = ema_of(net, args.ema) if args.ema else None
@@ -208,6 +210,22 @@ def get_dataset(args, run, split):
     for note in dataset.notes:
         run.log(note)
     return without_results(dataset, run) if split == 'folder' else dataset
+
+
+def verify(args, run, sets):
+    """Look at the files before the first training on them. Raises ValueError, in every process, when they cannot be trained on."""
+    if args.skip_verify:
+        run.log('--skip_verify: the files are not looked at before the training')
+        return
+    fault = None
+    if run.is_main:
+        try:
+            datasets.check_before_training(sets, args.assets_path, run.log)
+        except (ValueError, OSError) as error:
+            fault = str(error)
+    fault = run.dist.broadcast_object(fault)
+    if fault is not None:
+        raise ValueError(fault)
 
 
 def with_cache(dataset, run):

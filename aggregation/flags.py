@@ -74,6 +74,7 @@ def _fuse(parser):
 def _data(parser, split='val'):
     parser.add_argument('--dataset', metavar='NAME', help='dataset with the labels (default: the one of the manifests)')
     parser.add_argument('--split', default=split, choices=('train', 'val', 'test'), help='which part of it')
+    parser.add_argument('--data_yaml', metavar='FILE', help='file that describes the images, labels and classes of --dataset custom (docs/datasets.md)')
     parser.add_argument('--override_dataset_root', metavar='DIR', help='folder that holds one folder per dataset (default: <assets_path>/data)')
     parser.add_argument('--assets_path', default='assets', metavar='DIR', help='folder of data/')
     parser.add_argument('--cv', type=count, default=0, metavar='N', help='which cross-validation fold is the validation set')

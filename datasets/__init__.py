@@ -6,8 +6,9 @@ from datasets.cache import with_cache
 from datasets.loader import eval_loader, train_loader
 from datasets.registry import dataset_class, dataset_names, get_dataset
 from datasets.sets import EvalSet, TrainSet
+from datasets.verify.quick import check_before_training
 
 __all__ = [
-    'Dataset', 'EvalSet', 'Item', 'TrainSet', 'dataset_class', 'dataset_names', 'dump_augmented', 'eval_loader', 'get_dataset', 'on_disk', 'train_loader',
-    'with_cache',
+    'Dataset', 'EvalSet', 'Item', 'TrainSet', 'check_before_training', 'dataset_class', 'dataset_names', 'dump_augmented', 'eval_loader', 'get_dataset',
+    'on_disk', 'train_loader', 'with_cache',
 ]

@@ -45,6 +45,7 @@ class Dataset:
     id_to_trainid: np.ndarray | None = None
     trainid_to_id: np.ndarray = IDENTITY
     color_map: dict | None = None
+    label_rules = ''            # what raw_label depends on beside the files, as text: part of the names of index and cache
     splits = ('train', 'val', 'test')
     qualities = ('fine',)
 

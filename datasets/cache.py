@@ -59,7 +59,7 @@ def with_cache(dataset: Dataset, folder=None, *, is_main=True, barrier=None, log
 def cache_path(dataset: Dataset, folder) -> Path:
     """The file in which the pixels of this dataset, as its files are now, are kept."""
     digest = hashlib.sha256(repr((MAGIC, RULES, cv2.__version__, dataset.name, dataset.num_classes, dataset.ignore_label, dataset.color_map)).encode())
-    digest.update(dataset.mapper.table.tobytes())
+    digest.update(dataset.mapper.table.tobytes() + dataset.label_rules.encode())
     for item in dataset.items:
         digest.update(repr((item.name, [fingerprint(file) for file in (item.image, *dataset.label_files(item))])).encode())
     return Path(folder) / f'{dataset.name}_{dataset.split}_{digest.hexdigest()[:16]}.raw'

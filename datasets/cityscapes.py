@@ -1,5 +1,6 @@
-"""Cityscapes (arXiv 1604.01685) with fine labels: official split, cross-validation folds, train + val, test."""
+"""Cityscapes (arXiv 1604.01685): official split, cross-validation folds, train + val, test; coarse and automatic labels."""
 from config import cfg
+from datasets import cityscapes_coarse as coarse
 from datasets import cityscapes_labels as labels
 from datasets.base import Dataset, dataset_root
 from datasets.layout import find_directory, first_folder, list_files, make_items, subfolders
@@ -10,7 +11,8 @@ class Cityscapes(Dataset):
 
     cfg.DATASET.CV chooses the folds: 0 is the official split; 1 .. CITYSCAPES_SPLITS - 1 take as many cities as the
     official val split has from further down the list of all cities; CITYSCAPES_SPLITS means all cities in both splits.
-    The test split comes without labels.
+    The test split comes without labels. Quality coarse or customcoarse: the images of train_extra (split train), whatever
+    the fold; see cityscapes_coarse.
 
     A dataset in the same layout is a subclass that changes the four attributes below `directory_key`.
     """
@@ -23,6 +25,8 @@ class Cityscapes(Dataset):
     id_map = labels.ID_MAP
     id_to_trainid = labels.ID_TO_TRAINID
     trainid_to_id = labels.TRAINID_TO_ID
+    qualities = ('fine', *coarse.QUALITIES)
+    auto_labels = None                                  # reads the labels of quality customcoarse
 
     directory_key = 'CITYSCAPES_DIR'                    # key of cfg.DATASET: the folder below the dataset root
     other_directories = ('Cityscapes', 'cityscapes', '')    # tried after it; '' is the dataset root itself
@@ -34,8 +38,17 @@ class Cityscapes(Dataset):
     image_ending = '_leftImg8bit.png'
     label_ending = '_gtFine_labelIds.png'
 
+    def raw_label(self, item):
+        return self.auto_labels(item) if self.auto_labels else super().raw_label(item)
+
+    def label_files(self, item):
+        more = self.auto_labels.files[item] if self.auto_labels else ()
+        return (item.label, *filter(None, more))
+
     def _find_items(self):
         names = (cfg.DATASET[self.directory_key], *self.other_directories)
+        if self.quality != 'fine':
+            return self._find_coarse(names)
         base = find_directory(dataset_root(), names, self.image_folders, self.name, self.remedy)
         image_root = first_folder(base, self.image_folders, 'images')
         if self.split == 'test':
@@ -49,6 +62,16 @@ class Cityscapes(Dataset):
             return label_root / image.parent.relative_to(image_root) / name
 
         return image_root, make_items(images, image_root, label_of)
+
+    def _find_coarse(self, names):
+        if self.split != 'train':
+            raise ValueError(f'dataset {self.name!r}: split {self.split!r} has fine labels only; {self.quality!r} labels are for training')
+        base = find_directory(dataset_root(), names, (*self.image_folders, *coarse.IMAGE_FOLDERS), self.name, self.remedy)
+        root, items, self.auto_labels, self.notes = coarse.find_coarse(base, self.quality, self.trainid_to_id)
+        if self.auto_labels:
+            self.label_rules = self.auto_labels.rules
+        self.cv = 0                                     # the folds are of the fine images
+        return root, items
 
     def _images(self, image_root, folders):
         return [image for split, city in folders for image in list_files(image_root / split / city, [self.image_ending.lower()])]

@@ -45,9 +45,9 @@ def index_path(dataset: Dataset, tile: int, assets_path) -> Path:
 
 
 def _fingerprint(dataset, tile):
-    """Hash of the tile, the tables of ids (with --ignore_ids) and colours, and the name, size and time of every label file."""
+    """Hash of the tile, the tables of ids (with --ignore_ids) and colours, the rules of reading, and the name, size and time of every label file."""
     digest = hashlib.sha256(f'{FORMAT} {tile} {dataset.num_classes} {dataset.ignore_label} '.encode())
-    digest.update(dataset.mapper.table.tobytes())
+    digest.update(dataset.mapper.table.tobytes() + dataset.label_rules.encode())
     if dataset.color_map:
         digest.update(repr(sorted(dataset.color_map.items())).encode())
     for item in dataset.items:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-_SAMPLE, _DRAWS, _ORDER = 0, 1, 2
+_SAMPLE, _DRAWS, _ORDER, _COARSE = 0, 1, 2, 3
 
 
 class Draw(NamedTuple):
@@ -47,16 +47,18 @@ def class_quotas(num_images: int, num_classes: int, pct: float, bias=None) -> li
     return quotas
 
 
-def draw_epoch(num_images: int, centroids: list, quotas: list, seed: int, epoch: int) -> list:
+def draw_epoch(num_images: int, centroids: list, quotas: list, seed: int, epoch: int, images=None) -> list:
     """The epoch as a list of num_images Draws: random images first, then the classes in order.
 
-    centroids: per class an int array (n, 3) of image, x, y. Images and centroids are drawn without replacement until
-    there are none left, then from the start of the same shuffled order again. A class without centroids leaves its
-    quota to random images, so that every epoch has num_images elements.
+    centroids: per class an int array (n, 3) of image, x, y. images: int array (num_images,), the places of the images that
+    take part, when they are not the first num_images. Images and centroids are drawn without replacement until there are
+    none left, then from the start of the same shuffled order again. A class without centroids leaves its quota to random
+    images, so that every epoch has num_images elements.
     """
     rng = np.random.default_rng([seed, epoch, 0, _DRAWS])
+    images = np.arange(num_images) if images is None else images
     quotas = [quota if len(places) else 0 for quota, places in zip(quotas, centroids)]
-    draws = [Draw(int(image)) for image in _draw(rng, num_images, num_images - sum(quotas))]
+    draws = [Draw(image) for image in images[_draw(rng, num_images, num_images - sum(quotas))].tolist()]
     for class_id, (quota, places) in enumerate(zip(quotas, centroids)):
         for image, x, y in places[_draw(rng, len(places), quota)].tolist():
             draws.append(Draw(image, (x, y), class_id))
@@ -66,3 +68,49 @@ def draw_epoch(num_images: int, centroids: list, quotas: list, seed: int, epoch:
 def _draw(rng, length, count):
     """`count` numbers below `length`, each one as often as the others or once more."""
     return np.resize(rng.permutation(length), count)
+
+
+class Pool:
+    """The images and centroids that each epoch is drawn from: those of one dataset, the same in every epoch."""
+
+    def __init__(self, num_images: int, centroids: list):
+        self.num_images, self.centroids = num_images, centroids
+
+    def at(self, epoch: int) -> tuple:
+        """(images int array (num_images,), centroids) of an epoch, as draw_epoch takes them."""
+        return np.arange(self.num_images), self.centroids
+
+
+class BoostedPool(Pool):
+    """Fine images, with coarse ones in the class-uniform part before epoch `end`; num_images counts the fine ones.
+
+    fine, coarse: their centroids. boost: the classes whose coarse centroids stand beside the fine ones; only_coarse: every
+    class has its coarse centroids alone.
+    """
+
+    def __init__(self, num_images: int, fine: list, coarse: list, boost, only_coarse: bool, end: int):
+        super().__init__(num_images, fine)
+        self.end = end
+        self.boosted = coarse if only_coarse else [
+            np.concatenate([own, more]) if trainid in boost else own for trainid, (own, more) in enumerate(zip(fine, coarse))]
+
+    def at(self, epoch):
+        return np.arange(self.num_images), self.boosted if epoch < self.end else self.centroids
+
+
+class PortionPool(Pool):
+    """All fine images and, drawn anew for each epoch, `count` of the coarse ones, which stand behind them; num_images is
+    the sum. centroids: of all of both; those of images that do not take part are left out."""
+
+    def __init__(self, num_fine: int, num_coarse: int, count: int, centroids: list, seed: int):
+        super().__init__(num_fine + count, centroids)
+        self.num_fine, self.num_coarse, self.count, self.seed = num_fine, num_coarse, count, seed
+
+    def at(self, epoch):
+        coarse = np.random.default_rng([self.seed, epoch, 0, _COARSE]).permutation(self.num_coarse)[:self.count]
+        images = np.concatenate([np.arange(self.num_fine), self.num_fine + coarse])
+        if self.count == self.num_coarse:
+            return images, self.centroids
+        takes_part = np.zeros(self.num_fine + self.num_coarse, bool)
+        takes_part[images] = True
+        return images, [places[takes_part[places[:, 0]]] for places in self.centroids]

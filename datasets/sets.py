@@ -7,7 +7,8 @@ from torch.utils.data import Dataset as TorchDataset
 from config import cfg
 from datasets import class_uniform
 from datasets.base import Dataset
-from datasets.epoch import class_quotas, draw_epoch, sample_generator
+from datasets.epoch import BoostedPool, Pool, PortionPool, class_quotas, draw_epoch, sample_generator
+from datasets.joined import Joined
 
 
 def image_tensor(image: np.ndarray) -> torch.Tensor:
@@ -24,6 +25,34 @@ def _sample(image, label, name, scale):
     return sample
 
 
+def build_pool(parts, centroids, seed, log=None) -> Pool:
+    """What the epochs are drawn from: `parts` is one dataset, or the fine and the coarse one; centroids: of each per class.
+
+    Reads from cfg.DATASET what the coarse images are for. Raises ValueError naming the flag when none of them can be used.
+    """
+    if len(parts) == 1:
+        return Pool(len(parts[0]), centroids[0])
+    (fine, coarse), settings = parts, cfg.DATASET
+    log = log or (lambda line: None)
+    own, more = centroids[0], [places + np.array([len(fine), 0, 0], np.int32) for places in centroids[1]]
+    labels = f'{len(coarse)} images with {coarse.quality} labels'
+    if settings.QUALITY == 'fine_coarse':
+        count = int(len(coarse) * settings.COARSE_PORTION)
+        log(f'every epoch: all {len(fine)} images with fine labels and {count} of the {labels}')
+        return PortionPool(len(fine), len(coarse), count, [np.concatenate(pair) for pair in zip(own, more)], seed)
+    boost = range(fine.num_classes) if settings.ONLY_COARSE else sorted(set(settings.COARSE_BOOST_CLASSES))
+    if boost[-1] >= fine.num_classes:
+        raise ValueError(f'--coarse_boost_classes: {boost[-1]} is no trainId of dataset {fine.name!r}, which has 0 to {fine.num_classes - 1}')
+    flag = '--only_coarse' if settings.ONLY_COARSE else '--coarse_boost_classes'
+    if not any(len(more[trainid]) for trainid in boost):
+        classes = 'any class' if settings.ONLY_COARSE else ', '.join(fine.class_names[trainid] for trainid in boost)
+        raise ValueError(f'{flag}: none of the {labels} holds {classes}; unpack more of them, lower --custom_coarse_prob, or leave the flag out')
+    end = settings.MAX_CU_EPOCH
+    log(f'{flag}: before epoch {end} the class-uniform part is drawn from {labels}{"" if settings.ONLY_COARSE else " too"}: '
+        + ', '.join(f'{fine.class_names[trainid]} {len(more[trainid])} places ({len(own[trainid])} in fine labels)' for trainid in boost))
+    return BoostedPool(len(fine), own, more, boost, settings.ONLY_COARSE, end)
+
+
 class TrainSet(TorchDataset):
     """The samples of an epoch: part random images, part crops around centroids of each class in turn.
 
@@ -32,7 +61,8 @@ class TrainSet(TorchDataset):
 
     transform(image, label, rng, centroid=None or (x, y)) -> (image, label, scale), or None.
     class_uniform_pct, tile, assets_path: cfg's values when None. is_main, barrier, log: see class_uniform.load_or_build;
-    the index is only built when class_uniform_pct > 0.
+    the index is only built when class_uniform_pct > 0. dataset: one with fine labels, joined with one with coarse labels
+    where cfg.DATASET asks for these (datasets.joined).
     """
 
     def __init__(self, dataset: Dataset, transform, seed: int, class_uniform_pct=None, tile=None, assets_path=None, *,
@@ -45,15 +75,19 @@ class TrainSet(TorchDataset):
         pct = cfg.DATASET.CLASS_UNIFORM_PCT if class_uniform_pct is None else class_uniform_pct
         tile = cfg.DATASET.CLASS_UNIFORM_TILE if tile is None else tile
         assets_path = cfg.ASSETS_PATH if assets_path is None else assets_path
-        self.quotas = class_quotas(len(dataset), dataset.num_classes, pct, cfg.DATASET.CLASS_UNIFORM_BIAS)
-        self.centroids = [np.empty((0, 3), np.int32)] * dataset.num_classes
+        parts = dataset.parts if isinstance(dataset, Joined) else [dataset]
+        centroids = [[np.empty((0, 3), np.int32)] * dataset.num_classes] * len(parts)
         if pct > 0:
-            index = class_uniform.load_or_build(dataset, tile, assets_path, is_main=is_main, barrier=barrier, log=log)
-            self.centroids = index.centroids
-            self._tell_absent(index.absent(), log)
+            indices = [class_uniform.load_or_build(part, tile, assets_path, is_main=is_main, barrier=barrier, log=log) for part in parts]
+            centroids = [index.centroids for index in indices]
+        self.pool = build_pool(parts, centroids, seed, log)
+        self.quotas = class_quotas(self.pool.num_images, dataset.num_classes, pct, cfg.DATASET.CLASS_UNIFORM_BIAS)
+        if pct > 0:
+            self._tell_absent(log)
         self.set_epoch(0)
 
-    def _tell_absent(self, absent, log):
+    def _tell_absent(self, log):
+        absent = [trainid for trainid, places in enumerate(self.pool.at(0)[1]) if len(places) == 0]
         if absent and log is not None:
             names = ', '.join(self.dataset.class_names[trainid] for trainid in absent)
             log(f'no label of split {self.dataset.split!r} holds {names}: their share of an epoch goes to random images')
@@ -61,7 +95,8 @@ class TrainSet(TorchDataset):
     def set_epoch(self, epoch: int):
         """Draw the list of this epoch, the same one in every process."""
         self.epoch = epoch
-        self.draws = draw_epoch(len(self.dataset), self.centroids, self.quotas, self.seed, epoch)
+        images, centroids = self.pool.at(epoch)
+        self.draws = draw_epoch(len(images), centroids, self.quotas, self.seed, epoch, images)
 
     def __len__(self):
         return len(self.draws)

@@ -42,13 +42,9 @@ def count(net: nn.Module, size: tuple[int, int], training: bool = False) -> Cost
     images = torch.empty(1, 3, *size, device='meta')
     net.train(training)
     cost = Cost()
-    with torch.no_grad():
-        with plain_form(), flop_counter() as counter:
-            net(images)
-        cost.plain_flops = _by_module(counter)
-        with flop_counter() as counter:
-            net(images)
-        cost.flops = _by_module(counter)
+    cost.flops = forward_flops(net, images)
+    with plain_form():
+        cost.plain_flops = forward_flops(net, images)
     if training:
         with flop_counter() as counter:
             _loss(net, net(images)).backward()
@@ -56,6 +52,13 @@ def count(net: nn.Module, size: tuple[int, int], training: bool = False) -> Cost
         net.zero_grad()
     _count_memory(net, images, cost)
     return cost
+
+
+def forward_flops(net: nn.Module, images: Tensor) -> Counter:
+    """The operations of a forward pass by module name, '' for the whole network."""
+    with torch.no_grad(), flop_counter() as counter:
+        net(images)
+    return _by_module(counter)
 
 
 def _loss(net: nn.Module, outputs: dict[str, Tensor]) -> Tensor:

@@ -6,17 +6,14 @@ trunk. The weights of the OCR family (all but `hrnet`) were trained with aligned
 from torch import Tensor, nn
 
 from config import cfg
-from network.aspp import ASPP
 from network.heads import PyramidHead
 from network.initialize import kaiming
 from network.layers import conv
 from network.ocr import OCRBlock
-from network.ocrnet import OCRNet, hrnet_mscale
+from network.ocrnet import OCRNetASPP, hrnet_mscale
 from network.registry import ARCHS
 from network.segmentor import Prediction, Segmentor
 from network.trunks.hrnet import HRNet
-
-OUTER_ASPP_CHANNELS = 256                # of each branch
 
 
 class FlatSegmentor(Segmentor):
@@ -86,34 +83,13 @@ def unnested(head: PyramidHead) -> PyramidHead:
     return PyramidHead(*layers, align_corners=head.align_corners)
 
 
-class ASPPOCR(OCRNet):
-    """An ASPP over the trunk under an OCR block with a second ASPP inside."""
-
-    def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False):
-        Segmentor.__init__(self, trunk, align_corners)
-        self.aspp = ASPP(self.head_channels, OUTER_ASPP_CHANNELS, align_corners)
-        self.ocr = OCRBlock(self.aspp.channels, num_classes, align_corners, inner_aspp=True)
-        if cfg.MODEL.INIT_DECODER:
-            kaiming(self.aspp)
-            kaiming(self.ocr)
-
-    def trunk_maps(self, images: Tensor) -> list[Tensor]:
-        return [self.aspp(super().trunk_maps(images))]
+class TwoASPPs(OCRNetASPP):
+    """`--aspp_bot_ch` is the width of the inner one."""
+    outer_channels = 256
+    inner_aspp = True
 
 
-@ARCHS.register('hrnet')
-def hrnet(num_classes: int, trunk: nn.Module, align_corners: bool = False) -> PlainHRNet:
-    return PlainHRNet(num_classes, trunk, align_corners)
-
-
-@ARCHS.register('hrnet_ocr')
-def hrnet_ocr(num_classes: int, trunk: nn.Module, align_corners: bool = False) -> FlatOCR:
-    return FlatOCR(num_classes, trunk, align_corners)
-
-
-@ARCHS.register('hrnet_ocr_aspp')
-def hrnet_ocr_aspp(num_classes: int, trunk: nn.Module, align_corners: bool = False) -> ASPPOCR:
-    return ASPPOCR(num_classes, trunk, align_corners)
-
-
+ARCHS.register('hrnet')(PlainHRNet)
+ARCHS.register('hrnet_ocr')(FlatOCR)
+ARCHS.register('hrnet_ocr_aspp', dilated=True)(TwoASPPs)
 ARCHS.register('hrnet_ocr_ms')(hrnet_mscale)

@@ -28,12 +28,17 @@ class OCRNet(Segmentor):
 
 
 class OCRNetASPP(OCRNet):
-    """An ASPP between trunk and OCR block. inner_aspp: another one inside the block (always, if cfg.MODEL.OCR_ASPP is set)."""
+    """An ASPP between trunk and OCR block.
+
+    outer_channels: of each of its branches, cfg.MODEL.ASPP_BOT_CH if None. inner_aspp: another one inside the block (always,
+    if cfg.MODEL.OCR_ASPP is set).
+    """
+    outer_channels: int | None = None
     inner_aspp = False
 
     def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False):
         Segmentor.__init__(self, trunk, align_corners)
-        self.aspp = ASPP(self.head_channels, align_corners=align_corners)
+        self.aspp = ASPP(self.head_channels, self.outer_channels, align_corners)
         self.ocr = OCRBlock(self.aspp.channels, num_classes, align_corners, self.inner_aspp)
         if cfg.MODEL.INIT_DECODER:
             kaiming(self.aspp)
@@ -48,7 +53,7 @@ class MultiScaleOCR(MultiScale, OCRNet):
 
     def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False, n_scales=None):
         super().__init__(num_classes, trunk, align_corners, n_scales=n_scales)
-        self.scale_attn = attention_head(self.ocr.channels)
+        self.scale_attn = attention_head(self.ocr.channels, align_corners=align_corners)
 
     def predict(self, images: Tensor, attention: bool = False) -> Prediction:
         logits, aux, feats = self.ocr(self.trunk_maps(images))

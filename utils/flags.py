@@ -22,6 +22,7 @@ def add_dataset(parser, dataset_names=()):
     """The flags that say which files are the dataset; returns their group, data."""
     group = parser.add_argument_group('data')
     group.add_argument('--dataset', default='cityscapes', metavar='NAME', help=f'dataset to train on or evaluate: {", ".join(dataset_names)}')
+    group.add_argument('--data_yaml', metavar='FILE', help='file that describes the images, labels and classes of --dataset custom (docs/datasets.md)')
     group.add_argument('--override_dataset_root', metavar='DIR', help='folder that holds one folder per dataset (default: <assets_path>/data)')
     group.add_argument('--cv', type=count, default=0, metavar='N', help='which cross-validation fold is the validation set; 3: train + val for both')
     group.add_argument('--ignore_ids', type=numbers(int), default=(), metavar='IDS', help='comma list of raw label ids to treat as ignore')
@@ -188,6 +189,7 @@ CFG_KEYS = {
     'assets_path': 'ASSETS_PATH',
     'override_dataset_root': 'DATASET__ROOT',
     'cv': 'DATASET__CV',
+    'data_yaml': 'DATASET__DATA_YAML',
     'cache_dir': 'DATASET__CACHE_DIR',
     'ignore_ids': 'DATASET__IGNORE_IDS',
     'class_uniform_pct': 'DATASET__CLASS_UNIFORM_PCT',
@@ -271,6 +273,10 @@ def unread(args):
     lines = [f'--{name} has no effect without --{needed}' for name, needed in _NEEDS.items() if name in args.given and not getattr(args, needed)]
     if args.cache_dir and args.eval:
         lines.append('--cache_dir has no effect with --eval, which reads every image once')
+    if args.skip_verify and args.eval:
+        lines.append('--skip_verify has no effect with --eval, which reads every image')
+    if args.override_dataset_root and args.dataset == 'custom':
+        lines.append('--override_dataset_root has no effect with --dataset custom: root in the file of --data_yaml says where the images are')
     if args.pretrained != 'none' and (args.snapshot or args.resume not in (None, 'auto')):
         lines.append('--pretrained has no effect: the checkpoint holds the trunk too')
     return lines

@@ -53,11 +53,15 @@ def _unknown_ids(dataset, examined):
             pixels[raw] += int(one.counts[raw])
             files[raw] += 1
         if ids:
-            where.append(f'{one.item.label}: {listed(f"id {raw} in {counted(int(one.counts[raw]), "pixel")}" for raw in ids)}')
+            where.append(f'{one.item.label}: {listed(_id_pixels(raw, int(one.counts[raw])) for raw in ids)}')
     if where:
         shown = listed(f'{raw} ({counted(pixels[raw], "pixel")} in {counted(files[raw], "file")})' for raw in sorted(pixels))
         yield Finding(ERROR, 'unknown_ids', f'split {dataset.split!r}: label ids {shown} are not in the map of dataset {dataset.name!r}; correct the files, '
                       'choose the right --dataset, or list the ids under --ignore_ids', tuple(where))
+
+
+def _id_pixels(raw, pixels) -> str:
+    return f'id {raw} in {counted(pixels, "pixel")}'
 
 
 def unknown_ids(dataset, one) -> list:
@@ -69,8 +73,8 @@ def _ignored(dataset, examined):
     read = [one for one in examined if one.counts is not None]
     empty = [str(one.item.label) for one in read if says_nothing(dataset, one)]
     if read and len(empty) == len(read):
-        yield Finding(ERROR, 'nothing_but_ignore', f'split {dataset.split!r}: all {counted(len(read), "label")} that were read are ignored in every pixel, so there '
-                      'is nothing to learn or score; are these the right files for this --dataset, and --ignore_ids as it should be?', tuple(empty))
+        yield Finding(ERROR, 'nothing_but_ignore', f'split {dataset.split!r}: all {counted(len(read), "label")} that were read are ignored in every pixel, so '
+                      'there is nothing to learn or score; are these the right files for this --dataset, and --ignore_ids as it should be?', tuple(empty))
     elif empty:
         yield Finding(WARNING, 'ignored_labels', f'split {dataset.split!r}: {counted(len(empty), "label is", "labels are")} ignored in every pixel, so these '
                       'images teach nothing', tuple(empty))

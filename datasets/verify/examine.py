@@ -77,5 +77,5 @@ def examine_all(dataset: Dataset, items, threads=None, log=None) -> list:
 
 
 def glance_all(dataset: Dataset, log=None) -> list:
-    """glance() of every item; in many threads, which wait for the disk rather than work."""
+    """glance() of every item, in many threads, which wait for the disk rather than work."""
     return list(in_threads(glance, dataset.items, f'headers of split {dataset.split!r}', MAX_THREADS, log))

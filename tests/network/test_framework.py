@@ -163,3 +163,8 @@ def test_a_flat_network_can_be_exported():
     program = torch.export.export(net, (images,))
     with torch.no_grad():
         torch.testing.assert_close(program.module()(images)['pred'], net(images)['pred'], rtol=1e-4, atol=1e-4)
+
+
+def test_the_width_of_an_aspp_that_can_be_chosen_is_that_of_the_inner_one(small_net):
+    net = small_net('hrnet_ocr_aspp', cfg={'MODEL__ASPP_BOT_CH': 32})
+    assert (net.aspp.channels, net.ocr.ocr_distri_head.aspp.channels) == (5 * 256, 5 * 32)

@@ -1,0 +1,98 @@
+"""What train.py looks at before the first training on a dataset: every header, and a sample of the files; seconds, not minutes.
+
+The result is kept under the assets folder, in a file whose name holds a hash of everything it depends on, so that the next
+training on the same files does not look again.
+"""
+import hashlib
+from collections import defaultdict
+
+from datasets.archive import fingerprint
+from datasets.cache import cache_path
+from datasets.verify.checks import check_classes, check_files, has_wrong_size, leaks, same_files
+from datasets.verify.examine import examine_all, glance_all
+from datasets.verify.findings import ERROR, counted
+from utils.files import WriteError, write_json
+
+FORMAT = 1              # raised when more is looked at, so that datasets are looked at anew
+SAMPLE, LEAST = 32, 4   # pairs that are decoded: of all splits in proportion to their sizes, and of each split at least
+COMPARED = 200          # image files of equal size that are compared byte by byte
+
+
+def check_before_training(sets, assets_path, log):
+    """Look at the datasets of a training, one per split; log what was looked at and the warnings.
+
+    Raises ValueError, with what a person can do about it, when files are unreadable, sizes differ, ids are outside the map or
+    labels hold no class. Nothing is done when the same files have passed before.
+    """
+    if any(not dataset.labelled or not dataset.label_files(dataset.items[0]) for dataset in sets):
+        return
+    name = sets[0].name
+    path = _record_path(sets, assets_path)
+    if path.is_file():
+        return
+    total, examined, findings = sum(map(len, sets)), [], []
+    for dataset in sets:
+        count = min(len(dataset), max(LEAST, round(SAMPLE * len(dataset) / total)))
+        sample = [dataset.items[place * len(dataset) // count] for place in range(count)]
+        pairs = {one.item: one for one in glance_all(dataset, log=_quietly)}
+        whole = {one.item for one in pairs.values() if not (one.image_fault or one.label_fault or has_wrong_size(one))}
+        pairs.update((one.item, one) for one in examine_all(dataset, [item for item in sample if item in whole], log=_quietly))
+        examined.append(count)
+        found = list(pairs.values())
+        findings += [*check_files(dataset, found), *check_classes(dataset, found, f'none of the {count} labels that were read of split')]
+    errors = [finding for finding in findings if finding.level == ERROR]
+    if errors:
+        more = f' ({counted(len(errors) - 1, "further kind")} of fault beside this)' if len(errors) > 1 else ''
+        raise ValueError(f'{errors[0].line()}{more}; `python -m datasets.verify --dataset {name}` lists everything, --skip_verify trains all the same')
+    findings += _check_copies(sets)
+    log(f'first training on these files of {name}: the headers of {counted(total, "image")} and labels fit, {counted(sum(examined), "pair")} were read and are '
+        f'right; `python -m datasets.verify --dataset {name}` reads all, --skip_verify leaves this out')
+    for finding in findings:
+        log(f'{finding.level}: {finding.line()}')
+    _remember(path, name, sets, findings, log)
+
+
+def _quietly(line):
+    """Progress is a bar on a terminal, and no lines in a log file."""
+
+
+def _record_path(sets, assets_path):
+    """The file that says that these splits, as their files are now, have passed."""
+    states = ' '.join(cache_path(dataset, '').stem for dataset in sets)
+    digest = hashlib.sha256(f'{FORMAT} {states}'.encode()).hexdigest()[:16]
+    return cache_path(sets[0], f'{assets_path}/verified').with_name(f'{sets[0].name}_{digest}.json')
+
+
+def _remember(path, name, sets, findings, log):
+    content = {'dataset': name, 'splits': {dataset.split: len(dataset) for dataset in sets}, 'findings': [finding.lines() for finding in findings]}
+    try:
+        write_json(path, content)
+    except WriteError as error:
+        log(f'{error}; the next training will look at the dataset again')
+
+
+def _check_copies(sets) -> list:
+    """Image files that are in two splits: those of equal size are compared byte by byte."""
+    by_size = defaultdict(list)
+    for dataset in sets:
+        for item in dataset.items:
+            by_size[fingerprint(item.image)[0]].append((dataset.split, item.image))
+    own = [{item.image for item in dataset.items} for dataset in sets]
+    both = set.intersection(*own)
+    groups = [[(split, image) for split, image in group if image not in both] for group in by_size.values()]
+    groups = [group for group in groups if len({split for split, _ in group}) > 1]
+    shared, budget = [], COMPARED
+    for group in groups:
+        if len(group) > budget:
+            break
+        budget -= len(group)
+        shared += [' = '.join(str(image) for _, image in copies) for copies in _equal_files(group)]
+    return [*leaks(shared), *same_files(len(both))]
+
+
+def _equal_files(group):
+    """Lists of (split, image) with equal bytes that are not all of one split."""
+    by_bytes = defaultdict(list)
+    for split, image in group:
+        by_bytes[hashlib.sha256(image.read_bytes()).digest()].append((split, image))
+    return [copies for copies in by_bytes.values() if len({split for split, _ in copies}) > 1]

@@ -1,0 +1,138 @@
+"""The results of a verification as verify.json and as index.html with pictures."""
+from pathlib import Path
+
+import numpy as np
+
+from config import cfg
+from datasets.overlay import overlay, small, write_jpeg
+from datasets.reading import read_image
+from datasets.verify.checks import has_wrong_size, says_nothing, unknown_ids
+from datasets.verify.findings import SHOWN, counted, first, listed
+from datasets.verify.statistics import class_weights
+from datasets.verify.whole import Verified
+from utils import sheet
+from utils.files import write_json
+
+EXAMPLES = 12           # faulty samples, and random ones of each split, that the page shows
+UNKNOWN = (255, 0, 255)     # colour of pixels whose id is not in the map
+
+
+def write_report(verified: Verified, folder) -> Path:
+    """Write verify.json, index.html and its pictures into `folder`; returns the path of the page."""
+    folder = Path(folder)
+    write_json(folder / 'verify.json', verified.as_json())
+    facts = {'dataset': verified.name, **{split: f'{len(found):,} images' for split, found in verified.examined.items()},
+             'errors': verified.count('error'), 'warnings': verified.count('warning')}
+    page = folder / 'index.html'
+    sheet.write_sheet(page, f'Verification of {verified.name}', facts, [
+        _findings(verified), _faulty(verified, folder), *(part for split in verified.datasets for part in _split(verified, split, folder))])
+    return page
+
+
+def _findings(verified):
+    rows = [[finding.level, finding.sentence, '\n'.join(first(finding.files))] for finding in verified.findings]
+    if not rows:
+        return sheet.section('Findings', '<p class="none">none: every file can be used</p>')
+    return sheet.table('Findings', [['level', 'what', f'the first {SHOWN} files'], *rows],
+                       'An error would break training or teach nothing. verify.json names every file.')
+
+
+def _split(verified, split, folder):
+    """The sections about one split."""
+    dataset, numbers = verified.datasets[split], verified.numbers[split]
+    names, palette = dataset.class_names, dataset.palette
+    yield sheet.table(f'{split}: images', _image_rows(numbers))
+    if numbers.labels_read:
+        total = max(int(numbers.pixels.sum()), 1)
+        yield sheet.bars(f'{split}: share of the pixels', names, 100 * numbers.pixels / total, colours=palette,
+                         note=f'Percent of the {total:,} pixels with a class; {numbers.ignored:,} more are ignored.')
+        yield sheet.bars(f'{split}: share of the images', names, 100 * numbers.images / numbers.labels_read, colours=palette,
+                         note=f'Percent of the {numbers.labels_read:,} labels that hold the class.')
+        yield sheet.table(f'{split}: classes and weights', _class_rows(dataset, numbers),
+                          'Weights from the pixels n of a class and N of all K classes: inverse 1 - n/N, balanced N/(K n), median: of the shares of all '
+                          'classes where they occur, over that of the class.')
+        yield sheet.table(f'{split}: classes that stand together', _together_rows(names, numbers),
+                          'Percent of the images with the class of the row that also hold the class of the column.')
+    chosen = np.random.default_rng(0).permutation(len(verified.examined[split]))
+    usable = [one for one in (verified.examined[split][place] for place in chosen) if not (one.image_fault or one.label_fault or has_wrong_size(one))]
+    pictures = [picture for number, one in enumerate(usable[:EXAMPLES]) for picture in _pictures(dataset, one, folder, f'{split}_{number:02d}', one.item.name)]
+    about = 'Each image is followed by its label over it; ignored pixels are darker.' if dataset.labelled else ''
+    yield sheet.gallery(f'{split}: random samples', [(counted(len(usable[:EXAMPLES]), 'sample'), 'of those that can be used', pictures)], about)
+
+
+def _image_rows(numbers):
+    sizes = [f'{width}x{height}: {count:,}' for (height, width), count in numbers.sizes.most_common()]
+    rows = [['images read', numbers.images_read], ['labels read', numbers.labels_read], ['sizes (width x height: images)', listed(sizes)]]
+    for name, own, used in (('mean', numbers.mean, cfg.DATASET.MEAN), ('standard deviation', numbers.std, cfg.DATASET.STD)):
+        rows.append([f'{name} of red, green, blue', f'{_triple(own)} (normalised with {_triple(used)})'])
+    return [['', ''], *rows]
+
+
+def _triple(values):
+    return ', '.join(f'{value:.3f}' for value in values)
+
+
+def _class_rows(dataset, numbers):
+    weights = class_weights(numbers)
+    head = ['id', 'class', 'pixels', 'images', 'mean pixels where present', *(f'{kind} weight' for kind in weights)]
+    return [head, *([trainid, name, int(numbers.pixels[trainid]), int(numbers.images[trainid]), _whole(numbers.areas[trainid]),
+                     *(float(values[trainid]) for values in weights.values())] for trainid, name in enumerate(dataset.class_names))]
+
+
+def _whole(value):
+    return None if np.isnan(value) else int(round(value))
+
+
+def _together_rows(names, numbers):
+    share = np.divide(100.0 * numbers.together, numbers.images[:, None], out=np.full(numbers.together.shape, np.nan), where=numbers.images[:, None] > 0)
+    return [['id', 'class', *map(str, range(len(names)))],
+            *([row, name, *(None if value != value else round(value) for value in share[row].tolist())] for row, name in enumerate(names))]
+
+
+def _faulty(verified, folder):
+    """Pictures of the first faulty samples that can be pictured."""
+    cards = []
+    for split, dataset in verified.datasets.items():
+        for one in verified.examined[split]:
+            why = _why(dataset, one)
+            if why and len(cards) < EXAMPLES and not one.image_fault:
+                cards.append(_card(dataset, one, why, folder, f'faulty_{len(cards):02d}'))
+    note = 'Pixels with ids outside the map are magenta.'
+    return sheet.gallery('Faulty samples', cards, note) if cards else ''
+
+
+def _why(dataset, one) -> str:
+    """What is wrong with a sample, for its card; '' when nothing is."""
+    if one.label_fault:
+        return 'unusable label'
+    if has_wrong_size(one):
+        return 'label of another size'
+    if one.counts is None:
+        return ''
+    ids = unknown_ids(dataset, one)
+    return f'unknown ids {listed(map(str, ids))}' if ids else 'nothing but ignore' if says_nothing(dataset, one) else ''
+
+
+def _card(dataset, one, why, folder, name):
+    """A faulty sample: its name, what is wrong, its pictures."""
+    return one.item.name, f'{why}, {one.size[1]}x{one.size[0]}', _pictures(dataset, one, folder, name, 'image')
+
+
+def _pictures(dataset, one, folder, name, title):
+    """Write the image, and its label over it where there is a usable one."""
+    image = read_image(one.item.image, upright=one.item.label is None)
+    pictures = [_picture(folder, f'{name}_image', small(image), title)]
+    if one.counts is not None:
+        label = dataset.mapper.table[dataset.raw_label(one.item)]
+        fits = label.shape == image.shape[:2]
+        base = image if fits else np.zeros((*label.shape, 3), np.uint8)
+        colours = np.zeros((256, 3), np.uint8)
+        colours[:dataset.num_classes] = dataset.palette[:dataset.num_classes]
+        colours[dataset.mapper.unknown] = UNKNOWN
+        pictures.append(_picture(folder, f'{name}_label', overlay(base, label, colours), 'label over the image' if fits else 'label'))
+    return pictures
+
+
+def _picture(folder, name, picture, title):
+    write_jpeg(folder / 'pictures' / f'{name}.jpg', picture)
+    return sheet.Picture(f'pictures/{name}.jpg', title)

@@ -1,0 +1,84 @@
+"""The whole verification of a dataset: list it, read every file once, gather the findings and the numbers."""
+from typing import NamedTuple
+
+import numpy as np
+
+from config import cfg
+from datasets.registry import dataset_class
+from datasets.verify.checks import check_classes, check_copies, check_files
+from datasets.verify.examine import examine_all
+from datasets.verify.findings import ERROR, NOTE, WARNING, Finding, counted
+from datasets.verify.listing import check_listing, list_splits
+from datasets.verify.statistics import as_json, statistics
+
+DEFAULT_SPLITS = ('train', 'val')
+FAR = 0.75              # standard deviations between the mean of the images and the one they are normalised with
+
+
+class Verified(NamedTuple):
+    """datasets: {split: Dataset}; examined: {split: list of Examined}; numbers: {split: Statistics}; findings: errors first."""
+
+    name: str
+    datasets: dict
+    examined: dict
+    numbers: dict
+    findings: list
+
+    def count(self, level: str) -> int:
+        return sum(finding.level == level for finding in self.findings)
+
+    @property
+    def summary(self) -> str:
+        """One line: what was read and how much was found."""
+        read = ', '.join(f'{counted(len(found), "image")} of split {split}' for split, found in self.examined.items())
+        found = ', '.join(counted(self.count(level), level) for level in (ERROR, WARNING, NOTE))
+        return f'{self.name}: {read or "no image"} read: {found}'
+
+    def as_json(self) -> dict:
+        """Everything for verify.json."""
+        return {
+            'dataset': self.name, 'root': {split: str(dataset.root) for split, dataset in self.datasets.items()}, 'errors': self.count(ERROR),
+            'warnings': self.count(WARNING), 'findings': [{**finding._asdict(), 'files': list(finding.files)} for finding in self.findings],
+            'normalised_with': {'mean': cfg.DATASET.MEAN, 'std': cfg.DATASET.STD},
+            'splits': {split: as_json(self.datasets[split], numbers) for split, numbers in self.numbers.items()}}
+
+
+def verify(name: str, chosen=(), threads=None, log=None) -> Verified:
+    """Read every file of the splits `chosen` of dataset `name` once (none: train and val, as far as it has them).
+
+    Raises ValueError and FileNotFoundError for a name, a split or a folder that does not exist; faults of files are findings.
+    """
+    known = dataset_class(name).splits
+    chosen = tuple(chosen) or tuple(split for split in DEFAULT_SPLITS if split in known)
+    for split in chosen:
+        if split not in known:
+            raise ValueError(f'--splits {split}: dataset {name!r} has no such split, only {", ".join(known)}')
+    splits = list_splits(name)
+    if all(splits[split].fault for split in chosen):
+        raise FileNotFoundError(splits[chosen[0]].fault)
+    findings = check_listing(splits, chosen)
+    datasets = {split: splits[split].dataset for split in chosen if splits[split].dataset is not None}
+    for dataset in datasets.values():
+        _check_has_files(dataset)
+    examined = {split: examine_all(dataset, dataset.items, threads, log) for split, dataset in datasets.items()}
+    numbers = {split: statistics(dataset, examined[split]) for split, dataset in datasets.items()}
+    for split, dataset in datasets.items():
+        findings += [*check_files(dataset, examined[split]), *check_classes(dataset, examined[split], 'no label of split'),
+                     *_check_colours(split, numbers[split])]
+    findings += check_copies(examined)
+    return Verified(name, datasets, examined, numbers, sorted(findings, key=lambda one: (ERROR, WARNING, NOTE).index(one.level)))
+
+
+def _check_has_files(dataset):
+    if dataset.labelled and not dataset.label_files(dataset.items[0]):
+        raise ValueError(f'dataset {dataset.name!r} has no files, so there is nothing to verify')
+
+
+def _check_colours(split, numbers):
+    """A note when the images are far from the mean and standard deviation that they are normalised with."""
+    mean, std = np.array(cfg.DATASET.MEAN), np.array(cfg.DATASET.STD)
+    far = np.abs(numbers.mean - mean) / std
+    if (far > FAR).any():
+        shown, used = (', '.join(f'{value:.3f}' for value in values) for values in (numbers.mean, mean))
+        yield Finding(NOTE, 'mean', f'split {split!r}: the mean of the images (red, green, blue: {shown}) is {far.max():.1f} standard deviations from the one '
+                      f'that they are normalised with ({used}); pretrained weights expect the latter')

@@ -1,0 +1,40 @@
+"""YAML files that people write: one mapping, with every mistake told in a sentence."""
+import yaml
+
+
+class _Loader(yaml.SafeLoader):
+    """A SafeLoader that refuses a key that stands twice, of which YAML would silently take the last."""
+
+    def construct_mapping(self, node, deep=False):
+        seen = set()
+        for key, _ in node.value:
+            name = getattr(key, 'value', None)
+            if key.tag == 'tag:yaml.org,2002:str' and name in seen:
+                raise yaml.constructor.ConstructorError(None, None, f'key {name!r} stands twice', key.start_mark)
+            seen.add(name if isinstance(name, str) else None)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path, flag: str, expected: str) -> dict:
+    """The mapping in the YAML file that `flag` names; {} for an empty file. expected: what it should hold, for the errors.
+
+    Raises FileNotFoundError when it cannot be read, ValueError when it is no YAML, no mapping, or holds a key twice.
+    """
+    try:
+        with open(path, 'rb') as file:
+            values = yaml.load(file, _Loader) or {}         # a SafeLoader: plain values only
+    except OSError as error:
+        raise FileNotFoundError(f'{flag} {path}: cannot be read ({error.strerror}); give a YAML file of {expected}') from error
+    except yaml.YAMLError as error:
+        raise ValueError(f'{flag} {path}: not YAML ({_plain(error)}); expected {expected}') from error
+    if not isinstance(values, dict):
+        raise ValueError(f'{flag} {path}: holds a {type(values).__name__}, expected {expected}')
+    return values
+
+
+def _plain(error: yaml.YAMLError) -> str:
+    """What is wrong and where, without the quoted line and the name of the file, which is said already."""
+    mark = getattr(error, 'problem_mark', None)
+    if mark is None:
+        return ' '.join(str(error).split())
+    return f'{error.problem} at line {mark.line + 1}, column {mark.column + 1}'
