@@ -111,6 +111,15 @@ cfg = Config({
         'CLASS_UNIFORM_PCT': 0.5,        # share of an epoch that is drawn class by class
         'CLASS_UNIFORM_TILE': 1024,      # side of the tiles (pixels of the original image) that are searched for classes
         'CLASS_UNIFORM_BIAS': None,      # list of K factors on the per-class quota, or None
+        'QUALITY': 'fine',               # labels to train on: fine, coarse or fine_coarse
+        'COARSE_PORTION': 1.0,           # share of the coarse images in each epoch of fine_coarse
+        'COARSE_BOOST_CLASSES': (),      # trainIds whose class-uniform draws come from coarse images too
+        'ONLY_COARSE': False,            # class-uniform draws from coarse images alone
+        'MAX_CU_EPOCH': 150,             # first epoch without coarse images among the class-uniform draws
+        'CITYSCAPES_CUSTOMCOARSE': '',   # labels that a network wrote: a folder, also below ROOT; '' means autolabelled in the dataset's folder
+        'CUSTOM_COARSE_PROB': None,      # probability below which a pixel of them is void; None: coarse labels are those that people drew
+        'CUSTOM_COARSE_DROPOUT_CLASSES': (),     # trainIds whose pixels in them are replaced by those that people drew
+        'MASK_OUT_CITYSCAPES': False,    # leave out the own car and the rectification border in them
         'CACHE_DIR': '',                 # folder of decoded pixels, so that training decodes each file once; '' means none
         'IGNORE_IDS': (),                # raw label ids treated as ignore although the dataset does not know them
         'MEAN': (0.485, 0.456, 0.406),   # of the RGB values in [0, 1], ImageNet

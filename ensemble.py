@@ -37,7 +37,10 @@ from aggregation.kinds import LOGITS
 from aggregation.members import Members
 from aggregation.outputs import Outputs
 from aggregation.pool import Pool
+from aggregation.report import measure
+from aggregation.report_page import write_report
 from aggregation.trees import listed
+from aggregation.truths import Truths, stem_of
 from config import cfg
 from datasets.cityscapes_labels import LABELS, TRAINID_TO_ID
 from network import commandline
@@ -147,7 +150,7 @@ def run(args):
         run_images(nets, weights, loader, normalize, options, outputs, EvalOptions(flip=args.do_flip, precision=args.precision), dist.device)
         dist.barrier()
         if dist.is_main:
-            stems = [stored.stem_of(item.name) for item in dataset.items]
+            stems = [stem_of(item.name) for item in dataset.items]
             outputs.finish(stems, {}, {'members': members, 'class_names': list(dataset.class_names)})
             print(f'{len(nets)} members: {len(stems)} images; see {outputs.folder}')
     finally:
@@ -180,7 +183,7 @@ def run_images(nets, weights, loader, normalize, options, outputs, evaluation, d
     weights = [torch.tensor(weight) if isinstance(weight, list) else weight for weight in weights]
     with WriterPool() as writers:
         for batch in progress(loader, total=len(loader), desc='run'):
-            stem = stored.stem_of(batch['name'][0])
+            stem = stem_of(batch['name'][0])
             if outputs.done(stem):
                 continue
             images, pool = normalize(batch['image'].to(device, non_blocking=True)), None
@@ -188,7 +191,7 @@ def run_images(nets, weights, loader, normalize, options, outputs, evaluation, d
                 logits = average_logits(net, images, evaluation)[0][0]
                 pool = pool or Pool(options.needs, len(logits), tuple(logits.shape[1:]), device)
                 pool.add(logits, LOGITS, weight)
-            writers.submit(outputs.write, stem, finish(pool, options, len(nets)))
+            writers.submit(outputs.write, stem, finish(pool, options, len(nets)).without_probabilities())
 
 
 def data_scope(args):
@@ -197,21 +200,20 @@ def data_scope(args):
     return {'ASSETS_PATH': args.assets_path, 'DATASET__CV': args.cv, **{key: value for key, value in given.items() if value}}
 
 
-def labels_of(args, members):
-    """stem -> function that reads the labels (H, W), for every labelled image of the split; and the data set."""
+def labels_of(args, members) -> Truths:
+    """The labels of the split that the flags name, of the manifests' data set where they name none."""
     name = args.dataset or members.dataset
     if not name:
         raise ValueError('the folders have no manifest that names a dataset; give --dataset')
-    dataset = datasets.get_dataset(name, args.split)
-    return {stored.stem_of(item.name): lambda item=item: dataset.load_label(item) for item in dataset.items if item.label is not None}, dataset
+    return Truths(datasets.get_dataset(name, args.split))
 
 
 def calibrate(args):
     members, options = open_members(args), fuse_options(args)
     with config.scope(**data_scope(args)):
-        truths, dataset = labels_of(args, members)
+        truths = labels_of(args, members)
         calibrator, about = stored.calibrate_stored(members, options, truths, args.method, args.num_workers)
-    calibration.save(args.out, calibrator, {**about, 'dataset': dataset.name, 'split': args.split})
+    calibration.save(args.out, calibrator, {**about, 'dataset': truths.dataset.name, 'split': args.split})
     before, after = about['before'], about['after']
     print(f'{args.method} on {about["images"]} images: ECE {before["ece"]:.4f} -> {after["ece"]:.4f}, NLL {before["nll"]:.4f} -> {after["nll"]:.4f}; '
           f'written to {args.out}')
@@ -220,8 +222,7 @@ def calibrate(args):
 def report(args):
     members, options = open_members(args), fuse_options(args)
     with config.scope(**data_scope(args)):
-        truths, dataset = labels_of(args, members)
-        page = pages.report(members, options, truths, dataset, Path(args.out), worst=args.worst, readers=args.num_workers)
+        page = write_report(measure(members, options, labels_of(args, members), args.worst, args.num_workers), Path(args.out))
     print(f'see {page}')
 
 

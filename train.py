@@ -54,10 +54,10 @@ def main(argv=None):
         args = parse_args(argv)
         notes = flags.unread(args)
         state = load_state(args, notes.append)
-        check_names(args)
         args.precision = precision.resolve(args.precision, 'cuda' if torch.cuda.is_available() else 'cpu', notes.append)
         with config.scope(**flags.as_cfg(vars(args))):
             config.freeze()
+            check_names(args)
             if args.summary:
                 print_summary(args)
                 return 0
@@ -116,7 +116,7 @@ def load_state(args, log):
 def print_summary(args):
     """What the network of the flags costs: a step of training, or with --eval an evaluation."""
     size = args.summary_size or (EVALUATION_SIZE if args.eval else args.crop_size)
-    print(summary(args, datasets.dataset_class(args.dataset).num_classes, size, training=not args.eval))
+    print(summary(args, datasets.dataset_class(args.dataset).num_classes, size, args.bs_val if args.eval else args.bs_trn, training=not args.eval))
 
 
 def evaluate(args, run, state):
@@ -150,9 +150,10 @@ def evaluate(args, run, state):
 
 def fit(args, run, state):
     """Train, validate, save; ends early, with everything saved, when the run is asked to stop."""
-    sets = [get_dataset(args, run, split) for split in ('train', 'val')]
+    sets = [*(get_dataset(args, run, 'train', quality) for quality in datasets.training_qualities()), get_dataset(args, run, 'val')]
     verify(args, run, sets)
-    train_set, val_set = (with_cache(dataset, run) for dataset in sets)
+    *train_sets, val_set = (with_cache(dataset, run) for dataset in sets)
+    train_set = datasets.join(train_sets)
     net = build_network(args, train_set, run, state, training=True)
     loader = build_train_loader(args, run, train_set)
     ema = ema_of(net, args.ema) if args.ema else None
@@ -204,9 +205,9 @@ def fit(args, run, state):
     return 0
 
 
-def get_dataset(args, run, split):
+def get_dataset(args, run, split, quality='fine'):
     """The data set of the flags; says what it leaves out."""
-    dataset = datasets.get_dataset(args.dataset, split, eval_folder=args.eval_folder)
+    dataset = datasets.get_dataset(args.dataset, split, quality=quality, eval_folder=args.eval_folder)
     for note in dataset.notes:
         run.log(note)
     return without_results(dataset, run) if split == 'folder' else dataset

@@ -48,10 +48,14 @@ class FuseOptions:
 
 class Fused(NamedTuple):
     """probabilities (C, H, W) that sum to 1; prediction (H, W) uint8; confidence (H, W) in [0, 1]; scores name -> (H, W)."""
-    probabilities: Tensor
+    probabilities: Tensor | None
     prediction: Tensor
     confidence: Tensor
     scores: dict[str, Tensor]
+
+    def without_probabilities(self) -> 'Fused':
+        """What waits to be written: a few percent of the memory."""
+        return self._replace(probabilities=None)
 
 
 def finish(pool: Pool, options: FuseOptions, num_members: int) -> Fused:

@@ -1,4 +1,6 @@
 """Several stores as one ensemble: which images they share, and whether their members fit together."""
+import os
+
 import torch
 from torch import Tensor
 
@@ -39,6 +41,17 @@ class Members:
     @property
     def dataset(self) -> str | None:
         return next((store.dataset for store in self.stores if store.dataset), None)
+
+    @property
+    def titles(self) -> list[str]:
+        """A short name of each member, all different: the model's, or where models share it, what is its own in its path."""
+        names = [store.name for store in self.stores]
+        if len(set(names)) == len(names):
+            return names
+        paths = [store.folder.parts for store in self.stores]
+        head = len(os.path.commonprefix(paths))
+        tail = len(os.path.commonprefix([parts[head:][::-1] for parts in paths]))
+        return ['/'.join(parts[head:len(parts) - tail]) or str(store.folder) for parts, store in zip(paths, self.stores)]
 
     def need_logits(self, for_what: str):
         """Raise ValueError when a member is of another kind than logits."""

@@ -3,6 +3,8 @@
 Members come one after the other and are forgotten; what is kept depends on what is asked for, not on their number.
 Rows are taken in blocks that fit a core's cache. It works on any device.
 """
+import copy
+
 import torch
 from torch import Tensor
 
@@ -48,7 +50,7 @@ class Pool:
         return self._values[name]
 
     def add(self, values: Tensor, kind: str, weight: float | Tensor = 1.0):
-        """Enter a member: values (C, H, W) of any float type; weight >= 0, a number or (C,)."""
+        """Enter a member: values (C, H, W) of any float type; weight a number or (C,), at least 0."""
         assert values.shape == (self.num_classes, *self.size), (values.shape, self.size)
         assert kind == LOGITS or 'logit' not in self.needs, 'mean logits need logits'
         weight = weight.view(-1, 1, 1).to(values.device) if isinstance(weight, Tensor) else float(weight)
@@ -57,6 +59,17 @@ class Pool:
             self._add_rows(slice(top, top + rows), values[:, top:top + rows].float(), kind, weight)
         self.members += 1
         self.weights = self.weights + weight
+
+    def without(self, values: Tensor, kind: str, weight: float | Tensor = 1.0) -> 'Pool':
+        """This pool as it would be without a member that was entered as `add(values, kind, weight)`. Only sums can do that."""
+        assert not self.needs & set(_START), 'an extreme cannot be undone'
+        rest = copy.copy(self)
+        rest._values = {name: value.clone() for name, value in self._values.items()}
+        rest.add(values, kind, -weight)
+        rest.members = self.members - 1
+        for name in self.needs & {'sum', 'square', 'votes', 'entropy'}:
+            rest._values[name].clamp_min_(0)            # what rounding leaves of zero
+        return rest
 
     def _add_rows(self, rows: slice, values: Tensor, kind: str, weight):
         if 'logit' in self.needs:

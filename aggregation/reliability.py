@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from aggregation.levels import ECE_BINS, LevelCounts, from_levels, to_levels
+from aggregation.pool import BLOCK
 
 
 class Reliability:
@@ -13,11 +14,12 @@ class Reliability:
     (3, K, bins): pixels, summed probability and pixels of the class, by class and bin of its probability.
     """
 
-    def __init__(self, num_classes: int, bins: int = ECE_BINS):
+    def __init__(self, num_classes: int, bins: int = ECE_BINS, by_class=True):
+        """by_class=False leaves the class-wise error out, which is most of the work."""
         self.num_classes, self.bins = num_classes, bins
         self.counts = LevelCounts()
         self.pixels, self.nll, self.brier = 0, 0.0, 0.0
-        self.by_class = np.zeros((3, num_classes, bins))
+        self.by_class = np.zeros((3, num_classes, bins)) if by_class else None
 
     def update(self, probabilities: Tensor, prediction: Tensor, confidence: Tensor, truth: Tensor):
         """Enter an image: probabilities (K, H, W) that sum to 1, prediction and truth (H, W), confidence (H, W) in [0, 1].
@@ -25,16 +27,23 @@ class Reliability:
         Pixels whose truth is outside [0, K) do not count.
         """
         known = (truth >= 0) & (truth < self.num_classes)
-        label, p = truth[known].long(), probabilities[:, known]
-        if not len(label):
-            return
+        levels = to_levels(confidence[known].cpu().numpy())
+        self.counts.add(LevelCounts.of(levels, (prediction[known] == truth[known]).cpu().numpy()))
+        rows = max(1, BLOCK // (self.num_classes * truth.shape[1]))
+        for top in range(0, len(truth), rows):
+            here = slice(top, top + rows)
+            label = truth[here][known[here]].long()
+            if len(label):
+                self._add(probabilities[:, here][:, known[here]], label)
+
+    def _add(self, p, label):
+        """Enter p (K, n) and label (n,)."""
         of_label = p.gather(0, label[None])[0]
         self.pixels += len(label)
         self.nll -= float(of_label.clamp_min(torch.finfo(torch.float32).tiny).log().sum(dtype=torch.float64))
         self.brier += float((p.square().sum(0) - 2 * of_label + 1).sum(dtype=torch.float64))
-        levels = to_levels(confidence[known].cpu().numpy())
-        self.counts.add(LevelCounts.of(levels, (prediction[known] == label).cpu().numpy()))
-        self._count_classes(p, label)
+        if self.by_class is not None:
+            self._count_classes(p, label)
 
     def _count_classes(self, p, label):
         place = (p * self.bins).long().clamp_(max=self.bins - 1)
@@ -48,13 +57,15 @@ class Reliability:
     def merge(self, other: 'Reliability'):
         self.counts.add(other.counts)
         self.pixels, self.nll, self.brier = self.pixels + other.pixels, self.nll + other.nll, self.brier + other.brier
-        self.by_class += other.by_class
+        if self.by_class is not None:
+            self.by_class += other.by_class
 
     def scores(self) -> dict[str, float]:
         """ece, adaptive_ece, classwise_ece, nll (nats), brier, ause and the ranking scores; nan without pixels."""
         pixels = self.pixels or np.nan
-        return {**self.counts.scores(), 'adaptive_ece': adaptive_ece(self.counts), 'classwise_ece': self.classwise_ece(),
-                'nll': self.nll / pixels, 'brier': self.brier / pixels, 'ause': ause(self.counts)}
+        classwise = {} if self.by_class is None else {'classwise_ece': self.classwise_ece()}
+        return {**self.counts.scores(), 'adaptive_ece': adaptive_ece(self.counts), **classwise, 'nll': self.nll / pixels,
+                'brier': self.brier / pixels, 'ause': ause(self.counts)}
 
     def classwise_ece(self) -> float:
         """The mean over classes of the calibration error of each class's own probability (Kull et al., NeurIPS 2019)."""

@@ -1,10 +1,8 @@
 """What is done with stored logits: fusing them, fitting a calibration, verifying files."""
 import json
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-import numpy as np
 import torch
 
 from aggregation import calibration
@@ -14,6 +12,7 @@ from aggregation.outputs import Outputs
 from aggregation.reliability import Reliability
 from aggregation.store import Fault, Store
 from aggregation.stream import one_thread, pools
+from aggregation.truths import Truths
 from utils.progress import progress
 from utils.writers import WriterPool
 
@@ -45,37 +44,18 @@ def fuse_stored(members: Members, options: FuseOptions, outputs: Outputs, reader
     todo = [stem for stem in members.stems if not outputs.done(stem)]
     with one_thread(), WriterPool() as writers:
         for stem, pool in progress(pools(members, options.needs, todo, readers), total=len(todo), desc='fuse', log=log):
-            writers.submit(outputs.write, stem, finish(pool, options, len(members)))
+            writers.submit(outputs.write, stem, finish(pool, options, len(members)).without_probabilities())
     outputs.finish(members.stems, members.missing, {'members': describe(members), 'class_names': members.class_names})
     return len(todo), len(members.stems) - len(todo)
 
 
-def with_truth(members: Members, truths: dict[str, Callable]) -> list[str]:
-    """The stems that have labels; ValueError when none has. truths: image name without extension -> labels (H, W)."""
-    shared = [stem for stem in members.stems if stem in truths]
-    if not shared:
-        labelled = next(iter(truths), 'which has none')
-        raise ValueError(f'none of the {len(members.stems)} images ({members.stems[0]}, ...) has a label in the dataset ({labelled}, ...); '
-                         'give the --dataset and --split that the logits were made on')
-    return shared
-
-
-def read_truth(truths, stem: str, size) -> torch.Tensor:
-    """The labels int64 (H, W) of an image, checked against `size`."""
-    truth = torch.from_numpy(np.ascontiguousarray(truths[stem]())).long()
-    if tuple(truth.shape) != tuple(size):
-        raise ValueError(f'{stem}: its label has {truth.shape[0]}x{truth.shape[1]} pixels (height x width), its logits {size[0]}x{size[1]}; '
-                         'evaluate at the size of the labels, without --pre_size')
-    return truth
-
-
-def calibrate_stored(members: Members, options: FuseOptions, truths: dict, method: str, readers: int = 2, log=None):
+def calibrate_stored(members: Members, options: FuseOptions, truths: Truths, method: str, readers: int = 2, log=None):
     """(calibrator, about): fitted on every image with a label; about says on what, and the errors before and after."""
-    stems = with_truth(members, truths)
+    stems = truths.shared(members)
     sample, before = None, None
     with one_thread():
         for stem, pool in progress(pools(members, options.needs, stems, readers), total=len(stems), desc='calibrate', log=log):
-            fused, truth = finish(pool, options, len(members)), read_truth(truths, stem, pool.size)
+            fused, truth = finish(pool, options, len(members)), truths.read(stem, pool.size, pool.num_classes)
             sample = sample or calibration.PixelSample(pool.num_classes)
             before = before or Reliability(pool.num_classes)
             before.update(fused.probabilities, fused.prediction, fused.confidence, truth)
@@ -87,7 +67,7 @@ def calibrate_stored(members: Members, options: FuseOptions, truths: dict, metho
         after = Reliability(before.num_classes)
         for stem, pool in progress(pools(members, options.needs, stems, readers), total=len(stems), desc='check', log=log):
             fused = finish(pool, calibrated, len(members))
-            after.update(fused.probabilities, fused.prediction, fused.confidence, read_truth(truths, stem, pool.size))
+            after.update(fused.probabilities, fused.prediction, fused.confidence, truths.read(stem, pool.size, pool.num_classes))
     return calibrator, {'images': len(stems), 'pixels': before.pixels, 'fusion': options.fusion, 'score': options.score, 'members': describe(members),
                         'before': before.scores(), 'after': after.scores()}
 
@@ -115,11 +95,6 @@ def fault_lines(found: dict, count: int = 10) -> list[str]:
         if result['unlisted']:
             lines.append(f'  {len(result["unlisted"])} files are not in the manifest and would not be used: {result["unlisted"][0]}, ...')
     return lines
-
-
-def stem_of(name: str) -> str:
-    """The stem of an image name of a dataset: without its extension."""
-    return str(PurePosixPath(name).with_suffix(''))
 
 
 def read_weights(text: str | None) -> list | None:

@@ -2,7 +2,7 @@
 
 So memory does not grow with members or images, and the result does not depend on the number of threads.
 """
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -10,7 +10,9 @@ import torch
 
 from aggregation.members import Members
 from aggregation.pool import Pool
+from aggregation.store import Store
 from aggregation.trees import listed
+from utils.logit_files import Logits
 
 
 @contextmanager
@@ -24,33 +26,51 @@ def one_thread():
         torch.set_num_threads(before)
 
 
+def read_ahead(members: Members, stems, readers: int = 2, passes: int = 1) -> Iterator[Logits]:
+    """The logits of every member of each of `stems`, in the order of `members.of`; all members of an image `passes` times.
+
+    At most `readers` + 1 files are in memory at once.
+    """
+    jobs = ((store, stem) for stem in stems for _ in range(passes) for store, _ in members.of(stem))
+    with ThreadPoolExecutor(readers) as executor:
+        ahead = []
+        for store, stem in jobs:
+            ahead.append(executor.submit(store.read, stem))
+            if len(ahead) > readers:
+                yield ahead.pop(0).result()
+        while ahead:
+            yield ahead.pop(0).result()
+
+
 def pools(members: Members, needs, stems, readers: int = 2) -> Iterator[tuple[str, Pool]]:
-    """(stem, Pool of its members) for each of `stems`. At most `readers` + 1 files are in memory at once.
+    """(stem, Pool of its members) for each of `stems`.
 
     Raises ValueError naming files whose size or number of classes differ, or that hold nan.
     """
-    jobs = [(stem, store, weight) for stem in stems for store, weight in members.of(stem)]
-    with ThreadPoolExecutor(readers) as executor:
-        ahead = [executor.submit(store.read, stem) for stem, store, _ in jobs[:readers]]
-        pool, first = None, None
-        for number, (stem, store, weight) in enumerate(jobs):
-            logits = ahead.pop(0).result()
-            if number + readers < len(jobs):
-                following, its_store, _ = jobs[number + readers]
-                ahead.append(executor.submit(its_store.read, following))
-            shape = (len(logits.values), *logits.size)
-            if pool is None:
-                pool, first = Pool(needs, shape[0], logits.size), store.path(stem)
-            elif shape != (pool.num_classes, *pool.size):
-                raise ValueError(f'{store.path(stem)}: holds {shape[0]} classes of {shape[1]}x{shape[2]} pixels (height x width), {first} '
-                                 f'{pool.num_classes} of {pool.size[0]}x{pool.size[1]}; dump both at the size of the image, with one label set')
-            _check_weight(weight, shape[0], store)
-            pool.add(logits.full(), store.kind, weight)
-            if number + 1 == len(jobs) or jobs[number + 1][0] != stem:
-                yield stem, pool
-                pool = None
+    stream = read_ahead(members, stems, readers)
+    for stem in stems:
+        yield stem, pool_of(members, stem, stream, needs)
 
 
-def _check_weight(weight, classes: int, store):
+def pool_of(members: Members, stem: str, stream: Iterator[Logits], needs, seen: Callable | None = None) -> Pool:
+    """The Pool of an image, whose members come next in `stream`; seen(store, values (C, H, W)) is called for each of them."""
+    pool, first = None, None
+    for store, weight in members.of(stem):
+        logits = next(stream)
+        shape = (len(logits.values), *logits.size)
+        if pool is None:
+            pool, first = Pool(needs, shape[0], logits.size), store.path(stem)
+        elif shape != (pool.num_classes, *pool.size):
+            raise ValueError(f'{store.path(stem)}: holds {shape[0]} classes of {shape[1]}x{shape[2]} pixels (height x width), {first} '
+                             f'{pool.num_classes} of {pool.size[0]}x{pool.size[1]}; dump both at the size of the image, with one label set')
+        _check_weight(weight, shape[0], store)
+        values = logits.full()
+        pool.add(values, store.kind, weight)
+        if seen is not None:
+            seen(store, values)
+    return pool
+
+
+def _check_weight(weight, classes: int, store: Store):
     if isinstance(weight, torch.Tensor) and len(weight) != classes:
         raise ValueError(f'{store.folder}: {len(weight)} weights ({listed(weight.tolist(), 3)}) for {classes} classes; give one number, or one per class')

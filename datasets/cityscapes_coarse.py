@@ -104,10 +104,10 @@ def find_coarse(base, quality: str, trainid_to_id):
 
 
 def _ids(trainids, trainid_to_id):
-    wrong = [trainid for trainid in trainids if trainid_to_id[trainid] == VOID]
-    if wrong:
-        raise ValueError(f'--custom_coarse_dropout_classes: {wrong[0]} is no trainId of Cityscapes, which has 0 to 18')
-    return [int(trainid_to_id[trainid]) for trainid in trainids]
+    ids = [int(trainid_to_id[trainid]) if trainid < len(trainid_to_id) else VOID for trainid in trainids]
+    if VOID in ids:
+        raise ValueError(f'--custom_coarse_dropout_classes: {trainids[ids.index(VOID)]} is no trainId of Cityscapes, which has 0 to 18')
+    return ids
 
 
 def _written_folder(base, images):

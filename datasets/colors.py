@@ -7,8 +7,12 @@ class ColorTable:
     """Maps label images (H, W, 3) RGB to raw ids by color_map {(r, g, b): raw id}.
 
     One look-up in a table of 2^24 bytes (made at the first use, once in a process) is faster than comparing with every
-    colour. Raises ValueError for a colour or id out of range.
+    colour. Raises ValueError for a colour or id out of range. remedy: the end of the error about other colours; strict: off,
+    these become the id `unknown`, which no colour has.
     """
+
+    remedy = 'correct the file or add the colour to the table'
+    strict = True
 
     def __init__(self, dataset: str, color_map: dict):
         self.dataset, self.color_map = dataset, {tuple(color): raw for color, raw in color_map.items()}
@@ -32,8 +36,8 @@ class ColorTable:
             self.table = table
         codes = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA).view('<u4')[..., 0]
         raw = self.table.take(codes & 0xFFFFFF)
-        outside = raw == self.unknown
-        if outside.any():
+        outside = raw == self.unknown if self.strict else None
+        if self.strict and outside.any():
             raise ValueError(self._complaint(image, outside, path))
         return raw
 
@@ -41,4 +45,4 @@ class ColorTable:
         row, column = (int(index) for index in np.argwhere(outside)[0])
         color, pixels = tuple(image[row, column].tolist()), int(outside.sum())
         return (f'{path}: the colour {color} at row {row}, column {column} is not in the colour table of dataset {self.dataset!r} '
-                f'({pixels} of its {outside.size} pixels have such colours); correct the file or add the colour to the table')
+                f'({pixels} of its {outside.size} pixels have such colours); {self.remedy}')

@@ -70,47 +70,7 @@ def _draw(rng, length, count):
     return np.resize(rng.permutation(length), count)
 
 
-class Pool:
-    """The images and centroids that each epoch is drawn from: those of one dataset, the same in every epoch."""
 
-    def __init__(self, num_images: int, centroids: list):
-        self.num_images, self.centroids = num_images, centroids
-
-    def at(self, epoch: int) -> tuple:
-        """(images int array (num_images,), centroids) of an epoch, as draw_epoch takes them."""
-        return np.arange(self.num_images), self.centroids
-
-
-class BoostedPool(Pool):
-    """Fine images, with coarse ones in the class-uniform part before epoch `end`; num_images counts the fine ones.
-
-    fine, coarse: their centroids. boost: the classes whose coarse centroids stand beside the fine ones; only_coarse: every
-    class has its coarse centroids alone.
-    """
-
-    def __init__(self, num_images: int, fine: list, coarse: list, boost, only_coarse: bool, end: int):
-        super().__init__(num_images, fine)
-        self.end = end
-        self.boosted = coarse if only_coarse else [
-            np.concatenate([own, more]) if trainid in boost else own for trainid, (own, more) in enumerate(zip(fine, coarse))]
-
-    def at(self, epoch):
-        return np.arange(self.num_images), self.boosted if epoch < self.end else self.centroids
-
-
-class PortionPool(Pool):
-    """All fine images and, drawn anew for each epoch, `count` of the coarse ones, which stand behind them; num_images is
-    the sum. centroids: of all of both; those of images that do not take part are left out."""
-
-    def __init__(self, num_fine: int, num_coarse: int, count: int, centroids: list, seed: int):
-        super().__init__(num_fine + count, centroids)
-        self.num_fine, self.num_coarse, self.count, self.seed = num_fine, num_coarse, count, seed
-
-    def at(self, epoch):
-        coarse = np.random.default_rng([self.seed, epoch, 0, _COARSE]).permutation(self.num_coarse)[:self.count]
-        images = np.concatenate([np.arange(self.num_fine), self.num_fine + coarse])
-        if self.count == self.num_coarse:
-            return images, self.centroids
-        takes_part = np.zeros(self.num_fine + self.num_coarse, bool)
-        takes_part[images] = True
-        return images, [places[takes_part[places[:, 0]]] for places in self.centroids]
+def coarse_subset(num_images: int, count: int, seed: int, epoch: int) -> np.ndarray:
+    """`count` of num_images images, another choice for each epoch."""
+    return np.random.default_rng([seed, epoch, 0, _COARSE]).permutation(num_images)[:count]

@@ -3,8 +3,7 @@ from itertools import chain
 
 from config import cfg
 from datasets.base import Dataset
-
-QUALITIES = ('fine', 'coarse', 'fine_coarse')       # of --quality
+from utils.coarse_flags import QUALITIES
 
 
 def training_qualities() -> tuple:
@@ -35,6 +34,7 @@ class Joined(Dataset):
             setattr(self, attribute, getattr(parts[0], attribute))
         assert all(part.class_names == self.class_names and part.ignore_label == self.ignore_label for part in parts)
         self.parts = list(parts)
+        self.label_rules = ' '.join(part.label_rules for part in parts)
         self.notes = [note for part in parts for note in part.notes]
         self.items = [item for part in parts for item in part.items]
         self._part = {item: part for part in parts for item in part.items}

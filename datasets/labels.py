@@ -22,8 +22,10 @@ class LabelMapper:
     """Maps label files of one dataset to trainIds 0..num_classes - 1 and ignore_label.
 
     id_map: raw id -> trainId or ignore_label, every id the dataset documents. ignore_ids: further raw ids that are
-    sent to ignore_label, known or not (--ignore_ids).
+    sent to ignore_label, known or not (--ignore_ids). remedy: the end of the error about other ids.
     """
+
+    remedy = 'correct the file, choose the right --dataset, or list them under --ignore_ids'
 
     def __init__(self, dataset: str, id_map: dict, num_classes: int, ignore_label: int, ignore_ids=()):
         wrong = [raw for raw in ignore_ids if not 0 <= raw <= 255]
@@ -54,4 +56,4 @@ class LabelMapper:
         ids = np.unique(raw[outside]).tolist()
         shown = ', '.join(map(str, ids[:12])) + (f' and {len(ids) - 12} more' if len(ids) > 12 else '')
         return (f'{path}: label ids {shown} are not in the map of dataset {self.dataset!r} (first at row {row}, column {column}); '
-                'correct the file, choose the right --dataset, or list them under --ignore_ids')
+                f'{self.remedy}')

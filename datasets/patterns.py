@@ -44,7 +44,7 @@ class Pattern:
 
     def of_split(self, folder: str) -> 'Pattern':
         """The pattern with the folder of a split in the place of {split}."""
-        return Pattern(self.text.replace('{split}', folder)) if 'split' in self.fields else self
+        return Pattern(self.text.replace('{split}', folder))
 
     def filled(self, folder: str, stem: str) -> str:
         """The path of one file, as far as the pattern says it."""
@@ -59,6 +59,10 @@ class Pattern:
         names, posix = found.groupdict(), PurePosixPath(path)
         folder = names['folder'].rstrip('/') if 'folder' in names else posix.parent.relative_to(PurePosixPath(path[:len(self.base)])).as_posix()
         return Found(file, '' if folder == '.' else folder, names.get('stem', posix.stem))
+
+    def key(self, found: Found) -> tuple:
+        """What a file and an image that belong together have in common: the values of the names that this pattern has."""
+        return tuple(getattr(found, field) for field in ('folder', 'stem') if field in self.fields)
 
     def find(self, root) -> dict:
         """{path below the root: Found} of every image file that matches, sorted; hidden ones are left out."""

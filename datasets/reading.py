@@ -65,12 +65,15 @@ def peek(path) -> tuple:
         fault = problem(_read_bytes(path))
         if fault is not None:
             raise _unreadable(path, fault)
-    if format_of(head) == PNG and len(head) >= HEADER_BYTES:
+    form = format_of(head)
+    if form == PNG and len(head) >= HEADER_BYTES:
         return int.from_bytes(head[20:24], 'big'), int.from_bytes(head[16:20], 'big')
-    try:
-        return _by_pillow(head, path, lambda image: image.size[::-1])
-    except ValueError:
-        return _by_pillow(_read_bytes(path), path, lambda image: image.size[::-1])
+    if form != TIFF:                                        # whose header may stand anywhere
+        try:
+            return _by_pillow(head, path, lambda image: image.size[::-1])
+        except ValueError:
+            pass
+    return _by_pillow(_read_bytes(path), path, lambda image: image.size[::-1])
 
 
 def _read_bytes(path, count=-1, start=0) -> bytes:

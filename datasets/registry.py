@@ -2,6 +2,7 @@
 import difflib
 import importlib
 
+from config import cfg
 from datasets.base import Dataset
 from datasets.folder import Folder
 
@@ -27,6 +28,7 @@ _CLASSES = {
     'pascal_context_60': ('datasets.pascal_context', 'PascalContext60'),
     'ade20k': ('datasets.ade20k', 'ADE20K'),
     'nullloader': ('datasets.nullloader', 'NullLoader'),
+    'custom': ('datasets.custom', 'DataFile'),              # what the file of --data_yaml describes
     'folder': ('datasets.cityscapes', 'Cityscapes'),        # images of --eval_folder, with the classes of Cityscapes
 }
 
@@ -36,14 +38,20 @@ def dataset_names() -> list:
     return sorted(_CLASSES, key=str.lower)
 
 
-def dataset_class(name: str) -> type:
-    """The class behind `name`; ValueError with the nearest names when there is none."""
+def dataset_class(name: str):
+    """The class behind `name`, or for custom the DataFile that describes it: what the classes are, without looking for images.
+
+    Raises ValueError with the nearest names when there is none, and for a mistake in the file of --data_yaml.
+    """
     if name not in _CLASSES:
         near = difflib.get_close_matches(str(name).lower(), _CLASSES, n=2, cutoff=0.5)
         hint = f'did you mean {" or ".join(near)}? ' if near else ''
         raise ValueError(f'--dataset {name}: there is no such dataset; {hint}choose one of {", ".join(dataset_names())}')
+    if cfg.DATASET.DATA_YAML and name != 'custom':
+        raise ValueError(f'--data_yaml {cfg.DATASET.DATA_YAML} describes --dataset custom, not {name}; give --dataset custom, or leave the file out')
     module, attribute = _CLASSES[name]
-    return getattr(importlib.import_module(module), attribute)
+    found = getattr(importlib.import_module(module), attribute)
+    return found() if name == 'custom' else found
 
 
 def get_dataset(name: str, split: str, *, quality: str = 'fine', eval_folder=None) -> Dataset:

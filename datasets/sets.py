@@ -7,8 +7,9 @@ from torch.utils.data import Dataset as TorchDataset
 from config import cfg
 from datasets import class_uniform
 from datasets.base import Dataset
-from datasets.epoch import BoostedPool, Pool, PortionPool, class_quotas, draw_epoch, sample_generator
+from datasets.epoch import class_quotas, draw_epoch, sample_generator
 from datasets.joined import Joined
+from datasets.pool import build_pool
 
 
 def image_tensor(image: np.ndarray) -> torch.Tensor:
@@ -23,34 +24,6 @@ def _sample(image, label, name, scale):
     if label is not None:
         sample['label'] = torch.from_numpy(np.require(label, requirements=('C', 'W')))        # a cache's pixels are read-only
     return sample
-
-
-def build_pool(parts, centroids, seed, log=None) -> Pool:
-    """What the epochs are drawn from: `parts` is one dataset, or the fine and the coarse one; centroids: of each per class.
-
-    Reads from cfg.DATASET what the coarse images are for. Raises ValueError naming the flag when none of them can be used.
-    """
-    if len(parts) == 1:
-        return Pool(len(parts[0]), centroids[0])
-    (fine, coarse), settings = parts, cfg.DATASET
-    log = log or (lambda line: None)
-    own, more = centroids[0], [places + np.array([len(fine), 0, 0], np.int32) for places in centroids[1]]
-    labels = f'{len(coarse)} images with {coarse.quality} labels'
-    if settings.QUALITY == 'fine_coarse':
-        count = int(len(coarse) * settings.COARSE_PORTION)
-        log(f'every epoch: all {len(fine)} images with fine labels and {count} of the {labels}')
-        return PortionPool(len(fine), len(coarse), count, [np.concatenate(pair) for pair in zip(own, more)], seed)
-    boost = range(fine.num_classes) if settings.ONLY_COARSE else sorted(set(settings.COARSE_BOOST_CLASSES))
-    if boost[-1] >= fine.num_classes:
-        raise ValueError(f'--coarse_boost_classes: {boost[-1]} is no trainId of dataset {fine.name!r}, which has 0 to {fine.num_classes - 1}')
-    flag = '--only_coarse' if settings.ONLY_COARSE else '--coarse_boost_classes'
-    if not any(len(more[trainid]) for trainid in boost):
-        classes = 'any class' if settings.ONLY_COARSE else ', '.join(fine.class_names[trainid] for trainid in boost)
-        raise ValueError(f'{flag}: none of the {labels} holds {classes}; unpack more of them, lower --custom_coarse_prob, or leave the flag out')
-    end = settings.MAX_CU_EPOCH
-    log(f'{flag}: before epoch {end} the class-uniform part is drawn from {labels}{"" if settings.ONLY_COARSE else " too"}: '
-        + ', '.join(f'{fine.class_names[trainid]} {len(more[trainid])} places ({len(own[trainid])} in fine labels)' for trainid in boost))
-    return BoostedPool(len(fine), own, more, boost, settings.ONLY_COARSE, end)
 
 
 class TrainSet(TorchDataset):
@@ -87,7 +60,7 @@ class TrainSet(TorchDataset):
         self.set_epoch(0)
 
     def _tell_absent(self, log):
-        absent = [trainid for trainid, places in enumerate(self.pool.at(0)[1]) if len(places) == 0]
+        absent = class_uniform.CentroidIndex(self.pool.at(0)[1]).absent()
         if absent and log is not None:
             names = ', '.join(self.dataset.class_names[trainid] for trainid in absent)
             log(f'no label of split {self.dataset.split!r} holds {names}: their share of an epoch goes to random images')

@@ -19,7 +19,7 @@ from network.plain import plain_form
 
 @dataclass
 class Cost:
-    """Of one pass over one image. Counters are by module name, '' for the whole network.
+    """Of one pass. Counters are by module name, '' for the whole network.
 
     flops: of the forward pass; plain_flops: of its plain form (network.plain); outputs: bytes that a module returns;
     peak: the most bytes that are alive at one time. In training also kept: bytes that the forward pass of a module leaves
@@ -33,13 +33,13 @@ class Cost:
     peak: int = 0
 
 
-def count(net: nn.Module, size: tuple[int, int], training: bool = False) -> Cost:
-    """The cost of evaluating `net`, a network on the meta device, on one image of `size` (h, w), or of a step of training.
+def count(net: nn.Module, size: tuple[int, int], training: bool = False, batch: int = 1) -> Cost:
+    """The cost of evaluating `net`, a network on the meta device, on images of `size` (h, w), or of a step of training.
 
     Raises ValueError for a size that the network cannot take.
     """
     assert all(parameter.is_meta for parameter in net.parameters()), 'build the network under torch.device("meta")'
-    images = torch.empty(1, 3, *size, device='meta')
+    images = torch.empty(batch, 3, *size, device='meta')
     net.train(training)
     cost = Cost()
     cost.flops = forward_flops(net, images)

@@ -16,7 +16,7 @@ from network import cost
 from network.checkpointing import checkpoint_stages
 from network.commandline import make_parser, parse
 from utils import flags
-from utils.parser import count, crop_size
+from utils.parser import count, crop_size, positive
 
 TERA, GIBI = 1e12, 2 ** 30
 EVALUATION_SIZE = (1024, 2048)
@@ -26,6 +26,7 @@ def build_parser():
     parser = make_parser('network.summary', 'Print what a network costs: parameters, operations, memory.')
     group = parser.add_argument_group('summary')
     group.add_argument('--size', type=crop_size, default=EVALUATION_SIZE, metavar='S|H,W', help='size of the image in pixels')
+    group.add_argument('--batch', type=positive, default=1, metavar='N', help='images at a time')
     group.add_argument('--training', action='store_true', help='a step of training instead of an evaluation')
     group.add_argument('--grad_ckpt', action='store_true', help='with --training: compute the stages of the trunk again in the backward pass')
     group.add_argument('--depth', type=count, default=2, metavar='N', help='levels of modules to show')
@@ -37,15 +38,15 @@ def main(argv=None) -> int:
     try:
         args, _ = parse(build_parser(), sys.argv[1:] if argv is None else argv, print)
         with config.scope(**flags.as_cfg(vars(args))):
-            print(summary(args, args.num_classes, args.size, args.training, args.depth))
+            print(summary(args, args.num_classes, args.size, args.batch, args.training, args.depth))
     except (ValueError, OSError) as error:
         print(f'network.summary: error: {" ".join(str(error).split())}', file=sys.stderr)
         return 2
     return 0
 
 
-def summary(args, num_classes: int, size: tuple[int, int], training: bool, depth: int = 2) -> str:
-    """The table of the network that the flags `args` describe, on one image of `size` (h, w), and its totals.
+def summary(args, num_classes: int, size: tuple[int, int], batch: int, training: bool, depth: int = 2) -> str:
+    """The table of the network that the flags `args` describe, on `batch` images of `size` (h, w), and its totals.
 
     training: of a step of training instead of an evaluation; depth: levels of modules to show. Raises ValueError for names,
     scales or a size that do not fit.
@@ -55,15 +56,16 @@ def summary(args, num_classes: int, size: tuple[int, int], training: bool, depth
     net.keep_scales = False
     if args.grad_ckpt and training:
         checkpoint_stages(net)
-    found = cost.count(net, size, training)
-    return '\n'.join([*title(net, size, training), '', *table(net, found, depth), '', *totals(net, found)])
+    found = cost.count(net, size, training, batch)
+    return '\n'.join([*title(net, size, batch, training), '', *table(net, found, depth), '', *totals(net, found)])
 
 
-def title(net: nn.Module, size: tuple[int, int], training: bool) -> list[str]:
+def title(net: nn.Module, size: tuple[int, int], batch: int, training: bool) -> list[str]:
     name = f'{net.arch} on {net.trunk_name}' if net.trunk_name else net.arch
     net.train(training)
     listed = ', '.join(f'{scale:g}' for scale in sorted(net.scales()))
-    return [f'{name}: {"a step of training" if training else "evaluation"} on one image of {size[0]}x{size[1]}, float32, scales {listed}']
+    work, images = 'a step of training' if training else 'evaluation', 'one image' if batch == 1 else f'{batch} images'
+    return [f'{name}: {work} on {images} of {size[0]}x{size[1]}, float32, scales {listed}']
 
 
 def table(net: nn.Module, found: cost.Cost, depth: int) -> list[str]:

@@ -31,6 +31,7 @@ LINES = {
     'sample': bench_data.sample,
     'cached': bench_data.cached,
     'index': bench_data.index,
+    'verification': bench_data.verification,
     'rmi': bench_data.rmi,
     'confusion': bench_data.confusion,
     'evaluation': bench_network.evaluation,
@@ -64,7 +65,7 @@ def parse_args(argv):
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu', help='where to compute')
     parser.add_argument('--trunk', type=names, default=DEFAULT_TRUNKS, metavar='LIST', help='backbones, comma list')
     parser.add_argument('--size', type=crop_size, metavar='H,W', help='images that networks see (default: 256,512 on a CPU, 1024,2048 on a GPU)')
-    parser.add_argument('--photo_size', type=crop_size, default=(1024, 2048), metavar='H,W', help='images of sample, cached, index, rmi and confusion')
+    parser.add_argument('--photo_size', type=crop_size, default=(1024, 2048), metavar='H,W', help='images of the lines without a network')
     parser.add_argument('--batch', type=positive, default=1, metavar='N', help='images of a training step')
     parser.add_argument('--images', type=positive, metavar='N', help='images of a run that dumps (default: 3 on a CPU, 32 on a GPU)')
     parser.add_argument('--repeats', type=positive, metavar='N', help='runs of each form (default: 3 to 41, by line)')

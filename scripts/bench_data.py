@@ -15,6 +15,8 @@ import torch.nn.functional as F
 import config
 import datasets
 from datasets import class_uniform
+from datasets.threads import usable_cores
+from datasets.verify.whole import verify
 from loss.rmi import RMILoss
 from scripts.baseline_transforms import photo_like_pair
 from scripts.bench_measure import Case, Form
@@ -25,6 +27,7 @@ from utils.metrics import ConfusionMatrix
 NUM_CLASSES, IGNORE = 19, 255
 SAMPLES = 8                 # per call: the random scale decides what one costs
 FILES, COPIES = 6, 6        # label files drawn, and how often each stands in the dataset
+VERIFIED = 12               # pairs of the dataset that is verified
 
 
 @contextmanager
@@ -131,6 +134,22 @@ def index(settings):
 
         yield Case(f'class-uniform index of {len(dataset)} label files of {shape(settings.photo_size)}', f'decoding the files once, in {threads} threads',
                    Form(decode), [Form(build, 1.5)], repeats=15)
+
+
+@contextmanager
+def verification(settings):
+    """Verification of a split: every image and label read once, without the page; both forms in as many threads as there are cores."""
+    with street_files(settings.photo_size, VERIFIED) as dataset:
+        def decode(item):
+            cv2.imread(str(item.image))
+            cv2.imread(str(item.label), cv2.IMREAD_UNCHANGED)
+
+        def decode_all():
+            with ThreadPoolExecutor(usable_cores()) as pool:
+                list(pool.map(decode, dataset.items))
+
+        yield Case(f'verification of {len(dataset)} pairs of {shape(settings.photo_size)}', f'decoding the files once, in {usable_cores()} threads',
+                   Form(decode_all), [Form(lambda: verify('cityscapes', ['train'], log=lambda line: None), 1.5)], repeats=7)
 
 
 @contextmanager

@@ -3,6 +3,7 @@ flags exclude each other. A mistake is a ValueError of one sentence.
 """
 from pathlib import Path
 
+from utils import coarse_flags
 from utils.logit_files import DTYPES, FORMATS, STRIDES
 from utils.parser import Parser, amount, count, crop_size, names, number, numbers, positive, share
 
@@ -13,7 +14,7 @@ def build_parser(dataset_names=()):
     parser.add_argument('--config', metavar='FILE', help='YAML file of flag: value lines, used as defaults under the flags given here')
     parser.add_argument('--debug', action='store_true', help='show the stack trace of an error instead of one line')
     _data(parser, dataset_names)
-    for add in (add_augmentation, _network, _loss, _optimisation, _precision, _checkpoints, _evaluation, _output):
+    for add in (coarse_flags.add_coarse, add_augmentation, _network, _loss, _optimisation, _precision, _checkpoints, _evaluation, _output):
         add(parser)
     return parser
 
@@ -208,6 +209,7 @@ CFG_KEYS = {
     'ocr_alpha': 'LOSS__OCR_ALPHA',
     'ocr_aux_loss_rmi': 'LOSS__OCR_AUX_RMI',
     'supervised_mscale_loss_wt': 'LOSS__SUPERVISED_MSCALE_WT',
+    **coarse_flags.CFG_KEYS,
 }
 
 # What describes the network in a checkpoint, so that the file alone is enough to build it again.
@@ -243,7 +245,7 @@ def changed_since(args, state):
 def check_same_steps(args, state, world):
     """Raise ValueError when a run that stopped within an epoch is resumed with steps of another size."""
     before = state.get('args') or {}
-    changed = [f'--{name} {getattr(args, name)} (was {before[name]})' for name in ('bs_trn', 'accumulate', 'test_mode')
+    changed = [f'--{name} {getattr(args, name)} (was {before[name]})' for name in ('bs_trn', 'accumulate', 'test_mode', 'quality', 'coarse_portion')
                if name in before and before[name] != getattr(args, name)]
     if state.get('rng') and len(state['rng']) != world:
         changed.append(f'{world} processes (were {len(state["rng"])})')
@@ -277,6 +279,7 @@ def unread(args):
         lines.append('--skip_verify has no effect with --eval, which reads every image')
     if args.override_dataset_root and args.dataset == 'custom':
         lines.append('--override_dataset_root has no effect with --dataset custom: root in the file of --data_yaml says where the images are')
+    lines += coarse_flags.unread_coarse(args)
     if args.pretrained != 'none' and (args.snapshot or args.resume not in (None, 'auto')):
         lines.append('--pretrained has no effect: the checkpoint holds the trunk too')
     return lines
@@ -331,6 +334,7 @@ def check(args):
         raise ValueError(f'{", ".join(dumps)}: dumps are written by an evaluation; add --eval val, trn or folder')
     if args.dump_topn and (args.no_metrics or args.eval in ('folder', 'test')):
         raise ValueError('--dump_topn ranks images by their errors and needs labels; evaluate val or trn and leave out --no_metrics')
+    coarse_flags.check_coarse(args)
     if args.loss_weights and not args.loss:
         raise ValueError('--loss_weights needs --loss, the losses that the weights belong to')
     if args.loss and (args.rmi_loss or args.img_wt_loss):

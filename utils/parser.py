@@ -6,7 +6,7 @@ import argparse
 import difflib
 import math
 
-import yaml
+from utils.yaml_file import read_yaml
 
 
 class _Help(argparse.HelpFormatter):
@@ -52,15 +52,7 @@ class Parser(argparse.ArgumentParser):
         return f'{what} {flag}; {hint}'
 
     def _yaml_as_flags(self, path):
-        try:
-            with open(path) as file:
-                values = yaml.safe_load(file) or {}
-        except OSError as error:
-            raise FileNotFoundError(f'--config {path}: cannot be read ({error.strerror}); give a YAML file of flag: value lines') from error
-        except yaml.YAMLError as error:
-            raise ValueError(f'--config {path}: not YAML ({" ".join(str(error).split())}); expected flag: value lines') from error
-        if not isinstance(values, dict):
-            raise ValueError(f'--config {path}: holds a {type(values).__name__}, expected flag: value lines')
+        values = read_yaml(path, '--config', 'flag: value lines')
         argv = []
         for key, value in values.items():
             action = self._option_string_actions.get(f'--{key}')

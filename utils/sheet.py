@@ -43,28 +43,48 @@ def section(title: str, body: str, note: str = '') -> str:
 
 
 def table(title: str, rows: list, note: str = '') -> str:
-    """rows: lists of cells of one length, the first is the head. Strings go to the left, numbers to the right."""
+    """rows: lists of cells of one length, the first is the head. The first column stands to the left, the others to the right."""
+    return section(title, _table(rows), note)
+
+
+def _table(rows: list, style=None) -> str:
     head = ''.join(f'<th scope="col">{html_text(cell)}</th>' for cell in rows[0])
-    body = ''.join('<tr>' + ''.join(_cell(cell) for cell in row) + '</tr>' for row in rows[1:])
-    return section(title, f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>', note)
+    body = ''.join('<tr>' + ''.join(_cell(cell, style) for cell in row) + '</tr>' for row in rows[1:])
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _cell(value) -> str:
+def _is_number(value) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and value == value
+
+
+def _cell(value, style=None) -> str:
     if value is None or value != value:
         return '<td class="number">–</td>'
-    if isinstance(value, float | np.floating):
-        return f'<td class="number">{value:.4g}</td>'
-    return f'<td class="number">{value:,}</td>' if isinstance(value, int) and not isinstance(value, bool) else f'<td>{html_text(value)}</td>'
+    if not _is_number(value):
+        return f'<td>{html_text(value)}</td>'
+    shade = f' style="{style(value)}"' if style else ''
+    return f'<td class="number"{shade}>' + (f'{value:.4g}' if isinstance(value, float | np.floating) else f'{value:,}') + '</td>'
 
 
-def line_chart(title: str, series: list[Series], x_label: str, y_label: str, note: str = '') -> str:
-    """Lines over shared axes that start at the smallest and end at the largest values."""
-    return section(title, _svg(series, x_label, y_label), note)
+def heat_table(title: str, rows: list, note: str = '') -> str:
+    """The same with every number shaded by its share of the largest."""
+    largest = max([cell for row in rows[1:] for cell in row if _is_number(cell)], default=0) or 1
+    return section(title, _table(rows, lambda cell: f'--heat:{60 * cell / largest:.0f}%'), note)
 
 
-def _svg(series, x_label, y_label) -> str:
+def beside(*sections: str) -> str:
+    """Sections next to each other where the window is wide enough."""
+    return f'<div class="beside">{"".join(sections)}</div>'
+
+
+def line_chart(title: str, series: list[Series], x_label: str, y_label: str, note: str = '', x_range=None, y_range=None) -> str:
+    """Lines over shared axes. x_range, y_range: their ends (None: the smallest and largest values)."""
+    return section(title, _svg(series, x_label, y_label, x_range, y_range), note)
+
+
+def _svg(series, x_label, y_label, x_range, y_range) -> str:
     xs, ys = (np.concatenate([np.asarray(getattr(one, axis), float) for one in series]) for axis in ('x', 'y'))
-    (x0, x1), (y0, y1) = _range(xs), _range(ys)
+    (x0, x1), (y0, y1) = x_range or _range(xs), y_range or _range(ys)
 
     def place(x, y):
         return (f'{_LEFT + (float(x) - x0) / (x1 - x0) * (_WIDTH - _LEFT - 8):.1f},'

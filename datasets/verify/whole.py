@@ -48,11 +48,9 @@ def verify(name: str, chosen=(), threads=None, log=None) -> Verified:
 
     Raises ValueError and FileNotFoundError for a name, a split or a folder that does not exist; faults of files are findings.
     """
-    known = dataset_class(name).splits
-    chosen = tuple(chosen) or tuple(split for split in DEFAULT_SPLITS if split in known)
+    chosen = tuple(chosen) or tuple(split for split in DEFAULT_SPLITS if split in dataset_class(name).splits)
     for split in chosen:
-        if split not in known:
-            raise ValueError(f'--splits {split}: dataset {name!r} has no such split, only {", ".join(known)}')
+        check_split(name, split, '--splits')
     splits = list_splits(name)
     if all(splits[split].fault for split in chosen):
         raise FileNotFoundError(splits[chosen[0]].fault)
@@ -67,6 +65,13 @@ def verify(name: str, chosen=(), threads=None, log=None) -> Verified:
                      *_check_colours(split, numbers[split])]
     findings += check_copies(examined)
     return Verified(name, datasets, examined, numbers, sorted(findings, key=lambda one: (ERROR, WARNING, NOTE).index(one.level)))
+
+
+def check_split(name: str, split: str, flag: str):
+    """Raise ValueError when dataset `name` has no such split."""
+    known = dataset_class(name).splits
+    if split not in known:
+        raise ValueError(f'{flag} {split}: dataset {name!r} has no such split, only {", ".join(known)}')
 
 
 def _check_has_files(dataset):

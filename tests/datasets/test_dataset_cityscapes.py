@@ -159,8 +159,3 @@ def test_without_a_root_data_is_looked_for_under_the_assets(root, cityscapes_tre
     cityscapes_tree(root.parent / 'assets/data/cityscapes', {('val', 'lindau'): 1})
     with scope(DATASET__ROOT=''):
         assert len(get_dataset('cityscapes', 'val')) == 1
-
-
-def test_coarse_labels_are_refused(root):
-    with pytest.raises(ValueError, match="no 'coarse' labels, only fine"):
-        get_dataset('cityscapes', 'train', quality='coarse')

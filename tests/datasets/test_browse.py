@@ -1,0 +1,143 @@
+"""`python -m datasets.browse`: the page and the contact sheet show what the network sees."""
+import re
+
+import numpy as np
+import pytest
+from conftest import make_camvid, striped_label, write_png
+from PIL import Image
+from trees import make_tree
+
+from config import scope
+from datasets import TrainSet, get_dataset
+from datasets.browse import main, parse_args
+from datasets.contact_sheet import CELL, contact_sheet
+from datasets.shown import augmented_samples, picture, raw_samples
+from transforms import build_train_transform
+
+AUGMENTED = ['--augmented', '--crop_size', '24,32', '--class_uniform_tile', '16', '--class_uniform_pct', '1']
+
+
+@pytest.fixture
+def camvid(tmp_path):
+    make_camvid(tmp_path / 'camvid', 'train', 12)
+    return tmp_path
+
+
+@pytest.fixture
+def browse(tmp_path, capsys):
+    def call(*flags, out='page.html', dataset='camvid'):
+        path = tmp_path / out
+        code = main(['--dataset', dataset, '--override_dataset_root', str(tmp_path), '--assets_path', str(tmp_path / 'assets'), '--out', str(path),
+                     *map(str, flags)])
+        told = capsys.readouterr()
+        return code, told.out + told.err, path
+    return call
+
+
+def shown(camvid, *flags, count=12):
+    args = parse_args(['--dataset', 'camvid', *AUGMENTED, *flags])
+    with scope(DATASET__ROOT=str(camvid), ASSETS_PATH=str(camvid / 'assets')):
+        dataset = get_dataset('camvid', 'train')
+        train_set = TrainSet(dataset, build_train_transform(args, 255), args.seed, class_uniform_pct=1, tile=16)
+        return train_set, list(augmented_samples(train_set, count))
+
+
+def test_a_page_shows_every_image_with_its_label_and_the_colours(camvid, browse):
+    code, printed, page = browse('--count', 5)
+    assert code == 0 and printed == f'5 of 12 samples: {page}\n'
+    text = page.read_text()
+    files = re.findall(r'<img src="([^"]+)"', text)
+    assert len(files) == 10 and all((page.parent / file).is_file() for file in files)
+    assert 'Bicyclist' in text and 'rgb(0,128,192)' in text and text.count('>48x32<') == 5
+
+
+def test_the_same_seed_shows_the_same_samples_and_another_one_others(camvid, browse):
+    sheets = [browse('--count', 4, '--seed', seed, out=f'{place}.png')[2].read_bytes() for place, seed in enumerate((3, 3, 4))]
+    assert sheets[0] == sheets[1] != sheets[2]
+
+
+def test_raw_samples_are_those_of_the_files(camvid):
+    with scope(DATASET__ROOT=str(camvid)):
+        dataset = get_dataset('camvid', 'train')
+        samples = list(raw_samples(dataset, 100, 0))
+        assert sorted(sample.name for sample in samples) == [item.name for item in dataset.items]
+        first = next(item for item in dataset.items if item.name == samples[0].name)
+        assert (samples[0].image == dataset.load(first)[0]).all() and (samples[0].label == dataset.load(first)[1]).all()
+
+
+def test_augmented_samples_are_the_first_of_the_training(camvid):
+    train_set, samples = shown(camvid, '--seed', '5')
+    order = np.random.default_rng([5, 0, 0, 2]).permutation(12)
+    for sample, index in zip(samples, order):
+        expected = train_set[int(index)]
+        assert sample.name == expected['name'] and (sample.label == expected['label'].numpy()).all()
+        assert (sample.image.transpose(2, 0, 1) == expected['image'].numpy()).all()
+
+
+def test_the_mark_lies_on_the_class_that_the_crop_was_drawn_for(camvid):
+    """In labels of 4x4 pixel blocks the centroid of a tile of the block's size lies on the block, whatever scale, crop and flip."""
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        blocks = rng.integers(0, 11, (2, 3)).astype(np.uint8)
+        write_png(camvid / f'camvid/trainannot/{number:02d}.png', np.kron(blocks, np.ones((16, 16), np.uint8)))
+    train_set, samples = shown(camvid, '--translate_aug_fix')
+    marked = [sample for sample in samples if sample.mark]
+    assert len(marked) == 11                    # int(12 / 11) of each class, and one random image
+    for sample in marked:
+        x, y = map(round, sample.mark)
+        assert sample.about.startswith(f'drawn for {train_set.dataset.class_names[sample.label[y, x]]}, scale ')
+    assert [sample.about.split(',')[0] for sample in samples if not sample.mark] == ['random image']
+
+
+def test_a_cross_is_drawn_at_the_mark_and_scaled_with_the_picture(camvid):
+    _, samples = shown(camvid)
+    sample = samples[0]._replace(image=np.zeros((400, 600, 3), np.uint8), label=np.full((400, 600), 255, np.uint8), mark=(150.0, 200.0))
+    pixels = np.asarray(picture(sample, train_palette(), 300))
+    assert pixels.shape == (200, 300, 3) and pixels[100, 75].tolist() == [255, 255, 255]
+    assert pixels[100, 100:].max() == 0
+
+
+def train_palette():
+    return np.zeros((11, 3), np.uint8)
+
+
+def test_a_contact_sheet_has_four_pictures_in_a_row_and_the_legend_below():
+    cell = Image.new('RGB', (CELL, 100), (200, 0, 0)), 'a/very/long/' + 'x' * 100 + '.png', 'about'
+    sheet = np.asarray(contact_sheet('title', [cell] * 5, ['road', 'sky'], np.array([[1, 2, 3], [4, 5, 6]])))
+    red = (sheet == (200, 0, 0)).all(axis=2)
+    assert red.sum() == 5 * CELL * 100 and red.any(axis=0).sum() == 4 * CELL and red.any(axis=1).sum() == 200
+    assert (sheet == (1, 2, 3)).all(axis=2).any() and (sheet == (4, 5, 6)).all(axis=2).any()
+
+
+def test_images_without_labels_are_shown_too(tmp_path, browse):
+    make_tree('bravo', tmp_path)
+    code, _, page = browse('--split', 'val', dataset='bravo')
+    assert code == 0 and page.read_text().count('<img') == 4
+    assert browse('--split', 'val', out='a.png', dataset='bravo')[0] == 0
+
+
+def test_a_page_of_augmented_samples_says_what_was_drawn(camvid, browse):
+    code, printed, page = browse(*AUGMENTED)
+    assert code == 0 and 'class-uniform index written to' in printed
+    text = page.read_text()
+    assert 'drawn for Sky, scale' in text and 'A cross marks the place' in text
+
+
+@pytest.mark.parametrize('flags, expected', [
+    (['--out', 'page.pdf'], 'expected a name that ends with .html'),
+    (['--split', 'trian'], "--split trian: dataset 'camvid' has no such split"),
+    (['--augmented', '--crop_size', '900'], '--crop_size 900,900'),
+    (['--augmented', '--scale_min', '3'], '--scale_min 3.0 is larger'),
+    (['--split', 'val'], 'valannot'),
+    (['--croop_size', '4'], 'did you mean --crop_size'),
+])
+def test_mistakes_are_one_line(flags, expected, camvid, browse):
+    code, printed, _ = browse(*flags)
+    assert code == 2 and printed.startswith('python -m datasets.browse: error: ') and expected in printed and len(printed.splitlines()) == 1
+
+
+def test_a_label_with_an_unknown_id_is_named(camvid, browse):
+    for number in range(12):
+        write_png(camvid / f'camvid/trainannot/{number:02d}.png', striped_label((0, 99)))
+    code, printed, _ = browse()
+    assert code == 2 and 'label ids 99 are not in the map' in printed
