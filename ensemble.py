@@ -191,7 +191,7 @@ def run_images(nets, weights, loader, normalize, options, outputs, evaluation, d
                 logits = average_logits(net, images, evaluation)[0][0]
                 pool = pool or Pool(options.needs, len(logits), tuple(logits.shape[1:]), device)
                 pool.add(logits, LOGITS, weight)
-            writers.submit(outputs.write, stem, finish(pool, options, len(nets)).without_probabilities())
+            writers.submit(outputs.write, stem, finish(pool, options, len(nets)))
 
 
 def data_scope(args):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from aggregation import calibration
-from aggregation.pool import Pool
+from aggregation.pool import Pool, bands
 from aggregation.scores import FUSIONS, SCORES, confidence, fuse, score
 
 
@@ -47,19 +47,31 @@ class FuseOptions:
 
 
 class Fused(NamedTuple):
-    """probabilities (C, H, W) that sum to 1; prediction (H, W) uint8; confidence (H, W) in [0, 1]; scores name -> (H, W)."""
+    """probabilities (C, H, W) that sum to 1, or None; prediction (H, W) uint8; confidence (H, W) in [0, 1]; scores name -> (H, W)."""
     probabilities: Tensor | None
     prediction: Tensor
     confidence: Tensor
     scores: dict[str, Tensor]
 
-    def without_probabilities(self) -> 'Fused':
-        """What waits to be written: a few percent of the memory."""
-        return self._replace(probabilities=None)
+
+def finish(pool: Pool, options: FuseOptions, num_members: int, probabilities=False) -> Fused:
+    """What `options` ask of a pool of `num_members` members (which scale mutual information, whatever this image has).
+
+    It is made band by band, for memory and speed; the probabilities are kept only when asked for.
+    """
+    found, kept = [], None
+    for rows in bands(pool.num_classes, pool.size):
+        band = finish_band(pool.band(rows), options, num_members)
+        if probabilities:
+            kept = band.probabilities.new_empty(pool.num_classes, *pool.size) if kept is None else kept
+            kept[:, rows] = band.probabilities
+        found.append(band._replace(probabilities=None))
+    scores = {name: torch.cat([band.scores[name] for band in found]) for name in options.scores}
+    return Fused(kept, torch.cat([band.prediction for band in found]), torch.cat([band.confidence for band in found]), scores)
 
 
-def finish(pool: Pool, options: FuseOptions, num_members: int) -> Fused:
-    """What `options` ask of a pool of `num_members` members (which scale mutual information, whatever this image has)."""
+def finish_band(pool: Pool, options: FuseOptions, num_members: int) -> Fused:
+    """The same, at once and with probabilities: for pools of few rows."""
     p = fuse(pool, options.fusion)
     prediction = p.argmax(0)
     sure = confidence(score(pool, options.score), options.score, pool.num_classes, num_members)

@@ -27,6 +27,12 @@ STATISTICS = {
 _START = {'max': 0.0, 'min': 1.0, 'least_sure': 1.0}
 
 
+def bands(num_classes: int, size: tuple[int, int]) -> list[slice]:
+    """The rows of an image (H, W) in slices of about BLOCK values."""
+    rows = max(1, BLOCK // (num_classes * size[1]))
+    return [slice(top, min(top + rows, size[0])) for top in range(0, size[0], rows)]
+
+
 def entropy(probabilities: Tensor) -> Tensor:
     """-sum p log p over the first dimension, in nats; 0 log 0 is 0."""
     return torch.special.entr(probabilities).sum(0)
@@ -54,11 +60,17 @@ class Pool:
         assert values.shape == (self.num_classes, *self.size), (values.shape, self.size)
         assert kind == LOGITS or 'logit' not in self.needs, 'mean logits need logits'
         weight = weight.view(-1, 1, 1).to(values.device) if isinstance(weight, Tensor) else float(weight)
-        rows = max(1, BLOCK // (self.num_classes * self.size[1]))
-        for top in range(0, self.size[0], rows):
-            self._add_rows(slice(top, top + rows), values[:, top:top + rows].float(), kind, weight)
+        for rows in bands(self.num_classes, self.size):
+            self._add_rows(rows, values[:, rows].float(), kind, weight)
         self.members += 1
         self.weights = self.weights + weight
+
+    def band(self, rows: slice) -> 'Pool':
+        """The rows `rows` of every statistic, as views."""
+        part = copy.copy(self)
+        part._values = {name: value[..., rows, :] for name, value in self._values.items()}
+        part.size = (len(range(*rows.indices(self.size[0]))), self.size[1])
+        return part
 
     def without(self, values: Tensor, kind: str, weight: float | Tensor = 1.0) -> 'Pool':
         """This pool as it would be without a member that was entered as `add(values, kind, weight)`. Only sums can do that."""

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from aggregation.levels import ECE_BINS, LevelCounts, from_levels, to_levels
-from aggregation.pool import BLOCK
+from aggregation.pool import bands
 
 
 class Reliability:
@@ -29,9 +29,7 @@ class Reliability:
         known = (truth >= 0) & (truth < self.num_classes)
         levels = to_levels(confidence[known].cpu().numpy())
         self.counts.add(LevelCounts.of(levels, (prediction[known] == truth[known]).cpu().numpy()))
-        rows = max(1, BLOCK // (self.num_classes * truth.shape[1]))
-        for top in range(0, len(truth), rows):
-            here = slice(top, top + rows)
+        for here in bands(self.num_classes, tuple(truth.shape)):
             label = truth[here][known[here]].long()
             if len(label):
                 self._add(probabilities[:, here][:, known[here]], label)

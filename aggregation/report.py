@@ -5,15 +5,16 @@ is read a second time for that, so that memory does not grow with members but fo
 """
 import heapq
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from aggregation.fusing import FuseOptions, finish
+from aggregation.fusing import FuseOptions, finish_band
 from aggregation.members import Members
-from aggregation.pool import Pool
+from aggregation.pool import Pool, bands, entropy
 from aggregation.reliability import Reliability
 from aggregation.report_pictures import Worst, picture
 from aggregation.stored import describe
@@ -32,10 +33,19 @@ class Tally:
     def __init__(self, num_classes: int):
         self.images, self.matrix, self.reliability = 0, ConfusionMatrix(num_classes), Reliability(num_classes, by_class=False)
 
-    def update(self, fused, truth: Tensor):
+    def add(self, pool_of_rows: Callable, options: FuseOptions, num_members: int, truth: Tensor) -> Tensor:
+        """Enter an image with labels `truth` (H, W), band by band; returns its prediction uint8 (H, W).
+
+        pool_of_rows(rows) gives the pool of a band.
+        """
         self.images += 1
-        self.matrix.update(fused.prediction, truth)
-        self.reliability.update(fused.probabilities, fused.prediction, fused.confidence, truth)
+        predictions = []
+        for rows in bands(self.matrix.num_classes, tuple(truth.shape)):
+            fused = finish_band(pool_of_rows(rows), options, num_members)
+            self.matrix.update(fused.prediction, truth[rows])
+            self.reliability.update(fused.probabilities, fused.prediction, fused.confidence, truth[rows])
+            predictions.append(fused.prediction)
+        return torch.cat(predictions)
 
     def scores(self) -> dict:
         """images, mean_iou, accuracy, iou (K,), and the measures of the confidence."""
@@ -61,10 +71,6 @@ class Measured:
     shared: np.ndarray
     worst: list[Worst] = field(default_factory=list)
 
-    @property
-    def pixels(self) -> int:
-        return self.ensemble.reliability.pixels
-
     def disagreement(self) -> np.ndarray:
         """The share of pixels that two members label differently, (M, M); nan without a shared image."""
         with np.errstate(invalid='ignore'):
@@ -85,90 +91,90 @@ def measure(members: Members, options: FuseOptions, truths: Truths, worst: int =
     with one_thread():
         for stem in progress(stems, total=len(stems), desc='report', log=log):
             _measure_image(found, stem, stream, worst)
-    found.worst.sort(reverse=True)
+    found.worst.sort(key=lambda one: one[:2], reverse=True)
     return found
-
-
-def _measure_image(found: Measured, stem: str, stream, worst: int):
-    members, plain, labels = found.members, replace(found.options, calibrator=None, change_labels=False), {}
-    truth = None
-
-    def alone(store, values):
-        nonlocal truth
-        size, classes = values.shape[1:], len(values)
-        truth = found.truths.read(stem, size, classes) if truth is None else truth
-        pool = Pool(plain.needs, classes, size)
-        pool.add(values, store.kind)
-        fused = finish(pool, plain, len(members))
-        number = members.stores.index(store)
-        labels[number] = fused.prediction
-        found.single[number].update(fused, truth)
-
-    pool = pool_of(members, stem, stream, plain.needs, alone)
-    fused = finish(pool, plain, len(members))
-    found.ensemble.update(fused, truth)
-    if any(found.left_out):
-        _leave_out(found, stem, stream, pool, fused, truth, plain)
-    if found.calibrated is not None:
-        fused = finish(pool, found.options, len(members))
-        found.calibrated.update(fused, truth)
-    del pool
-    known = truth < fused.probabilities.shape[0]
-    _count_pairs(found, labels, known)
-    _keep_worst(found.worst, worst, stem, fused, truth, known, list(labels.values()), found.truths.dataset)
-
-
-def _leave_out(found: Measured, stem: str, stream, pool: Pool, fused, truth: Tensor, options: FuseOptions):
-    """Second pass over the members of an image: what the others make of it. A member without the image changes nothing."""
-    weights = dict(found.members.of(stem))
-    for store, tally in zip(found.members.stores, found.left_out):
-        if store not in weights:
-            if tally is not None:
-                tally.update(fused, truth)
-            continue
-        values, weight = next(stream).full(), weights[store]
-        if tally is not None and _left(pool.weights - weight):
-            tally.update(finish(pool.without(values, store.kind, weight), options, len(found.members)), truth)
 
 
 def can_leave(members: Members, number: int, options: FuseOptions) -> bool:
     """Whether a member can be taken out of the sums: they are no extremes, and the others have a weight in every class."""
     others = [weight for other, weight in enumerate(members.weights) if other != number]
-    return not options.needs & EXTREMES and _left(sum(others))
+    return not options.needs & EXTREMES and _enough(sum(others))
 
 
-def _left(weights: float | Tensor) -> bool:
+def _enough(weights: float | Tensor) -> bool:
     return bool((torch.as_tensor(weights) > LEAST_WEIGHT).all())
 
 
+def _measure_image(found: Measured, stem: str, stream, worst: int):
+    members, plain, labels, truth = found.members, replace(found.options, calibrator=None, change_labels=False), {}, None
+
+    def alone(store, values):
+        nonlocal truth
+        truth = found.truths.read(stem, values.shape[1:], len(values)) if truth is None else truth
+        number = members.stores.index(store)
+        labels[number] = found.single[number].add(lambda rows: _single(values[:, rows], store.kind, plain.needs), plain, len(members), truth)
+
+    pool = pool_of(members, stem, stream, plain.needs, alone)
+    prediction = found.ensemble.add(pool.band, plain, len(members), truth)
+    if any(found.left_out):
+        _leave_out(found, stem, stream, pool, truth, plain)
+    if found.calibrated is not None:
+        prediction = found.calibrated.add(pool.band, found.options, len(members), truth)
+    known = truth < found.truths.dataset.num_classes
+    _count_pairs(found, labels, known)
+    wrong, pixels = int(((prediction != truth) & known).sum()), int(known.sum())
+    if _is_worst(found.worst, worst, share := wrong / max(pixels, 1), stem):
+        maps = picture(prediction, truth, known, _entropy(pool, found.options, len(members)), list(labels.values()), found.truths.dataset)
+        (heapq.heappush if len(found.worst) < worst else heapq.heapreplace)(found.worst, Worst(share, stem, wrong, pixels, maps))
+
+
+def _single(values: Tensor, kind: str, needs) -> Pool:
+    pool = Pool(needs, len(values), tuple(values.shape[1:]))
+    pool.add(values, kind)
+    return pool
+
+
+def _leave_out(found: Measured, stem: str, stream, pool: Pool, truth: Tensor, options: FuseOptions):
+    """Second pass over the members of an image: what the others make of it. A member without the image changes nothing."""
+    weights = dict(found.members.of(stem))
+    for store, tally in zip(found.members.stores, found.left_out):
+        if store not in weights:
+            if tally is not None:
+                tally.add(pool.band, options, len(found.members), truth)
+            continue
+        values, weight = next(stream).full(), weights[store]
+        if tally is not None and _enough(pool.weights - weight):
+            tally.add(lambda rows: pool.band(rows).without(values[:, rows], store.kind, weight), options, len(found.members), truth)    # noqa: B023 (called here)
+
+
 def _count_pairs(found: Measured, labels: dict[int, Tensor], known: Tensor):
-    labelled = {number: label[known] for number, label in labels.items()}
     pixels = int(known.sum())
-    for number in labelled:
+    for number in labels:
         found.shared[number, number] += pixels
-    for first, second in itertools.combinations(labelled, 2):
-        differing = int((labelled[first] != labelled[second]).sum())
+    for first, second in itertools.combinations(labels, 2):
+        differing = int(((labels[first] != labels[second]) & known).sum())
         for pair in ((first, second), (second, first)):
             found.differing[pair] += differing
             found.shared[pair] += pixels
 
 
-def _keep_worst(kept: list[Worst], count: int, stem: str, fused, truth: Tensor, known: Tensor, labels: list[Tensor], dataset):
-    wrong, pixels = int(((fused.prediction != truth) & known).sum()), int(known.sum())
-    share = wrong / max(pixels, 1)
-    if not count or not pixels or len(kept) == count and (share, stem) <= (kept[0].share, kept[0].stem):
-        return
-    one = Worst(share, stem, wrong, pixels, picture(fused, truth, known, labels, dataset))
-    (heapq.heappush if len(kept) < count else heapq.heapreplace)(kept, one)
+def _is_worst(kept: list[Worst], count: int, share: float, stem: str) -> bool:
+    return len(kept) < count or count > 0 and (share, stem) > kept[0][:2]
+
+
+def _entropy(pool: Pool, options: FuseOptions, num_members: int) -> Tensor:
+    return torch.cat([entropy(finish_band(pool.band(rows), options, num_members).probabilities) for rows in bands(pool.num_classes, pool.size)])
 
 
 def summary(found: Measured) -> dict:
     """report.json: plain values, shares in [0, 1]."""
-    with_iou = {'ensemble': found.ensemble.scores()} | ({'calibrated': found.calibrated.scores()} if found.calibrated else {})
-    return {'dataset': found.truths.dataset.name, 'split': found.truths.dataset.split, 'class_names': list(found.truths.dataset.class_names),
-            'images': found.ensemble.images, 'pixels': found.pixels, 'fusion': found.options.fusion, 'score': found.options.score,
+    dataset, whole = found.truths.dataset, {'ensemble': found.ensemble.scores()}
+    if found.calibrated is not None:
+        whole['calibrated'] = found.calibrated.scores()
+    return {'dataset': dataset.name, 'split': dataset.split, 'class_names': list(dataset.class_names), 'images': found.ensemble.images,
+            'pixels': found.ensemble.reliability.pixels, 'fusion': found.options.fusion, 'score': found.options.score,
             'incomplete_images': found.members.missing,
-            'members': [{**about, **tally.scores()} for about, tally in zip(describe(found.members), found.single)], **with_iou,
+            'members': [{**about, **tally.scores()} for about, tally in zip(describe(found.members), found.single)], **whole,
             'left_out': [None if tally is None else {'without': title, **tally.scores()} for title, tally in zip(found.members.titles, found.left_out)],
             'disagreement': found.disagreement(),
             'worst': [{'image': one.stem, 'wrong': one.wrong, 'pixels': one.pixels, 'share': one.share} for one in found.worst]}

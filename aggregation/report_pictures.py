@@ -1,13 +1,12 @@
 """Pictures of an image of a report, as PNGs in memory: a few hundred kilobytes for each image that may be shown."""
 import io
+import math
 from typing import NamedTuple
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from aggregation.fusing import Fused
-from aggregation.pool import entropy
 from utils.pictures import FAST_PNG, error_mask, grey_image, palette_image
 
 
@@ -25,15 +24,15 @@ TITLES = {'truth': ('Label', 'classes'), 'prediction': ('Prediction', 'classes')
           'disagreement': ('Disagreement', 'map')}
 
 
-def picture(fused: Fused, truth: Tensor, known: Tensor, labels: list[Tensor], dataset) -> dict[str, bytes]:
-    """key of TITLES -> PNG. labels: of the members, each (H, W); known (H, W): pixels with a label."""
-    total = torch.log(torch.tensor(float(len(fused.probabilities))))
-    prediction, label = fused.prediction.numpy(), torch.where(known, truth, dataset.ignore_label).to(torch.uint8).numpy()
-    made = {'truth': palette_image(label, dataset.palette), 'prediction': palette_image(prediction, dataset.palette),
-            'error': grey_image(error_mask(prediction, label, known.numpy()), 'error'),
-            'entropy': grey_image((entropy(fused.probabilities) / total).numpy(), 'entropy'),
-            'disagreement': grey_image(disagreement(labels, len(fused.probabilities)).numpy(), 'disagreement')}
-    return {key: png(image.convert('L') if image.mode == 'RGB' else image) for key, image in made.items()}
+def picture(prediction: Tensor, truth: Tensor, known: Tensor, uncertainty: Tensor, labels: list[Tensor], dataset) -> dict[str, bytes]:
+    """key of TITLES -> PNG. All maps are (H, W): known: pixels with a label; uncertainty: entropy in nats; labels: of the members."""
+    classes, palette = dataset.num_classes, dataset.palette
+    prediction, label = prediction.numpy(), torch.where(known, truth, dataset.ignore_label).to(torch.uint8).numpy()
+    made = {'truth': palette_image(label, palette), 'prediction': palette_image(prediction, palette),
+            'error': grey_image(error_mask(prediction, label, known.numpy()), 'error').convert('L'),
+            'entropy': grey_image(uncertainty.numpy() / math.log(max(classes, 2)), 'entropy').convert('L'),
+            'disagreement': grey_image(disagreement(labels, classes).numpy(), 'disagreement').convert('L')}
+    return {key: png(image) for key, image in made.items()}
 
 
 def disagreement(labels: list[Tensor], num_classes: int) -> Tensor:

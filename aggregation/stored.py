@@ -11,7 +11,7 @@ from aggregation.members import Members
 from aggregation.outputs import Outputs
 from aggregation.reliability import Reliability
 from aggregation.store import Fault, Store
-from aggregation.stream import one_thread, pools
+from aggregation.stream import one_thread, pool_of, read_ahead
 from aggregation.truths import Truths
 from utils.progress import progress
 from utils.writers import WriterPool
@@ -42,9 +42,10 @@ def describe(members: Members) -> list[dict]:
 def fuse_stored(members: Members, options: FuseOptions, outputs: Outputs, readers: int = 2, log=None) -> tuple[int, int]:
     """Write the results of every image that has none yet; returns (images written, images kept)."""
     todo = [stem for stem in members.stems if not outputs.done(stem)]
+    stream = read_ahead(members, todo, readers)
     with one_thread(), WriterPool() as writers:
-        for stem, pool in progress(pools(members, options.needs, todo, readers), total=len(todo), desc='fuse', log=log):
-            writers.submit(outputs.write, stem, finish(pool, options, len(members)).without_probabilities())
+        for stem in progress(todo, total=len(todo), desc='fuse', log=log):
+            writers.submit(outputs.write, stem, finish(pool_of(members, stem, stream, options.needs), options, len(members)))
     outputs.finish(members.stems, members.missing, {'members': describe(members), 'class_names': members.class_names})
     return len(todo), len(members.stems) - len(todo)
 
@@ -52,22 +53,25 @@ def fuse_stored(members: Members, options: FuseOptions, outputs: Outputs, reader
 def calibrate_stored(members: Members, options: FuseOptions, truths: Truths, method: str, readers: int = 2, log=None):
     """(calibrator, about): fitted on every image with a label; about says on what, and the errors before and after."""
     stems = truths.shared(members)
-    sample, before = None, None
+    sample, before, after = (kind(truths.dataset.num_classes) for kind in (calibration.PixelSample, Reliability, Reliability))
+
+    def each_image(options, enter, desc):
+        stream = read_ahead(members, stems, readers)
+        for stem in progress(stems, total=len(stems), desc=desc, log=log):
+            fused = finish(pool_of(members, stem, stream, options.needs), options, len(members), probabilities=True)
+            enter(fused, truths.read(stem, fused.prediction.shape, len(fused.probabilities)))
+
+    def gather(fused, truth):
+        before.update(fused.probabilities, fused.prediction, fused.confidence, truth)
+        sample.add(fused.probabilities, truth)
+
     with one_thread():
-        for stem, pool in progress(pools(members, options.needs, stems, readers), total=len(stems), desc='calibrate', log=log):
-            fused, truth = finish(pool, options, len(members)), truths.read(stem, pool.size, pool.num_classes)
-            sample = sample or calibration.PixelSample(pool.num_classes)
-            before = before or Reliability(pool.num_classes)
-            before.update(fused.probabilities, fused.prediction, fused.confidence, truth)
-            sample.add(fused.probabilities, truth)
+        each_image(options, gather, 'calibrate')
         fit = {'temperature': lambda: calibration.fit_temperature(sample), 'vector': lambda: calibration.fit_vector(sample),
                'isotonic': lambda: calibration.fit_isotonic(before.counts)}
         calibrator = fit[method]()
-        calibrated = FuseOptions(options.fusion, options.score, calibrator=calibrator)
-        after = Reliability(before.num_classes)
-        for stem, pool in progress(pools(members, options.needs, stems, readers), total=len(stems), desc='check', log=log):
-            fused = finish(pool, calibrated, len(members))
-            after.update(fused.probabilities, fused.prediction, fused.confidence, truths.read(stem, pool.size, pool.num_classes))
+        each_image(FuseOptions(options.fusion, options.score, calibrator=calibrator),
+                   lambda fused, truth: after.update(fused.probabilities, fused.prediction, fused.confidence, truth), 'check')
     return calibrator, {'images': len(stems), 'pixels': before.pixels, 'fusion': options.fusion, 'score': options.score, 'members': describe(members),
                         'before': before.scores(), 'after': after.scores()}
 

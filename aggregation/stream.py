@@ -42,18 +42,11 @@ def read_ahead(members: Members, stems, readers: int = 2, passes: int = 1) -> It
             yield ahead.pop(0).result()
 
 
-def pools(members: Members, needs, stems, readers: int = 2) -> Iterator[tuple[str, Pool]]:
-    """(stem, Pool of its members) for each of `stems`.
+def pool_of(members: Members, stem: str, stream: Iterator[Logits], needs, seen: Callable | None = None) -> Pool:
+    """The Pool of an image, whose members come next in `stream`; seen(store, values (C, H, W)) is called for each of them.
 
     Raises ValueError naming files whose size or number of classes differ, or that hold nan.
     """
-    stream = read_ahead(members, stems, readers)
-    for stem in stems:
-        yield stem, pool_of(members, stem, stream, needs)
-
-
-def pool_of(members: Members, stem: str, stream: Iterator[Logits], needs, seen: Callable | None = None) -> Pool:
-    """The Pool of an image, whose members come next in `stream`; seen(store, values (C, H, W)) is called for each of them."""
     pool, first = None, None
     for store, weight in members.of(stem):
         logits = next(stream)

@@ -41,7 +41,6 @@ def parse_args(argv=None):
     args.out = Path(args.out or f'{args.assets_path}/browse/{args.dataset}_{args.split}{ending}.html')
     if args.out.suffix.lower() not in ('.html', '.png'):
         raise ValueError(f'--out {args.out}: expected a name that ends with .html, for a page, or .png, for one picture')
-    check_split(args.dataset, args.split, '--split')
     return args
 
 
@@ -50,6 +49,7 @@ def main(argv=None) -> int:
     try:
         args = parse_args(argv)
         with config.scope(**flags.as_cfg(vars(args))):
+            check_split(args.dataset, args.split, '--split')
             dataset = get_dataset(args.dataset, args.split)
             samples = list(_samples(args, dataset))
             write = _write_page if args.out.suffix.lower() == '.html' else _write_picture

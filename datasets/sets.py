@@ -55,13 +55,16 @@ class TrainSet(TorchDataset):
             centroids = [index.centroids for index in indices]
         self.pool = build_pool(parts, centroids, seed, log)
         self.quotas = class_quotas(self.pool.num_images, dataset.num_classes, pct, cfg.DATASET.CLASS_UNIFORM_BIAS)
-        if pct > 0:
-            self._tell_absent(log)
+        if pct > 0 and log is not None:
+            self._tell(pct, log)
         self.set_epoch(0)
 
-    def _tell_absent(self, log):
+    def _tell(self, pct, log):
+        if not any(self.quotas):
+            log(f'--class_uniform_pct {pct} of {self.pool.num_images} images is less than one draw for each of {self.dataset.num_classes} classes: '
+                'every epoch consists of random images')
         absent = class_uniform.CentroidIndex(self.pool.at(0)[1]).absent()
-        if absent and log is not None:
+        if absent:
             names = ', '.join(self.dataset.class_names[trainid] for trainid in absent)
             log(f'no label of split {self.dataset.split!r} holds {names}: their share of an epoch goes to random images')
 

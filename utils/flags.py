@@ -225,8 +225,9 @@ def as_cfg(values):
 
 
 def network_flags(args):
-    """The part of the flags that describes the network, for the checkpoint."""
-    return {name: getattr(args, name) for name in NETWORK_FLAGS}
+    """The part of the flags that describes the network, for the checkpoint; scales only where they shape the head."""
+    scales = {'n_scales': args.n_scales} if args.n_scales and args.arch.startswith('attnscale.') else {}
+    return {**{name: getattr(args, name) for name in NETWORK_FLAGS}, **scales}
 
 
 # What may differ between the parts of a run without changing a number.
@@ -292,7 +293,7 @@ def adopt_network(args, state, log):
         stored.setdefault('arch', state['arch'])
     if state and stored.get('trunk') is None and isinstance(state.get('trunk'), str):
         stored['trunk'] = state['trunk']
-    for name in NETWORK_FLAGS:
+    for name in (*NETWORK_FLAGS, 'n_scales'):
         if stored.get(name) is None or stored[name] == getattr(args, name):
             continue
         if name not in args.given:

@@ -76,8 +76,8 @@ def _ignored(dataset, examined):
         yield Finding(ERROR, 'nothing_but_ignore', f'split {dataset.split!r}: all {counted(len(read), "label")} that were read are ignored in every pixel, so '
                       'there is nothing to learn or score; are these the right files for this --dataset, and --ignore_ids as it should be?', tuple(empty))
     elif empty:
-        yield Finding(WARNING, 'ignored_labels', f'split {dataset.split!r}: {counted(len(empty), "label is", "labels are")} ignored in every pixel, so these '
-                      'images teach nothing', tuple(empty))
+        yield Finding(WARNING, 'ignored_labels', f'split {dataset.split!r}: {counted(len(empty), "label is", "labels are")} ignored in every pixel; nothing '
+                      'is learnt from them', tuple(empty))
 
 
 def says_nothing(dataset, one) -> bool:

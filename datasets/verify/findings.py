@@ -19,7 +19,8 @@ class Finding(NamedTuple):
 
     def lines(self) -> list:
         """For a terminal: the sentence, then the first files, one on each line."""
-        return [f'{self.level}: {self.sentence}{":" if self.files else ""}', *(f'  {file}' for file in first(self.files))]
+        colon = ':' if self.files and not self.sentence.endswith('?') else ''
+        return [f'{self.level}: {self.sentence}{colon}', *(f'  {file}' for file in first(self.files))]
 
     def line(self) -> str:
         """The same on one line."""

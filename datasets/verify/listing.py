@@ -120,13 +120,13 @@ def _say(strays):
         if files:
             endings = Counter(file.rpartition('.')[2] if '.' in file else file for file in files)
             shown = listed(f'{count:,} .{ending}' for ending, count in endings.most_common())
-            yield Finding(level, kind.replace(' ', '_'), sentence.format(count=counted(len(files), 'file'), endings=shown), files)
+            yield Finding(level, kind.replace(' ', '_'), sentence.format(count=len(files), endings=shown), files)
 
     return [
-        *finding(WARNING, 'label', '{count} in the folders of labels have no image ({endings}); are images missing, or are these left over?'),
-        *finding(WARNING, 'other image', '{count} beside the images have another ending than they have and are not read ({endings})'),
-        *finding(NOTE, 'hidden', '{count} of the operating system or hidden by a dot are not read; they can be removed'),
-        *finding(NOTE, 'unused', '{count} belong to no split and are not read'),
-        *finding(NOTE, 'foreign', '{count} beside images and labels are of other kinds and are not read ({endings})'),
-        *finding(NOTE, 'companion', '{count} belong to images or labels that are used, under other endings, and are not read ({endings})'),
+        *finding(WARNING, 'label', 'labels without an image: {count:,} ({endings}); are images missing, or are these left over?'),
+        *finding(WARNING, 'other image', 'images of another ending than those beside them, not read: {count:,} ({endings})'),
+        *finding(NOTE, 'hidden', 'hidden files and those of operating systems, not read: {count:,}; they can be removed'),
+        *finding(NOTE, 'unused', 'files that belong to no split, not read: {count:,}'),
+        *finding(NOTE, 'companion', 'files of other endings that go with images or labels, not read: {count:,} ({endings})'),
+        *finding(NOTE, 'foreign', 'files of other kinds beside images and labels, not read: {count:,} ({endings})'),
     ]

@@ -7,13 +7,14 @@ from config import cfg
 from datasets.overlay import overlay, small, write_jpeg
 from datasets.reading import read_image
 from datasets.verify.checks import has_wrong_size, says_nothing, unknown_ids
-from datasets.verify.findings import SHOWN, counted, first, listed
+from datasets.verify.findings import counted, first, listed
 from datasets.verify.statistics import class_weights
 from datasets.verify.whole import Verified
 from utils import sheet
 from utils.files import write_json
+from utils.page import html_text
 
-EXAMPLES = 12           # faulty samples, and random ones of each split, that the page shows
+EXAMPLES, FAULTY = 12, 4    # random samples of each split, and samples with each kind of fault, that the page shows
 UNKNOWN = (255, 0, 255)     # colour of pixels whose id is not in the map
 
 
@@ -30,11 +31,12 @@ def write_report(verified: Verified, folder) -> Path:
 
 
 def _findings(verified):
-    rows = [[finding.level, finding.sentence, '\n'.join(first(finding.files))] for finding in verified.findings]
-    if not rows:
-        return sheet.section('Findings', '<p class="none">none: every file can be used</p>')
-    return sheet.table('Findings', [['level', 'what', f'the first {SHOWN} files'], *rows],
-                       'An error would break training or teach nothing. verify.json names every file.')
+    parts = []
+    for finding in verified.findings:
+        files = ''.join(f'<li>{html_text(file)}</li>' for file in first(finding.files))
+        parts.append(f'<p><b>{finding.level}</b> {html_text(finding.sentence)}</p>' + (f'<ul class="none">{files}</ul>' if files else ''))
+    note = 'An error would break training or teach nothing. verify.json names every file.'
+    return sheet.section('Findings', ''.join(parts) or '<p class="none">none</p>', note)
 
 
 def _split(verified, split, folder):
@@ -90,27 +92,27 @@ def _together_rows(names, numbers):
 
 
 def _faulty(verified, folder):
-    """Pictures of the first faulty samples that can be pictured."""
-    cards = []
+    """Pictures of the first samples with each kind of fault, as far as they can be pictured."""
+    chosen = {}
     for split, dataset in verified.datasets.items():
         for one in verified.examined[split]:
-            why = _why(dataset, one)
-            if why and len(cards) < EXAMPLES and not one.image_fault:
-                cards.append(_card(dataset, one, why, folder, f'faulty_{len(cards):02d}'))
-    note = 'Pixels with ids outside the map are magenta.'
-    return sheet.gallery('Faulty samples', cards, note) if cards else ''
+            kind, why = _why(dataset, one)
+            if kind and not one.image_fault:
+                chosen.setdefault(kind, []).append((dataset, one, why))
+    cards = [_card(*sample, folder, f'faulty_{kind}_{number}') for kind, samples in chosen.items() for number, sample in enumerate(samples[:FAULTY])]
+    return sheet.gallery('Faulty samples', cards, 'Pixels with ids outside the map are magenta.') if cards else ''
 
 
-def _why(dataset, one) -> str:
-    """What is wrong with a sample, for its card; '' when nothing is."""
+def _why(dataset, one) -> tuple:
+    """What is wrong with a sample: a word for it and its card's line; ('', '') when nothing is."""
     if one.label_fault:
-        return 'unusable label'
+        return 'label', 'unusable label'
     if has_wrong_size(one):
-        return 'label of another size'
-    if one.counts is None:
-        return ''
+        return 'size', 'label of another size'
     ids = unknown_ids(dataset, one)
-    return f'unknown ids {listed(map(str, ids))}' if ids else 'nothing but ignore' if says_nothing(dataset, one) else ''
+    if ids:
+        return 'ids', f'unknown ids {listed(map(str, ids))}'
+    return ('ignored', 'nothing but ignore') if one.counts is not None and says_nothing(dataset, one) else ('', '')
 
 
 def _card(dataset, one, why, folder, name):

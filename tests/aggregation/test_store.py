@@ -7,12 +7,17 @@ from aggregation.members import Members
 from aggregation.pool import Pool
 from aggregation.store import Store
 from aggregation.stored import benchmark_prefix, check_stores, fault_lines, read_weights
-from aggregation.stream import one_thread, pools
+from aggregation.stream import one_thread, pool_of, read_ahead
 from utils.logit_files import Storage
 
 
 def silent(line):
     pass
+
+
+def pools(members, needs, stems, readers=2):
+    stream = read_ahead(members, stems, readers)
+    return [(stem, pool_of(members, stem, stream, needs)) for stem in stems]
 
 
 @pytest.fixture
@@ -74,7 +79,7 @@ def test_without_a_manifest_nan_is_still_found(tmp_path):
     spoil(tmp_path / 'x/val/ulm/b_logits.npz', 'nan')
     assert 'holds nan' in check_stores([tmp_path / 'x'], log=silent)[str(tmp_path / 'x')]['faults'][0].why
     with one_thread(), pytest.raises(ValueError, match='b_logits.npz: holds nan or infinity'):
-        list(pools(Members([tmp_path / 'x']), {'sum'}, ['val/ulm/b']))
+        pools(Members([tmp_path / 'x']), {'sum'}, ['val/ulm/b'])
 
 
 def test_members_are_in_one_order_whatever_the_order_they_are_named_in(two):
@@ -119,7 +124,7 @@ def test_folders_whose_paths_do_not_coincide_are_refused(tmp_path, two):
 def test_other_sizes_and_classes_are_named(tmp_path, two):
     large = dumps.make(tmp_path / 'zarge', 2, size=(12, 18))
     with one_thread(), pytest.raises(ValueError, match='zarge.*12x18 pixels .height x width., .*5 of 12x16'):
-        list(pools(Members([two[0], large]), {'sum'}, ['val/ulm/a']))
+        pools(Members([two[0], large]), {'sum'}, ['val/ulm/a'])
 
 
 @pytest.mark.parametrize('arguments, words', [

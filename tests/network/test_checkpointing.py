@@ -217,7 +217,7 @@ def test_less_is_kept_for_the_backward_pass():
         images = torch.empty(1, 3, 256, 256)
     kept, peak = bytes_of_a_step(net, images)
     kept_again, peak_again = bytes_of_a_step(checkpointed(net), images)
-    assert kept_again < 0.4 * kept and peak_again < 0.5 * peak
+    assert kept_again < 0.5 * kept and peak_again < 0.6 * peak
 
 
 def test_bytes_counted_without_values_are_those_of_the_real_step(net):
@@ -231,19 +231,29 @@ def test_bytes_counted_without_values_are_those_of_the_real_step(net):
 
 
 @pytest.mark.slow
-def test_a_compiled_network_with_checkpoints_takes_the_same_step(net):
-    for module in net.modules():
-        if isinstance(module, nn.Dropout2d):
-            module.p = 0.0
-    net = net.double()
+def test_a_compiled_network_with_checkpoints_takes_the_same_step():
+    trunk = nn.Module()
+    trunk.stage = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), make_blocks(Bottleneck, 8, 2, 2), Exchanged())
+    net = Holder(trunk).double().train()
     other = checkpointed(net)
-    other.compile()
+    other.compile(fullgraph=True)
     images = torch.randn(2, 3, 64, 64, dtype=torch.float64)
     torch.testing.assert_close(step(other, images), step(net, images), rtol=1e-9, atol=1e-12)
     for (name, mine), theirs in zip(net.named_parameters(), other.parameters()):
         torch.testing.assert_close(theirs.grad, mine.grad, rtol=1e-6, atol=1e-9, msg=name)
     for (name, mine), theirs in zip(net.state_dict().items(), other.state_dict().values()):
         torch.testing.assert_close(theirs, mine, rtol=1e-6, atol=1e-9, msg=name)
+
+
+class Exchanged(nn.Module):
+    """An HRNet module of two branches, which takes and returns a list, within a sequence of single maps."""
+
+    def __init__(self):
+        super().__init__()
+        self.exchange, self.halve = Exchange([8, 16], 1, False), nn.Conv2d(8, 16, 3, stride=2, padding=1)
+
+    def forward(self, maps):
+        return self.exchange([maps, self.halve(maps)])[0]
 
 
 @pytest.mark.slow

@@ -2,28 +2,24 @@
 import json
 
 import pytest
+import standin
 import torch
 from conftest import NARROW
 
-from network import TRUNKS, export
+from network import export
 from network.plain import is_plain
-from network.trunks.hrnet import HRNet, Layout
 from transforms.normalize import Normalize
 from utils import checkpoint
 
 HEADS = ['--ocr_mid_channels', str(NARROW['MODEL__OCR__MID_CHANNELS']), '--ocr_key_channels', str(NARROW['MODEL__OCR__KEY_CHANNELS']),
          '--segattn_bot_ch', str(NARROW['MODEL__SEGATTN_BOT_CH'])]
-TINY = ['--trunk', 'test/tiny', '--num_classes', '5', *HEADS]
+TINY = ['--trunk', standin.PYRAMID, '--num_classes', '5', *HEADS]
 
 
 @pytest.fixture(autouse=True)
-def tiny_trunk(monkeypatch):
-    """A trunk of a few thousand weights, so that exporting takes a second."""
-    def build(align_corners=False):
-        return HRNet(Layout(width=4, planes=4, bottlenecks=1, modules=(1, 1, 1), blocks=1), align_corners)
-
-    monkeypatch.setitem(TRUNKS._builders, 'test/tiny', build)
-    monkeypatch.setitem(TRUNKS._facts, 'test/tiny', {})
+def stand_ins(monkeypatch):
+    """Trunks of a few convolutions, so that exporting takes a second."""
+    standin.register(monkeypatch)
 
 
 @pytest.fixture
@@ -40,7 +36,7 @@ def export_it(tmp_path, capsys):
 @pytest.fixture
 def snapshot(tmp_path, small_net):
     """A checkpoint of the default network on the tiny trunk, as train.py writes it, and the network."""
-    net = small_net(trunk='test/tiny', classes=5)
+    net = small_net(trunk=standin.PYRAMID, classes=5)
     network = {'arch': net.arch, 'trunk': net.trunk_name, 'ocr_mid_channels': 32, 'ocr_key_channels': 16, 'segattn_bot_ch': 16}
     path = tmp_path / 'best.pth'
     checkpoint.save(path, {'state_dict': net.state_dict(), 'network': network, 'arch': net.arch, 'num_classes': 5, 'class_names': list('abcde')})
@@ -57,7 +53,7 @@ def test_a_program_of_a_checkpoint_computes_what_its_network_computes(export_it,
     with torch.no_grad():
         torch.testing.assert_close(program(images), net(images)['pred'], rtol=1e-5, atol=1e-6)
     about = json.loads(files['about.json'])
-    assert about['class_names'] == list('abcde') and about['trunk'] == 'test/tiny' and about['scales'] == [1.0, 0.5] and about['output'] == 'logits'
+    assert about['class_names'] == list('abcde') and about['trunk'] == standin.PYRAMID and about['scales'] == [1.0, 0.5] and about['output'] == 'logits'
 
 
 def test_bytes_go_in_and_labels_come_out(export_it, snapshot):
