@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from utils.logit_files import zstandard
+
 MAGIC, VERSION = b'BV23', 2
 HEADER = struct.Struct('<4sIIIIII')
 ZSTD_LEVEL = 9
@@ -25,15 +27,6 @@ class Encoded(NamedTuple):
     """classes uint8 (H, W) trainIds; levels uint16 (n,) at the sampled pixels in ascending order."""
     classes: np.ndarray
     levels: np.ndarray
-
-
-def zstandard():
-    """The zstandard package; ValueError naming the remedy where it is not installed."""
-    try:
-        import zstandard as package
-    except ImportError:
-        raise ValueError('zstd files need the package zstandard, which is not installed; pip install -r requirements-extras.txt') from None
-    return package
 
 
 def draw_samples(truth: np.ndarray, ignore: int = 255, count: int = SAMPLES_PER_IMAGE) -> np.ndarray:

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import config
 from datasets.contact_sheet import CELL, contact_sheet
+from datasets.joined import join, training_qualities
 from datasets.overlay import SIDE, small, write_jpeg
 from datasets.registry import dataset_names, get_dataset
 from datasets.sets import TrainSet
 from datasets.shown import augmented_samples, picture, raw_samples
 from datasets.verify.whole import check_split
 from transforms import build_train_transform
-from utils import flags, sheet
+from utils import coarse_flags, flags, sheet
 from utils.parser import Parser, count, positive
 from utils.pictures import write_png
 
@@ -28,6 +29,7 @@ def parse_args(argv=None):
     parser = Parser(prog='python -m datasets.browse', description='Show samples of a dataset with their labels, as they are or as a training sees them.')
     parser.add_argument('--config', metavar='FILE', help='YAML file of flag: value lines, used as defaults under the flags given here')
     flags.add_sampling(flags.add_dataset(parser, dataset_names()))
+    coarse_flags.add_coarse(parser)
     flags.add_augmentation(parser)
     group = parser.add_argument_group('browsing')
     group.add_argument('--split', default='train', metavar='NAME', help='split to show')
@@ -41,6 +43,7 @@ def parse_args(argv=None):
     args.out = Path(args.out or f'{args.assets_path}/browse/{args.dataset}_{args.split}{ending}.html')
     if args.out.suffix.lower() not in ('.html', '.png'):
         raise ValueError(f'--out {args.out}: expected a name that ends with .html, for a page, or .png, for one picture')
+    coarse_flags.check_coarse(args)
     return args
 
 
@@ -50,7 +53,7 @@ def main(argv=None) -> int:
         args = parse_args(argv)
         with config.scope(**flags.as_cfg(vars(args))):
             check_split(args.dataset, args.split, '--split')
-            dataset = get_dataset(args.dataset, args.split)
+            dataset = join([get_dataset(args.dataset, args.split, quality=quality) for quality in _qualities(args.split)])
             samples = list(_samples(args, dataset))
             write = _write_page if args.out.suffix.lower() == '.html' else _write_picture
             write(args.out, _title(args), dataset, samples)
@@ -59,6 +62,10 @@ def main(argv=None) -> int:
         return 2
     print(f'{len(samples)} of {len(dataset)} samples: {args.out}')
     return 0
+
+
+def _qualities(split):
+    return training_qualities() if split == 'train' else ('fine',)
 
 
 def _samples(args, dataset):

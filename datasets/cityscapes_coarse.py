@@ -6,12 +6,13 @@ said by the quality of the dataset, coarse or customcoarse, and by nothing in th
 """
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from config import cfg
 from datasets.archive import locate
 from datasets.base import dataset_root
-from datasets.labels import lookup_table
+from datasets.labels import IDENTITY, lookup_table
 from datasets.layout import first_folder, list_files, make_items, subfolders
 from datasets.reading import read_label
 
@@ -38,7 +39,8 @@ class AutoLabels:
     def __init__(self, probability: float, mask_border: bool, replaced, files: dict):
         self.least = int(np.argmax(np.arange(256) / 255 >= probability))        # the smallest byte that is enough
         self.mask_border, self.files = mask_border, files
-        self.is_replaced = lookup_table(dict.fromkeys(replaced, 1), 0).astype(bool) if replaced else None
+        self.kept, self.drawn = IDENTITY.copy(), lookup_table({id_: id_ for id_ in replaced}, VOID)
+        self.kept[list(replaced)] = VOID
         self.rules = repr((self.least, mask_border, tuple(sorted(set(replaced)))))
 
     def __call__(self, item) -> np.ndarray:
@@ -46,13 +48,12 @@ class AutoLabels:
         ids = read_label(item.label)
         probabilities, coarse = self.files[item]
         if probabilities is not None:
-            ids[_read_as(probabilities, ids.shape, item.label) < self.least] = VOID
+            ids *= _read_as(probabilities, ids.shape, item.label) >= self.least         # VOID is 0
         if self.mask_border:
             ids = inside_window(ids)
         if coarse is not None:
-            drawn = _read_as(coarse, ids.shape, item.label)
-            ids[self.is_replaced[ids]] = VOID
-            np.copyto(ids, drawn, where=self.is_replaced[drawn])
+            ids, drawn = cv2.LUT(ids, self.kept), cv2.LUT(_read_as(coarse, ids.shape, item.label), self.drawn)
+            np.copyto(ids, drawn, where=drawn != VOID)
         return ids
 
 

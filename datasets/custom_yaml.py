@@ -82,13 +82,19 @@ def read_places(values: dict, folder: Path) -> Places:
         raise Mistake(f'root: is {root!r} ({kind_of(root)}), expected a folder, .zip or .tar file')
     patterns = values.get('images')
     images = [_pattern('images', text) for text in (patterns if isinstance(patterns, list) else [patterns])] if patterns is not None else []
+    if not images and not _are_lists(values.get('splits')):
+        raise Mistake('images: is missing; give a pattern of paths below root, such as images/{split}/**/*.jpg')
     labels = _pattern('labels', values['labels']) if values.get('labels') is not None else None
     kind, splits, seed = _splits(values.get('splits'), images)
-    _check_together(kind, images, labels)
+    _check_together(kind, labels)
     for split in splits if kind == FOLDERS else ():
         for pattern in images:
-            _pattern(f'splits.{split}', pattern.of_split(splits[split]).text)
+            _pattern(f'splits.{split}', pattern.text.replace('{split}', splits[split]))
     return Places(folder / Path(root).expanduser(), images or [Pattern('**/*')], labels, kind, splits, seed)
+
+
+def _are_lists(splits) -> bool:
+    return isinstance(splits, dict) and any(isinstance(value, str) for value in splits.values())
 
 
 def _pattern(key, text) -> Pattern:
@@ -148,9 +154,7 @@ def _seed(given):
     return seed
 
 
-def _check_together(kind, images, labels):
-    if not images and kind != LISTS:
-        raise Mistake('images: is missing; give a pattern of paths below root, such as images/{split}/**/*.jpg')
+def _check_together(kind, labels):
     if labels is None and kind != LISTS:
         raise Mistake('labels: is missing; give the path of the label of each image, such as labels/{split}/{stem}.png')
     if labels is not None and 'stem' not in labels.fields:

@@ -10,10 +10,10 @@ from utils.provenance import describe_start
 COLUMNS = ('line', 'what', 'plain form', 'plain', 'ours', 'ratio', 'pairs', 'at most', 'holds', 'note')
 
 
-def provenance(device: torch.device, argv: list) -> dict:
+def provenance(device: torch.device, argv: list, script: str = 'scripts/bench.py') -> dict:
     """What describe_start knows, and the flags, the usable cores, the GPU's memory and how busy the machine is."""
     about = describe_start(device)
-    about['line'] = shlex.join(['python', 'scripts/bench.py', *argv])
+    about['line'] = shlex.join(['python', script, *argv])
     about['cores'] = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
     about['load'] = round(os.getloadavg()[0], 1) if hasattr(os, 'getloadavg') else None
     about['gpu_bytes'] = torch.cuda.get_device_properties(device).total_memory if device.type == 'cuda' else None
@@ -22,6 +22,11 @@ def provenance(device: torch.device, argv: list) -> dict:
 
 def markdown(rows: list, about: dict, seconds: float) -> str:
     """A page: what was run where, then the table."""
+    return f'# Speed\n\n{header(about, seconds)}\n\n{table(rows)}\n\n{EXPLANATION}\n'
+
+
+def header(about: dict, seconds: float) -> str:
+    """What was run where, as a list."""
     git = about['git']
     commit = 'no git checkout' if git is None else git['commit'][:12] + (f', {len(git["changed"])} files changed' if git['changed'] else '')
     gpu = f'; {about["gpu"]}, {about["gpu_bytes"] / 2 ** 30:.0f} GiB, CUDA {about["cuda"]}' if about['gpu'] else ''
@@ -31,8 +36,7 @@ def markdown(rows: list, about: dict, seconds: float) -> str:
         'hardware': f'{about["cpu"]}, {about["cores"]} cores, {about["threads"]} threads{gpu}',
         'load average at the start': about['load'], 'versions': versions, 'took': f'{seconds / 60:.1f} minutes',
     }
-    header = '\n'.join(f'* {name}: {value}' for name, value in facts.items() if value is not None)
-    return f'# Speed\n\n{header}\n\n{table(rows)}\n\n{EXPLANATION}\n'
+    return '\n'.join(f'* {name}: {value}' for name, value in facts.items() if value is not None)
 
 
 EXPLANATION = """Every form is run in turn with the others in one process. Times are medians, *ratio* is ours divided by the plain form, *pairs* the
@@ -41,7 +45,11 @@ smallest and largest ratio of two neighbouring runs: where they lie far apart th
 
 def table(rows: list) -> str:
     """The rows as an aligned Markdown table; columns that no row fills are left out."""
-    cells = [COLUMNS, *(row_cells(row) for row in rows)]
+    return aligned([COLUMNS, *(row_cells(row) for row in rows)])
+
+
+def aligned(cells: list) -> str:
+    """Lines of cells, the first of them the head, as a Markdown table; columns with nothing under their head are left out."""
     used = [column for column in zip(*cells) if any(column[1:])]
     widths = [max(map(len, column)) for column in used]
     lines = ['| ' + ' | '.join(cell.ljust(width) for cell, width in zip(line, widths)) + ' |' for line in zip(*used)]

@@ -2,7 +2,7 @@
 # The published training on the fine labels of Cityscapes (published: mIoU 84.7): 8 GPUs of 32 GB, 175 epochs, from
 # weights that were trained on Mapillary. That file is an ocrnet.HRNet with 65 classes: the class layers and the attention
 # head start from random weights.
-# The state-of-the-art recipe needs the coarse labels as well and is not here.
+# The state-of-the-art recipe, with automatic labels of the coarse images, is train_cityscapes_coarse.sh.
 #
 #   DATA=/data GPUS=8 bash scripts/train_cityscapes.sh
 #   RESUME=auto DATA=/data GPUS=8 bash scripts/train_cityscapes.sh        continue the run where it stopped

@@ -39,13 +39,20 @@ def _in_order(records):
 def _write(path, title, records, info, facts, extra):
     body = (_header(title, records, facts) + extra + _legend(info) + asset('toolbar.html')
             + '<main id="cards" tabindex="-1">' + ''.join(map(_card, range(len(records)), records)) + '</main>' + asset('viewer.html'))
-    write_text(path, asset('page.html').replace('{{title}}', html_text(title)).replace('{{style}}', asset('page.css'))
-               .replace('{{script}}', asset('page.js')).replace('{{body}}', body), durable=False)
+    write_text(path, fill('page.html', title=html_text(title), style=asset('page.css'), script=asset('page.js'), body=body), durable=False)
 
 
 def asset(name) -> str:
     """The text of a file of page_assets."""
     return (_ASSETS / name).read_text(encoding='utf-8')
+
+
+def fill(template: str, **parts: str) -> str:
+    """A template of page_assets with {{name}} replaced by each part, and {{filters}} by the colour filters of pictures."""
+    page = asset(template)
+    for name, part in {'filters': asset('filters.html').rstrip(), **parts}.items():
+        page = page.replace(f'{{{{{name}}}}}', part)
+    return page
 
 
 def html_text(value) -> str:

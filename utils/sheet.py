@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from utils.files import write_text
-from utils.page import asset, html_facts, html_text, url
+from utils.page import asset, fill, html_facts, html_text, url
 
 _COLOURS = ('#3366cc', '#dc3912', '#109618', '#ff9900', '#990099', '#0099c6', '#dd4477', '#66aa00')
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 460, 300, 46, 34
@@ -32,9 +32,8 @@ class Picture(NamedTuple):
 
 def write_sheet(path, title: str, facts: dict, sections):
     """Write the page whole or not at all. facts: name -> value, shown at the top."""
-    style = asset('page.css') + asset('sheet.css')
-    write_text(path, asset('sheet.html').replace('{{title}}', html_text(title)).replace('{{style}}', style)
-               .replace('{{body}}', html_facts(title, facts) + ''.join(sections)), durable=False)
+    body = html_facts(title, facts) + ''.join(sections)
+    write_text(path, fill('sheet.html', title=html_text(title), style=asset('page.css') + asset('sheet.css'), body=body), durable=False)
 
 
 def section(title: str, body: str, note: str = '') -> str:

@@ -6,7 +6,7 @@ import numpy as np
 
 from datasets.base import Dataset
 from datasets.reading import read_image
-from datasets.verify.findings import ERROR, NOTE, WARNING, Finding, counted, listed
+from datasets.verify.findings import ERROR, NOTE, WARNING, Finding, counted, listed, title
 
 
 def check_files(dataset: Dataset, examined: list) -> list:
@@ -18,10 +18,10 @@ def _unreadable(dataset, examined):
     images = [_fault(one.item.image, one.image_fault) for one in examined if one.image_fault]
     labels = [_fault(one.item.label, one.label_fault) for one in examined if one.label_fault]
     if images:
-        yield Finding(ERROR, 'unreadable_images', f'split {dataset.split!r}: {counted(len(images), "image")} cannot be read; replace these files or take them '
+        yield Finding(ERROR, 'unreadable_images', f'{title(dataset)}: {counted(len(images), "image")} cannot be read; replace these files or take them '
                       'out of the dataset', tuple(images))
     if labels:
-        yield Finding(ERROR, 'unusable_labels', f'split {dataset.split!r}: {counted(len(labels), "label")} cannot be used; replace these files or take them '
+        yield Finding(ERROR, 'unusable_labels', f'{title(dataset)}: {counted(len(labels), "label")} cannot be used; replace these files or take them '
                       'and their images out of the dataset', tuple(labels))
 
 
@@ -33,7 +33,7 @@ def _fault(path, sentence: str) -> str:
 def _sizes(dataset, examined):
     wrong = [f'{one.item.label}: {_shape(one.label_size)}, its image {_shape(one.size)}' for one in examined if has_wrong_size(one)]
     if wrong:
-        yield Finding(ERROR, 'size_mismatch', f'split {dataset.split!r}: {counted(len(wrong), "label has", "labels have")} another size (width x height) than '
+        yield Finding(ERROR, 'size_mismatch', f'{title(dataset)}: {counted(len(wrong), "label has", "labels have")} another size (width x height) than '
                       'the image; bring both to one size (labels without interpolation)', tuple(wrong))
 
 
@@ -56,7 +56,7 @@ def _unknown_ids(dataset, examined):
             where.append(f'{one.item.label}: {listed(_id_pixels(raw, int(one.counts[raw])) for raw in ids)}')
     if where:
         shown = listed(f'{raw} ({counted(pixels[raw], "pixel")} in {counted(files[raw], "file")})' for raw in sorted(pixels))
-        yield Finding(ERROR, 'unknown_ids', f'split {dataset.split!r}: label ids {shown} are not in the map of dataset {dataset.name!r}; correct the files, '
+        yield Finding(ERROR, 'unknown_ids', f'{title(dataset)}: label ids {shown} are not in the map of dataset {dataset.name!r}; correct the files, '
                       'choose the right --dataset, or list the ids under --ignore_ids', tuple(where))
 
 
@@ -73,10 +73,10 @@ def _ignored(dataset, examined):
     read = [one for one in examined if one.counts is not None]
     empty = [str(one.item.label) for one in read if says_nothing(dataset, one)]
     if read and len(empty) == len(read):
-        yield Finding(ERROR, 'nothing_but_ignore', f'split {dataset.split!r}: all {counted(len(read), "label")} that were read are ignored in every pixel, so '
+        yield Finding(ERROR, 'nothing_but_ignore', f'{title(dataset)}: all {counted(len(read), "label")} that were read are ignored in every pixel, so '
                       'there is nothing to learn or score; are these the right files for this --dataset, and --ignore_ids as it should be?', tuple(empty))
     elif empty:
-        yield Finding(WARNING, 'ignored_labels', f'split {dataset.split!r}: {counted(len(empty), "label is", "labels are")} ignored in every pixel; nothing '
+        yield Finding(WARNING, 'ignored_labels', f'{title(dataset)}: {counted(len(empty), "label is", "labels are")} ignored in every pixel; nothing '
                       'is learnt from them', tuple(empty))
 
 
@@ -86,7 +86,7 @@ def says_nothing(dataset, one) -> bool:
 
 
 def check_classes(dataset: Dataset, examined: list, of_all: str) -> list:
-    """A warning that names the classes which occur in no label. of_all: the labels it speaks of, as in 'no label of split'.
+    """A warning that names the classes which occur in no label. of_all: the labels it speaks of, as in 'no label'.
 
     Classes that no id stands for, such as the Void of camvid32, cannot occur and are left out.
     """
@@ -96,7 +96,7 @@ def check_classes(dataset: Dataset, examined: list, of_all: str) -> list:
     if not len(counts) or not absent or len(absent) == possible.sum():
         return []
     names = listed(dataset.class_names[trainid] for trainid in absent)
-    return [Finding(WARNING, 'absent_classes', f'{of_all} {dataset.split!r} holds {names}')]
+    return [Finding(WARNING, 'absent_classes', f'{of_all} of {title(dataset)} holds {names}')]
 
 
 def class_counts(dataset: Dataset, examined: list) -> np.ndarray:

@@ -27,6 +27,11 @@ class Finding(NamedTuple):
         return self.sentence + (f': {", ".join(first(self.files))}' if self.files else '')
 
 
+def title(dataset) -> str:
+    """How sentences call a dataset: split 'train', with the kind of its labels where a split has several."""
+    return f'split {dataset.split!r}' + ('' if dataset.quality == 'fine' else f' with {dataset.quality} labels')
+
+
 def first(names) -> list:
     """The first ten names, and how many more there are."""
     names = list(names)

@@ -4,6 +4,7 @@ from os.path import commonprefix
 from typing import NamedTuple
 
 from datasets.base import Dataset
+from datasets.joined import training_qualities
 from datasets.layout import IMAGE_EXTENSIONS, every_file, listing_unpaired
 from datasets.registry import dataset_class, get_dataset
 from datasets.verify.findings import ERROR, NOTE, WARNING, Finding, counted, listed
@@ -17,38 +18,44 @@ class Split(NamedTuple):
     does not exist; fault: why nothing could be listed, a sentence."""
 
     name: str
+    quality: str = 'fine'
     dataset: Dataset | None = None
     unpaired: tuple = ()
     fault: str = ''
 
+    @property
+    def key(self) -> str:
+        return self.name if self.quality == 'fine' else f'{self.name} {self.quality}'
 
-def list_splits(name: str, quality: str = 'fine') -> dict:
-    """{split: Split} of every split that dataset `name` knows; nothing about files is raised."""
-    return {split: _list_split(name, split, quality) for split in dataset_class(name).splits}
+
+def list_splits(name: str) -> list:
+    """A Split for every split that dataset `name` knows, and train once for each kind of labels that a training would read;
+    nothing about files is raised."""
+    return [_list_split(name, split, quality) for split in dataset_class(name).splits
+            for quality in (training_qualities() if split == 'train' else ('fine',))]
 
 
 def _list_split(name, split, quality):
     with listing_unpaired() as unpaired:
         try:
-            return Split(split, get_dataset(name, split, quality=quality), tuple(unpaired))
+            return Split(split, quality, get_dataset(name, split, quality=quality), tuple(unpaired))
         except (OSError, ValueError) as error:
-            return Split(split, None, tuple(unpaired), '' if unpaired else str(error))
+            return Split(split, quality, None, tuple(unpaired), '' if unpaired else str(error))
 
 
-def check_listing(splits: dict, chosen) -> list:
-    """The findings about which files there are, of the splits `chosen`; the others only tell which files are used by them."""
+def check_listing(splits: list, asked: list) -> list:
+    """The findings about which files there are, of the splits `asked`; the others only tell which files are used by them."""
     findings = []
-    for name in chosen:
-        split = splits[name]
+    for split in asked:
         if split.fault:
-            findings.append(Finding(ERROR, 'unlisted_split', f'split {name!r} cannot be used: {split.fault}'))
+            findings.append(Finding(ERROR, 'unlisted_split', f'split {split.key!r} cannot be used: {split.fault}'))
         if split.unpaired:
             missing = tuple(f'{item.image}: {item.label} does not exist' for item in split.unpaired)
-            findings.append(Finding(ERROR, 'images_without_label', f'split {name!r}: {counted(len(missing), "image has", "images have")} no label; add the '
-                                    'missing labels or remove those images', missing))
+            findings.append(Finding(ERROR, 'images_without_label', f'split {split.key!r}: {counted(len(missing), "image has", "images have")} no label; add '
+                                    'the missing labels or remove those images', missing))
         if split.dataset is not None:
             findings += [Finding(NOTE, 'left_out', note) for note in split.dataset.notes]
-    return findings + _check_folders([split for split in splits.values() if split.dataset is not None], chosen)
+    return findings + _check_folders([split for split in splits if split.dataset is not None], asked)
 
 
 class _Folder:
@@ -59,13 +66,13 @@ class _Folder:
         self.partners = Counter()       # of a folder of labels: (folder of its images, their ending)
 
 
-def _check_folders(splits, chosen):
+def _check_folders(splits, asked):
     images, labels = defaultdict(_Folder), defaultdict(_Folder)
     shown = set()
     for split in splits:
         for item in (*split.dataset.items, *split.unpaired):
             _enter(split, item, images[item.image.parent], item.label and labels[item.label.parent])
-            if split.name in chosen:
+            if split in asked:
                 shown.update({item.image.parent} | ({item.label.parent} if item.label else set()))
     strays = defaultdict(list)
     for folder in sorted(shown):

@@ -4,13 +4,16 @@ The result is kept under the assets folder, in a file whose name holds a hash of
 training on the same files does not look again.
 """
 import hashlib
+import shlex
 from collections import defaultdict
+from pathlib import Path
 
+from config import cfg
 from datasets.archive import fingerprint
 from datasets.cache import cache_path
 from datasets.verify.checks import check_classes, check_files, has_wrong_size, leaks, same_files
 from datasets.verify.examine import examine_all, glance_all
-from datasets.verify.findings import ERROR, counted
+from datasets.verify.findings import ERROR, counted, title
 from utils.files import WriteError, write_json
 
 FORMAT = 1              # raised when more is looked at, so that datasets are looked at anew
@@ -19,7 +22,7 @@ COMPARED = 200          # image files of equal size that are compared byte by by
 
 
 def check_before_training(sets, assets_path, log):
-    """Look at the datasets of a training, one per split; log what was looked at and the warnings.
+    """Look at the datasets of a training, those it trains on and the one it validates on; log what was looked at and the warnings.
 
     Raises ValueError, with what a person can do about it, when files are unreadable, sizes differ, ids are outside the map or
     labels hold no class. Nothing is done when the same files have passed before.
@@ -30,26 +33,35 @@ def check_before_training(sets, assets_path, log):
     path = _record_path(sets, assets_path)
     if path.is_file():
         return
-    total, examined, findings = sum(map(len, sets)), [], []
-    for dataset in sets:
-        count = min(len(dataset), max(LEAST, round(SAMPLE * len(dataset) / total)))
-        sample = [dataset.items[place * len(dataset) // count] for place in range(count)]
-        pairs = {one.item: one for one in glance_all(dataset, log=_quietly)}
-        whole = {one.item for one in pairs.values() if not (one.image_fault or one.label_fault or has_wrong_size(one))}
-        pairs.update((one.item, one) for one in examine_all(dataset, [item for item in sample if item in whole], log=_quietly))
-        examined.append(count)
-        found = list(pairs.values())
-        findings += [*check_files(dataset, found), *check_classes(dataset, found, f'none of the {count} labels that were read of split')]
+    total = sum(map(len, sets))
+    counts = [min(len(dataset), max(LEAST, round(SAMPLE * len(dataset) / total))) for dataset in sets]
+    findings = [finding for dataset, count in zip(sets, counts) for finding in _look(dataset, count)]
     errors = [finding for finding in findings if finding.level == ERROR]
     if errors:
         more = f' ({counted(len(errors) - 1, "further kind")} of fault beside this)' if len(errors) > 1 else ''
-        raise ValueError(f'{errors[0].line()}{more}; `python -m datasets.verify --dataset {name}` lists everything, --skip_verify trains all the same')
+        raise ValueError(f'{errors[0].line()}{more}; `{_command(name)}` lists everything, --skip_verify trains all the same')
     findings += _check_copies(sets)
-    log(f'first training on these files of {name}: the headers of {counted(total, "image")} and labels fit, {counted(sum(examined), "pair")} were read and are '
-        f'right; `python -m datasets.verify --dataset {name}` reads all, --skip_verify leaves this out')
+    log(f'first training on these files of {name}: the headers of {counted(total, "image")} and labels fit, {counted(sum(counts), "pair")} were read and are '
+        f'right; `{_command(name)}` reads all, --skip_verify leaves this out')
     for finding in findings:
         log(f'{finding.level}: {finding.line()}')
     _remember(path, name, sets, findings, log)
+
+
+def _look(dataset, count) -> list:
+    """The findings from the headers of all files and from `count` pairs, evenly spread, that are decoded."""
+    seen = {one.item: one for one in glance_all(dataset, log=_quietly)}
+    sample = (dataset.items[place * len(dataset) // count] for place in range(count))
+    readable = [item for item in sample if not (seen[item].image_fault or seen[item].label_fault or has_wrong_size(seen[item]))]
+    seen.update((one.item, one) for one in examine_all(dataset, readable, log=_quietly))
+    found = list(seen.values())
+    return [*check_files(dataset, found), *check_classes(dataset, found, f'none of the {len(readable)} labels that were read')]
+
+
+def _command(name) -> str:
+    """The whole verification of the same files."""
+    flags = {'--dataset': name, '--override_dataset_root': cfg.DATASET.ROOT, '--data_yaml': cfg.DATASET.DATA_YAML}
+    return shlex.join(['python', '-m', 'datasets.verify', *(part for flag, value in flags.items() if value for part in (flag, str(value)))])
 
 
 def _quietly(line):
@@ -60,11 +72,11 @@ def _record_path(sets, assets_path):
     """The file that says that these splits, as their files are now, have passed."""
     states = ' '.join(cache_path(dataset, '').stem for dataset in sets)
     digest = hashlib.sha256(f'{FORMAT} {states}'.encode()).hexdigest()[:16]
-    return cache_path(sets[0], f'{assets_path}/verified').with_name(f'{sets[0].name}_{digest}.json')
+    return Path(assets_path) / 'verified' / f'{sets[0].name}_{digest}.json'
 
 
 def _remember(path, name, sets, findings, log):
-    content = {'dataset': name, 'splits': {dataset.split: len(dataset) for dataset in sets}, 'findings': [finding.lines() for finding in findings]}
+    content = {'dataset': name, 'images': {title(dataset): len(dataset) for dataset in sets}, 'findings': [finding.lines() for finding in findings]}
     try:
         write_json(path, content)
     except WriteError as error:
@@ -73,12 +85,12 @@ def _remember(path, name, sets, findings, log):
 
 def _check_copies(sets) -> list:
     """Image files that are in two splits: those of equal size are compared byte by byte."""
-    by_size = defaultdict(list)
+    by_size, splits = defaultdict(list), defaultdict(set)
     for dataset in sets:
         for item in dataset.items:
             by_size[fingerprint(item.image)[0]].append((dataset.split, item.image))
-    own = [{item.image for item in dataset.items} for dataset in sets]
-    both = set.intersection(*own)
+            splits[item.image].add(dataset.split)
+    both = {image for image, names in splits.items() if len(names) > 1}
     groups = [[(split, image) for split, image in group if image not in both] for group in by_size.values()]
     groups = [group for group in groups if len({split for split, _ in group}) > 1]
     shared, budget = [], COMPARED

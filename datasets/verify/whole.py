@@ -7,7 +7,7 @@ from config import cfg
 from datasets.registry import dataset_class
 from datasets.verify.checks import check_classes, check_copies, check_files
 from datasets.verify.examine import examine_all
-from datasets.verify.findings import ERROR, NOTE, WARNING, Finding, counted
+from datasets.verify.findings import ERROR, NOTE, WARNING, Finding, counted, title
 from datasets.verify.listing import check_listing, list_splits
 from datasets.verify.statistics import as_json, statistics
 
@@ -16,7 +16,10 @@ FAR = 1.0               # standard deviations between the mean of the images and
 
 
 class Verified(NamedTuple):
-    """datasets: {split: Dataset}; examined: {split: list of Examined}; numbers: {split: Statistics}; findings: errors first."""
+    """What was read, by split ('train', or 'train coarse' where it has labels of several kinds), and what was found.
+
+    datasets: {key: Dataset}; examined: {key: list of Examined}; numbers: {key: Statistics}; findings: errors first.
+    """
 
     name: str
     datasets: dict
@@ -52,17 +55,17 @@ def verify(name: str, chosen=(), threads=None, log=None) -> Verified:
     for split in chosen:
         check_split(name, split, '--splits')
     splits = list_splits(name)
-    if all(splits[split].fault for split in chosen):
-        raise FileNotFoundError(splits[chosen[0]].fault)
-    findings = check_listing(splits, chosen)
-    datasets = {split: splits[split].dataset for split in chosen if splits[split].dataset is not None}
+    asked = [split for split in splits if split.name in chosen]
+    if all(split.fault for split in asked):
+        raise FileNotFoundError(asked[0].fault)
+    findings = check_listing(splits, asked)
+    datasets = {split.key: split.dataset for split in asked if split.dataset is not None}
     for dataset in datasets.values():
         _check_has_files(dataset)
     examined = {split: examine_all(dataset, dataset.items, threads, log) for split, dataset in datasets.items()}
     numbers = {split: statistics(dataset, examined[split]) for split, dataset in datasets.items()}
     for split, dataset in datasets.items():
-        findings += [*check_files(dataset, examined[split]), *check_classes(dataset, examined[split], 'no label of split'),
-                     *_check_colours(split, numbers[split])]
+        findings += [*check_files(dataset, examined[split]), *check_classes(dataset, examined[split], 'no label'), *_check_colours(dataset, numbers[split])]
     findings += check_copies(examined)
     return Verified(name, datasets, examined, numbers, sorted(findings, key=lambda one: (ERROR, WARNING, NOTE).index(one.level)))
 
@@ -79,11 +82,11 @@ def _check_has_files(dataset):
         raise ValueError(f'dataset {dataset.name!r} has no files, so there is nothing to verify')
 
 
-def _check_colours(split, numbers):
+def _check_colours(dataset, numbers):
     """A note when the images are far from the mean and standard deviation that they are normalised with."""
     mean, std = np.array(cfg.DATASET.MEAN), np.array(cfg.DATASET.STD)
     far = np.abs(numbers.mean - mean) / std
     if (far > FAR).any():
         shown, used = (', '.join(f'{value:.3f}' for value in values) for values in (numbers.mean, mean))
-        yield Finding(NOTE, 'mean', f'split {split!r}: the mean of the images (red, green, blue: {shown}) is {far.max():.1f} standard deviations from the one '
+        yield Finding(NOTE, 'mean', f'{title(dataset)}: the mean of the images (red, green, blue: {shown}) is {far.max():.1f} standard deviations from the one '
                       f'that they are normalised with ({used}); pretrained weights expect the latter')

@@ -95,7 +95,8 @@ def test_other_splits_and_datasets_have_no_coarse_labels(tree, camvid_tree, root
         get_dataset('camvid', 'train', quality='coarse')
 
 
-@pytest.mark.parametrize('probability, expected', [(None, [13, 14, 14]), (0.0, [13, 14, 14]), (0.5, [255, 14, 14]), (0.9, [255, 255, 14]), (1.0, [255, 255, 14])])
+@pytest.mark.parametrize('probability, expected', [
+    (None, [13, 14, 14]), (0.0, [13, 14, 14]), (0.5, [255, 14, 14]), (0.9, [255, 255, 14]), (1.0, [255, 255, 14])])
 def test_pixels_below_the_probability_are_void(auto, probability, expected):
     with scope(DATASET__CUSTOM_COARSE_PROB=probability):
         dataset = get_dataset('cityscapes', 'train', quality='customcoarse')

@@ -51,7 +51,8 @@ BOOST = {'DATASET__COARSE_BOOST_CLASSES': (14,)}
 
 @pytest.mark.parametrize('settings, expected', [
     ({}, ('fine',)), ({'QUALITY': 'coarse'}, ('coarse',)), ({'QUALITY': 'fine_coarse'}, ('fine', 'coarse')), ({'ONLY_COARSE': True}, ('fine', 'coarse')),
-    ({'COARSE_BOOST_CLASSES': (3,), 'CUSTOM_COARSE_PROB': 0.0}, ('fine', 'customcoarse')), ({'QUALITY': 'coarse', 'CUSTOM_COARSE_PROB': 0.5}, ('customcoarse',)),
+    ({'COARSE_BOOST_CLASSES': (3,), 'CUSTOM_COARSE_PROB': 0.0}, ('fine', 'customcoarse')),
+    ({'QUALITY': 'coarse', 'CUSTOM_COARSE_PROB': 0.5}, ('customcoarse',)),
 ])
 def test_the_settings_say_which_labels_are_read(settings, expected):
     with scope(**{f'DATASET__{key}': value for key, value in settings.items()}):
@@ -71,7 +72,8 @@ def test_boosted_classes_take_coarse_images_and_the_others_do_not(train_set):
     fine, coarse = epoch(train_set(log=lines.append, **BOOST), 0)
     # 20 images, int(20 * 0.95 / 19) = 1 draw of each class that is there: road, car (fine), truck (coarse); 17 random ones
     assert fine == {None: 17, 0: 1, 13: 1} and coarse == {14: 1}
-    assert 'before epoch 150 the class-uniform part of an epoch is drawn from the 40 images with coarse labels too, places: truck 20 (0 in fine labels)' in lines
+    assert ('before epoch 150 the class-uniform part of an epoch is drawn from the 40 images with coarse labels too, '
+            'places: truck 20 (0 in fine labels)') in lines
     drawn = Counter()
     for number in range(100):
         drawn += epoch(train_set(**{'DATASET__COARSE_BOOST_CLASSES': (13, 14)}, seed=number), 0)[1]

@@ -137,12 +137,13 @@ def test_flags_that_contradict_each_other_are_told(flags, complaint):
 
 
 def test_the_published_flags_are_accepted_and_reach_the_settings():
-    args = train.parse_args(['--coarse_boost_classes', '3,4', '--custom_coarse_dropout_classes', '14,15,16', '--mask_out_cityscapes', '--custom_coarse_prob', '0.5',
-                             '--max_cu_epoch', '120', '--custom_coarse_dir', 'x'])
+    args = train.parse_args(['--coarse_boost_classes', '3,4', '--custom_coarse_dropout_classes', '14,15,16', '--mask_out_cityscapes',
+                             '--custom_coarse_prob', '0.5', '--max_cu_epoch', '120', '--custom_coarse_dir', 'x'])
     with scope(**flags.as_cfg(vars(args))) as cfg:
         found = cfg.DATASET
         assert (found.COARSE_BOOST_CLASSES, found.CUSTOM_COARSE_DROPOUT_CLASSES, found.CUSTOM_COARSE_PROB) == ((3, 4), (14, 15, 16), 0.5)
-        assert (found.MASK_OUT_CITYSCAPES, found.MAX_CU_EPOCH, found.CITYSCAPES_CUSTOMCOARSE, found.ONLY_COARSE, found.QUALITY) == (True, 120, 'x', False, 'fine')
+        assert (found.MASK_OUT_CITYSCAPES, found.MAX_CU_EPOCH, found.CITYSCAPES_CUSTOMCOARSE) == (True, 120, 'x')
+        assert (found.ONLY_COARSE, found.QUALITY, found.COARSE_PORTION) == (False, 'fine', 1.0)
 
 
 def test_what_has_no_effect_is_said():
@@ -152,7 +153,8 @@ def test_what_has_no_effect_is_said():
 
 
 @pytest.mark.parametrize('more, parts', [
-    (['--coarse_boost_classes', '3'], ['leftImg8bit_trainextra', 'unpack them there']), (['--quality', 'coarse', '--dataset', 'camvid'], ["no 'coarse' labels"])])
+    (['--coarse_boost_classes', '3'], ['leftImg8bit_trainextra', 'unpack them there']),
+    (['--quality', 'coarse', '--dataset', 'camvid'], ["no 'coarse' labels"])])
 def test_data_without_coarse_labels_is_told_in_one_line(program, street, camvid_tree, tmp_path, more, parts):
     camvid_tree(tmp_path / 'camvid', count=4)
     code, printed = program(*EPOCH, *(['--override_dataset_root', tmp_path] if 'camvid' in more else []), *more)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import flat_image, make_camvid, striped_label, write_png
-from trees import LAYOUTS, make_tree
+from trees import LAYOUTS, coarse_tree, make_tree
 
 from config import scope
 from datasets.registry import get_dataset
@@ -250,6 +250,27 @@ def test_a_split_without_labels_is_read_too(run, tmp_path):
     make_tree('bdd100k', tmp_path)
     code, _, report = run('--splits', 'test', dataset='bdd100k')
     assert code == 0 and report['splits']['test']['images'] == 4 and report['splits']['test']['classes'] == []
+
+
+def test_coarse_labels_are_read_when_a_training_would_read_them(run, tmp_path):
+    coarse_tree(tmp_path)
+    assert list(run(dataset='cityscapes')[2]['splits']) == ['train', 'val']
+    code, _, report = run('--quality', 'fine_coarse', dataset='cityscapes')
+    assert code == 0 and list(report['splits']) == ['train', 'train coarse', 'val'] and report['splits']['train coarse']['images'] == 4
+    assert list(run('--quality', 'coarse', '--splits', 'train', dataset='cityscapes')[2]['splits']) == ['train coarse']
+    code, printed, _ = run('--custom_coarse_dir', 'x', dataset='cityscapes')
+    assert code == 2 and 'add --custom_coarse_prob' in printed
+
+
+def test_a_dataset_that_a_file_describes_is_verified(run, tmp_path):
+    for number in range(6):
+        write_png(tmp_path / f'mine/{number}.png', photo(number))
+        write_png(tmp_path / f'masks/{number}.png', striped_label((0, 1, 9 if number == 3 else 0)))
+    (tmp_path / 'data.yml').write_text('root: .\nimages: "mine/*.png"\nlabels: "masks/{stem}.png"\nsplits: {val: 0.5}\n'
+                                       'classes: [{name: ground, id: 0}, {name: thing, id: 1}]\n')
+    code, printed, report = run('--data_yaml', tmp_path / 'data.yml', dataset='custom')
+    assert code == 1 and kinds(report, 'error') == {'unknown_ids'}, printed
+    assert sum(split['images'] for split in report['splits'].values()) == 6
 
 
 @pytest.mark.parametrize('flags, expected', [

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import striped_label, write_png
+from trees import coarse_tree, make_tree
 
 import train
 from config import scope
@@ -102,7 +103,7 @@ def test_what_would_break_the_training_is_refused_in_one_line(fault, check, camv
         with pytest.raises(ValueError) as told:
             check()
         assert expected in str(told.value) and '\n' not in str(told.value)
-        assert '`python -m datasets.verify --dataset camvid` lists everything, --skip_verify trains all the same' in str(told.value)
+        assert f'`python -m datasets.verify --dataset camvid --override_dataset_root {camvid}` lists everything, --skip_verify' in str(told.value)
 
 
 def test_further_kinds_of_faults_are_counted(check, camvid):
@@ -125,11 +126,24 @@ def test_assets_that_cannot_be_written_do_not_stop_the_training(check, camvid):
     assert 'the next training will look at the dataset again' in check()[-1]
 
 
-def test_splits_that_share_their_files_are_told_but_not_taken_for_leaks(camvid):
+def test_splits_that_share_their_files_are_told_but_not_taken_for_leaks(tmp_path):
+    make_tree('cityscapes', tmp_path)
     lines = []
-    with scope(DATASET__ROOT=str(camvid)):
-        check_before_training([get_dataset('camvid', 'train')] * 2, camvid / 'assets', lines.append)
-    assert lines[-1].startswith('note: 40 image files belong to two splits as they are chosen') and not any('is in two' in line for line in lines)
+    with scope(DATASET__ROOT=str(tmp_path), DATASET__CV=3):
+        check_before_training([get_dataset('cityscapes', split) for split in COUNTS], tmp_path / 'assets', lines.append)
+    assert lines[-1].startswith('note: 8 image files belong to two splits as they are chosen') and not any('is in two' in line for line in lines)
+
+
+def test_fine_and_coarse_labels_are_both_looked_at(tmp_path):
+    base = coarse_tree(tmp_path)
+    lines = []
+    with scope(DATASET__ROOT=str(tmp_path)):
+        sets = [get_dataset('cityscapes', split, quality=quality) for split, quality in (('train', 'fine'), ('train', 'coarse'), ('val', 'fine'))]
+        check_before_training(sets, tmp_path / 'assets', lines.append)
+        assert 'the headers of 12 images' in lines[0]
+        write_png(base / 'gtCoarse/train_extra/oxdorf/oxdorf_000000_000000_gtCoarse_labelIds.png', np.full((64, 128), 99, np.uint8))
+        with pytest.raises(ValueError, match="split 'train' with coarse labels: label ids 99"):
+            check_before_training(sets, tmp_path / 'assets', lines.append)
 
 
 def test_the_program_refuses_wrong_ids_and_goes_on_with_skip_verify(camvid, tmp_path, capsys, monkeypatch):

@@ -109,6 +109,17 @@ def make_tree(name: str, root, images: int = 4) -> Tree:
     return Tree(base, splits)
 
 
+def coarse_tree(root) -> Path:
+    """The tree of Cityscapes with two more images in each of two cities that have coarse labels; returns its folder."""
+    base = make_tree('cityscapes', root).folder
+    for n, city in enumerate(('oxdorf', 'oxdorf', 'pinnau', 'pinnau')):
+        pixels, ids = scene(100 + n)
+        name = f'{city}_{n:06d}_000000'
+        write(base / f'leftImg8bit/train_extra/{city}/{name}_leftImg8bit.png', pixels)
+        write(base / f'gtCoarse/train_extra/{city}/{name}_gtCoarse_labelIds.png', ids)
+    return base
+
+
 def _cityscapes(split, n):
     city = f'{split}town{n % 2}'
     return (f'leftImg8bit/{split}/{city}/{city}_{n:06d}_000019_leftImg8bit.png', f'gtFine/{split}/{city}/{city}_{n:06d}_000019_gtFine_labelIds.png')

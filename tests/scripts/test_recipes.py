@@ -14,8 +14,8 @@ import train
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / 'scripts'
-SHELL = ['eval_cityscapes', 'dump_cityscapes', 'dump_folder', 'train_cityscapes', 'train_camvid', 'quickstart']
-RUNX = ['eval_cityscapes', 'dump_cityscapes', 'dump_folder', 'train_cityscapes', 'train_camvid']
+SHELL = ['eval_cityscapes', 'dump_cityscapes', 'dump_folder', 'train_cityscapes', 'train_cityscapes_coarse', 'train_camvid', 'quickstart']
+RUNX = ['eval_cityscapes', 'dump_cityscapes', 'dump_folder', 'train_cityscapes', 'train_cityscapes_coarse', 'train_camvid']
 # Stands in for python and torchrun: notes its arguments, and leaves the checkpoint that a training would leave.
 STUB = '''#!/usr/bin/env bash
 printf '%s\\0' "$(basename "$0")" "$@" >> "$NOTES"
@@ -76,6 +76,13 @@ def test_the_published_training_is_the_published_training(tmp_path):
     assert args.rmi_loss and args.syncbn and args.supervised_mscale_loss_wt == 0.05 and args.optimizer == 'sgd'
 
 
+def test_the_state_of_the_art_training_is_the_published_one(tmp_path):
+    args, = trainings(calls(tmp_path, 'train_cityscapes_coarse.sh')[1])
+    assert (args.lr, args.poly_exp, args.max_epoch, args.max_cu_epoch) == (1e-2, 2.0, 175, 150)
+    assert args.coarse_boost_classes == (3, 4, 6, 7, 9, *range(11, 19)) and args.custom_coarse_dropout_classes == (14, 15, 16)
+    assert args.custom_coarse_prob == 0.5 and args.mask_out_cityscapes and args.rmi_loss
+
+
 def test_resuming_a_recipe_leaves_its_snapshot_out(tmp_path):
     args, = trainings(calls(tmp_path, 'train_cityscapes.sh', RESUME='auto')[1])
     assert args.resume == 'auto' and args.snapshot is None
@@ -121,7 +128,7 @@ def test_the_camvid_recipe_expands_to_two_trunks_and_a_run_without_rmi(tmp_path)
         ('hrnetv2_w18_small_v1', True), ('hrnetv2_w18', True), ('hrnetv2_w18_small_v1', False)]
 
 
-@pytest.mark.parametrize('name', ['eval_cityscapes', 'dump_cityscapes', 'dump_folder', 'train_cityscapes'])
+@pytest.mark.parametrize('name', ['eval_cityscapes', 'dump_cityscapes', 'dump_folder', 'train_cityscapes', 'train_cityscapes_coarse'])
 def test_shell_and_runx_recipes_of_one_name_agree(name, tmp_path):
     shell, = trainings(calls(tmp_path, f'{name}.sh', ASSETS='/a', DATA='/d', FOLDER='/photos')[1])
     (_, words), = runx_commands(name, tmp_path)

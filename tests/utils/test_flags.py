@@ -63,7 +63,8 @@ def test_a_yaml_file_stands_under_the_command_line(tmp_path):
 
 
 @pytest.mark.parametrize('text, message', [
-    ('learn: 1', 'unknown key for flag --learn'), ('lr: [', 'not YAML'), ('- 1', 'holds a list'), ('fp16: 1', 'is a switch'), ('lr: quick', 'not a float'),
+    ('learn: 1', 'unknown key for flag --learn'), ('lr: [', 'not YAML'), ('lr: 1\nlr: 2', "key 'lr' stands twice at line 2"),
+    ('- 1', 'holds a list'), ('fp16: 1', 'is a switch'), ('lr: quick', 'not a float'),
 ])
 def test_a_mistake_in_a_yaml_file_is_an_error(tmp_path, text, message):
     path = tmp_path / 'recipe.yml'
