@@ -106,7 +106,8 @@ def open_members(args):
 
 def fuse_options(args):
     """What is made of the members' pool, from the flags."""
-    calibrator = calibration.load(args.calibration)[0] if args.calibration else None
+    file = getattr(args, 'calibration', None)
+    calibrator = calibration.load(file)[0] if file else None
     return FuseOptions(args.fusion, args.score, tuple(getattr(args, 'write_scores', ())), calibrator, getattr(args, 'change_labels', False))
 
 
@@ -121,7 +122,10 @@ def fuse(args):
     if options.needs_logits:
         members.need_logits(f'--fusion {args.fusion} with --score {args.score}')
     prefix = args.prefix if args.prefix is not None else stored.benchmark_prefix(members)
-    outputs = Outputs(args.out, options, {**settings(args, options, stored.describe(members)), 'prefix': prefix}, prefix, args.overwrite)
+    inside = [store.folder for store in members.stores if Path(args.out).resolve().is_relative_to(store.folder.resolve())]
+    if inside:
+        raise ValueError(f'--out {args.out}: lies in {inside[0]}, a folder of logits; give a folder of its own')
+    outputs = Outputs(args.out, options, {**settings(args, options, stored.describe(members)), 'prefix': prefix}, prefix, args.overwrite, members.missing)
     written, kept = stored.fuse_stored(members, options, outputs, args.num_workers)
     if members.missing:
         print(f'{len(members.missing)} images were fused from fewer members: {listed(members.missing)}; {outputs.folder / "fusion.json"} lists them')
@@ -130,51 +134,55 @@ def fuse(args):
 
 def run(args):
     """Fuse the members' outputs on the device as they are made; under torchrun every process takes its share of the images."""
-    options, weights = fuse_options(args), member_weights(args)
+    options = fuse_options(args)
+    paths, weights = checkpoints_in_order(args)
     dist = init_from_env(False)
     try:
-        nets = [load_member(path, args, dist.device) for path in args.checkpoints]
+        nets = [load_member(path, args, dist) for path in paths]
         with config.scope(**data_scope(args)):
             dataset = datasets.get_dataset(args.dataset, 'folder' if args.eval_folder else args.split, eval_folder=args.eval_folder)
             normalize = Normalize(cfg.DATASET.MEAN, cfg.DATASET.STD, channels_last=True).to(dist.device)
         if {net.num_classes for net in nets} != {dataset.num_classes}:
-            raise ValueError(f'{listed(args.checkpoints)}: have {listed(net.num_classes for net in nets)} classes, dataset {dataset.name} has '
+            raise ValueError(f'{listed(paths)}: have {listed(net.num_classes for net in nets)} classes, dataset {dataset.name} has '
                              f'{dataset.num_classes}; run members of one label set')
-        members = [{'checkpoint': path, 'weights_sha256': sha256(path), 'weight': weight} for path, weight in zip(args.checkpoints, weights)]
+        members = [{'checkpoint': path, 'weights_sha256': sha256(path), 'weight': weight} for path, weight in zip(paths, weights)]
         how = {'n_scales': args.n_scales, 'do_flip': args.do_flip, 'precision': args.precision, 'dataset': dataset.name}
-        if dist.is_main:
-            Outputs(args.out, options, {**settings(args, options, members), **how}, '', args.overwrite)
+        outputs = [Outputs(args.out, options, {**settings(args, options, members), **how}, overwrite=args.overwrite)] if dist.is_main else []
         dist.barrier()
-        outputs = Outputs(args.out, options, {**settings(args, options, members), **how}, '', args.overwrite)
+        [outputs] = outputs or [Outputs(args.out, options, {**settings(args, options, members), **how})]
         loader = datasets.eval_loader(datasets.EvalSet(dataset), 1, args.num_workers, dist.world, dist.rank)
         run_images(nets, weights, loader, normalize, options, outputs, EvalOptions(flip=args.do_flip, precision=args.precision), dist.device)
         dist.barrier()
         if dist.is_main:
             stems = [stem_of(item.name) for item in dataset.items]
-            outputs.finish(stems, {}, {'members': members, 'class_names': list(dataset.class_names)})
+            outputs.finish(stems, {'members': members, 'class_names': list(dataset.class_names)})
             print(f'{len(nets)} members: {len(stems)} images; see {outputs.folder}')
     finally:
         dist.shutdown()
 
 
-def member_weights(args):
+def checkpoints_in_order(args) -> tuple[list[str], list]:
+    """The paths, sorted, and their weights: sums come out the same whatever order they are given in."""
     weights = stored.read_weights(args.weights) or [1.0] * len(args.checkpoints)
     if len(weights) != len(args.checkpoints):
         raise ValueError(f'--weights: {len(weights)} weights for {len(args.checkpoints)} checkpoints; give one for each, in the same order')
-    return weights
+    rows = sorted(zip(args.checkpoints, weights), key=lambda row: row[0])
+    return [path for path, _ in rows], [weight for _, weight in rows]
 
 
-def load_member(path, args, device):
-    """The network of a checkpoint in eval mode on `device`, with `num_classes`; scales are for those that have them."""
+def load_member(path, args, dist):
+    """The network of a checkpoint in eval mode on this process's device, with `num_classes`; scales are for those that have them."""
     program, state = commandline.parse(commandline.make_parser('ensemble', ''), ['--snapshot', str(path)], log=lambda line: None)
     hierarchical = 'n_scales' in inspect.signature(network.ARCHS[program.arch]).parameters
     with config.scope(**train_flags.as_cfg(vars(program))):
         net = network.get_net(program.arch, program.num_classes, trunk=program.trunk, n_scales=args.n_scales if hierarchical else None,
                               align_corners=program.align_corners)
     weights = checkpoint.averaged_weights(state) or state['state_dict']
-    print(checkpoint.restore_weights(net, weights, source=str(path), source_arch=state.get('arch'), head_keys=network.head_keys(net)))
+    loaded = checkpoint.restore_weights(net, weights, source=str(path), source_arch=state.get('arch'), head_keys=network.head_keys(net))
+    if dist.is_main:
+        print(loaded)
     net.keep_scales, net.num_classes = False, program.num_classes
-    return net.to(device, memory_format=torch.channels_last).eval()
+    return net.to(dist.device, memory_format=torch.channels_last).eval()
 
 
 @torch.inference_mode()

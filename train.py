@@ -255,6 +255,7 @@ def build_network(args, dataset, run, state, training=False):
             allow_class_mismatch=args.allow_class_mismatch, partial=args.snapshot_partial,
             allow_missing_prefixes=('scale_attn.',) if training else ())
         run.log(str(restored))
+        tell_other_classes(args, run, state.get('class_names'), dataset)
     if net.pretrained_report:
         run.log(str(net.pretrained_report))
     args.trunk = net.trunk_name
@@ -273,6 +274,14 @@ def build_network(args, dataset, run, state, training=False):
     if args.compile:
         net.compile()
     return net
+
+
+def tell_other_classes(args, run, before, dataset):
+    """Say when the classes of a checkpoint have other names, in which case their order may differ too."""
+    other = [(then, now) for then, now in zip(before or (), dataset.class_names) if then != now]
+    if other and len(before) == dataset.num_classes:
+        run.log(f'{args.source}: was trained on other class names, {len(other)} of {len(before)} differ, {other[0][0]!r} there is {other[0][1]!r} in '
+                f'dataset {dataset.name}; if these are other classes, or in another order, scores and labels mean nothing')
 
 
 def wrap(args, run, net):

@@ -51,7 +51,9 @@ class Vector:
         self.scale, self.shift = torch.as_tensor(scale, dtype=torch.float32), torch.as_tensor(shift, dtype=torch.float32)
 
     def probabilities(self, p: Tensor) -> Tensor:
-        """p (K, ...) -> calibrated (K, ...)."""
+        """p (K, ...) -> calibrated (K, ...); ValueError for other K."""
+        if len(self.scale) != len(p):
+            raise ValueError(f'the vector calibration is of {len(self.scale)} classes, the images have {len(p)}; calibrate on the same label set')
         shape = (-1, *[1] * (p.dim() - 1))
         return torch.softmax(log_probabilities(p) * self.scale.to(p).view(shape) + self.shift.to(p).view(shape), 0)
 

@@ -37,7 +37,7 @@ def _check(parser):
 
 def _members(parser):
     parser.add_argument('folders', nargs='+', metavar='DIR', help='one folder of logits per member, below which the paths of the images coincide')
-    parser.add_argument('--kind', type=names, metavar='LIST', help=f'kind of each folder without a manifest, in the same order: {", ".join(KINDS)}')
+    parser.add_argument('--kind', type=names, metavar='LIST', help=f'kind of each folder, in the same order, over what manifests say: {", ".join(kind.replace(" ", "_") for kind in KINDS)}')
     _weights(parser)
     parser.add_argument('--allow_missing', action='store_true', help='fuse the members that an image has; which were missing is recorded')
     _threads(parser)
@@ -53,14 +53,18 @@ def _fusion(parser):
     parser.add_argument('--score', default='msp', metavar='NAME', help=f'what the confidence comes from: {", ".join(SCORES)}')
     parser.add_argument('--label_function', choices=tuple(PUBLISHED_LABELS), help='the published name of --fusion')
     parser.add_argument('--score_function', choices=tuple(PUBLISHED_SCORES), help='the published name of --score')
+
+
+def _calibration(parser):
     parser.add_argument('--calibration', metavar='FILE', help='calibrate the confidence with what ensemble.py calibrate wrote')
 
 
 def _results(parser):
+    _calibration(parser)
     parser.add_argument('--out', '--out_path', metavar='DIR', help='where <stem>_pred.png, <stem>_conf.png and fusion.json go')
     parser.add_argument('--write_scores', type=names, default=(), metavar='LIST', help='scores to write as <stem>_<score>.npz, float16, high where anomalous')
     parser.add_argument('--change_labels', action='store_true', help='let a vector calibration change labels too')
-    parser.add_argument('--overwrite', action='store_true', help='replace results of other settings in --out')
+    parser.add_argument('--overwrite', action='store_true', help='make the results in --out again, also those of other settings')
 
 
 def _fuse(parser):
@@ -105,6 +109,7 @@ def _calibrate(parser):
 def _report(parser):
     _members(parser)
     _fusion(parser)
+    _calibration(parser)
     _data(parser)
     parser.add_argument('--out', metavar='DIR', help='folder of index.html and report.json')
     parser.add_argument('--worst', type=count, default=12, metavar='N', help='images with the most errors to show')

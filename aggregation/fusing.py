@@ -24,12 +24,12 @@ class FuseOptions:
     change_labels: bool = False
 
     def __post_init__(self):
-        for name, table, flag in ((self.fusion, FUSIONS, '--fusion'), *((name, SCORES, '--score') for name in (self.score, *self.scores))):
+        scores = [(self.score, SCORES, '--score'), *((name, SCORES, '--write_scores') for name in self.scores)]
+        for name, table, flag in ((self.fusion, FUSIONS, '--fusion'), *scores):
             if name not in table:
                 raise ValueError(f'{flag} {name}: there is none, choose one of {", ".join(table)}')
-        if isinstance(self.calibrator, calibration.Temperature | calibration.Vector) and self.score != 'msp':
-            raise ValueError(f'--calibration of probabilities ({self.calibrator.method}) gives the confidence itself, found --score {self.score}; '
-                             'leave --score out, or calibrate that score with --method isotonic')
+        if self.calibrator is not None:
+            check_method(self.calibrator.method, self.score)
         if self.change_labels and not isinstance(self.calibrator, calibration.Vector):
             raise ValueError('--change_labels needs --calibration with a file of method vector; no other changes labels')
 
@@ -44,6 +44,13 @@ class FuseOptions:
     @property
     def needs_logits(self) -> bool:
         return 'logit' in self.needs
+
+
+def check_method(method: str, score: str):
+    """Raise ValueError unless a calibration of `method` can be the confidence that --score asks for."""
+    if method != calibration.Isotonic.method and score != 'msp':
+        raise ValueError(f'a calibration of probabilities ({method}) gives the confidence itself, found --score {score}; leave --score out, '
+                         'or calibrate that score with --method isotonic')
 
 
 class Fused(NamedTuple):

@@ -11,10 +11,12 @@ LOGITS, PROBABILITIES, MASK_SCORES = 'logits', 'probabilities', 'mask scores'
 KINDS = (LOGITS, PROBABILITIES, MASK_SCORES)
 
 
-def check_kind(kind: str, source: str):
-    """Raise ValueError naming `source` unless `kind` is one of KINDS."""
+def known_kind(kind: str, source: str) -> str:
+    """The one of KINDS that is meant, mask_scores being 'mask scores'; ValueError naming `source` for another."""
+    kind = str(kind).replace('_', ' ')
     if kind not in KINDS:
         raise ValueError(f'{source}: kind {kind!r} is unknown, expected one of {", ".join(KINDS)}; correct its manifest.json, or give --kind')
+    return kind
 
 
 def to_probabilities(values: Tensor, kind: str) -> Tensor:

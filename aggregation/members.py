@@ -24,7 +24,7 @@ class Members:
         if len(kinds) != len(folders) or len(weights) != len(folders):
             raise ValueError(f'{len(folders)} folders were given, {len(kinds)} kinds and {len(weights)} weights; give one for each, in the same order')
         rows = sorted(zip(folders, kinds, weights), key=lambda row: str(row[0]))
-        if len({str(row[0]) for row in rows}) < len(rows):
+        if len({os.path.realpath(row[0]) for row in rows}) < len(rows):
             raise ValueError(f'{listed(folders)}: a folder was given twice; weigh it with --weights instead')
         self.stores = [Store(folder, kind) for folder, kind, _ in rows]
         self.weights = [_weight(weight, store) for (_, _, weight), store in zip(rows, self.stores)]

@@ -12,7 +12,7 @@ import numpy as np
 from aggregation.fusing import Fused, FuseOptions
 from aggregation.levels import to_levels
 from aggregation.score_files import KEY
-from utils.files import plain, remove_temporaries, write_bytes, write_json
+from utils.files import plain, remove_temporaries, write_bytes, write_error, write_json
 from utils.npz import write_npz
 
 NAME = 'fusion.json'
@@ -21,33 +21,51 @@ NAME = 'fusion.json'
 class Outputs:
     """The folder `out` of one fusion. settings: everything that decides the values, as plain JSON values.
 
-    prefix: put before every stem, for dumps whose folder already is a part of the benchmark's tree. Raises ValueError when
-    `out` holds the results of other settings and not overwrite.
+    prefix: put before every stem, for dumps whose folder already is a part of the benchmark's tree. incomplete: stem -> the
+    members that lack it. Results that were made of other members, or any with overwrite, are removed before they are made
+    again. Raises ValueError when `out` holds the results of other settings and not overwrite.
     """
 
-    def __init__(self, out, options: FuseOptions, settings: dict, prefix: str = '', overwrite=False):
+    def __init__(self, out, options: FuseOptions, settings: dict, prefix: str = '', overwrite=False, incomplete: dict | None = None):
         self.folder, self.options, self.prefix = Path(out), options, prefix
-        self.settings = plain(settings)
+        self.settings, self.incomplete = plain(settings), incomplete or {}
         before = self._read()
         if before is not None and before.get('settings') != self.settings and not overwrite:
             raise ValueError(f'{self.folder / NAME}: the results there were made with other {self._differing(before.get("settings") or {})}; '
                              'give another --out, or --overwrite')
-        self.overwrite = overwrite and before is not None and before.get('settings') != self.settings
-        self.log = {'settings': self.settings, 'digest': hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:16]}
-        self.folder.mkdir(parents=True, exist_ok=True)
+        if before is not None:
+            self._remove_stale(before, overwrite)
+        self.log = {'settings': self.settings, 'digest': hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:16],
+                    'incomplete_images': self.incomplete}
         write_json(self.folder / NAME, {**self.log, 'complete': False})
 
+    def _remove_stale(self, before: dict, overwrite: bool):
+        """Remove what must be made again: now, so that a run that is interrupted and gone on with takes nothing old for new."""
+        if overwrite:
+            written = (before.get('settings') or {}).get('scores', [])
+            endings = ('_pred.png', '_conf.png', *(f'_{name}.npz' for name in written))
+            stale = [path for path in self.folder.rglob('*') if path.name.endswith(endings)]
+        else:
+            known = before.get('incomplete_images') or {}
+            stale = [path for stem in {**known, **self.incomplete} if known.get(stem) != self.incomplete.get(stem) for path in self.files(stem)]
+        for path in stale:
+            path.unlink(missing_ok=True)
+
     def _read(self) -> dict | None:
+        path = self.folder / NAME
         try:
-            return json.loads((self.folder / NAME).read_text(encoding='utf-8'))
+            content = json.loads(path.read_text(encoding='utf-8'))
+            return content if isinstance(content, dict) else {}
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise write_error(path, error) from None
         except ValueError as error:
-            raise ValueError(f'{self.folder / NAME}: is no JSON ({error}); remove it and the results beside it, or give another --out') from None
+            raise ValueError(f'{path}: is no JSON ({error}); remove it and the results beside it, or give another --out') from None
 
     def _differing(self, before: dict) -> str:
         keys = [key for key in {**before, **self.settings} if before.get(key) != self.settings.get(key)]
-        return ', '.join(f'{key} ({before.get(key)} there, {self.settings.get(key)} now)' for key in keys)
+        return ', '.join(key if key == 'members' else f'{key} ({before.get(key)} there, {self.settings.get(key)} now)' for key in keys)
 
     def files(self, stem: str) -> list[Path]:
         """The files of an image: prediction, confidence, a map for each score."""
@@ -55,7 +73,7 @@ class Outputs:
         return [self.folder / f'{base}{ending}' for ending in ('_pred.png', '_conf.png', *(f'_{name}.npz' for name in self.options.scores))]
 
     def done(self, stem: str) -> bool:
-        return not self.overwrite and all(path.is_file() for path in self.files(stem))
+        return all(path.is_file() for path in self.files(stem))
 
     def write(self, stem: str, fused: Fused):
         """Write an image's files, each whole or not at all."""
@@ -65,11 +83,11 @@ class Outputs:
         for path, name in zip(maps, self.options.scores):
             write_npz(path, {KEY: fused.scores[name].cpu().numpy().astype(np.float16)}, durable=False)
 
-    def finish(self, stems, missing: dict, about: dict):
-        """Say in fusion.json that everything stands, which images were incomplete, and what the members were."""
+    def finish(self, stems, about: dict):
+        """Say in fusion.json that everything stands, and what the members were."""
         for folder in {path.parent for stem in stems for path in self.files(stem)}:
             remove_temporaries(folder)
-        write_json(self.folder / NAME, {**self.log, 'complete': True, 'images': len(stems), 'incomplete_images': missing, **about})
+        write_json(self.folder / NAME, {**self.log, 'complete': True, 'images': len(stems), **about})
 
 
 def _write_png(path: Path, image: np.ndarray):

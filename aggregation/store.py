@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from aggregation.kinds import LOGITS, check_kind
+from aggregation.kinds import LOGITS, known_kind
 from utils import logit_manifest
 from utils.files import sha256
 from utils.logit_files import FORMATS, Logits, read_logits
@@ -30,11 +30,11 @@ class Store:
     def __init__(self, folder, kind: str | None = None):
         self.folder = Path(folder)
         if not self.folder.is_dir():
-            raise FileNotFoundError(f'{folder}: no such folder; give the folder logits/ of an evaluation with --dump_logits')
+            found = 'is a file, no folder' if self.folder.exists() else 'no such folder'
+            raise FileNotFoundError(f'{folder}: {found}; give the folder logits/ of an evaluation with --dump_logits')
         self.manifest = logit_manifest.read(self.folder)
         about = self.manifest or {}
-        self.kind = kind or about.get('kind', LOGITS)
-        check_kind(self.kind, str(self.folder))
+        self.kind = known_kind(kind or about.get('kind', LOGITS), str(self.folder))
         self.name = about.get('model') or self.folder.name
         self.weights = about.get('weights_sha256')
         self.class_names = about.get('class_names')

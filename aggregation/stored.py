@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from aggregation import calibration
-from aggregation.fusing import FuseOptions, finish
+from aggregation.fusing import FuseOptions, check_method, finish
 from aggregation.members import Members
 from aggregation.outputs import Outputs
 from aggregation.reliability import Reliability
@@ -46,12 +46,13 @@ def fuse_stored(members: Members, options: FuseOptions, outputs: Outputs, reader
     with one_thread(), WriterPool() as writers:
         for stem in progress(todo, total=len(todo), desc='fuse', log=log):
             writers.submit(outputs.write, stem, finish(pool_of(members, stem, stream, options.needs), options, len(members)))
-    outputs.finish(members.stems, members.missing, {'members': describe(members), 'class_names': members.class_names})
+    outputs.finish(members.stems, {'members': describe(members), 'class_names': members.class_names})
     return len(todo), len(members.stems) - len(todo)
 
 
 def calibrate_stored(members: Members, options: FuseOptions, truths: Truths, method: str, readers: int = 2, log=None):
     """(calibrator, about): fitted on every image with a label; about says on what, and the errors before and after."""
+    check_method(method, options.score)
     stems = truths.shared(members)
     sample, before, after = (kind(truths.dataset.num_classes) for kind in (calibration.PixelSample, Reliability, Reliability))
 
@@ -108,6 +109,8 @@ def read_weights(text: str | None) -> list | None:
     if text.endswith('.json') or Path(text).is_file():
         try:
             weights = json.loads(Path(text).read_text(encoding='utf-8'))
+        except OSError as error:
+            raise ValueError(f'--weights {text}: cannot be read ({error.strerror}); give a JSON file with a list, or numbers such as 2,1,1') from None
         except ValueError as error:
             raise ValueError(f'--weights {text}: is no JSON ({error}); write a list with one number, or one list of numbers, per member') from None
         if not isinstance(weights, list):

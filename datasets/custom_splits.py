@@ -1,5 +1,6 @@
 """The images of one split among all that were found: by list files, or by shares that are drawn with a seed."""
 import hashlib
+import os
 from itertools import accumulate
 from pathlib import Path, PurePosixPath
 
@@ -35,7 +36,7 @@ class ListFile:
 
     def __init__(self, root, beside: Path, name: str, key: str, with_labels: bool):
         self.name, self.key = name, key
-        places = [root / name, beside / Path(name).expanduser()]
+        places = [root / name, beside / os.path.expanduser(name)]
         path = next((place for place in places if locate(place).is_file()), places[0])
         try:
             lines = read_lines(path, 'a list is looked for below root and beside this file')

@@ -3,6 +3,7 @@
 docs/datasets.md describes the keys. Every mistake is a Mistake, one sentence that begins with the key.
 """
 import difflib
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,7 +91,7 @@ def read_places(values: dict, folder: Path) -> Places:
     for split in splits if kind == FOLDERS else ():
         for pattern in images:
             _pattern(f'splits.{split}', pattern.text.replace('{split}', splits[split]))
-    return Places(folder / Path(root).expanduser(), images or [Pattern('**/*')], labels, kind, splits, seed)
+    return Places(folder / os.path.expanduser(root), images or [Pattern('**/*')], labels, kind, splits, seed)
 
 
 def _are_lists(splits) -> bool:

@@ -50,7 +50,7 @@ def count(net: nn.Module, size: tuple[int, int], training: bool = False, batch: 
             _loss(net, net(images)).backward()
         cost.backward_flops = counter.get_total_flops() - cost.flops['']
         net.zero_grad()
-    _count_memory(net, images, cost)
+    count_memory(net, images, cost)
     return cost
 
 
@@ -87,7 +87,8 @@ def _by_module(counter: FlopCounterMode) -> Counter:
     return Counter({name.partition('.')[2]: sum(kinds.values()) for name, kinds in counter.get_flop_counts().items()})
 
 
-def _count_memory(net: nn.Module, images: Tensor, cost: Cost):
+def count_memory(net: nn.Module, images: Tensor, cost: Cost):
+    """Fill in the bytes of `cost`: of a step of training if `net` is in training, else of an evaluation."""
     with torch.set_grad_enabled(net.training), LiveBytes(net, images) as memory:
         with Calls(net) as calls:
             memory.calls = calls

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """What every network costs, one row each: parameters, entries of its state dict, operations, seconds per image.
 
-    python scripts/network_table.py --out docs/results/networks.md                       every network; half an hour on a CPU, keep it idle
+    python scripts/network_table.py --out docs/results/networks.md                       every network; an hour on a CPU, keep it idle
     python scripts/network_table.py --device cuda --out docs/results/networks_gpu.md     times and memory on a GPU, in bf16
     python scripts/network_table.py --arch ocrnet.HRNet_Mscale,UNet --size 128,256       some of them, smaller images
 
@@ -9,7 +9,6 @@ Operations are counted without computing anything (network.cost). Times are thos
 normalised image to logits: at one scale, and at the scales 0.5, 1.0 and 2.0, blended by attention where the network has it,
 else averaged. Exit code 0; 1 for a network that fails, and nothing is written; 2 for a mistake in the flags.
 """
-import gc
 import statistics
 import sys
 import time
@@ -22,7 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import network
 from network import cost
-from network.mscale import MultiScale
+from network.checkpointing import checkpoint_stages
+from network.mscale import MultiScale, check_scales
 from network.plain import plain_form
 from scripts import bench_report
 from utils.evaluator import EvalOptions, average_logits
@@ -32,6 +32,7 @@ from utils.parser import Parser, crop_size, names, positive
 NUM_CLASSES = 19
 SCALES = (0.5, 1.0, 2.0)
 COUNTED_SIZE = (1024, 2048)
+STEP_SIZE = (896, 896)
 TIMED_SIZES = {'cpu': (256, 512), 'cuda': (1024, 2048)}
 PRECISION = {'cpu': 'fp32', 'cuda': 'bf16'}
 
@@ -40,7 +41,8 @@ PRECISION = {'cpu': 'fp32', 'cuda': 'bf16'}
 class Row:
     """A network: tera-operations of evaluation as it was trained (`scales`), seconds per image, bytes at most on a GPU.
 
-    one is None for a network that has no pass at one scale.
+    one is None for a network that has no pass at one scale. step, step_again: bytes at most of a step of training without
+    and with --grad_ckpt, on one image of STEP_SIZE.
     """
     arch: str
     trunk: str
@@ -52,6 +54,8 @@ class Row:
     one: float | None = None
     three: float | None = None
     memory: int | None = None
+    step: int = 0
+    step_again: int = 0
 
 
 def parse_args(argv):
@@ -130,37 +134,37 @@ def count(arch: str) -> Row:
     with plain_form():
         plain = cost.forward_flops(net, images)['']
     parameters = sum(parameter.numel() for parameter in net.parameters())
-    return Row(arch, net.trunk_name or '', parameters, len(net.state_dict()), tuple(sorted(net.scales())), plain / 1e12, executed / 1e12)
+    row = Row(arch, net.trunk_name or '', parameters, len(net.state_dict()), tuple(sorted(net.scales())), plain / 1e12, executed / 1e12)
+    row.step = step_bytes(net)
+    checkpoint_stages(net)
+    row.step_again = step_bytes(net)
+    return row
+
+
+def step_bytes(net) -> int:
+    """The most bytes of a step of training, without those of weights and optimizer."""
+    found = cost.Cost()
+    cost.count_memory(net.train(), torch.empty(1, 3, *STEP_SIZE, device='meta'), found)
+    return found.peak
 
 
 def measure(row: Row, args, device: torch.device):
     """Fill in the times of `row`, and on a GPU its peak memory at three scales."""
     options = EvalOptions(precision=PRECISION[device.type])
-    net = build(row.arch, device)
+    net = network.get_net(row.arch, NUM_CLASSES).to(device, memory_format=torch.channels_last).eval()
+    net.keep_scales = False
     if isinstance(net, MultiScale):
-        net = None
-        row.one = seconds(build(row.arch, device, [1.0]), options, args, device)
-        net = build(row.arch, device, SCALES)
-    elif hasattr(net, 'n_scales'):                      # attention to scale, in all of its passes
-        net = None
-        net = build(row.arch, device, SCALES)
-    else:
+        net.n_scales = (1.0,)
+    if net.scales() == (1.0,):
         row.one = seconds(net, options, args, device)
+    if hasattr(net, 'n_scales'):
+        net.n_scales = check_scales(SCALES)
+    else:
         options.scales = SCALES
     if device.type == 'cuda':
         torch.cuda.reset_peak_memory_stats(device)
     row.three = seconds(net, options, args, device)
     row.memory = torch.cuda.max_memory_allocated(device) if device.type == 'cuda' else None
-    net = None
-    gc.collect()
-    if device.type == 'cuda':
-        torch.cuda.empty_cache()
-
-
-def build(arch: str, device: torch.device, n_scales=None):
-    net = network.get_net(arch, NUM_CLASSES, n_scales=n_scales).to(device, memory_format=torch.channels_last).eval()
-    net.keep_scales = False
-    return net
 
 
 @torch.inference_mode()
@@ -184,19 +188,22 @@ def synchronise(device: torch.device):
 
 def markdown(rows: list[Row], args, about: dict, took: float) -> str:
     size, precision = f'{args.size[0]}x{args.size[1]}', PRECISION[args.device]
-    head = ('`--arch`', 'trunk', 'parameters', 'keys', 'scales', 'TFLOP, plain', 'TFLOP', 's, one scale', 's, three scales', 'GiB at most')
+    head = ('`--arch`', 'trunk', 'parameters', 'keys', 'scales', 'TFLOP, plain', 'TFLOP', 's, one scale', 's, three scales', 'GiB, three scales',
+            'GiB, step', '--grad_ckpt')
     lines = [(row.arch, row.trunk, f'{row.parameters:,}', str(row.keys), ', '.join(f'{scale:g}' for scale in row.scales), f'{row.plain:.3f}',
               f'{row.executed:.3f}', '-' if row.one is None else f'{row.one:.3g}', f'{row.three:.3g}',
-              '' if row.memory is None else f'{row.memory / 2 ** 30:.2f}') for row in rows]
+              '' if row.memory is None else f'{row.memory / 2 ** 30:.2f}', f'{row.step / 2 ** 30:.2f}', f'{row.step_again / 2 ** 30:.2f}') for row in rows]
     return f"""# Every network
 
 {bench_report.header(about, took)}
 
 {bench_report.aligned([head, *lines])}
 
-*TFLOP*: 10^12 operations of evaluation on one image of {COUNTED_SIZE[0]}x{COUNTED_SIZE[1]} at the *scales* of the training, 2 for a multiplication with its addition;
-*plain* as the papers draw the network, beside it as this code computes it. *s*: seconds for one image of {size} on this {args.device.upper()} in {precision},
-eager, the median of {args.repeats} runs; three scales are {', '.join(f'{scale:g}' for scale in SCALES)}, blended by attention where the network has it, else averaged.
+*TFLOP*: 10^12 operations, 2 for a multiplication with its addition, of evaluation on one image of {COUNTED_SIZE[0]}x{COUNTED_SIZE[1]} at the
+*scales* of the training; *plain* as the papers draw the network, beside it as this code computes it. *s*: seconds for one image of {size} on
+this {args.device.upper()} in {precision}, eager, the median of {args.repeats} runs; three scales are {', '.join(map(str, SCALES))}, blended by attention
+where the network has it, else averaged. *GiB, step*: the most memory beside the weights of a step of training on one image of
+{STEP_SIZE[0]}x{STEP_SIZE[1]} in float32, counted without computing anything, and next to it with `--grad_ckpt`.
 {NUM_CLASSES} classes, random weights, own trunk of each network.
 """
 

@@ -173,3 +173,14 @@ def test_cache_dir_decodes_once_and_changes_no_weight(program, tmp_path):
     assert all(torch.equal(plain[key], cached[key]) for key in plain)
     code, printed = program('--dataset', 'synthetic', '--eval', 'val', '--snapshot', next((tmp_path / 'cached').glob('last*.pth')), *cache)
     assert code == 0 and '--cache_dir has no effect with --eval' in printed
+
+
+def test_grad_ckpt_trains_to_the_same_weights(program, tmp_path):
+    weights = []
+    for name, flags in (('kept', []), ('again', ['--grad_ckpt'])):
+        code, printed = program(*EPOCH, '--test_mode', '--ema', '0.9', *flags, '--result_dir', tmp_path / name)
+        assert code == 0, printed
+        assert ('4 stages are computed again in the backward pass' in printed) is bool(flags)
+        state = last(tmp_path / name)
+        weights.append({**state['state_dict'], **{f'ema.{key}': value for key, value in checkpoint.averaged_weights(state).items()}})
+    assert list(weights[0]) == list(weights[1]) and all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])

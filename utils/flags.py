@@ -4,6 +4,7 @@ flags exclude each other. A mistake is a ValueError of one sentence.
 from pathlib import Path
 
 from utils import coarse_flags
+from utils.files import sha256
 from utils.logit_files import DTYPES, FORMATS, STRIDES
 from utils.parser import Parser, amount, count, crop_size, names, number, numbers, positive, share
 
@@ -263,7 +264,8 @@ def dump_settings(args):
     """What decides the values that an evaluation writes, for telling dumps of other settings apart."""
     settings = {name: getattr(args, name) for name in (*NETWORK_FLAGS, *_DUMP_FLAGS)}
     folder = args.eval_folder and str(Path(args.eval_folder).resolve())
-    return {**settings, 'eval_folder': folder, 'extra_scales': args.extra_scales if args.multi_scale_inference else None}
+    described = {'data_yaml': sha256(Path(args.data_yaml).expanduser())} if args.data_yaml else {}
+    return {**settings, **described, 'eval_folder': folder, 'extra_scales': args.extra_scales if args.multi_scale_inference else None}
 
 
 # Flags that only mean something beside another one.

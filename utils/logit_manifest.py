@@ -4,7 +4,7 @@ It names the model and the hash of its weights, the dataset and its classes in o
 and flips behind them, how they are stored, and of every image the file, its bytes and SHA-256, and both sizes.
 """
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from utils.files import sha256, write_json
 from utils.logit_files import Storage, read_logits
@@ -34,7 +34,15 @@ def read(folder) -> dict | None:
         raise ValueError(f'{path}: is no JSON ({error}); remove it, or dump the logits again') from None
     if not isinstance(content, dict) or content.get('format') != FORMAT or not isinstance(content.get('images'), dict):
         raise ValueError(f'{path}: is no manifest of logits in format {FORMAT}; remove it, or dump the logits again')
+    for name, entry in content['images'].items():
+        if not _is_entry(entry):
+            raise ValueError(f'{path}: its entry of {name!r} names no file below the folder with its bytes, sha256, size and shape; dump the logits again')
     return content
+
+
+def _is_entry(entry) -> bool:
+    file = PurePosixPath(str(entry.get('file', '/'))) if isinstance(entry, dict) else PurePosixPath('/')
+    return not file.is_absolute() and '..' not in file.parts and all(key in entry for key in ('bytes', 'sha256', 'size', 'shape'))
 
 
 def read_entries(folder) -> dict:

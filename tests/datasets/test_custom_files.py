@@ -3,11 +3,10 @@ import os
 import pickle
 import shutil
 
-import numpy as np
 import pytest
 import yaml
-from conftest import striped_label, write_png
-from custom_file import CLASSES, FLAT, FOLDERS, make_images, names, open_custom
+from custom_file import CLASSES, FLAT, FOLDERS, make_images, names, open_custom, stripes
+from trees import write
 
 from config import scope
 from datasets import get_dataset
@@ -63,7 +62,7 @@ def test_lists_name_images_by_the_end_of_their_paths(opened, data):
 
 @pytest.mark.parametrize('separator', ['\t', ' , ', '   '])
 def test_lists_may_name_the_labels_too(opened, data, separator):
-    write_png(data / 'other/mask.png', striped_label((7,)))
+    write(data / 'other/mask.png', stripes(7, 7, 7, 7))
     (data / 'a.txt').write_text(f'c0/00{separator}other/mask.png\nc1/01.png{separator}labels/train/01.png\n')
     dataset = opened({'splits': {'train': 'a.txt'}, 'ignore': 0, 'classes': CLASSES})
     assert [item.label.relative_to(data).as_posix() for item in dataset.items] == ['other/mask.png', 'labels/train/01.png']
@@ -111,7 +110,7 @@ def test_a_test_split_may_have_no_labels_at_all(opened, data):
     shutil.copytree(data / 'images/val', data / 'images/test')
     dataset = opened(FOLDERS, 'test')
     assert not dataset.labelled and len(dataset) == 2 and 'there is no score' in dataset.notes[0]
-    write_png(data / 'labels/test/06.png', striped_label((7,)))
+    write(data / 'labels/test/06.png', stripes(7, 7, 7, 7))
     with pytest.raises(ValueError, match=r'has no file for 1 of the 2 images of split test \(images/test/c1/07.png\); add'):
         opened(FOLDERS, 'test')
 
@@ -142,7 +141,7 @@ def test_254_classes_have_254_colours(opened):
 
 
 def test_an_unlisted_id_stops_or_is_ignored(opened, data):
-    write_png(data / 'labels/train/00.png', striped_label((7, 99)))
+    write(data / 'labels/train/00.png', stripes(7, 7, 99, 99))
     dataset = opened(FOLDERS)
     with pytest.raises(ValueError, match=r'00.png: label ids 99 are not in the map .* correct the file, or add them to a class or to ignore in .*data.yaml'):
         dataset.load(dataset.items[0])
@@ -151,9 +150,8 @@ def test_an_unlisted_id_stops_or_is_ignored(opened, data):
 
 
 def test_labels_of_colours_become_the_numbers_of_their_classes(opened, data):
-    stripes = np.repeat(np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9], [0, 0, 0]], np.uint8), 12, axis=0)[None].repeat(32, 0)
     for number in range(6):
-        write_png(data / f'labels/train/{number:02d}.png', stripes)
+        write(data / f'labels/train/{number:02d}.png', stripes((1, 2, 3), (4, 5, 6), (7, 8, 9), (0, 0, 0)))
     colours = {**FOLDERS, 'ignore': [0, 0, 0], 'classes': [{'name': 'a', 'rgb': [1, 2, 3]}, {'name': 'b', 'rgb': [[4, 5, 6], [7, 8, 9]], 'color': [9, 9, 9]}]}
     dataset = opened(colours)
     assert dataset.load(dataset.items[0])[1][0, ::12].tolist() == [0, 1, 1, 255]

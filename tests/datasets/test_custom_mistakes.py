@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import flat_image, write_png
-from custom_file import CLASSES, FLAT, FOLDERS, make_images, open_custom
+from custom_file import CLASSES, FLAT, FOLDERS, make_images, open_custom, stripes
+from trees import write
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_lines_of_lists_that_mean_nothing_or_too_much(opened, data):
 
 
 def test_two_images_with_one_label_are_told(opened, data):
-    write_png(data / 'images/train/c1/00.png', flat_image(0))
+    write(data / 'images/train/c1/00.png', stripes((0, 2, 3)))
     with pytest.raises(ValueError, match=r'gives images/train/c0/00.png and images/train/c1/00.png the same label; put {folder} into it'):
         opened(FOLDERS)
 

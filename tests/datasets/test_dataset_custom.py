@@ -62,6 +62,11 @@ def test_the_documented_file_of_twelve_lines_trains_as_printed(program, tmp_path
     assert 'background:#804080"></i>road' in page and 'vegetation' in page
     assert json.loads((again / 'logits/manifest.json').read_text())['class_names'] == classes
 
+    file.write_text(EXAMPLES[0].replace('road', 'street').replace('id: 7', 'id: 10'))
+    code, printed = program('--eval', 'val', '--data_yaml', file, '--snapshot', snapshot, '--dump_for_submission', '--result_dir', again, dataset='custom')
+    assert code == 2 and "1 of 7 differ, 'road' there is 'street' in dataset custom" in printed and 'data_yaml' in printed and '--overwrite' in printed
+    file.write_text(EXAMPLES[0])
+
     calibrate = ['calibrate', str(again / 'logits'), '--out', str(tmp_path / 'calibration.json')]
     assert ensemble.main(calibrate) == 2 and '--dataset custom needs --data_yaml FILE' in capsys.readouterr().err
     assert ensemble.main([*calibrate, '--data_yaml', str(file)]) == 0 and 'on 4 images' in capsys.readouterr().out
