@@ -37,7 +37,7 @@ def _check(parser):
 
 def _members(parser):
     parser.add_argument('folders', nargs='+', metavar='DIR', help='one folder of logits per member, below which the paths of the images coincide')
-    parser.add_argument('--kind', type=names, metavar='LIST', help=f'kind of each folder, in the same order, over what manifests say: {", ".join(kind.replace(" ", "_") for kind in KINDS)}')
+    parser.add_argument('--kind', type=names, metavar='LIST', help=f'kind of each folder, in the same order, over what manifests say: {", ".join(KINDS)}')
     _weights(parser)
     parser.add_argument('--allow_missing', action='store_true', help='fuse the members that an image has; which were missing is recorded')
     _threads(parser)

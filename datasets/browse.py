@@ -93,7 +93,7 @@ def _write_page(path, title, dataset, samples):
     note = 'Ignored pixels are darker.' + (' A cross marks the place that a crop was drawn for.' if any(shown.mark for shown in samples) else '')
     gallery = sheet.gallery('Samples', cards, note if dataset.labelled else '')
     sheet.write_sheet(path, title, {'samples': f'{len(samples)} of {len(dataset)}'}, [
-        sheet.legend(dataset.class_names, dataset.palette), f'<div style="--thumb: {WIDTH}px">{gallery}</div>'])
+        sheet.legend(dataset.class_names, dataset.palette), f'<div style="--wide: {WIDTH}px">{gallery}</div>'])
 
 
 def _write_picture(path, title, dataset, samples):

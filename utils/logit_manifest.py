@@ -7,7 +7,7 @@ import json
 from pathlib import Path, PurePosixPath
 
 from utils.files import sha256, write_json
-from utils.logit_files import Storage, read_logits
+from utils.logit_files import FORMATS, Storage, read_logits
 
 NAME, FORMAT = 'manifest.json', 1
 
@@ -28,7 +28,7 @@ def read(folder) -> dict | None:
     path = Path(folder) / NAME
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as error:
         raise ValueError(f'{path}: is no JSON ({error}); remove it, or dump the logits again') from None
@@ -42,7 +42,7 @@ def read(folder) -> dict | None:
 
 def _is_entry(entry) -> bool:
     file = PurePosixPath(str(entry.get('file', '/'))) if isinstance(entry, dict) else PurePosixPath('/')
-    return not file.is_absolute() and '..' not in file.parts and all(key in entry for key in ('bytes', 'sha256', 'size', 'shape'))
+    return file.name.endswith(tuple(FORMATS.values())) and not file.is_absolute() and '..' not in file.parts and all(key in entry for key in ('bytes', 'sha256', 'size', 'shape'))
 
 
 def read_entries(folder) -> dict:

@@ -76,8 +76,8 @@ def _triple(values):
 
 def _class_rows(dataset, numbers):
     weights = class_weights(numbers)
-    head = ['id', 'class', 'pixels', 'images', 'mean pixels where present', *(f'{kind} weight' for kind in weights)]
-    return [head, *([trainid, name, int(numbers.pixels[trainid]), int(numbers.images[trainid]), _whole(numbers.areas[trainid]),
+    head = ['class', 'id', 'pixels', 'images', 'mean pixels where present', *(f'{kind} weight' for kind in weights)]
+    return [head, *([name, trainid, int(numbers.pixels[trainid]), int(numbers.images[trainid]), _whole(numbers.areas[trainid]),
                      *(float(values[trainid]) for values in weights.values())] for trainid, name in enumerate(dataset.class_names))]
 
 
@@ -87,8 +87,8 @@ def _whole(value):
 
 def _together_rows(names, numbers):
     share = np.divide(100.0 * numbers.together, numbers.images[:, None], out=np.full(numbers.together.shape, np.nan), where=numbers.images[:, None] > 0)
-    return [['id', 'class', *map(str, range(len(names)))],
-            *([row, name, *(None if value != value else round(value) for value in share[row].tolist())] for row, name in enumerate(names))]
+    return [['class', 'id', *map(str, range(len(names)))],
+            *([name, row, *(None if value != value else round(value) for value in share[row].tolist())] for row, name in enumerate(names))]
 
 
 def _faulty(verified, folder):

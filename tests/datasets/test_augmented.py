@@ -24,7 +24,6 @@ def test_class_uniform_samples_are_named_after_their_class(root, camvid_tree, tm
     camvid_tree(root / 'camvid', count=1, split='val')
     dataset = get_dataset('camvid', 'train')
     train_set = TrainSet(dataset, None, 0, 0)
-    train_set.centroids[9] = np.array([[0, 1, 1]])
     train_set.draws = [train_set.draws[0]._replace(class_id=9, centroid=(1, 1))] * 2
     paths = dump_augmented(train_set, tmp_path / 'out', 5)
     assert [path.name for path in paths] == ['Pedestrian_00.png', 'Pedestrian_00_2.png']

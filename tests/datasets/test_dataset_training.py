@@ -56,4 +56,4 @@ def test_the_help_lists_the_datasets(capsys):
     with pytest.raises(SystemExit):
         train.main(['--help'])
     printed = ' '.join(capsys.readouterr().out.split())
-    assert 'acdc, ade20k, bdd100k, bravo, camvid, camvid32, cityscapes, folder,' in printed
+    assert 'acdc, ade20k, bdd100k, bravo, camvid, camvid32, cityscapes, custom, folder,' in printed

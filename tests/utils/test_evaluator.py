@@ -79,7 +79,8 @@ def test_the_network_is_told_to_keep_its_scales_only_for_pictured_images_and_is_
     class Dumper(SimpleNamespace):
         def process(self, result):
             assert result.confidence is None
-    dumper = Dumper(wants_assets=lambda indices: 1 in indices, needs_confidence=False, done=lambda name, index: False, close=lambda: None, records=[])
+    dumper = Dumper(wants_assets=lambda indices: 1 in indices, needs_confidence=False, done=lambda name, index: False, close=lambda: None, records=[],
+                    logit_entries={})
     net = Watched().train()
     batches = [{**batch((0, 0, 0, 0)), 'index': [index]} for index in range(3)]
     Evaluator(net, lambda images: images.float(), Dist(), EvalOptions(), 2, print).run(batches, dumper)
