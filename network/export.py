@@ -222,7 +222,8 @@ def write(kind: str, traced: torch.export.ExportedProgram, file: Path, about: di
 def load(kind: str, file: Path):
     """A function from images to what the program in `file` returns."""
     if kind == 'torch_export':
-        return torch.export.load(file).module()
+        with quiet():
+            return torch.export.load(file).module()
     session = _onnx()[1].InferenceSession(file, providers=['CPUExecutionProvider'])
     return lambda images: torch.from_numpy(session.run(None, {'images': images.numpy()})[0])
 
