@@ -96,7 +96,7 @@ def check(args):
     found = stored.check_stores(args.folders, args.num_workers)
     print('\n'.join(stored.fault_lines(found)))
     if args.json:
-        write_json(args.json, {folder: {**result, 'faults': [fault._asdict() for fault in result['faults']]} for folder, result in found.items()})
+        write_json(args.json, {folder: {**result, 'faults': [asdict(fault) for fault in result['faults']]} for folder, result in found.items()})
     return int(any(result['faults'] for result in found.values()))
 
 

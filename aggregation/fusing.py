@@ -80,7 +80,7 @@ def finish(pool: Pool, options: FuseOptions, num_members: int, probabilities=Fal
 def finish_band(pool: Pool, options: FuseOptions, num_members: int) -> Fused:
     """The same, at once and with probabilities: for pools of few rows."""
     p = fuse(pool, options.fusion)
-    prediction = p.argmax(0)
+    prediction = p.max(0).indices                       # argmax over the first dimension takes more than twice the time
     sure = confidence(score(pool, options.score), options.score, pool.num_classes, num_members)
     p, prediction, sure = calibration.calibrate(options.calibrator, p, prediction, sure, options.change_labels)
     return Fused(p, prediction.to(torch.uint8), sure, {name: score(pool, name) for name in options.scores})

@@ -86,9 +86,9 @@ class Custom(Dataset):
         """The images of the split, by folders or shares."""
         if self.places.kind == SHARES:
             return {path: images[path] for path in share_of(images, self.places.splits, self.places.seed, self.split)}
-        for other in self.splits:
-            if other != self.split:
-                self._check_overlap(other, [path for path in images if any(pattern.match(path) for pattern in self._patterns(other))])
+        for other in [split for split in self.splits if split != self.split]:
+            patterns = self._patterns(other)
+            self._check_overlap(other, [path for path in images if any(pattern.match(path) for pattern in patterns)])
         return images
 
     def _check_overlap(self, other, shared):

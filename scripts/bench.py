@@ -21,7 +21,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from network import TRUNKS
-from scripts import bench_data, bench_network, bench_report
+from scripts import bench_data, bench_ensemble, bench_network, bench_report
 from scripts.bench_measure import measure
 from utils.files import write_json, write_text
 from utils.parser import Parser, crop_size, names, positive
@@ -37,7 +37,12 @@ LINES = {
     'evaluation': bench_network.evaluation,
     'training': bench_network.training,
     'dump': bench_network.dump,
+    'fuse': bench_ensemble.fuse,
+    'run': bench_ensemble.run,
+    'fuse_memory': bench_ensemble.memory,
+    'storage': bench_ensemble.storage,
 }
+WITHOUT_FORMS = ('fuse_memory', 'storage')                      # these measure themselves and return rows
 WITH_TRUNK = ('evaluation', 'training', 'dump')
 DEFAULT_TRUNKS = ('hrnetv2', 'hrnetv2_w18_small_v1')
 SIZES = {'cpu': (256, 512), 'cuda': (1024, 2048)}
@@ -47,7 +52,7 @@ IMAGES = {'cpu': 3, 'cuda': 32}         # of a run that dumps: on a GPU enough f
 @dataclass
 class Settings:
     """What a line is measured with. size: (h, w) of images that networks see, photo_size: of the others; batch: images of a
-    training step; images: of a run that dumps.
+    training step; images: of a run that dumps; logits: file whose storage is measured.
     """
 
     device: torch.device
@@ -56,6 +61,7 @@ class Settings:
     photo_size: tuple
     batch: int
     images: int
+    logits: str | None = None
 
 
 def parse_args(argv):
@@ -68,6 +74,7 @@ def parse_args(argv):
     parser.add_argument('--photo_size', type=crop_size, default=(1024, 2048), metavar='H,W', help='images of the lines without a network')
     parser.add_argument('--batch', type=positive, default=1, metavar='N', help='images of a training step')
     parser.add_argument('--images', type=positive, metavar='N', help='images of a run that dumps (default: 3 on a CPU, 32 on a GPU)')
+    parser.add_argument('--logits', metavar='FILE', help='stored logits of one image, for storage (default: smooth random ones)')
     parser.add_argument('--repeats', type=positive, metavar='N', help='runs of each form (default: 3 to 41, by line)')
     parser.add_argument('--baseline', action='store_true', help='run the plain forms only')
     parser.add_argument('--out', metavar='FILE', help='write the table there as Markdown')
@@ -120,10 +127,13 @@ def run_lines(args, device: torch.device) -> list:
         if args.lines and line not in args.lines:
             continue
         for trunk in args.trunk if line in WITH_TRUNK else args.trunk[:1]:
-            settings = Settings(device, trunk, args.size, args.photo_size, args.batch, args.images)
+            settings = Settings(device, trunk, args.size, args.photo_size, args.batch, args.images, args.logits)
             name = f'{line}-{trunk}' if line in WITH_TRUNK else line
-            with build(settings) as case:
-                done = measure(name, case, device, args.repeats, args.baseline)
+            if line in WITHOUT_FORMS:
+                done = build(settings)
+            else:
+                with build(settings) as case:
+                    done = measure(name, case, device, args.repeats, args.baseline)
             for row in done:
                 print(bench_report.sentence(row), file=sys.stderr, flush=True)
             rows += done

@@ -42,7 +42,8 @@ def read(folder) -> dict | None:
 
 def _is_entry(entry) -> bool:
     file = PurePosixPath(str(entry.get('file', '/'))) if isinstance(entry, dict) else PurePosixPath('/')
-    return file.name.endswith(tuple(FORMATS.values())) and not file.is_absolute() and '..' not in file.parts and all(key in entry for key in ('bytes', 'sha256', 'size', 'shape'))
+    below = file.name.endswith(tuple(FORMATS.values())) and not file.is_absolute() and '..' not in file.parts
+    return below and all(key in entry for key in ('bytes', 'sha256', 'size', 'shape'))
 
 
 def read_entries(folder) -> dict:

@@ -13,6 +13,7 @@ from utils.page import asset, fill, html_facts, html_text, url
 
 _COLOURS = ('#3366cc', '#dc3912', '#109618', '#ff9900', '#990099', '#0099c6', '#dd4477', '#66aa00')
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 460, 300, 46, 34
+FEW = 20                                # points of a line that are marked one by one
 
 
 class Series(NamedTuple):
@@ -94,6 +95,8 @@ def _svg(series, x_label, y_label, x_range, y_range) -> str:
         colour = 'currentColor' if one.dashed else _COLOURS[number % len(_COLOURS)]
         points = ' '.join(place(x, y) for x, y in zip(one.x, one.y) if x == x and y == y)
         dash = ' stroke-dasharray="4 4" opacity=".5"' if one.dashed else ''
+        if len(one.x) <= FEW:
+            lines += [f'<circle cx="{x}" cy="{y}" r="2.4" fill="{colour}"/>' for x, y in (point.split(',') for point in points.split()) if not one.dashed]
         lines.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.8"{dash}/>')
         names.append(f'<li><i style="background:{colour}"></i>{html_text(one.name)}</li>')
     floor, right = _HEIGHT - _BOTTOM, _WIDTH - 8

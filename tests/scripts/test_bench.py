@@ -174,3 +174,10 @@ def test_photo_batches_hold_trainids_and_ignored_pixels():
     pictures, labels = bench_data.photo_batch((256, 512), CPU, 2)
     assert pictures.shape == (2, 3, 256, 512) and pictures.dtype == torch.uint8
     assert labels.shape == (2, 256, 512) and set(labels.unique().tolist()) - set(range(19)) == {255}
+
+
+def test_the_lines_of_ensembles_measure_times_memory_and_storage(tmp_path):
+    code, _, result = run(tmp_path, 'fuse', 'run', 'fuse_memory', 'storage')
+    rows = {row['name']: row for row in result['rows']}
+    assert code == 0 and (rows['fuse']['budget'], rows['run']['budget'], rows['fuse_memory-6']['budget']) == (1.3, 1.05, 1.0)
+    assert len([name for name in rows if name.startswith('storage-')]) == 18 and '100.000 % of the labels' in rows['storage-npy-float16-1']['note']

@@ -1,0 +1,277 @@
+"""ensemble.py as a person calls it: what it writes, what it says, and its exit code."""
+import json
+import shutil
+
+import cv2
+import dumps
+import numpy as np
+import pytest
+import torch
+from small import command
+
+import ensemble
+import train
+from aggregation.levels import to_levels
+
+TINY = ['--arch', 'ocrnet.HRNet', '--trunk', 'hrnetv2_w18_small_v1', '--ocr_mid_channels', '16', '--ocr_key_channels', '8', '--num_workers', '0']
+CAR = 26                        # label id of Cityscapes
+
+
+@pytest.fixture
+def program(capsys):
+    """program(*arguments) -> (exit code, what it printed): ensemble.main in this process."""
+    def call(*arguments):
+        code = ensemble.main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out + captured.err
+    return call
+
+
+@pytest.fixture
+def two(tmp_path):
+    return [dumps.make(tmp_path / name, seed) for seed, name in enumerate(('one', 'two'))]
+
+
+def contents(folder):
+    """name -> bytes of every result below a folder."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob('*')) if path.suffix in ('.png', '.npz')}
+
+
+def log(folder):
+    return json.loads((folder / 'fusion.json').read_text())
+
+
+def test_fuse_writes_labels_confidences_scores_and_what_they_were_made_of(program, two, tmp_path):
+    code, told = program('fuse', *two, '--out', tmp_path / 'o', '--write_scores', 'entropy,variance')
+    assert code == 0 and '2 members: 3 images fused' in told
+    p = sum(torch.softmax(dumps.logits_of(seed, 'val/bonn/[c].png').float(), 0) for seed in (0, 1)) / 2
+    read = {kind: cv2.imread(str(tmp_path / f'o/val/bonn/[c]_{kind}.png'), cv2.IMREAD_UNCHANGED) for kind in ('pred', 'conf')}
+    assert (read['pred'] == p.argmax(0).numpy()).all()
+    assert np.abs(read['conf'].astype(int) - to_levels(p.amax(0).numpy())).max() <= 1
+    assert np.load(tmp_path / 'o/val/bonn/[c]_entropy.npz')['value'].dtype == np.float16
+    assert log(tmp_path / 'o')['complete'] and len(log(tmp_path / 'o')['members']) == 2
+
+
+def test_one_model_is_the_identity(program, two, tmp_path):
+    assert program('fuse', two[0], '--out', tmp_path / 'o')[0] == 0
+    for name in dumps.NAMES:
+        prediction = cv2.imread(str(tmp_path / 'o' / name.replace('.png', '_pred.png')), cv2.IMREAD_UNCHANGED)
+        assert (prediction == torch.softmax(dumps.logits_of(0, name).float(), 0).argmax(0).numpy()).all()
+
+
+@pytest.mark.parametrize('flags', [(), ('--fusion', 'vote', '--score', 'mutual_information'), ('--fusion', 'geometric', '--score', 'energy')])
+def test_neither_the_order_of_models_nor_the_number_of_workers_changes_a_byte(program, two, tmp_path, flags):
+    third = dumps.make(tmp_path / 'three', 2)
+    assert program('fuse', *two, third, '--out', tmp_path / 'a', '--weights', '1,2,3', '--num_workers', 1, *flags)[0] == 0
+    assert program('fuse', third, two[1], two[0], '--out', tmp_path / 'b', '--weights', '3,2,1', '--num_workers', 5, *flags)[0] == 0
+    assert contents(tmp_path / 'a') == contents(tmp_path / 'b') and len(contents(tmp_path / 'a')) == 6
+
+
+def test_the_published_names_are_understood(program, two, tmp_path):
+    assert program('fuse', *two, '--out_path', tmp_path / 'a', '--label_function', 'max', '--score_function', 'max_softmax_min_softmax')[0] == 0
+    assert program('fuse', *two, '--out', tmp_path / 'b', '--fusion', 'max', '--score', 'msp_min')[0] == 0
+    assert contents(tmp_path / 'a') == contents(tmp_path / 'b')
+    code, told = program('fuse', *two, '--out', tmp_path / 'c', '--fusion', 'max', '--label_function', 'max')
+    assert code == 2 and 'say the same thing; give one' in told
+
+
+def test_mask_scores_are_named_with_or_without_a_space(program, two, tmp_path):
+    for kind in ('mask scores', 'mask_scores'):
+        assert program('fuse', two[0], '--out', tmp_path / kind, '--kind', kind)[0] == 0
+    assert log(tmp_path / 'mask_scores')['members'][0]['kind'] == 'mask scores'
+    assert contents(tmp_path / 'mask scores') == contents(tmp_path / 'mask_scores')
+
+
+def test_a_yaml_file_gives_defaults_under_the_flags(program, two, tmp_path):
+    (tmp_path / 'c.yml').write_text(f'fusion: max\nwrite_scores: [entropy, energy]\nout: {tmp_path / "o"}\n')
+    assert program('fuse', *two, '--config', tmp_path / 'c.yml', '--fusion', 'min')[0] == 0
+    assert (log(tmp_path / 'o')['settings']['fusion'], log(tmp_path / 'o')['settings']['scores']) == ('min', ['entropy', 'energy'])
+
+
+def test_missing_images_are_recorded_and_made_again_when_they_come(program, two, tmp_path):
+    path = two[1] / 'val/ulm/a_logits.npz'
+    for folder in two:
+        (folder / 'manifest.json').unlink()
+    kept = path.read_bytes()
+    path.unlink()
+    assert program('fuse', *two, '--out', tmp_path / 'o')[0] == 2
+    assert program('fuse', *two, '--out', tmp_path / 'o', '--allow_missing')[0] == 0
+    assert log(tmp_path / 'o')['incomplete_images'] == {'val/ulm/a': [str(two[1])]}
+    path.write_bytes(kept)
+    code, told = program('fuse', *two, '--out', tmp_path / 'o')
+    assert code == 0 and '1 images fused, 2 were there already' in told and log(tmp_path / 'o')['incomplete_images'] == {}
+    assert program('fuse', *two, '--out', tmp_path / 'whole')[0] == 0
+    assert contents(tmp_path / 'o') == contents(tmp_path / 'whole')
+
+
+def test_an_interrupted_fusion_goes_on_and_leaves_no_temporary_files(program, two, tmp_path, monkeypatch):
+    real, calls = ensemble.stored.finish, []
+
+    def stops(*arguments):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*arguments)
+    monkeypatch.setattr(ensemble.stored, 'finish', stops)
+    assert program('fuse', *two, '--out', tmp_path / 'o')[0] == 130
+    assert not log(tmp_path / 'o')['complete']
+    (tmp_path / 'o/val/ulm').mkdir(parents=True, exist_ok=True)
+    (tmp_path / 'o/val/ulm/.a_pred.png.99999999.0123abcd.tmp').write_bytes(b'half')
+    monkeypatch.undo()
+    code, told = program('fuse', *two, '--out', tmp_path / 'o')
+    assert code == 0 and log(tmp_path / 'o')['complete'] and not list((tmp_path / 'o').rglob('*.tmp'))
+    assert len(contents(tmp_path / 'o')) == 6
+
+
+def test_other_settings_are_refused_and_overwritten_even_when_that_is_interrupted(program, two, tmp_path, monkeypatch):
+    assert program('fuse', *two, '--out', tmp_path / 'o')[0] == 0
+    code, told = program('fuse', *two, '--out', tmp_path / 'o', '--fusion', 'vote')
+    assert code == 2 and 'fusion (mean there, vote now); give another --out, or --overwrite' in told
+
+    def stops(*arguments):
+        raise KeyboardInterrupt
+    monkeypatch.setattr(ensemble.stored, 'finish', stops)
+    assert program('fuse', *two, '--out', tmp_path / 'o', '--fusion', 'vote', '--overwrite')[0] == 130
+    monkeypatch.undo()
+    assert program('fuse', *two, '--out', tmp_path / 'o', '--fusion', 'vote')[0] == 0
+    assert program('fuse', *two, '--out', tmp_path / 'new', '--fusion', 'vote')[0] == 0
+    assert contents(tmp_path / 'o') == contents(tmp_path / 'new')
+
+
+def spoilt(tmp_path, two, how):
+    """Arguments of fuse that are wrong in the way `how`, and words of the message."""
+    out, broken = ['--out', tmp_path / 'o'], two[1] / 'val/ulm/b_logits.npz'
+    (tmp_path / 'empty').mkdir()
+    (tmp_path / 'file').write_text('x')
+    manifest = two[1] / 'manifest.json'
+    if how == 'corrupt':
+        broken.write_bytes(broken.read_bytes()[:90])
+    elif how == 'nan':
+        np.savez(broken, logits=np.full((dumps.CLASSES, *dumps.SIZE), np.nan, np.float16))
+    elif how == 'classes':
+        np.savez(broken, logits=np.zeros((7, *dumps.SIZE), np.float16))
+    elif how == 'no manifest, no logits':
+        manifest.write_text('{"format": 1, "images": {"a": {"file": "../a_logits.npz"}}}')
+    return {'empty': (['fuse', two[0], tmp_path / 'empty', *out], 'holds no files'),
+            'file': (['fuse', two[0], tmp_path / 'file', *out], 'is a file, no folder'),
+            'twice': (['fuse', two[0], f'{two[0]}/', *out], 'given twice'),
+            'corrupt': (['fuse', *two, *out], 'b_logits.npz: holds no logits that can be read'),
+            'nan': (['fuse', *two, *out], 'b_logits.npz: holds nan or infinity'),
+            'classes': (['fuse', *two, *out], 'b_logits.npz: holds 7 classes'),
+            'no manifest, no logits': (['fuse', *two, *out], 'names no file below the folder'),
+            'out is a file': (['fuse', *two, '--out', tmp_path / 'file'], 'cannot be written'),
+            'out among logits': (['fuse', *two, '--out', two[0] / 'o'], 'a folder of logits; give a folder of its own'),
+            'weights': (['fuse', *two, *out, '--weights', tmp_path / 'none.json'], 'cannot be read'),
+            'kind': (['fuse', *two, *out, '--kind', 'logits,softmax'], "kind 'softmax' is unknown"),
+            'score': (['fuse', *two, *out, '--write_scores', 'foo'], '--write_scores foo: there is none'),
+            'needs logits': (['fuse', *two, *out, '--score', 'energy', '--kind', 'logits,probabilities'], 'needs logits of every member'),
+            'calibration': (['fuse', *two, *out, '--calibration', tmp_path / 'file'], 'is no calibration file'),
+            'change_labels': (['fuse', *two, *out, '--change_labels'], 'needs --calibration'),
+            'command': (['mix'], "no command 'mix'"), 'flag': (['fuse', *two, '--oot', 'x'], 'unknown flag --oot')}[how]
+
+
+@pytest.mark.parametrize('how', ['empty', 'file', 'twice', 'corrupt', 'nan', 'classes', 'no manifest, no logits', 'out is a file', 'out among logits',
+                                 'weights', 'kind', 'score', 'needs logits', 'calibration', 'change_labels', 'command', 'flag'])
+def test_mistakes_are_told_in_one_sentence(program, two, tmp_path, how):
+    arguments, words = spoilt(tmp_path, two, how)
+    code, told = program(*arguments)
+    errors = [line for line in told.splitlines() if 'it/s' not in line]
+    assert code == 2 and len(errors) == 1 and errors[0].startswith('ensemble.py: error: ') and words in errors[0]
+
+
+def test_check_finds_faults_with_exit_code_one(program, two, tmp_path):
+    assert program('check', *two)[0] == 0
+    (two[0] / 'val/ulm/a_logits.npz').unlink()
+    code, told = program('check', *two, '--json', tmp_path / 'c.json')
+    assert code == 1 and 'is missing' in told and json.loads((tmp_path / 'c.json').read_text())[str(two[0])]['faults'][0]['why'] == 'is missing'
+
+
+def labelled(monkeypatch):
+    monkeypatch.setattr(ensemble.datasets, 'get_dataset', lambda name, split: dumps.dataset())
+
+
+@pytest.mark.parametrize('method', ['temperature', 'vector', 'isotonic'])
+def test_a_calibration_is_fitted_kept_and_applied_without_changing_labels(program, two, tmp_path, monkeypatch, method):
+    labelled(monkeypatch)
+    code, told = program('calibrate', *two, '--method', method, '--out', tmp_path / 'c.json')
+    about = json.loads((tmp_path / 'c.json').read_text())['about']
+    assert code == 0 and 'ECE' in told and (about['dataset'], about['split'], about['images']) == ('toy', 'val', 3)
+    if method == 'isotonic':
+        assert about['after']['ece'] < about['before']['ece']
+    else:
+        assert about['after']['nll'] < about['before']['nll']
+    assert program('fuse', *two, '--out', tmp_path / 'plain')[0] == 0
+    assert program('fuse', *two, '--out', tmp_path / 'mended', '--calibration', tmp_path / 'c.json')[0] == 0
+    plain, mended = contents(tmp_path / 'plain'), contents(tmp_path / 'mended')
+    assert all((plain[name] == mended[name]) == name.endswith('_pred.png') for name in plain)
+
+
+def test_a_vector_calibration_changes_labels_when_asked(program, two, tmp_path, monkeypatch):
+    labelled(monkeypatch)
+    assert program('calibrate', *two, '--method', 'vector', '--out', tmp_path / 'c.json')[0] == 0
+    content = json.loads((tmp_path / 'c.json').read_text())
+    content['parameters']['shift'] = [0.0, 100.0, 0.0, 0.0, 0.0]
+    (tmp_path / 'c.json').write_text(json.dumps(content))
+    assert program('fuse', *two, '--out', tmp_path / 'o', '--calibration', tmp_path / 'c.json', '--change_labels')[0] == 0
+    assert (cv2.imread(str(tmp_path / 'o/val/ulm/a_pred.png'), cv2.IMREAD_UNCHANGED) == 1).all()
+    code, told = program('calibrate', *two, '--method', 'vector', '--score', 'entropy', '--out', tmp_path / 'd.json')
+    assert code == 2 and '--method isotonic' in told
+
+
+def test_report_writes_a_page(program, two, tmp_path, monkeypatch):
+    labelled(monkeypatch)
+    code, told = program('report', *two, '--out', tmp_path / 'page', '--worst', 1)
+    assert code == 0 and 'index.html' in told and json.loads((tmp_path / 'page/report.json').read_text())['images'] == 3
+
+
+@pytest.fixture(scope='module')
+def trained(street, tmp_path_factory):
+    """Checkpoints of two tiny networks trained on the street without cars; and the folder they lie in."""
+    folder = tmp_path_factory.mktemp('trained')
+    data = ['--dataset', 'synthetic', '--override_dataset_root', str(street), '--assets_path', str(folder / 'assets')]
+    for seed in (1, 2):
+        assert train.main([*data, *TINY, '--seed', str(seed), '--ignore_ids', str(CAR), '--crop_size', '64,128', '--bs_trn', '4', '--max_epoch', '20',
+                           '--val_freq', '20', '--optimizer', 'adamw', '--lr', '3e-3', '--class_uniform_pct', '0',
+                           '--result_dir', str(folder / f'r{seed}')]) == 0
+    return folder, data, [str(next((folder / f'r{seed}').glob('last_checkpoint_*.pth'))) for seed in (1, 2)]
+
+
+@pytest.mark.slow
+def test_models_trained_without_a_class_find_it_as_an_anomaly(program, street, trained, tmp_path, capsys):
+    folder, data, checkpoints = trained
+    names = ('msp', 'entropy', 'energy')
+    assert program('run', *checkpoints, *data, '--num_workers', 0, '--out', tmp_path / 'run', '--write_scores', ','.join(names))[0] == 0
+    stored = []
+    for seed, path in enumerate(checkpoints):
+        assert train.main([*data, *TINY, '--snapshot', path, '--eval', 'val', '--dump_logits', '--result_dir', str(tmp_path / f'e{seed}')]) == 0
+        stored.append(tmp_path / f'e{seed}' / 'logits')
+    assert program('fuse', *stored, '--out', tmp_path / 'fused', '--write_scores', ','.join(names))[0] == 0
+    for file, first in contents(tmp_path / 'run').items():              # the same but for the rounding of stored logits to float16
+        if file.endswith('_pred.png'):
+            second = cv2.imread(str(tmp_path / 'fused' / file), cv2.IMREAD_UNCHANGED)
+            assert (cv2.imdecode(np.frombuffer(first, np.uint8), cv2.IMREAD_UNCHANGED) == second).mean() > 0.99
+    masks = tmp_path / 'masks'
+    for path in (street / 'synthetic').rglob('val/*/*_gtFine_labelIds.png'):
+        ids = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        mask = np.where(ids == CAR, 1, np.where(ids < 7, 255, 0)).astype(np.uint8)
+        target = masks / 'val' / path.parent.name / path.name.replace('_gtFine_labelIds', '_leftImg8bit_labels_semantic')
+        target.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(target), mask)
+    for name in names:
+        code, told = program('eval', 'ood', '--gt', masks, '--scores', tmp_path / 'fused', '--score', name, '--json', tmp_path / f'{name}.json')
+        assert code == 0, told
+        assert json.loads((tmp_path / f'{name}.json').read_text())['auroc'] > 0.5, name
+
+
+@pytest.mark.slow
+def test_two_processes_write_what_one_writes_in_any_order_of_models(program, trained, tmp_path):
+    folder, data, checkpoints = trained
+    flags = [*data, '--num_workers', '0', '--write_scores', 'entropy']
+    done = command('-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=2', 'ensemble.py', 'run', *checkpoints, *flags, '--out', tmp_path / 'two')
+    assert done.returncode == 0, done.stderr
+    done = command('ensemble.py', 'run', *checkpoints[::-1], *flags, '--out', tmp_path / 'one')
+    assert done.returncode == 0, done.stderr
+    assert contents(tmp_path / 'one') == contents(tmp_path / 'two') and len(contents(tmp_path / 'one')) == 15
+    shutil.rmtree(tmp_path / 'one' / 'val')
+    assert command('ensemble.py', 'run', *checkpoints, *flags, '--out', tmp_path / 'one').returncode == 0
+    assert contents(tmp_path / 'one') == contents(tmp_path / 'two')
