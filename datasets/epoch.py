@@ -70,7 +70,6 @@ def _draw(rng, length, count):
     return np.resize(rng.permutation(length), count)
 
 
-
 def coarse_subset(num_images: int, count: int, seed: int, epoch: int) -> np.ndarray:
     """`count` of num_images images, another choice for each epoch."""
     return np.random.default_rng([seed, epoch, 0, _COARSE]).permutation(num_images)[:count]

@@ -22,7 +22,8 @@ def find_directory(root: Path, names, markers, dataset: str, remedy: str) -> Pat
     """
     root = locate(root)
     if not root.is_dir():
-        raise FileNotFoundError(f'{root}: the dataset root does not exist; {remedy}')
+        state = 'is a file, not a folder' if root.exists() else 'does not exist'
+        raise FileNotFoundError(f'{root}: the dataset root {state}; {remedy}')
     names = list(dict.fromkeys([*names, ''] if isinstance(root, ArchivePath) else names))     # an archive may be the dataset itself
     for name in names:
         if any((root / name / marker).is_dir() for marker in markers):
@@ -62,7 +63,8 @@ def subfolders(folder: Path) -> list:
 
 
 def list_files(folder: Path, endings) -> list:
-    """Visible files of `folder` whose name ends (in any case) with one of `endings`, sorted."""
+    """Visible files of `folder` whose name ends (in any case) with one of `endings`, sorted. Links that lead nowhere count:
+    reading them is an error, leaving them out would be silence."""
     folder = locate(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f'{folder}: the folder does not exist; unpack the images of this split there')
@@ -71,7 +73,7 @@ def list_files(folder: Path, endings) -> list:
 
 
 def _names(folder) -> list:
-    return [path.name for path in folder.iterdir()] if isinstance(folder, ArchivePath) else os.listdir(folder)
+    return [entry.name for entry in (folder.iterdir() if isinstance(folder, ArchivePath) else os.scandir(folder)) if not entry.is_dir()]
 
 
 def walk_files(folder: Path, endings=('',)) -> list:

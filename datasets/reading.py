@@ -139,7 +139,7 @@ def _png_ids(data: bytes, path) -> np.ndarray:
         _check_label(data, PNG, path)
         return _by_pillow(data, path, lambda image: np.array(image, dtype=np.uint8))
     if kind != _PNG_GRAY:
-        raise ValueError(f'{path}: is a {bits}-bit {_PNG_KINDS.get(kind, "unknown")} PNG; {LABEL_KINDS}: convert it, '
+        raise ValueError(f'{path}: is a PNG of {bits}-bit {_PNG_KINDS.get(kind, "unknown")} values; {LABEL_KINDS}: convert it, '
                          'or use a dataset with a table of its colours')
     flags = cv2.IMREAD_UNCHANGED if bits == 16 else cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
     values = _decode(data, flags, path)

@@ -125,5 +125,3 @@ def check_targets(jobs):
         if target in written:
             raise ValueError(f'{job.target}: would be made twice, from {written[target][0]} and from {job.sources[0]}; keep one of them')
         written[target] = job.sources
-
-

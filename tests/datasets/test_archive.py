@@ -66,6 +66,13 @@ def test_an_archive_lists_what_the_folder_does(packed):
     assert [path.read_text() for path in walk_files(archive)] == ['train/a.png', 'train/deep/b.PNG', 'train/readme.txt', 'val/d.png']
 
 
+def test_a_folder_named_like_an_image_is_no_file_but_a_broken_link_is(tmp_path):
+    (tmp_path / 'folder.png').mkdir()
+    (tmp_path / 'image.png').write_bytes(b'')
+    (tmp_path / 'link.png').symlink_to(tmp_path / 'gone.png')
+    assert [path.name for path in list_files(tmp_path, ['.png'])] == ['image.png', 'link.png']
+
+
 def test_a_path_in_an_archive_is_like_a_path(packed):
     archive = locate(packed[1] / 'train')
     path = archive / 'deep' / 'b.PNG'

@@ -138,6 +138,13 @@ def test_a_missing_root_names_the_flag(root):
             get_dataset('cityscapes', 'val')
 
 
+def test_a_file_as_root_is_told_from_a_missing_one(root):
+    (root / 'notes.txt').write_text('no folder')
+    with scope(DATASET__ROOT=str(root / 'notes.txt')):
+        with pytest.raises(FileNotFoundError, match='notes.txt: the dataset root is a file, not a folder; .*--override_dataset_root'):
+            get_dataset('cityscapes', 'val')
+
+
 def test_an_empty_root_is_said_to_be_empty(root):
     with pytest.raises(FileNotFoundError, match='the dataset root is empty; .*--override_dataset_root'):
         get_dataset('cityscapes', 'val')
