@@ -59,7 +59,7 @@ def encode_samples(indices: np.ndarray) -> bytes:
 
 def decode_samples(data: bytes, name: str = 'samples') -> np.ndarray:
     """The indices int64 (n,) of a samples file; ValueError naming `name` when it is damaged."""
-    content = _decompress(data, 6 + 4 * INDEX_LIMIT, name)
+    content = _decompress(data, 6 + INDEX_LIMIT, name)           # a step of 4 bytes is longer than 255 pixels
     if len(content) < 6:
         raise ValueError(f'{name}: holds {len(content)} bytes, expected a count and a first index; get the sampling archive again')
     count = int.from_bytes(content[:3], 'little')
@@ -71,7 +71,7 @@ def decode_samples(data: bytes, name: str = 'samples') -> np.ndarray:
 
 def _steps(content: bytes, name: str) -> np.ndarray:
     """Distances between indices. The runs between two escapes, which are most of the bytes, are taken as they are."""
-    parts, at = [], 0
+    parts, at, reached = [], 0, 0
     while at < len(content):
         escape = content.find(b'\0', at)
         run = content[at:escape if escape >= 0 else len(content)]
@@ -82,6 +82,10 @@ def _steps(content: bytes, name: str) -> np.ndarray:
         if len(far) < 3:
             raise ValueError(f'{name}: ends within an index; get the sampling archive again')
         parts.append(np.array([int.from_bytes(far, 'little')], np.int64))
+        reached += int(parts[-1][0]) + len(run)
+        if parts[-1][0] < 256 or reached >= INDEX_LIMIT:          # so a file of nothing but escapes ends soon
+            raise ValueError(f'{name}: holds a distance of {parts[-1][0]} in four bytes, expected 256 to {INDEX_LIMIT - 1} in all; '
+                             'get the sampling archive again')
         at = escape + 4
     return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
@@ -109,6 +113,8 @@ def decode_prediction(data: bytes, name: str = 'encoded') -> Encoded:
     if class_bytes != rows * columns or level_bytes != 2 * samples and not every_pixel:
         raise ValueError(f'{name}: announces {rows}x{columns} pixels and {samples} samples but {class_bytes} and {level_bytes} bytes for them; '
                          'encode the submission again')
+    if class_bytes > INDEX_LIMIT:
+        raise ValueError(f'{name}: announces {rows}x{columns} pixels, expected at most {INDEX_LIMIT}, which is what samples can name; the file is damaged')
     body = _decompress(data[HEADER.size:-4], class_bytes + level_bytes, name)
     if len(body) != class_bytes + level_bytes:
         raise ValueError(f'{name}: holds {len(body)} bytes, expected {class_bytes + level_bytes}; encode the submission again')

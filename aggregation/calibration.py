@@ -34,6 +34,8 @@ class Temperature:
 
     def __init__(self, temperature: float):
         self.temperature = float(temperature)
+        if not 0 < self.temperature < float('inf'):
+            raise ValueError(f'temperature {temperature}, expected a number above 0')
 
     def probabilities(self, p: Tensor) -> Tensor:
         """p (K, ...) -> calibrated (K, ...)."""
@@ -49,6 +51,8 @@ class Vector:
 
     def __init__(self, scale, shift):
         self.scale, self.shift = torch.as_tensor(scale, dtype=torch.float32), torch.as_tensor(shift, dtype=torch.float32)
+        if self.scale.dim() != 1 or self.scale.shape != self.shift.shape or not bool(torch.isfinite(self.scale + self.shift).all()):
+            raise ValueError(f'{self.scale.numel()} scales and {self.shift.numel()} shifts, expected one finite number per class of each')
 
     def probabilities(self, p: Tensor) -> Tensor:
         """p (K, ...) -> calibrated (K, ...); ValueError for other K."""
@@ -67,6 +71,8 @@ class Isotonic:
 
     def __init__(self, confidence, accuracy):
         self.confidence, self.accuracy = np.asarray(confidence, float), np.asarray(accuracy, float)
+        if not self.confidence.size or self.confidence.shape != self.accuracy.shape or not ((self.accuracy >= 0) & (self.accuracy <= 1)).all():
+            raise ValueError(f'{self.confidence.size} confidences and {self.accuracy.size} accuracies, expected as many of both, in [0, 1]')
 
     def __call__(self, confidence: Tensor) -> Tensor:
         """confidence (...) in [0, 1] -> calibrated, the same shape and device."""

@@ -210,7 +210,10 @@ def _read_frame(truths: Tree, predictions: Tree, frame: Frame):
     if truth.shape != prediction.shape:
         raise ValueError(f'{predictions.path}: {frame.prediction} is {image_size(prediction)} pixels, its ground truth {image_size(truth)}; '
                          'write predictions at the size of the images')
-    return truth, prediction, read_gray(truths, frame.instances) if frame.instances else None
+    instances = read_gray(truths, frame.instances) if frame.instances else None
+    if instances is not None and instances.shape != truth.shape:
+        raise ValueError(f'{truths.path}: {frame.instances} is {image_size(instances)} pixels, {frame.truth} {image_size(truth)}; get the ground truth again')
+    return truth, prediction, instances
 
 
 def _read_ids(tree: Tree, name: str) -> np.ndarray:

@@ -84,7 +84,12 @@ class Members:
 
 
 def _weight(weight, store: Store) -> float | Tensor:
-    values = torch.as_tensor(weight, dtype=torch.float32)
+    try:
+        values = torch.as_tensor(weight, dtype=torch.float32)
+    except (TypeError, ValueError, RuntimeError):
+        values = None
+    if values is None or values.dim() > 1:
+        raise ValueError(f'{store.folder}: weight {weight!r} is unfit; give one number, or a list of one per class')
     if not bool(torch.isfinite(values).all()) or bool((values < 0).any()) or not bool((values > 0).any()):
         raise ValueError(f'{store.folder}: weight {weight} is unfit; weights are at least 0 and not all 0')
     if values.dim() and store.class_names and len(values) != len(store.class_names):

@@ -84,7 +84,12 @@ def evaluate(masks, scores, score=None, track=None, exact=False, threads=2, log=
 
 def pair_masks(truth: Tree, scores: dict[str, str]) -> tuple[list[tuple[str, str]], list[str]]:
     """([(mask, score file)], notes); ValueError when a mask has no score."""
-    masks = {PurePosixPath(name).name.removesuffix(MASK): name for name in truth.names if name.endswith(MASK)}
+    masks = {}
+    for name in (name for name in truth.names if name.endswith(MASK)):
+        stem = PurePosixPath(name).name.removesuffix(MASK)
+        if stem in masks:
+            raise ValueError(f'{truth.path}: {masks[stem]} and {name} are both masks of {stem}; give the folder of one set')
+        masks[stem] = name
     if not masks:
         raise ValueError(f'{truth.path}: holds no masks *{MASK}; give the folder labels_masks')
     missing = [stem for stem in masks if stem not in scores]

@@ -61,6 +61,8 @@ def pool_of(members: Members, stem: str, stream: Iterator[Logits], needs, seen: 
         pool.add(values, store.kind, weight)
         if seen is not None:
             seen(store, values)
+    if not bool((torch.as_tensor(pool.weights) > 0).all()):
+        raise ValueError(f'{stem}: in some class all its members have weight 0; give one of them a weight there')
     return pool
 
 

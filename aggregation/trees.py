@@ -84,7 +84,10 @@ class Tree:
 
 def read_gray(tree: Tree, name: str) -> np.ndarray:
     """The values (H, W) of a one-channel image as they are stored, 8 or 16 bits; ValueError naming the file otherwise."""
-    image = cv2.imdecode(np.frombuffer(tree.read(name), np.uint8), cv2.IMREAD_UNCHANGED)
+    try:
+        image = cv2.imdecode(np.frombuffer(tree.read(name), np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:                               # an empty file, or sizes that no image has
+        image = None
     if image is None or image.ndim != 2:
         raise ValueError(f'{tree.path}: {name} is {"damaged or no image" if image is None else "a colour image"}, expected one channel of grey values; '
                          'write it again')

@@ -86,9 +86,21 @@ def frame(content, **options):
     (forged(header=(b'BV23', 2, 1, 3, 0, 3, 0), body=frame(b'\0')), 'holds 1 bytes, expected 3'),
     (forged(header=(b'BV23', 2, 1, 1, 0, 1, 0), body=frame(b'\0', write_content_size=False)), 'does not say how large'),
     (forged(header=(b'BV23', 2, 1, 1, 0, 1, 0), body=frame(b'\0') + frame(b'\0')), 'more than one zstd frame'),
-    (forged(header=(b'BV23', 2, 60000, 60000, 0, 3600000000, 0), body=frame(b'\0' * 100)), 'expected 3600000000'),
+    (forged(header=(b'BV23', 2, 60000, 60000, 0, 3600000000, 0), body=frame(b'\0' * 100)), 'announces 60000x60000 pixels'),
     (b'PK\3\4 some archive of other things', 'no encoded prediction'),
 ])
 def test_hostile_predictions_are_refused_in_words(data, words):
     with pytest.raises(ValueError, match=words):
         codec.decode_prediction(data, 'x.bin')
+
+
+def test_a_small_file_of_a_huge_picture_is_refused_before_memory_is_taken():
+    header = codec.HEADER.pack(codec.MAGIC, codec.VERSION, 1 << 15, 1 << 15, 0, 1 << 30, 0)
+    with pytest.raises(ValueError, match='announces 32768x32768 pixels'):
+        codec.decode_prediction(header + zlib.crc32(header).to_bytes(4, 'little'))
+
+
+def test_a_file_of_escapes_alone_is_refused_at_the_first():
+    content = (5).to_bytes(3, 'little') * 2 + b'\0\1\0\0' * 1000
+    with pytest.raises(ValueError, match='a distance of 1 in four bytes'):
+        codec.decode_samples(codec.zstandard().ZstdCompressor().compress(content))

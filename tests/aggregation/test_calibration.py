@@ -145,3 +145,11 @@ def test_adaptive_bins_hold_equal_numbers_of_pixels():
     one_bin_each = counts_of([0.1, 0.2, 0.3, 0.4], [0, 0, 1, 1])
     assert adaptive_ece(one_bin_each, bins=4) == pytest.approx((0.1 + 0.2 + 0.7 + 0.6) / 4, abs=1e-4)
     assert adaptive_ece(one_bin_each, bins=1) == pytest.approx(abs(1.0 - 2) / 4, abs=1e-4)
+
+
+@pytest.mark.parametrize('kind, parameters', [
+    (calibration.Temperature, [0]), (calibration.Temperature, [-1]), (calibration.Vector, [[1, 1], [0]]), (calibration.Vector, [[1, np.nan], [0, 0]]),
+    (calibration.Isotonic, [[0, 1], [1]]), (calibration.Isotonic, [[], []]), (calibration.Isotonic, [[0, 1], [0, 7]])])
+def test_parameters_that_calibrate_nothing_are_refused(kind, parameters):
+    with pytest.raises(ValueError, match='expected'):
+        kind(*parameters)

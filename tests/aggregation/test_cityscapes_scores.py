@@ -62,6 +62,7 @@ def test_without_instance_ids_there_are_no_instance_scores(tmp_path):
     ({'guess': np.full_like(GUESS, 255)}, 'values up to 255, expected 8-bit label ids 0 to 33'),
     ({'guess': np.dstack([GUESS] * 3)}, 'colour image'),
     ({'truth': np.full_like(TRUTH, 34)}, 'up to 34'),
+    ({'instances': np.full((2, 2), 26000, np.uint16)}, 'gtFine_instanceIds.png is 2x2'),
     ({'instances': None}, '1 of 2 gtFine_instanceIds.png files are missing'),
 ])
 def test_faults_are_named(tmp_path, fault, words):
@@ -75,4 +76,11 @@ def test_two_predictions_of_one_image_are_refused(tmp_path):
     write(tmp_path, 'lindau_000000_000019')
     cv2.imwrite(str(tmp_path / 'results' / 'lindau_000000_000019_other.png'), GUESS)
     with pytest.raises(ValueError, match='are predictions of one image'):
+        evaluate(tmp_path)
+
+
+def test_an_empty_file_is_named(tmp_path):
+    write(tmp_path, 'lindau_000000_000019')
+    next((tmp_path / 'results').glob('*.png')).write_bytes(b'')
+    with pytest.raises(ValueError, match='lindau_000000_000019.*damaged or no image'):
         evaluate(tmp_path)

@@ -179,6 +179,14 @@ def test_mistakes_are_told_in_one_sentence(program, two, tmp_path, how):
     assert code == 2 and len(errors) == 1 and errors[0].startswith('ensemble.py: error: ') and words in errors[0]
 
 
+@pytest.mark.parametrize('weights, words', [('["a", "b"]', "weight 'a' is unfit"), ('[[1, [2]], 1]', 'is unfit; give one number'),
+                                            ('[[0, 1, 1, 1, 1], [0, 1, 1, 1, 1]]', 'in some class all its members have weight 0')])
+def test_weights_that_weigh_nothing_are_told(program, two, tmp_path, weights, words):
+    (tmp_path / 'w.json').write_text(weights)
+    code, told = program('fuse', *two, '--out', tmp_path / 'o', '--weights', tmp_path / 'w.json')
+    assert code == 2 and words in told
+
+
 def test_check_finds_faults_with_exit_code_one(program, two, tmp_path):
     assert program('check', *two)[0] == 0
     (two[0] / 'val/ulm/a_logits.npz').unlink()

@@ -75,3 +75,12 @@ def test_faults_are_named(maps, fault, words):
     with pytest.raises(ValueError, match=words):
         found = ood.evaluate(masks, folder, score, log=silent)
         raise AssertionError(found)
+
+
+def test_two_masks_of_one_image_are_refused(tmp_path):
+    for folder in ('one', 'two'):
+        (tmp_path / folder).mkdir()
+        cv2.imwrite(str(tmp_path / folder / 'a_labels_semantic.png'), np.zeros((2, 2), np.uint8))
+    np.save(tmp_path / 'a.npy', np.zeros((2, 2), np.float32))
+    with pytest.raises(ValueError, match='are both masks of a'):
+        ood.evaluate(tmp_path, tmp_path, log=print)

@@ -133,3 +133,12 @@ def test_a_submission_differs_from_itself_nowhere_and_from_another_where_it_was_
     changed = compare(tree / 'submission', tmp_path / 'submission', log=silent)
     assert changed['images'][0] == {'name': names.name_of(key, 'prediction'), 'labels': pytest.approx(39 / 40), 'confidence': 0.0}
     assert changed['only_first'] == [names.name_of(bravo_tree.KEYS[0], 'prediction')]
+
+
+def test_score_maps_are_all_checked_before_one_is_written(tmp_path):
+    for frame, value in (('a', 1.0), ('b', np.nan)):
+        (tmp_path / 'maps').mkdir(exist_ok=True)
+        np.savez(tmp_path / f'maps/{frame}_entropy.npz', value=np.full((4, 5), value, np.float16))
+    with pytest.raises(ValueError, match='b_entropy.npz holds nan'):
+        smiyc_submission.submit(tmp_path / 'maps', tmp_path / 'out', 'ours', 'AnomalyTrack-all', format='npz', log=silent)
+    assert not (tmp_path / 'out').exists()

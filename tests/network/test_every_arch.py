@@ -158,6 +158,7 @@ def test_head_keys_are_those_that_change_with_the_number_of_classes(net):
 @pytest.mark.slow
 @pytest.mark.parametrize('arch', DISTINCT)
 def test_a_compiled_network_equals_the_eager_one(arch):
+    torch.compiler.reset()                                                   # networks share code, of which few versions are kept
     net = build(arch).eval().double()
     compiled = torch.compile(copy.deepcopy(net), fullgraph=True)
     images = torch.randn(2, 3, 64, 96, dtype=torch.float64)
