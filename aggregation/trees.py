@@ -1,9 +1,11 @@
-"""Files by name in a folder or a .tar, read one at a time and by several threads.
+"""Files by name in a folder, a .tar or a .zip, read one at a time and by several threads.
 
 Nothing is unpacked and no name is ever used as a path to write to, so a hostile archive has nothing to attack.
 """
 import os
 import tarfile
+import zipfile
+import zlib
 from pathlib import Path
 from threading import Lock
 
@@ -12,7 +14,7 @@ import numpy as np
 
 
 class Tree:
-    """`names` of every file below `path`, a folder or an uncompressed tar, and `read(name)`.
+    """`names` of every file below `path`, a folder, an uncompressed tar or a zip, and `read(name)`.
 
     Raises FileNotFoundError or ValueError naming the path when it is missing or no archive.
     """
@@ -25,6 +27,8 @@ class Tree:
         self.duplicates = []
         if self.path.is_dir():
             self._list_folder()
+        elif zipfile.is_zipfile(self.path):
+            self._list_zip()
         else:
             self._list_archive()
 
@@ -35,6 +39,14 @@ class Tree:
             for name in sorted(files):
                 if not name.startswith('.'):
                     self._places[(relative / name).as_posix()] = Path(parent) / name
+
+    def _list_zip(self):
+        self._file = zipfile.ZipFile(self.path)
+        for member in self._file.infolist():
+            if not member.is_dir():
+                if member.filename in self._places:
+                    self.duplicates.append(member.filename)
+                self._places[member.filename] = member
 
     def _list_archive(self):
         try:
@@ -47,7 +59,7 @@ class Tree:
                         self.duplicates.append(name)
                     self._places[name] = (member.offset_data, member.size)
         except tarfile.ReadError as error:
-            raise ValueError(f'{self.path}: is no uncompressed tar archive ({error}); give a folder or a .tar') from None
+            raise ValueError(f'{self.path}: is no uncompressed tar and no zip archive ({error}); give a folder, a .tar or a .zip') from None
         self._file = open(self.path, 'rb')          # noqa: SIM115 (lives as long as the tree, closed by close)
 
     @property
@@ -63,6 +75,8 @@ class Tree:
         place = self._places[name]
         if isinstance(place, Path):
             return place.read_bytes()
+        if isinstance(place, zipfile.ZipInfo):
+            return self._read_zipped(place)
         offset, size = place
         with self._lock:
             self._file.seek(offset)
@@ -70,6 +84,13 @@ class Tree:
         if len(data) < size:
             raise ValueError(f'{self.path}: {name} is cut off after {len(data)} of {size} bytes; copy the archive again')
         return data
+
+    def _read_zipped(self, member: zipfile.ZipInfo) -> bytes:
+        try:
+            with self._lock:
+                return self._file.read(member)
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+            raise ValueError(f'{self.path}: {member.filename} cannot be unpacked ({error}); make the archive again') from None
 
     def close(self):
         if self._file is not None:

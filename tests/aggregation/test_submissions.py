@@ -121,6 +121,18 @@ def test_a_score_that_float16_cannot_hold_is_refused(tmp_path):
         smiyc_submission.submit(tmp_path, tmp_path / 'out', 'm', 'AnomalyTrack-all', log=silent)
 
 
+def test_two_zips_for_the_server_can_be_compared_and_a_damaged_one_is_named(tmp_path):
+    cityscapes_predictions(tmp_path / 'p')
+    for name in ('a.zip', 'b.zip'):
+        cityscapes_submission.submit(tmp_path / 'p', tmp_path / name, TRAINID_TO_ID, size=(6, 8), log=silent)
+    assert compare(tmp_path / 'a.zip', tmp_path / 'b.zip', log=silent)['labels'] == 1.0
+    data = bytearray((tmp_path / 'b.zip').read_bytes())
+    data[80] ^= 255
+    (tmp_path / 'b.zip').write_bytes(data)
+    with pytest.raises(ValueError, match='b.zip: lindau_000000_000019_leftImg8bit.png cannot be unpacked'):
+        compare(tmp_path / 'a.zip', tmp_path / 'b.zip', log=silent)
+
+
 def test_a_submission_differs_from_itself_nowhere_and_from_another_where_it_was_changed(tree, tmp_path):
     same = compare(tree / 'submission', tree / 'submission', log=silent)
     assert same['labels'] == 1.0 and same['confidence'] == 0.0 and not same['only_first']

@@ -62,7 +62,7 @@ def clone(tmp_path):
     folder = tmp_path / 'clone'
     shutil.copytree(ROOT / 'scripts', folder / 'scripts')
     shutil.copytree(ROOT / '.ci', folder / '.ci')
-    for name in ('requirements.txt', 'requirements-dev.txt'):
+    for name in ('requirements.txt', 'requirements-extras.txt', 'requirements-dev.txt'):
         shutil.copy(ROOT / name, folder)
     executable(tmp_path / 'bin' / 'snake', PYTHON)
     return folder
@@ -153,20 +153,34 @@ def requirements(name):
 
 
 def test_every_requirement_is_bounded_on_both_sides_and_holds_here():
-    for name in ('requirements.txt', 'requirements-dev.txt'):
+    for name in ('requirements.txt', 'requirements-extras.txt', 'requirements-dev.txt'):
         for package, wanted in requirements(name).items():
             assert {bound.operator for bound in wanted.specifier} == {'>=', '<'}, package
             assert wanted.specifier.contains(version(package).split('+')[0]), f'{package} {version(package)}'
 
 
-def test_every_package_that_the_programs_import_is_required():
+def test_every_package_that_the_programs_import_is_required_and_optional_ones_only_where_used():
     packages = {'cv2': 'opencv-python-headless', 'PIL': 'pillow', 'yaml': 'pyyaml', 'tensorboardX': 'tensorboardx'}
     ours = {path.name.removesuffix('.py') for path in ROOT.iterdir()}
-    imported = set()
-    for path in [*ROOT.glob('*.py'), *(path for folder in ('datasets', 'network', 'loss', 'transforms', 'utils') for path in (ROOT / folder).rglob('*.py'))]:
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module] if isinstance(node, ast.ImportFrom) and node.level == 0 else []
-            imported |= {name.split('.')[0] for name in names}
-    outside = {packages.get(name, name).lower() for name in imported - ours if name not in sys.stdlib_module_names}
-    assert outside - set(requirements('requirements.txt')) == set()
+    at_once, anywhere = set(), set()
+    for path in [*ROOT.glob('*.py'), *(path for folder in ('aggregation', 'datasets', 'network', 'loss', 'transforms', 'utils')
+                                       for path in (ROOT / folder).rglob('*.py'))]:
+        tree = ast.parse(path.read_text())
+        at_once |= imported(tree.body)
+        anywhere |= imported(ast.walk(tree))
+
+    def outside(found):
+        return {packages.get(name, name).lower() for name in found - ours if name not in sys.stdlib_module_names}
+    required, optional = (set(requirements(name)) for name in ('requirements.txt', 'requirements-extras.txt'))
+    assert outside(at_once) <= required
+    assert outside(anywhere) <= required | optional
+
+
+def imported(nodes):
+    """The top-level names of packages that import statements among `nodes` name."""
+    found = set()
+    for node in nodes:
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module] if isinstance(node, ast.ImportFrom) and node.level == 0 else []
+        found |= {name.split('.')[0] for name in names}
+    return found
