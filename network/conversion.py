@@ -75,7 +75,7 @@ def convert(state: Mapping, target: str, source: str | None = None, arch: str | 
     found = {name: weights[key] for name, key in places.items()}
     stored = state.get('network') if isinstance(state.get('network'), Mapping) else {}
     arch = arch or (state['arch'] if state.get('arch') in ARCHS.names() else _guess_arch(found))
-    if arch is None and source and form.name != 'timm' and len(places) < len(weights):
+    if source and form.name != 'timm' and len(places) < len(weights) and all(name.startswith('backbone.') for name in found):
         raise ValueError(f'--from {source}: it has no head of {form.what}; name another format, or --from timm to take an HRNet trunk alone')
     network = _network_flags(found, arch, stored)
     trunk = trunk or _known_trunk(stored.get('trunk') or state.get('trunk')) or _guess_trunk(found, arch)
@@ -202,7 +202,8 @@ def _fill(result: Conversion, own: Mapping, found: dict[str, Tensor]):
         if kind == 'num_batches_tracked' and name in found and found[name].numel() == 1:
             found[name] = found[name].reshape(shape)
         of_norm = f'{module}.running_mean' in found and kind in values
-        if name not in found and (of_norm or name in no_bias):
+        of_convolution = name in no_bias and f'{module}.weight' in found
+        if name not in found and (of_norm or of_convolution):
             found[name] = torch.full(shape, values[kind], dtype=torch.int64 if kind == 'num_batches_tracked' else torch.float32)
             result.filled.append(name)
 
@@ -235,7 +236,9 @@ def _place(result: Conversion, own: Mapping, found: dict[str, Tensor], before: M
         names = {name: rename(name, rules) for name in present}
     placed = [name for name in present if names[name] is not None]
     heads = [name for name in present if not name.startswith('backbone.')]
-    if not placed or (form.name != 'timm' and heads and not set(heads) & set(placed)):
+    # The attention head stands beside the others; of anything else that is left out the rest would make no network.
+    lost = [name for name in present if names[name] is None and not name.startswith('scale_attn.')]
+    if not placed or (form.name != 'timm' and lost):
         raise ValueError(f'--to {form.name}: {form.what} has no place for {result.arch or "this trunk"}; choose another format, '
                          'or --to timm for an HRNet trunk alone')
     if form.name != 'project' and heads and result.network['align_corners'] != _is_aligned(form, placed):

@@ -54,6 +54,9 @@ def assert_equal(weights, expected):
     assert all(torch.equal(value, expected[key]) and value.dtype == expected[key].dtype for key, value in weights.items())
 
 
+MMSEG_LACKS = ('ocr.conv3x3_ocr.0.bias', 'ocr.aux_head.0.bias')
+
+
 # How other projects write a network: worked out from their sources, not from this package's tables.
 def as_upstream(key):
     key = key.removeprefix('backbone.').removeprefix('ocr.')
@@ -139,12 +142,12 @@ def test_networks_of_the_framework_keep_every_bit_on_the_way_there_and_back(conv
 
 
 def test_an_hrnet_ocr_of_mmsegmentation_gets_the_biases_that_it_lacks(convert, ocrnet):
-    file = {as_mmseg(key): value for key, value in ocrnet.items() if not key.endswith(('conv3x3_ocr.0.bias', 'aux_head.0.bias'))}
+    file = {as_mmseg(key): value for key, value in ocrnet.items() if key not in MMSEG_LACKS}
     assert sum(key.startswith('decode_head.') for key in file) == 58
     code, printed, path = convert({'meta': {}, 'state_dict': file})
     assert code == 0, printed
     assert '2 filled in, which the file leaves out: ocr.conv3x3_ocr.0.bias, ocr.aux_head.0.bias' in printed and 'align_corners false' in printed
-    expected = ocrnet | {key: torch.zeros_like(ocrnet[key]) for key in ('ocr.conv3x3_ocr.0.bias', 'ocr.aux_head.0.bias')}
+    expected = ocrnet | {key: torch.zeros_like(ocrnet[key]) for key in MMSEG_LACKS}
     assert_equal(checkpoint.load(path)['state_dict'], expected)
 
 
@@ -168,7 +171,7 @@ def test_a_network_that_the_format_can_hold_comes_back_bit_for_bit(convert, ocrn
         pytest.importorskip('safetensors')
     weights = dict(ocrnet)
     if form == 'mmseg':                                         # which has no place for these
-        weights |= {key: torch.zeros_like(ocrnet[key]) for key in ('ocr.conv3x3_ocr.0.bias', 'ocr.aux_head.0.bias')}
+        weights |= {key: torch.zeros_like(ocrnet[key]) for key in MMSEG_LACKS}
     code, printed, there = convert(weights, '--to', form, out=f'there.{ending}')
     assert code == 0, printed
     found, why = detect(checkpoint.load(there)['state_dict'])
@@ -182,7 +185,7 @@ def test_other_formats_get_the_names_of_their_projects(convert, ocrnet):
     for form, named in (('upstream', as_upstream), ('mmseg', as_mmseg), ('hmsa', 'module.{}'.format)):
         code, _, path = convert(ocrnet, '--to', form, out=f'{form}.pth')
         written = checkpoint.load(path)['state_dict']
-        lacking = {as_mmseg(key) for key in ('ocr.conv3x3_ocr.0.bias', 'ocr.aux_head.0.bias')} if form == 'mmseg' else set()
+        lacking = {as_mmseg(key) for key in MMSEG_LACKS} if form == 'mmseg' else set()
         assert code == 0 and written.keys() == {named(key) for key in ocrnet} - lacking
 
 
@@ -212,6 +215,21 @@ def test_what_the_format_cannot_hold_is_said(convert, mscale):
     assert 'the network resizes with align_corners false, which the file cannot say' in printed
     code, printed, _ = convert(make_weights('basic.HRNet'), '--to', 'mmseg', out='other.pth')
     assert code == 2 and 'has no place for basic.HRNet; choose another format, or --to timm for an HRNet trunk alone' in printed
+
+
+@pytest.mark.parametrize('form', ['upstream', 'mmseg'])
+def test_a_network_is_not_cut_to_pieces_that_make_none(convert, form):
+    code, printed, path = convert(make_weights('hrnet_ocr_aspp'), '--to', form)
+    assert code == 2 and 'has no place for hrnet_ocr_aspp' in printed and not path.exists()
+
+
+def test_a_bias_is_filled_in_only_where_its_convolution_is(convert, ocrnet):
+    file = {as_mmseg(key): value for key, value in ocrnet.items() if key not in MMSEG_LACKS + ('ocr.aux_head.0.weight',)}
+    code, printed, path = convert(file)
+    assert code == 0, printed
+    assert '1 filled in, which the file leaves out: ocr.conv3x3_ocr.0.bias' in printed
+    assert '2 missing in the file: ocr.aux_head.0.weight, ocr.aux_head.0.bias' in printed
+    assert 'ocr.aux_head.0.bias' not in checkpoint.load(path)['state_dict']
 
 
 @pytest.mark.parametrize('rules', [FLAT, MMSEG])
@@ -310,8 +328,9 @@ def test_files_that_do_not_fit_are_refused_in_one_line_and_nothing_is_written(co
     (['--to', 'paddle'], 'invalid choice'),
     (['--align_corners', 'maybe'], "'maybe' is neither true nor false"),
 ])
-def test_flags_that_contradict_the_file_are_refused(convert, mscale, arguments, message):
-    code, printed, path = convert(dict(mscale), *arguments)
+@pytest.mark.parametrize('file', [{}, {'arch': 'ocrnet.HRNet_Mscale'}], ids=['weights', 'named'])
+def test_flags_that_contradict_the_file_are_refused(convert, mscale, arguments, message, file):
+    code, printed, path = convert({'state_dict': dict(mscale), **file}, *arguments)
     assert code == 2 and message in printed, printed
     assert printed.count('\n') == 1 and not path.exists()
 
