@@ -15,7 +15,9 @@ import train
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / 'scripts'
 SHELL = ['eval_cityscapes', 'dump_cityscapes', 'dump_folder', 'train_cityscapes', 'train_cityscapes_coarse', 'train_camvid', 'quickstart']
-RUNX = ['eval_cityscapes', 'dump_cityscapes', 'dump_folder', 'train_cityscapes', 'train_cityscapes_coarse', 'train_camvid']
+SAME = ['eval_cityscapes', 'dump_cityscapes', 'dump_folder', 'train_cityscapes', 'train_cityscapes_coarse', 'train_cityscapes_deepv3', 'eval_mapillary',
+        'train_mapillary']                  # as shell script and as runx experiment
+RUNX = [*SAME, 'train_camvid']
 # Stands in for python and torchrun: notes its arguments, and leaves the checkpoint that a training would leave.
 STUB = '''#!/usr/bin/env bash
 printf '%s\\0' "$(basename "$0")" "$@" >> "$NOTES"
@@ -29,7 +31,7 @@ exit "${STUB_CODE:-0}"
 
 
 def stubs(folder, *names):
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         (folder / name).write_text(STUB)
         (folder / name).chmod((folder / name).stat().st_mode | stat.S_IXUSR)
@@ -83,6 +85,14 @@ def test_the_state_of_the_art_training_is_the_published_one(tmp_path):
     assert args.custom_coarse_prob == 0.5 and args.mask_out_cityscapes and args.rmi_loss
 
 
+def test_the_mapillary_recipes_are_the_published_ones(tmp_path):
+    score, = trainings(calls(tmp_path / 'e', 'eval_mapillary.sh')[1])
+    assert (score.dataset, score.pre_size, score.n_scales, score.do_flip) == ('mapillary', 2177, (0.25, 0.5, 1.0, 2.0), True)
+    args, = trainings(calls(tmp_path / 't', 'train_mapillary.sh')[1])
+    assert (args.crop_size, args.bs_trn, args.lr, args.poly_exp, args.max_epoch, args.pretrained) == ((1024, 1024), 2, 5e-3, 1.0, 200, 'imagenet')
+    assert args.gblur and args.rmi_loss and args.supervised_mscale_loss_wt == 0
+
+
 def test_resuming_a_recipe_leaves_its_snapshot_out(tmp_path):
     args, = trainings(calls(tmp_path, 'train_cityscapes.sh', RESUME='auto')[1])
     assert args.resume == 'auto' and args.snapshot is None
@@ -128,7 +138,7 @@ def test_the_camvid_recipe_expands_to_two_trunks_and_a_run_without_rmi(tmp_path)
         ('hrnetv2_w18_small_v1', True), ('hrnetv2_w18', True), ('hrnetv2_w18_small_v1', False)]
 
 
-@pytest.mark.parametrize('name', ['eval_cityscapes', 'dump_cityscapes', 'dump_folder', 'train_cityscapes', 'train_cityscapes_coarse'])
+@pytest.mark.parametrize('name', SAME)
 def test_shell_and_runx_recipes_of_one_name_agree(name, tmp_path):
     shell, = trainings(calls(tmp_path, f'{name}.sh', ASSETS='/a', DATA='/d', FOLDER='/photos')[1])
     (_, words), = runx_commands(name, tmp_path)
