@@ -25,6 +25,7 @@ from loss.optimizer import get_optimizer, get_scheduler
 from network.checkpointing import checkpoint_stages
 from network.summary import EVALUATION_SIZE, summary
 from transforms import build_train_transform, build_val_transform
+from transforms.deferred import augment
 from transforms.normalize import Normalize
 from utils import checkpoint, flags, precision, report, syncbn
 from utils.dump_names import check_names as check_outputs
@@ -59,7 +60,7 @@ def main(argv=None):
             config.freeze()
             check_names(args)
             if args.summary:
-                print_summary(args)
+                print_summary(args, notes)
                 return 0
             with run_context(args, training=not args.eval) as run:
                 for note in notes:
@@ -89,9 +90,9 @@ def remedy(error):
 
 
 def check_names(args):
-    """Raise ValueError or FileNotFoundError for an unknown network, trunk, data set or weight file, before anything is written."""
+    """Raise ValueError or FileNotFoundError for an unknown network, trunk, data set or weight file, or unfit scales, before anything is written."""
     datasets.dataset_class(args.dataset)
-    trunk = network.check_names(args.arch, args.trunk)
+    trunk = network.check_names(args.arch, args.trunk, args.n_scales)
     if not args.source:
         network.check_pretrained(args.pretrained, args.arch, args.trunk, args.assets_path)
     if args.freeze_trunk and trunk is None:
@@ -113,10 +114,11 @@ def load_state(args, log):
     return state
 
 
-def print_summary(args):
-    """What the network of the flags costs: a step of training, or with --eval an evaluation."""
+def print_summary(args, notes):
+    """What is to be said of the flags, and what their network costs: a step of training, or with --eval an evaluation."""
     size = args.summary_size or (EVALUATION_SIZE if args.eval else args.crop_size)
-    print(summary(args, datasets.dataset_class(args.dataset).num_classes, size, args.bs_val if args.eval else args.bs_trn, training=not args.eval))
+    table = summary(args, datasets.dataset_class(args.dataset).num_classes, size, args.bs_val if args.eval else args.bs_trn, training=not args.eval)
+    print(*notes, table, sep='\n')
 
 
 def evaluate(args, run, state):
@@ -159,6 +161,8 @@ def fit(args, run, state):
     ema = ema_of(net, args.ema) if args.ema else None
     criterion = build_criterion(args, net.output_names, train_set.num_classes, train_set.ignore_label, args.align_corners).to(run.device)
     optimizer = get_optimizer(net, args)
+    if args.augment_on == 'device' and run.device.type == 'cpu':
+        run.log('--augment_on device: there is no GPU here, and on a CPU this takes longer than in the loaders')
     options = train_options(args)
     batches = min(len(loader), options.max_batches or len(loader))
     scheduler = get_scheduler(optimizer, args, steps_per_epoch=-(-batches // args.accumulate))
@@ -166,7 +170,7 @@ def fit(args, run, state):
     keeper = checkpoint.CheckpointKeeper(run.directory)
     with StopSignal(run.log) as stop:
         trainer = Trainer(net, wrap(args, run, net), build_normalize(run), criterion, optimizer, scheduler, scaler, run.dist,
-                          options, run.log, lambda numbers, step: run.metric('train', numbers, step), stop, ema)
+                          options, run.log, lambda numbers, step: run.metric('train', numbers, step), stop, ema, augment)
 
         def interrupt():
             if run.dist.world == 1 and stop.requested:      # several ranks finish together: the epoch is saved already
@@ -262,8 +266,7 @@ def build_network(args, dataset, run, state, training=False):
     name = f'{args.arch} on {net.trunk_name}' if net.trunk_name else args.arch
     run.log(f'{name}: {sum(parameter.numel() for parameter in net.parameters()) / 1e6:0.1f} M parameters')
     if args.freeze_trunk:
-        for parameter in net.trunk_parameters():
-            parameter.requires_grad_(False)
+        net.freeze_trunk()
     net = net.to(run.device, memory_format=torch.channels_last)
     if args.grad_ckpt and training:
         run.log(f'--grad_ckpt: {checkpoint_stages(net)} stages are computed again in the backward pass')
@@ -356,7 +359,7 @@ def train_options(args):
     return TrainOptions(
         max_epoch=args.max_epoch, precision=args.precision, accumulate=args.accumulate, clip_grad=args.clip_grad,
         max_skipped_steps=args.max_skipped_steps, log_freq=args.log_freq, schedule_per_step=args.lr_step == 'iter',
-        save_minutes=args.save_minutes, max_batches=11 if args.test_mode else None, freeze_trunk=args.freeze_trunk)
+        save_minutes=args.save_minutes, max_batches=11 if args.test_mode else None)
 
 
 def restore(args, run, state, keeper, optimizer, scaler, ema):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from aggregation.pool import Pool, entropy
+from aggregation.pool import Pool, entropy, largest
 
 
 def _normalised(values: Tensor) -> Tensor:
@@ -50,9 +50,11 @@ def fuse(pool: Pool, fusion: str) -> Tensor:
 
 def label(pool: Pool, fusion: str) -> Tensor:
     """The most probable class (H, W), which needs no probabilities that sum to 1."""
-    plain_mean = fusion == 'mean' and not isinstance(pool.weights, Tensor)
-    pooled = pool['sum'] if plain_mean else FUSIONS[fusion].pooled(pool)
-    return pooled.max(0).indices                         # argmax over the first dimension takes more than twice the time
+    if fusion in ('max', 'min'):
+        return pool.largest(fusion)[1]
+    if fusion == 'mean' and not isinstance(pool.weights, Tensor):
+        return pool.largest('sum')[1]
+    return largest(FUSIONS[fusion].pooled(pool))[1]
 
 
 def mean_entropy(pool: Pool) -> Tensor:
@@ -66,7 +68,7 @@ def _mean(pool: Pool) -> Tensor:
 
 def _largest_mean(pool: Pool) -> Tensor:
     """The largest mean probability (H, W); one weight for all classes can wait until the largest sum is found."""
-    return _mean(pool).amax(0) if isinstance(pool.weights, Tensor) else pool['sum'].amax(0) / pool.weights
+    return _mean(pool).amax(0) if isinstance(pool.weights, Tensor) else pool.largest('sum')[0] / pool.weights
 
 
 def _mean_logit(pool: Pool) -> Tensor:
@@ -92,7 +94,7 @@ def _no_bound(classes, members):
 
 SCORES = {
     'msp': Score(('sum',), lambda pool: 1 - _largest_mean(pool), _unit, '1 - largest mean probability'),
-    'msp_min': Score(('min',), lambda pool: 1 - pool['min'].amax(0), _unit, '1 - largest of the smallest probabilities over members'),
+    'msp_min': Score(('min',), lambda pool: 1 - pool.largest('min')[0], _unit, '1 - largest of the smallest probabilities over members'),
     'msp_logit': Score(('logit',), lambda pool: 1 - torch.softmax(_mean_logit(pool), 0).amax(0), _unit, '1 - largest softmax of the mean logit'),
     'least_sure': Score(('least_sure',), lambda pool: 1 - pool['least_sure'], _unit, '1 - largest probability of the least sure member'),
     'entropy': Score(('sum',), lambda pool: entropy(_mean(pool)), lambda c, m: (0.0, math.log(c)), 'entropy of the mean probability, total uncertainty'),

@@ -42,10 +42,11 @@ def describe(members: Members) -> list[dict]:
 def fuse_stored(members: Members, options: FuseOptions, outputs: Outputs, readers: int = 2, log=None) -> tuple[int, int]:
     """Write the results of every image that has none yet; returns (images written, images kept)."""
     todo = [stem for stem in members.stems if not outputs.done(stem)]
-    stream = read_ahead(members, todo, readers)
+    stream, pool = read_ahead(members, todo, readers), None
     with one_thread(), WriterPool() as writers:
         for stem in progress(todo, total=len(todo), desc='fuse', log=log):
-            writers.submit(outputs.write, stem, finish(pool_of(members, stem, stream, options.needs), options, len(members)))
+            pool = pool_of(members, stem, stream, options.needs, used=pool)
+            writers.submit(outputs.write, stem, finish(pool, options, len(members)))
     outputs.finish(members.stems, {'members': describe(members), 'class_names': members.class_names})
     return len(todo), len(members.stems) - len(todo)
 
@@ -57,9 +58,10 @@ def calibrate_stored(members: Members, options: FuseOptions, truths: Truths, met
     sample, before, after = (kind(truths.dataset.num_classes) for kind in (calibration.PixelSample, Reliability, Reliability))
 
     def each_image(options, enter, desc):
-        stream = read_ahead(members, stems, readers)
+        stream, pool = read_ahead(members, stems, readers), None
         for stem in progress(stems, total=len(stems), desc=desc, log=log):
-            fused = finish(pool_of(members, stem, stream, options.needs), options, len(members), probabilities=True)
+            pool = pool_of(members, stem, stream, options.needs, used=pool)
+            fused = finish(pool, options, len(members), probabilities=True)
             enter(fused, truths.read(stem, fused.prediction.shape, len(fused.probabilities)))
 
     def gather(fused, truth):

@@ -42,9 +42,10 @@ def read_ahead(members: Members, stems, readers: int = 2, passes: int = 1) -> It
             yield ahead.pop(0).result()
 
 
-def pool_of(members: Members, stem: str, stream: Iterator[Logits], needs, seen: Callable | None = None) -> Pool:
+def pool_of(members: Members, stem: str, stream: Iterator[Logits], needs, seen: Callable | None = None, used: Pool | None = None) -> Pool:
     """The Pool of an image, whose members come next in `stream`; seen(store, values (C, H, W)) is called for each of them.
 
+    used: a pool of another image with the same `needs` that is read no more; its memory is taken where the sizes are equal.
     Raises ValueError naming files whose size or number of classes differ, or that hold nan.
     """
     pool, first = None, None
@@ -52,7 +53,8 @@ def pool_of(members: Members, stem: str, stream: Iterator[Logits], needs, seen: 
         logits = next(stream)
         shape = (len(logits.values), *logits.size)
         if pool is None:
-            pool, first = Pool(needs, shape[0], logits.size), store.path(stem)
+            fits = used is not None and shape == (used.num_classes, *used.size)
+            pool, first = used.clear() if fits else Pool(needs, shape[0], logits.size), store.path(stem)
         elif shape != (pool.num_classes, *pool.size):
             raise ValueError(f'{store.path(stem)}: holds {shape[0]} classes of {shape[1]}x{shape[2]} pixels (height x width), {first} '
                              f'{pool.num_classes} of {pool.size[0]}x{pool.size[1]}; dump both at the size of the image, with one label set')

@@ -6,6 +6,7 @@ from PIL import Image
 
 from datasets.epoch import epoch_order
 from datasets.sets import TrainSet
+from transforms.deferred import as_seen
 from utils.files import atomic_write
 
 
@@ -30,7 +31,7 @@ def dump_augmented(train_set: TrainSet, out_dir, count: int, seed: int | None = 
         label = sample['label'].numpy().astype(np.uint8)
         mask = Image.fromarray(label)
         mask.putpalette(palette.tobytes())
-        _write(path, Image.fromarray(np.ascontiguousarray(sample['image'].permute(1, 2, 0).numpy())))
+        _write(path, Image.fromarray(as_seen(sample)))
         _write(path.with_name(f'{path.stem}_mask.png'), mask)
         _write(path.with_name(f'{path.stem}_mask_raw.png'), Image.fromarray(label))
         paths.append(path)

@@ -10,7 +10,7 @@ from datasets.workers import Failure, Guarded, raised, worker_start
 def collate(samples: list):
     """Samples of one size -> {'image' uint8 (N, 3, h, w), 'label' uint8 (N, h, w) if any, 'name' list, 'scale' float32 (N,)}.
 
-    'index' becomes a list. A Failure among the samples is returned in place of the batch. Raises ValueError when sizes differ.
+    'photometric' becomes float32 (N, 9), 'index' a list. A Failure among the samples is returned in place of the batch. Raises ValueError when sizes differ.
     """
     failure = next((sample for sample in samples if isinstance(sample, Failure)), None)
     if failure is not None:
@@ -23,6 +23,8 @@ def collate(samples: list):
             'after the transforms and cannot stand in one batch; give --crop_size without --full_crop_training, or --bs_trn 1'))
     batch = {key: _stack([sample[key] for sample in samples]) for key in ('image', 'label') if key in samples[0]}
     batch['scale'] = torch.tensor([sample['scale'] for sample in samples], dtype=torch.float32)
+    if 'photometric' in samples[0]:
+        batch['photometric'] = torch.stack([sample['photometric'] for sample in samples])
     for key in ('name', 'index'):
         if key in samples[0]:
             batch[key] = [sample[key] for sample in samples]

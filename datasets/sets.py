@@ -32,7 +32,8 @@ class TrainSet(TorchDataset):
     A sample is {'image' uint8 (3, h, w) RGB, 'label' uint8 (h, w) of trainIds and ignore_label, 'name', 'scale'}. It
     depends on (seed, epoch, index) and nothing else, so not on the number of workers nor on what was loaded before.
 
-    transform(image, label, rng, centroid=None or (x, y)) -> (image, label, scale), or None.
+    transform(image, label, rng, centroid=None or (x, y)) -> (image, label, scale), or None. A fourth value that it returns is
+    the sample's 'photometric': what the device has still to do (transforms.deferred).
     class_uniform_pct, tile, assets_path: cfg's values when None. is_main, barrier, log: see class_uniform.load_or_build;
     the index is only built when class_uniform_pct > 0. dataset: one with fine labels, joined with one with coarse labels
     where cfg.DATASET asks for these (datasets.joined).
@@ -85,11 +86,14 @@ class TrainSet(TorchDataset):
         draw = self.draws[index]
         item = self.dataset.items[draw.image]
         image, label = self.dataset.load(item)
-        scale = 1.0
+        scale, left = 1.0, ()
         if self.transform is not None:
             rng = sample_generator(self.seed, epoch, index)
-            image, label, scale = self.transform(image, label, rng, centroid=draw.centroid)
-        return _sample(image, label, item.name, scale)
+            image, label, scale, *left = self.transform(image, label, rng, centroid=draw.centroid)
+        sample = _sample(image, label, item.name, scale)
+        if left:
+            sample['photometric'], = left
+        return sample
 
 
 class EvalSet(TorchDataset):

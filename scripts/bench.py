@@ -30,6 +30,7 @@ from utils.seeding import seed_everything, set_deterministic
 LINES = {
     'sample': bench_data.sample,
     'cached': bench_data.cached,
+    'photometric': bench_data.photometric,
     'index': bench_data.index,
     'verification': bench_data.verification,
     'rmi': bench_data.rmi,

@@ -21,6 +21,8 @@ from loss.rmi import RMILoss
 from scripts.baseline_transforms import photo_like_pair
 from scripts.bench_measure import Case, Form
 from transforms import build_train_transform
+from transforms.deferred import augment, draw
+from transforms.photometric import ColorJitter, RandomGaussianBlur
 from utils import flags
 from utils.metrics import ConfusionMatrix
 
@@ -84,16 +86,16 @@ def sample(settings):
 
 @contextmanager
 def cached(settings):
-    """Samples from a cache of decoded pixels, against decoding what they need: the whole pair read, scaled, cropped and
-    flipped, and with colour jitter and Gaussian blur too, which cost the same wherever the pixels come from."""
+    """Samples from a cache of decoded pixels, against decoding what they need: the whole pair read; a sample scaled, cropped and
+    flipped, whose colour jitter and blur are left to the device; and one whose loader does these too."""
     side = min(settings.photo_size)
 
-    def transform(*more):
-        return build_train_transform(flags.check(flags.build_parser().parse_all(['--crop_size', str(side), *more])), IGNORE)
+    def transform(where):
+        return build_train_transform(flags.check(flags.build_parser().parse_all(['--crop_size', str(side), '--gblur', '--augment_on', where])), IGNORE)
 
     with street_files(settings.photo_size, SAMPLES) as dataset:
         pixels = datasets.with_cache(dataset, Path(config.cfg.ASSETS_PATH, 'cache'), log=lambda line: None)
-        crop, full = (datasets.TrainSet(pixels, steps, seed=0, class_uniform_pct=0) for steps in (transform('--color_aug', '0'), transform('--gblur')))
+        deferred, full = (datasets.TrainSet(pixels, transform(where), seed=0, class_uniform_pct=0) for where in ('device', 'loader'))
         epochs = count()
 
         def decode():
@@ -113,8 +115,25 @@ def cached(settings):
 
         yield Case(f'{SAMPLES} training samples from the cache of {shape(settings.photo_size)} pairs, crop {side}x{side}, one core',
                    'decoding the pairs with OpenCV', Form(decode),
-                   [Form(read, 0.15, 'pair'), Form(lambda: load(crop), 0.15, 'crop'), Form(lambda: load(full), name='full')],
+                   [Form(read, 0.15, 'pair'), Form(lambda: load(deferred), 0.15, 'device'), Form(lambda: load(full), name='loader')],
                    repeats=15, images=SAMPLES, threads=1)
+
+
+@contextmanager
+def photometric(settings):
+    """Colour jitter and Gaussian blur of one crop where --augment_on device has it computed, against a loader on one core."""
+    side = min(settings.photo_size)
+    pictures, _ = photo_batch((side, side), settings.device)
+    image = pictures[0].permute(1, 2, 0).contiguous().cpu().numpy()
+    jitter, blur = ColorJitter(0.25), RandomGaussianBlur()
+    seeds = count()
+
+    def loader():
+        rng = np.random.default_rng(next(seeds))
+        return blur(jitter(image, rng), rng)
+
+    yield Case(f'colour jitter and blur of a crop of {side}x{side}', 'in a loader, on one core', Form(loader),
+               [Form(lambda: augment(pictures, draw(jitter, blur, np.random.default_rng(next(seeds)))[None]))], repeats=15, images=1, threads=1)
 
 
 @contextmanager

@@ -26,10 +26,18 @@ from utils import logit_files, logit_manifest
 from utils.evaluator import EvalOptions, average_logits
 from utils.logit_files import DTYPES, FORMATS, STRIDES, Storage
 
-READERS, IMAGES = 2, 2
+READERS, IMAGES = 2, 4                 # images enough for the last one, whose results are written when nothing is left to read, not to count
 MEMORY_BUDGET = 1.5e9                   # bytes, of the whole process
-PEAK = ('import resource, sys, ensemble\ncode = ensemble.main(sys.argv[1:])\n'
-        'print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))\nsys.exit(code)')
+# On Linux the peak that getrusage gives is at least that of the process that started this one; VmHWM begins anew.
+PEAK = """
+import re, resource, sys, ensemble
+code = ensemble.main(sys.argv[1:])
+if sys.platform == 'linux':
+    print(1024 * int(re.search(r'VmHWM:\\s*(\\d+) kB', open('/proc/self/status').read())[1]))
+else:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024))
+sys.exit(code)
+"""
 
 
 def smooth_logits(size, seed: int) -> torch.Tensor:

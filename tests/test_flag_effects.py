@@ -2,6 +2,7 @@
 import json
 import re
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -76,6 +77,19 @@ def test_dump_augmentation_images_writes_what_the_network_sees(program):
     assert code == 0
     pictures = list((program.run_dir / 'augmented').rglob('*.png'))
     assert len(pictures) == 3 * 12
+
+
+def test_augmenting_on_the_device_is_the_training_of_the_loaders_but_for_roundings(program, tmp_path):
+    losses = {}
+    for where in ('loader', 'device'):
+        code, printed = program(*EPOCH, '--gblur', '--lr', '1e-9', '--augment_on', where, '--dump_augmentation_images', '--result_dir', tmp_path / where)
+        assert code == 0, printed
+        losses[where] = float(re.findall(r'train main loss ([0-9.]+)', printed)[-1])
+        assert ('takes longer than in the loaders' in printed) == (where == 'device' and not torch.cuda.is_available())
+    assert losses['loader'] != losses['device'] and abs(losses['loader'] / losses['device'] - 1) < 1e-2
+    seen = [np.stack([cv2.imread(str(path)).astype(float) for path in sorted((tmp_path / where / 'augmented').rglob('*.png')) if 'mask' not in path.name])
+            for where in losses]
+    assert 0 < np.abs(seen[0] - seen[1]).max() <= 8
 
 
 def test_a_log_line_every_log_freq_steps_and_at_the_end_of_the_epoch(program):

@@ -19,19 +19,21 @@ __all__ = ['Normalize', 'TrainTransform', 'ValTransform', 'build_train_transform
 
 def build_train_transform(args, ignore_label):
     """TrainTransform from args.crop_size (h, w), scale_min, scale_max, pre_size, full_crop_training, translate_aug_fix,
-    color_aug, gblur, bblur (which wins over gblur) and rand_augment 'N,M'. ValueError names the flag that is wrong.
+    color_aug, gblur, bblur (which wins over gblur), rand_augment 'N,M' and augment_on. ValueError names the flag that is wrong.
     """
     _check_scales(args.scale_min, args.scale_max)
     _check_pre_size(args.pre_size)
     if not (math.isfinite(args.color_aug) and args.color_aug >= 0):
         raise ValueError(f'--color_aug {args.color_aug} is not an amount of change; use 0 (off) or above, the published value is 0.25')
+    if args.bblur and args.augment_on == 'device':
+        raise ValueError('--bblur is computed by the loaders only and --augment_on is device; use --gblur, or --augment_on loader')
     crop_size = None if args.full_crop_training else _check_crop_size(args.crop_size)
     size_and_crop = RandomSizeAndCrop(crop_size, args.scale_min, args.scale_max, ignore_label,
                                       args.pre_size, args.translate_aug_fix)
     rand_augment = RandAugment(*parse_rand_augment(args.rand_augment), ignore_label) if args.rand_augment else None
     jitter = ColorJitter(args.color_aug) if args.color_aug else None
     blur = RandomBilateralBlur() if args.bblur else RandomGaussianBlur() if args.gblur else None
-    return TrainTransform(size_and_crop, rand_augment, jitter, blur)
+    return TrainTransform(size_and_crop, rand_augment, jitter, blur, defer=args.augment_on == 'device')
 
 
 def build_val_transform(args, ignore_label):

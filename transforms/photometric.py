@@ -34,8 +34,8 @@ def adjust_saturation(image, factor):
 
 
 def adjust_hue(image, turn):
-    """Turn the hue by `turn` of the circle, in steps of 1/256: H + trunc(255 turn), modulo 256."""
-    steps = math.trunc(255 * turn) % 256
+    """Turn the hue by `turn` of the circle, in steps of 1/256."""
+    steps = hue_steps(turn)
     if steps == 0:
         return image
     hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)
@@ -44,28 +44,42 @@ def adjust_hue(image, turn):
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL)
 
 
+def hue_steps(turn):
+    """`turn` of the circle in steps of 1/256: trunc(255 turn), modulo 256."""
+    return math.trunc(255 * turn) % 256
+
+
 class ColorJitter:
     """Brightness, contrast and saturation by factors U[max(0, 1 - a), 1 + a], hue by U[-a, a], in random order.
 
-    a = amount. The factors are drawn in this order, then the order of the four.
+    a = amount.
     """
 
     def __init__(self, amount):
         self.amount = amount
 
-    def __call__(self, image, rng):
+    def draw(self, rng):
+        """(the factors of brightness, contrast, saturation, hue; the order of the four, as places in that list)."""
         factors = [rng.uniform(max(0.0, 1 - self.amount), 1 + self.amount) for _ in range(3)]
         factors.append(rng.uniform(-self.amount, self.amount))
+        return factors, rng.permutation(len(factors))
+
+    def __call__(self, image, rng):
+        factors, order = self.draw(rng)
         operations = (adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue)
-        for i in rng.permutation(len(operations)):
+        for i in order:
             image = operations[i](image, factors[i])
         return image
 
 
+def gaussian_size(sigma):
+    """Pixels of a Gaussian kernel that is cut off at 4 sigma."""
+    return 2 * int(4 * sigma + 0.5) + 1
+
+
 def gaussian_blur(image, sigma):
     """Gaussian of standard deviation sigma pixels, cut off at 4 sigma, borders replicated (as scikit-image's, but rounded)."""
-    size = 2 * int(4 * sigma + 0.5) + 1
-    kernel = cv2.getGaussianKernel(size, sigma, cv2.CV_32F)
+    kernel = cv2.getGaussianKernel(gaussian_size(sigma), sigma, cv2.CV_32F)
     # not cv2.GaussianBlur: its 8-bit weights are off by up to one grey level, and it is no faster
     return cv2.sepFilter2D(image, -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
 
@@ -85,8 +99,12 @@ def bilateral_blur(image, sigma_spatial):
 class RandomGaussianBlur:
     """Gaussian blur of every image, sigma = 0.15 + 1.15 U[0, 1) pixels."""
 
+    def draw(self, rng):
+        """sigma in pixels."""
+        return 0.15 + 1.15 * rng.random()
+
     def __call__(self, image, rng):
-        return gaussian_blur(image, 0.15 + 1.15 * rng.random())
+        return gaussian_blur(image, self.draw(rng))
 
 
 class RandomBilateralBlur:

@@ -60,6 +60,8 @@ def add_augmentation(parser):
     group.add_argument('--gblur', action='store_true', help='Gaussian blur of every training image, sigma 0.15 to 1.3 pixels')
     group.add_argument('--bblur', action='store_true', help='bilateral blur instead')
     group.add_argument('--rand_augment', metavar='N,M', help='RandAugment: N operations of magnitude M in [0, 30]')
+    group.add_argument('--augment_on', choices=('loader', 'device'), default='loader',
+                       help='where colour jitter and Gaussian blur are computed; device: on the GPU, by at most 8 grey levels another image')
     group.add_argument('--crop_val', action='store_true', help='with --pre_size: evaluate a centred square of that side')
 
 
@@ -309,8 +311,6 @@ def adopt_network(args, state, log):
 
 def check(args):
     """Raise ValueError for flags that contradict each other; fill in what follows from others."""
-    if args.n_scales and 1.0 not in args.n_scales:
-        raise ValueError(f'--n_scales {",".join(map(str, args.n_scales))} lacks 1.0, the scale that the others are fused onto; add 1.0')
     if args.scale_min > args.scale_max:
         raise ValueError(f'--scale_min {args.scale_min} is above --scale_max {args.scale_max}; swap them')
     if args.eval == 'folder' and not args.eval_folder:

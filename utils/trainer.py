@@ -29,7 +29,6 @@ class TrainOptions:
     schedule_per_step: bool = False
     save_minutes: float = 30.0
     max_batches: int | None = None
-    freeze_trunk: bool = False
 
 
 @dataclass
@@ -77,11 +76,13 @@ def ema_of(net, decay):
 class Trainer:
     """Trains `net` (bare) through `wrapped` (the same net inside DDP, or itself), one optimizer step after another.
 
-    dist: the process group; log: takes a line; metric: takes (numbers, step); stop.requested: end after this step.
+    dist: the process group; log: takes a line; metric: takes (numbers, step); stop.requested: end after this step;
+    augment(images, numbers): the photometric work that loaders leave to the device.
     """
 
-    def __init__(self, net, wrapped, normalize, criterion, optimizer, scheduler, scaler, dist, options, log, metric, stop, ema=None):
-        self.net, self.wrapped, self.normalize, self.criterion = net, wrapped, normalize, criterion
+    def __init__(self, net, wrapped, normalize, criterion, optimizer, scheduler, scaler, dist, options, log, metric, stop, ema=None,
+                 augment=None):
+        self.net, self.wrapped, self.normalize, self.criterion, self.augment = net, wrapped, normalize, criterion, augment
         self.optimizer, self.scheduler, self.scaler, self.ema = optimizer, scheduler, scaler, ema
         self.dist, self.options, self.log, self.metric, self.stop = dist, options, log, metric, stop
         self.parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
@@ -113,7 +114,7 @@ class Trainer:
     def _epoch(self, loader, save):
         """Train the rest of this epoch; False when asked to stop within it."""
         loader.set_epoch(self.position.epoch, self.position.batch)
-        self._train_mode()
+        self.net.train()
         total = self.batches(loader)
         remaining = itertools.islice(loader, total - self.position.batch)
         bar = progress(remaining, total=total, desc=f'epoch {self.position.epoch}', initial=self.position.batch)
@@ -142,18 +143,15 @@ class Trainer:
         """Batches of one epoch."""
         return min(len(loader), self.options.max_batches or len(loader))
 
-    def _train_mode(self):
-        self.net.train()
-        if self.options.freeze_trunk:
-            for part in self.net.trunk_parts().values():
-                part.eval()
-
     def _accumulate(self, batch, total, meter):
         """Forward and backward of one batch; True when it completes a step."""
         first = self.position.batch - self.position.batch % self.options.accumulate
         group = min(self.options.accumulate, total - first)
         last = self.position.batch + 1 == first + group
-        images = self.normalize(batch['image'].to(self.dist.device, non_blocking=True))
+        images = batch['image'].to(self.dist.device, non_blocking=True)
+        if 'photometric' in batch:
+            images = self.augment(images, batch['photometric'])
+        images = self.normalize(images)
         labels = batch['label'].to(self.dist.device, non_blocking=True).long()
         with contextlib.nullcontext() if last or self.wrapped is self.net else self.wrapped.no_sync():
             with autocast(self.dist.device, self.options.precision):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from aggregation.kinds import LOGITS, MASK_SCORES, PROBABILITIES, to_probabilities
-from aggregation.pool import STATISTICS, Pool
+from aggregation.pool import STATISTICS, Pool, largest
 from aggregation.scores import FUSIONS, PUBLISHED_LABELS, PUBLISHED_SCORES, SCORES, confidence, fuse, score
 
 SIZE, CLASSES = (9, 7), 5
@@ -150,3 +150,31 @@ def test_the_published_names_are_known():
     assert set(PUBLISHED_LABELS.values()) <= set(FUSIONS) and set(PUBLISHED_SCORES.values()) <= set(SCORES)
     rba = score(pool(torch.full((CLASSES, *SIZE), 30.0)), 'rba')
     assert np.allclose(confidence(rba, 'rba', CLASSES, 1), 1.0)
+
+
+def test_the_largest_value_and_its_class_are_those_of_max_and_the_first_of_equals():
+    values = torch.randint(0, 4, (19, 30, 40), generator=torch.Generator().manual_seed(0)).float()     # most pixels have ties
+    best, label = largest(values)
+    assert torch.equal(best, values.amax(0))
+    assert torch.equal(label.long(), torch.from_numpy(values.numpy().argmax(0)))
+
+
+def test_more_classes_than_a_byte_can_count_are_told_apart():
+    values = torch.zeros(300, 1, 2)
+    values[299, 0, 1] = 1
+    assert largest(values)[1].tolist() == [[0, 299]]
+
+
+def test_a_pool_that_is_used_again_has_forgotten_the_image_before():
+    before, now = (member(seed) for seed in (1, 2))
+    used = Pool(STATISTICS, CLASSES, SIZE)
+    used.add(before, 'logits', 3.0)
+    used.largest('sum')
+    fresh = Pool(STATISTICS, CLASSES, SIZE)
+    for made in (used.clear(), fresh):
+        made.add(now, 'logits')
+        made.add(before, 'logits')
+    assert (used.members, used.weights) == (2, 2.0)
+    for name in STATISTICS:
+        assert torch.equal(used[name], fresh[name]), name
+    assert torch.equal(used.largest('sum')[1], fresh.largest('sum')[1])

@@ -20,11 +20,12 @@ def run(tmp_path, *flags):
 
 
 def test_the_lines_without_a_network_make_one_row_each(tmp_path, capsys):
-    code, page, result = run(tmp_path, 'confusion', 'sample', 'cached', 'index', 'verification', 'rmi')
+    code, page, result = run(tmp_path, 'confusion', 'sample', 'cached', 'photometric', 'index', 'verification', 'rmi')
     assert code == 0
     rows = {row['name']: row for row in result['rows']}
     assert {name: row['budget'] for name, row in rows.items()} == {
-        'sample': 1.35, 'cached-pair': 0.15, 'cached-crop': 0.15, 'cached-full': None, 'index': 1.5, 'verification': 1.5, 'rmi': 3.0, 'confusion': 1.3}
+        'sample': 1.35, 'cached-pair': 0.15, 'cached-device': 0.15, 'cached-loader': None, 'photometric': None, 'index': 1.5, 'verification': 1.5,
+        'rmi': 3.0, 'confusion': 1.3}
     for row in rows.values():
         assert row['ratio'] == pytest.approx(row['ours'] / row['plain']) and math.isfinite(row['ratio']) and row['ratio'] > 0
         assert row['holds'] == (None if row['budget'] is None else row['ratio'] <= row['budget'])

@@ -3,13 +3,16 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from scripts.baseline_transforms import MEAN, STD, photo_like_pair, plain_sample
 from transforms import build_train_transform, build_val_transform
+from transforms.deferred import augment
 
 FLAGS = {'crop_size': (48, 64), 'scale_min': 0.5, 'scale_max': 2.0, 'pre_size': None, 'full_crop_training': False,
-         'translate_aug_fix': False, 'color_aug': 0.25, 'gblur': False, 'bblur': False, 'rand_augment': None, 'crop_val': False}
+         'translate_aug_fix': False, 'color_aug': 0.25, 'gblur': False, 'bblur': False, 'rand_augment': None, 'augment_on': 'loader',
+         'crop_val': False}
 
 
 def flags(**changes):
@@ -120,3 +123,21 @@ def test_crop_val_makes_a_square():
 def test_crop_val_without_a_size_is_refused():
     with pytest.raises(ValueError, match='--crop_val .*--pre_size'):
         build_val_transform(flags(crop_val=True), 255)
+
+
+def test_work_that_is_left_to_the_device_leaves_the_crop_and_its_numbers():
+    plain, label, scale = sample(3, color_aug=0, gblur=False, rand_augment='2,9')
+    left = sample(3, gblur=True, rand_augment='2,9', augment_on='device')
+    assert (left[0] == plain).all() and (left[1] == label).all() and left[2] == scale
+    loader = sample(3, gblur=True, rand_augment='2,9')[0]
+    done = augment(torch.from_numpy(left[0]).permute(2, 0, 1)[None], left[3][None])[0].permute(1, 2, 0).numpy()
+    assert np.abs(done - loader.astype(float)).max() <= 8
+
+
+def test_nothing_is_left_to_the_device_when_there_is_nothing_to_do():
+    assert len(sample(3, color_aug=0, augment_on='device')) == 3
+
+
+def test_the_bilateral_blur_is_not_left_to_the_device():
+    with pytest.raises(ValueError, match='--bblur .* --augment_on loader'):
+        sample(bblur=True, augment_on='device')
