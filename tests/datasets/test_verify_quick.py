@@ -1,4 +1,6 @@
 """What train.py looks at before the first training on a dataset."""
+import re
+import shlex
 import shutil
 import zipfile
 from types import SimpleNamespace
@@ -6,14 +8,18 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-from conftest import striped_label, write_png
+from small_trees import striped_label, write_png
 from trees import coarse_tree, make_tree
 
+import builders
 import train
 from config import scope
 from datasets import check_before_training, get_dataset
 from datasets.reading import PEEK_BYTES, peek
+from datasets.verify import __main__ as verify
 from datasets.verify import quick
+from datasets.verify.commandline import command
+from datasets.verify.findings import Fault, Finding
 
 COUNTS = {'train': 40, 'val': 10}
 
@@ -106,6 +112,48 @@ def test_what_would_break_the_training_is_refused_in_one_line(fault, check, camv
         assert f'`python -m datasets.verify --dataset camvid --override_dataset_root {camvid}` lists everything, --skip_verify' in str(told.value)
 
 
+def test_a_reason_that_many_files_share_stands_once(check, camvid):
+    for path in (camvid / 'camvid/trainannot').iterdir():
+        cv2.imwrite(str(path.with_suffix('.jpg')), striped_label((0, 3, 8)))
+        path.with_suffix('.jpg').rename(path)
+    with pytest.raises(ValueError) as told:
+        check()
+    text, base = str(told.value), camvid / 'camvid/trainannot'
+    assert text.count('whose compression changes values, so its class ids are lost') == 1
+    assert f'class ids are lost: {base}/00.png, {base}/01.png, ' in text and ', ... and 16 more; `python -m datasets.verify' in text
+    assert text.count('/trainannot/') == 10
+
+
+def test_files_with_reasons_of_their_own_keep_them():
+    assert Finding('error', 'k', 'wrong', (Fault('a', 'is empty'), Fault('b', 'is cut'), Fault('c', 'is empty'))).line() == (
+        'wrong: is empty: a, c; b: is cut')
+    assert Finding('error', 'k', 'right?', ('a', 'b')).line() == 'right? a, b' and Finding('note', 'k', 'nothing').line() == 'nothing'
+
+
+def test_the_command_that_is_proposed_runs_as_it_is_printed(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "the user's data"
+    for number in range(8):
+        write_png(folder / f'images/{number}.png', photo(number))
+        write_png(folder / f'labels/{number}.png', striped_label((0, 77, 9)))
+    (folder / 'my data.yaml').write_text('images: images/*.png\nlabels: labels/{stem}.png\nsplits: {val: 0.5}\nclasses: [a, b]\n')
+    settings = {'DATASET__DATA_YAML': str(folder / 'my data.yaml'), 'DATASET__IGNORE_IDS': (9, 10), 'ASSETS_PATH': 'some assets'}
+    with scope(**settings), pytest.raises(ValueError, match='label ids 77') as told:
+        check_before_training([get_dataset('custom', split) for split in COUNTS], tmp_path / 'assets', print)
+    program, *argv = re.search('`python -m (.*)` lists everything', str(told.value))[1].split(' ', 1)
+    assert program == 'datasets.verify'
+    assert verify.main(shlex.split(argv[0])) == 1
+    printed = capsys.readouterr().out
+    assert "label ids 77 (" in printed and not re.search(r'ids .*9 \(', printed) and (tmp_path / 'some assets/verify/custom/index.html').is_file()
+
+
+def test_the_command_names_every_flag_that_changes_what_is_read():
+    with scope(DATASET__ROOT='/data', DATASET__CV=2, DATASET__QUALITY='coarse', DATASET__CUSTOM_COARSE_PROB=0.0, DATASET__MASK_OUT_CITYSCAPES=True):
+        assert command('cityscapes') == ('python -m datasets.verify --dataset cityscapes --override_dataset_root /data --cv 2 --quality coarse '
+                                         '--custom_coarse_prob 0.0 --mask_out_cityscapes')
+    assert command('camvid') == 'python -m datasets.verify --dataset camvid'
+
+
 def test_further_kinds_of_faults_are_counted(check, camvid):
     cut(camvid / 'camvid/train/02.png')
     spoil_everywhere(camvid / 'camvid/valannot', np.full((32, 50), 77, np.uint8))
@@ -162,10 +210,10 @@ def test_the_program_refuses_wrong_ids_and_goes_on_with_skip_verify(camvid, tmp_
 
 
 def test_a_fault_that_the_first_process_finds_ends_the_others(monkeypatch):
-    monkeypatch.setattr(train.datasets, 'check_before_training', lambda *given: pytest.fail('only the first process looks'))
+    monkeypatch.setattr(builders.datasets, 'check_before_training', lambda *given: pytest.fail('only the first process looks'))
     run = SimpleNamespace(is_main=False, dist=SimpleNamespace(broadcast_object=lambda value: 'a.png: is empty'))
     with pytest.raises(ValueError, match='a.png: is empty'):
-        train.verify(SimpleNamespace(skip_verify=False, assets_path='none'), run, [])
+        builders.verify(SimpleNamespace(skip_verify=False, assets_path='none'), run, [])
 
 
 @pytest.mark.parametrize('ending', ['png', 'jpg', 'webp', 'tif', 'bmp'])
