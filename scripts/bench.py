@@ -3,6 +3,7 @@
 
     python scripts/bench.py                                   every line on the CPU; keep the machine idle
     python scripts/bench.py rmi confusion                     some of them
+    python scripts/bench.py data                              those of one group: data, networks, ensembles
     python scripts/bench.py --device cuda                     the GPU: bf16 and fp16, compiled, at 1024x2048, and peak memory
     python scripts/bench.py --trunk hrnetv2_w18 --size 128,256 --repeats 2     small and quick
     python scripts/bench.py --out docs/results/bench_cpu.md   keeps the table
@@ -43,6 +44,11 @@ LINES = {
     'fuse_memory': bench_ensemble.memory,
     'storage': bench_ensemble.storage,
 }
+GROUPS = {
+    'data': ('sample', 'cached', 'photometric', 'index', 'verification'),
+    'networks': ('evaluation', 'training', 'dump'),
+    'ensembles': ('fuse', 'run', 'fuse_memory', 'storage'),
+}
 WITHOUT_FORMS = ('fuse_memory', 'storage')                      # these measure themselves and return rows
 WITH_TRUNK = ('evaluation', 'training', 'dump')
 DEFAULT_TRUNKS = ('hrnetv2', 'hrnetv2_w18_small_v1')
@@ -68,7 +74,8 @@ class Settings:
 def parse_args(argv):
     """The flags; ValueError for a mistake."""
     parser = Parser(prog='bench.py', description='Measure speed against the plain form of each computation.')
-    parser.add_argument('lines', nargs='*', metavar='LINE', help=f'what to measure, of {", ".join(LINES)} (default: all)')
+    parser.add_argument('lines', nargs='*', metavar='LINE',
+                        help=f'what to measure, of {", ".join(LINES)}, or several: {", ".join(GROUPS)} (default: all)')
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu', help='where to compute')
     parser.add_argument('--trunk', type=names, default=DEFAULT_TRUNKS, metavar='LIST', help='backbones, comma list')
     parser.add_argument('--size', type=crop_size, metavar='H,W', help='images that networks see (default: 256,512 on a CPU, 1024,2048 on a GPU)')
@@ -82,7 +89,8 @@ def parse_args(argv):
     parser.add_argument('--json', metavar='FILE', help='write every number there')
     args = parser.parse_all(argv)
     for name in args.lines:
-        check_known('line', name, LINES)
+        check_known('line', name, {**LINES, **GROUPS})
+    args.lines = [line for name in args.lines for line in GROUPS.get(name, (name,))]
     for name in args.trunk:
         check_known('--trunk', name, TRUNKS.names())
     if args.device == 'cuda' and not torch.cuda.is_available():

@@ -2,7 +2,7 @@
 # The published seven-model submission to the BRAVO benchmark: seven networks, mean of their softmax, its maximum as the
 # confidence, encoded for the server, and scored where there is ground truth.
 #
-#   bash scripts/bravo_ensemble.sh                  on a rendered tree of the benchmark's shape, with seven tiny networks: three minutes
+#   bash scripts/bravo_ensemble.sh                  on a rendered tree of the benchmark's shape, with seven tiny networks: two minutes
 #   BRAVO_ROOT=/data CHECKPOINTS="a.pth b.pth ..." SAMPLES=bravo_SAMPLING.tar bash scripts/bravo_ensemble.sh
 #                                                   the benchmark's images in /data/bravo_1.0, networks of train.py
 #   GROUND_TRUTH=gt.tar ...                         scores too; DUMP=1 stores the logits of every network first; GPUS=4; SCALES=0.5,1.0,2.0
@@ -24,7 +24,7 @@ if [ -z "$root" ]; then
     for seed in 1 2 3 4 5 6 7; do
         run python train.py --dataset synthetic --override_dataset_root "$tree" --assets_path "$result/assets" --seed "$seed" \
             --arch ocrnet.HRNet --trunk hrnetv2_w18_small_v1 --ocr_mid_channels 16 --ocr_key_channels 8 \
-            --crop_size 96,192 --bs_trn 4 --max_epoch 6 --val_freq 6 --optimizer adamw --lr 3e-3 --class_uniform_pct 0 --num_workers 0 \
+            --crop_size 96,192 --bs_trn 4 --max_epoch 3 --val_freq 3 --optimizer adamw --lr 3e-3 --class_uniform_pct 0 --num_workers 0 \
             --result_dir "$result/models/$seed" --resume auto
         checkpoints+=("$(ls -t "$result/models/$seed"/last_checkpoint_ep*.pth | head -n 1)")
     done

@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/environment.sh
 use_environment requirements.txt
 
-exec torchrun --standalone --nnodes=1 --nproc-per-node="${GPUS:-1}" train.py \
+launch "${GPUS:-1}" train.py \
     --assets_path "${ASSETS:-assets}" --override_dataset_root "${DATA:-assets/data}" --result_dir "${RUN:-runs/dump_cityscapes}" \
     --dataset cityscapes --cv 0 --eval val --bs_val 1 --fp16 \
     --arch ocrnet.HRNet_Mscale --n_scales "0.5,1.0,2.0" \

@@ -6,11 +6,12 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/environment.sh
+[ -n "${FOLDER:-}" ] || fail "set FOLDER to the folder with the images, as in FOLDER=photos bash $0"
 use_environment requirements.txt
 
-exec torchrun --standalone --nnodes=1 --nproc-per-node="${GPUS:-1}" train.py \
+launch "${GPUS:-1}" train.py \
     --assets_path "${ASSETS:-assets}" --result_dir "${RUN:-runs/dump_folder}" \
-    --dataset cityscapes --eval folder --eval_folder "${FOLDER:?set FOLDER to the folder with the images}" --bs_val 1 --fp16 \
+    --dataset cityscapes --eval folder --eval_folder "$FOLDER" --bs_val 1 --fp16 \
     --arch ocrnet.HRNet_Mscale --n_scales "0.5,1.0,2.0" \
     --snapshot ASSETS_PATH/seg_weights/cityscapes_ocrnet.HRNet_Mscale_outstanding-turtle.pth \
     --dump_assets --dump_all_images "$@"

@@ -20,11 +20,30 @@ fail() {
     exit 2
 }
 
+start_from() {                  # FLAGS...: `start` is how a training begins; with RESUME=auto unless there is a run to continue, with RESUME=FILE not at all
+    start=("$@")
+    case ${RESUME:-} in
+        '') ;;
+        auto) start+=(--resume auto) ;;
+        *) start=(--resume "$RESUME") ;;
+    esac
+}
+
+launch() {                      # N PROGRAM FLAGS...: ends this script with N processes of a program
+    local processes=$1 python
+    shift
+    if [ "$processes" = 1 ]; then       # without torchrun, which ends a mistake's one line with a report of its own and exit code 1
+        python=$(type -P python || printf %s "${PYTHON:-python3}")
+        exec "$python" "$@"
+    fi
+    exec torchrun --standalone --nnodes=1 --nproc-per-node="$processes" "$@"
+}
+
 use_environment() {
     local requirements=$1 interpreter=${PYTHON:-python3} stamp
     if [ -n "${NO_VENV:-}" ]; then
         if ! command -v python >/dev/null; then     # no `python` on the path: take the interpreter under that name
-            python() { "$interpreter" "$@"; }
+            python() { "${PYTHON:-python3}" "$@"; }
         fi
         return
     fi
@@ -36,13 +55,15 @@ use_environment() {
         "$interpreter" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
             fail "$interpreter: Python 3.10 or newer is needed; set PYTHON to one, as in PYTHON=python3.12 bash $0"
         run "$interpreter" -m venv .venv ||
-            { rm -rf .venv; fail "$interpreter cannot make .venv; install its venv module (Debian, Ubuntu: python3-venv), or set NO_VENV=1 to use what is installed"; }
+            { rm -rf .venv; fail "$interpreter cannot make .venv, see the line above; install its venv module (Debian, Ubuntu: python3-venv), \
+or, where nothing can be written or installed, activate an environment of your own or set NO_VENV=1"; }
     fi
     export VIRTUAL_ENV=$PWD/.venv PATH=$PWD/.venv/bin:$PATH
     stamp=.venv/.filled-from-$requirements
     if ! cat requirements*.txt | cmp -s - "$stamp"; then
         run python -m pip install --disable-pip-version-check -r "$requirements" ||
-            fail "the packages of $requirements could not be installed; see the lines of pip above"
+            fail "the packages of $requirements could not be installed, see the lines of pip above; without a network set NO_VENV=1 to use what is installed, \
+a damaged .venv is made anew once it is removed"
         cat requirements*.txt > "$stamp"
     fi
 }

@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/environment.sh
 use_environment requirements.txt
 
-exec torchrun --standalone --nnodes=1 --nproc-per-node="${GPUS:-8}" train.py \
+launch "${GPUS:-8}" train.py \
     --assets_path "${ASSETS:-assets}" --override_dataset_root "${DATA:-assets/data}" --result_dir "${RUN:-runs/eval_mapillary}" \
     --dataset mapillary --eval val --bs_val 1 --pre_size 2177 --do_flip --fp16 \
     --arch ocrnet.HRNet_Mscale --n_scales "0.25,0.5,1.0,2.0" \

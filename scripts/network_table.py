@@ -24,7 +24,7 @@ from network import cost
 from network.checkpointing import checkpoint_stages
 from network.mscale import MultiScale, check_scales
 from network.plain import plain_form
-from scripts import bench_report
+from scripts import bench_measure, bench_report
 from utils.evaluator import EvalOptions, average_logits
 from utils.files import write_json, write_text
 from utils.parser import Parser, crop_size, names, positive
@@ -131,7 +131,7 @@ def count(arch: str) -> Row:
         images = torch.empty(1, 3, *COUNTED_SIZE)
     net.keep_scales = False
     executed = cost.forward_flops(net, images)['']
-    with plain_form():
+    with plain_form(net):
         plain = cost.forward_flops(net, images)['']
     parameters = sum(parameter.numel() for parameter in net.parameters())
     row = Row(arch, net.trunk_name or '', parameters, len(net.state_dict()), tuple(sorted(net.scales())), plain / 1e12, executed / 1e12)
@@ -171,19 +171,8 @@ def measure(row: Row, args, device: torch.device):
 def seconds(net, options: EvalOptions, args, device: torch.device) -> float:
     """The median time of one image; the first run is not counted."""
     images = torch.randn(1, 3, *args.size, device=device).to(memory_format=torch.channels_last)
-    times = []
-    for _ in range(args.repeats + 1):
-        synchronise(device)
-        start = time.perf_counter()
-        average_logits(net, images, options)
-        synchronise(device)
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[1:])
-
-
-def synchronise(device: torch.device):
-    if device.type == 'cuda':
-        torch.cuda.synchronize(device)
+    times, = bench_measure.interleaved([lambda: average_logits(net, images, options)], args.repeats, device)
+    return statistics.median(times)
 
 
 def markdown(rows: list[Row], args, about: dict, took: float) -> str:

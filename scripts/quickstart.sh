@@ -26,7 +26,7 @@ run python train.py "${common[@]}" "${network[@]}" --result_dir "$result" --resu
 
 best=$(ls -t "$result"/best_checkpoint_ep*.pth | head -n 1)
 run python train.py "${common[@]}" --result_dir "$result/eval" --snapshot "$best" \
-    --eval val --n_scales 0.5,1.0,2.0 --bs_val 1 --dump_logits --dump_all_images
+    --eval val --n_scales 0.5,1.0,2.0 --bs_val 1 --dump_logits --dump_all_images --overwrite
 
 printf '\nfinished in %d:%02d minutes. Look at:\n' $(((SECONDS - start) / 60)) $(((SECONDS - start) % 60))
 printf '  %-36s %s\n' \

@@ -5,8 +5,6 @@
 Every REPORT is a folder with report.json. The first one fills the table of members; those made with --calibration add a
 row to the table of calibrations, next to the uncalibrated ensemble on the same images. Run it where the reports were made.
 """
-import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -15,8 +13,7 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from scripts.record_results import machine  # noqa: E402  (the repository is not installed)
-from utils.files import write_text  # noqa: E402
+from scripts.record_results import machine, page_parser, read_json, write_page  # noqa: E402  (the repository is not installed)
 from utils.provenance import describe_start  # noqa: E402
 
 COLUMNS = {'mean_iou': 'mIoU %', 'accuracy': 'accuracy %', 'ece': 'ECE %', 'classwise_ece': 'class-wise ECE %', 'auprc_error': 'AUPR of errors %'}
@@ -24,19 +21,10 @@ PLAIN = {'nll': 'NLL', 'brier': 'Brier', 'ause': 'AUSE'}
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument('--title', required=True, help='heading of the page')
-    parser.add_argument('--out', required=True, metavar='FILE', help='Markdown file to write')
+    parser = page_parser(__doc__)
     parser.add_argument('--note', default='', help='a paragraph on how members and calibrations were made')
     parser.add_argument('reports', metavar='REPORT', nargs='+', help='folders that ensemble.py report wrote')
     return parser.parse_args(argv)
-
-
-def read_report(folder):
-    try:
-        return json.loads((Path(folder) / 'report.json').read_text(encoding='utf-8'))
-    except OSError as error:
-        raise FileNotFoundError(f'{folder}: has no report.json; give folders that ensemble.py report wrote') from error
 
 
 def row(name, scores, keys):
@@ -57,7 +45,7 @@ def table(rows):
 
 def page(title, note, folders):
     """The whole page as Markdown."""
-    reports = [read_report(folder) for folder in folders]
+    reports = [read_json(Path(folder) / 'report.json', 'give folders that ensemble.py report wrote') for folder in folders]
     first, here = reports[0], describe_start(torch.device('cpu'))
     lines = [f'# {title}', '', 'Written by `scripts/record_ensemble.py` from what `ensemble.py report` found.', '',
              *machine({'command': here}, {'command': here}), '', *([note, ''] if note else []),
@@ -73,13 +61,7 @@ def page(title, note, folders):
 
 def main(argv=None):
     args = parse_args(argv)
-    try:
-        write_text(args.out, page(args.title, args.note, args.reports))
-    except (ValueError, OSError, KeyError) as error:
-        print(f'record_ensemble.py: error: {error}', file=sys.stderr)
-        return 2
-    print(args.out)
-    return 0
+    return write_page('record_ensemble.py', args.out, lambda: page(args.title, args.note, args.reports))
 
 
 if __name__ == '__main__':

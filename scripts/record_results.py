@@ -20,20 +20,28 @@ from utils.files import write_text  # noqa: E402  (the repository is not install
 PATH_FLAGS = ('--override_dataset_root', '--assets_path', '--result_dir', '--snapshot', '--resume', '--eval_folder', '--pretrained', '--config')
 
 
-def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+def page_parser(doc):
+    """The flags of every script that writes a page for docs/results/; doc: the script's docstring."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0], allow_abbrev=False)
     parser.add_argument('--title', required=True, help='heading of the page')
     parser.add_argument('--out', required=True, metavar='FILE', help='Markdown file to write')
+    return parser
+
+
+def parse_args(argv=None):
+    parser = page_parser(__doc__)
     parser.add_argument('run', metavar='RUN', help='directory of a finished training')
     parser.add_argument('evaluations', metavar='EVAL', nargs='+', help='directories of evaluations')
     return parser.parse_args(argv)
 
 
-def read_json(path):
+def read_json(path, remedy='give the directory of a finished training, then of evaluations that scored labels'):
     try:
-        return json.loads(Path(path).read_text())
+        return json.loads(Path(path).read_text(encoding='utf-8'))
     except OSError as error:
-        raise FileNotFoundError(f'{path}: is not there; give the directory of a finished training, then of evaluations that scored labels') from error
+        raise FileNotFoundError(f'{path}: is not there; {remedy}') from error
+    except ValueError as error:
+        raise ValueError(f'{path}: is no JSON ({error}); {remedy}') from error
 
 
 def command_of(hparams):
@@ -102,15 +110,23 @@ def page(title, run, evaluations):
     return '\n'.join(lines) + '\n'
 
 
+def write_page(program, out, make):
+    """Write what make() returns to the file `out`; the exit code. A mistake is told in one line."""
+    try:
+        write_text(out, make())
+    except (ValueError, OSError) as error:
+        print(f'{program}: error: {error}', file=sys.stderr)
+        return 2
+    except KeyError as error:
+        print(f'{program}: error: the files hold no {error}; make them again with this version', file=sys.stderr)
+        return 2
+    print(out)
+    return 0
+
+
 def main(argv=None):
     args = parse_args(argv)
-    try:
-        write_text(args.out, page(args.title, args.run, args.evaluations))
-    except (ValueError, OSError) as error:
-        print(f'record_results.py: error: {error}', file=sys.stderr)
-        return 2
-    print(args.out)
-    return 0
+    return write_page('record_results.py', args.out, lambda: page(args.title, args.run, args.evaluations))
 
 
 if __name__ == '__main__':

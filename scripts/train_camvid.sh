@@ -11,16 +11,13 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 use_environment requirements.txt
 
 result=${RUN:-runs/train_camvid}
-common=(--dataset camvid --override_dataset_root "${DATA:-assets/data}" --precision "${PRECISION:-bf16}")
-start=()
-if [ -n "${RESUME:-}" ]; then
-    start=(--resume "$RESUME")
-fi
+common=(--assets_path "${ASSETS:-assets}" --dataset camvid --override_dataset_root "${DATA:-assets/data}" --precision "${PRECISION:-bf16}")
+start_from
 
 python train.py "${common[@]}" --result_dir "$result" --arch ocrnet.HRNet_Mscale --trunk "${TRUNK:-hrnetv2_w18_small_v1}" \
     --ocr_mid_channels 128 --ocr_key_channels 64 --segattn_bot_ch 64 --rmi_loss --supervised_mscale_loss_wt 0.05 \
     --class_uniform_pct 0.5 --class_uniform_tile 180 --crop_size "256,320" --bs_trn 4 --val_freq 5 \
     --optimizer adamw --lr 2e-3 --weight_decay 1e-2 --lr_step iter --poly_exp 0.9 --ema 0.99 --max_epoch 40 "${start[@]+"${start[@]}"}" "$@"
 
-exec python train.py "${common[@]}" --result_dir "$result/eval" --eval val --n_scales "0.5,1.0,2.0" --dump_all_images \
+python train.py "${common[@]}" --result_dir "$result/eval" --eval val --n_scales "0.5,1.0,2.0" --dump_all_images \
     --snapshot "$(ls -t "$result"/best_checkpoint_ep*.pth | head -n 1)"

@@ -11,12 +11,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/environment.sh
 use_environment requirements.txt
 
-start=(--snapshot ASSETS_PATH/seg_weights/ocrnet.HRNet_industrious-chicken.pth --allow_class_mismatch)
-if [ -n "${RESUME:-}" ]; then
-    start=(--resume "$RESUME")
-fi
+start_from --snapshot ASSETS_PATH/seg_weights/ocrnet.HRNet_industrious-chicken.pth --allow_class_mismatch
 
-exec torchrun --standalone --nnodes=1 --nproc-per-node="${GPUS:-8}" train.py \
+launch "${GPUS:-8}" train.py \
     --assets_path "${ASSETS:-assets}" --override_dataset_root "${DATA:-assets/data}" --result_dir "${RUN:-runs/train_cityscapes}" \
     --dataset cityscapes --cv 0 --class_uniform_tile 1024 --crop_size "1024,2048" --bs_trn 1 --bs_val 1 --num_workers 4 \
     --arch ocrnet.HRNet_Mscale --n_scales "0.5,1.0,2.0" --syncbn --fp16 \

@@ -9,12 +9,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/environment.sh
 use_environment requirements.txt
 
-start=(--pretrained imagenet)
-if [ -n "${RESUME:-}" ]; then
-    start=(--resume "$RESUME")
-fi
+start_from --pretrained imagenet
 
-exec torchrun --standalone --nnodes=1 --nproc-per-node="${GPUS:-8}" train.py \
+launch "${GPUS:-8}" train.py \
     --assets_path "${ASSETS:-assets}" --override_dataset_root "${DATA:-assets/data}" --result_dir "${RUN:-runs/train_cityscapes_deepv3}" \
     --dataset cityscapes --cv 0 --crop_size "800,800" --bs_trn 1 --bs_val 1 --num_workers 4 \
     --arch deepv3.DeepV3PlusW38 --syncbn --fp16 --lr 5e-3 --poly_exp 2 --max_epoch 175 \

@@ -9,12 +9,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/environment.sh
 use_environment requirements.txt
 
-start=(--pretrained imagenet)
-if [ -n "${RESUME:-}" ]; then
-    start=(--resume "$RESUME")
-fi
+start_from --pretrained imagenet
 
-exec torchrun --standalone --nnodes=1 --nproc-per-node="${GPUS:-8}" train.py \
+launch "${GPUS:-8}" train.py \
     --assets_path "${ASSETS:-assets}" --override_dataset_root "${DATA:-assets/data}" --result_dir "${RUN:-runs/train_mapillary}" \
     --dataset mapillary --pre_size 2177 --crop_size "1024,1024" --gblur --bs_trn 2 --bs_val 1 --num_workers 4 \
     --arch ocrnet.HRNet_Mscale --n_scales "0.5,1.0,2.0" --syncbn --fp16 \

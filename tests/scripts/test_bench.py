@@ -20,7 +20,7 @@ def run(tmp_path, *flags):
 
 
 def test_the_lines_without_a_network_make_one_row_each(tmp_path, capsys):
-    code, page, result = run(tmp_path, 'confusion', 'sample', 'cached', 'photometric', 'index', 'verification', 'rmi')
+    code, page, result = run(tmp_path, 'confusion', 'data', 'rmi')
     assert code == 0
     rows = {row['name']: row for row in result['rows']}
     assert {name: row['budget'] for name, row in rows.items()} == {

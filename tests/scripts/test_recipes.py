@@ -2,6 +2,7 @@
 import os
 import re
 import shlex
+import shutil
 import stat
 import subprocess
 import sys
@@ -72,6 +73,12 @@ def test_the_published_evaluation_is_the_published_evaluation(tmp_path):
     assert args.snapshot == '/a/seg_weights/cityscapes_ocrnet.HRNet_Mscale_outstanding-turtle.pth'
 
 
+def test_one_process_is_started_without_torchrun_and_its_exit_code_is_the_recipe_s(tmp_path):
+    done, recorded = calls(tmp_path, 'train_cityscapes.sh', GPUS='1', STUB_CODE='2')
+    assert recorded[0][:2] == ['python', 'train.py'] and len(recorded) == 1
+    assert done.returncode == 2
+
+
 def test_the_published_training_is_the_published_training(tmp_path):
     args, = trainings(calls(tmp_path, 'train_cityscapes.sh')[1])
     assert (args.lr, args.poly_exp, args.max_epoch, args.crop_size, args.bs_trn) == (5e-3, 2.0, 175, (1024, 2048), 1)
@@ -93,14 +100,36 @@ def test_the_mapillary_recipes_are_the_published_ones(tmp_path):
     assert args.gblur and args.rmi_loss and args.supervised_mscale_loss_wt == 0
 
 
-def test_resuming_a_recipe_leaves_its_snapshot_out(tmp_path):
-    args, = trainings(calls(tmp_path, 'train_cityscapes.sh', RESUME='auto')[1])
-    assert args.resume == 'auto' and args.snapshot is None
+@pytest.mark.parametrize('script, start', [
+    ('train_cityscapes', {'snapshot': 'assets/seg_weights/ocrnet.HRNet_industrious-chicken.pth', 'allow_class_mismatch': True}),
+    ('train_mapillary', {'pretrained': 'imagenet'}), ('train_camvid', {})])
+def test_a_recipe_resumed_with_auto_still_knows_its_start_and_one_resumed_with_a_file_does_not(script, start, tmp_path):
+    args = trainings(calls(tmp_path / 'auto', f'{script}.sh', RESUME='auto')[1])[0]
+    assert args.resume == 'auto' and {name: getattr(args, name) for name in start} == start
+    args = trainings(calls(tmp_path / 'file', f'{script}.sh', RESUME='a.pth')[1])[0]
+    assert (args.resume, args.snapshot, args.pretrained) == ('a.pth', None, 'none')
 
 
 def test_a_folder_recipe_without_a_folder_says_so(tmp_path):
     done, recorded = calls(tmp_path, 'dump_folder.sh', FOLDER='')
-    assert done.returncode != 0 and 'set FOLDER' in done.stderr and recorded == []
+    assert done.returncode == 2 and done.stderr.startswith('set FOLDER') and recorded == []
+
+
+def test_the_camvid_recipe_trains_and_scores_with_the_folders_of_its_variables(tmp_path):
+    fit, score = trainings(calls(tmp_path, 'train_camvid.sh', ASSETS='/a', DATA='/d')[1])
+    assert {(args.assets_path, args.override_dataset_root, args.precision) for args in (fit, score)} == {('/a', '/d', 'bf16')}
+    assert score.eval == 'val' and score.n_scales == (0.5, 1.0, 2.0) and score.snapshot.endswith('run/best_checkpoint_ep3.pth')
+
+
+@pytest.mark.parametrize('script, commands', [('quickstart.sh', 3), ('train_camvid.sh', 2), ('dump_folder.sh', 1)])
+def test_without_an_environment_a_machine_that_has_python3_alone_will_do(script, commands, tmp_path):
+    tools = stubs(tmp_path / 'bin', 'python3')
+    for name in ('bash', 'basename', 'dirname', 'head', 'ls', 'mkdir', 'touch'):
+        (tools / name).symlink_to(shutil.which(name))
+    environment = {'PATH': str(tools), 'NOTES': str(tmp_path / 'notes'), 'NO_VENV': '1', 'RUN': str(tmp_path / 'run'), 'FOLDER': 'photos'}
+    done = subprocess.run([shutil.which('bash'), SCRIPTS / script], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert [line.split('\0')[0] for line in (tmp_path / 'notes').read_text().splitlines()] == ['python3'] * commands
 
 
 def test_the_quickstart_renders_trains_and_evaluates_what_it_trained(tmp_path):

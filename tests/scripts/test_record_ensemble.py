@@ -24,4 +24,4 @@ def test_the_page_says_what_the_reports_say(tmp_path):
 
 def test_a_folder_without_a_report_is_told(tmp_path, capsys):
     assert record_ensemble.main(['--title', 'T', '--out', str(tmp_path / 'x.md'), str(tmp_path)]) == 2
-    assert 'has no report.json' in capsys.readouterr().err and not (tmp_path / 'x.md').exists()
+    assert 'report.json: is not there; give folders that ensemble.py report wrote' in capsys.readouterr().err and not (tmp_path / 'x.md').exists()
