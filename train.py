@@ -31,7 +31,7 @@ from builders import (
     with_cache,
     wrap,
 )
-from loss import build_criterion
+from loss import build_criterion, read_class_weights
 from loss.optimizer import get_optimizer, get_scheduler
 from network.summary import EVALUATION_SIZE, summary
 from transforms.deferred import augment
@@ -163,7 +163,8 @@ def fit(args, run, state):
     net = build_network(args, train_set, run, state, training=True)
     loader = build_train_loader(args, run, train_set)
     ema = ema_of(net, args.ema) if args.ema else None
-    criterion = build_criterion(args, net.output_names, train_set.num_classes, train_set.ignore_label, args.align_corners).to(run.device)
+    criterion = build_criterion(args, net.output_names, train_set.num_classes, train_set.ignore_label, args.align_corners,
+                                read_class_weights(args.class_weights, train_set.class_names)).to(run.device)
     optimizer = get_optimizer(net, args)
     if args.augment_on == 'device' and run.device.type == 'cpu':
         run.log('--augment_on device: there is no GPU here, and on a CPU this takes longer than in the loaders')

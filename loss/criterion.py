@@ -71,7 +71,7 @@ def get_criterion(names, weights, num_classes, ignore_label=255, class_weights=N
     if any(not math.isfinite(weight) or weight < 0 for weight in weights) or not any(weights):
         raise ValueError(f'--loss_weights: {list(weights)} cannot be used; give finite weights, none negative and at least one above 0')
     if class_weights is not None and 'ce' not in names:
-        raise ValueError(f'class weights apply to ce alone, which is not among the losses ({", ".join(names)}); drop them or name ce')
+        raise ValueError(f'--class_weights: class weights apply to ce alone, which is not among the losses ({", ".join(names)}); drop them or name ce')
     build = {
         'ce': lambda: CrossEntropyLoss(num_classes, ignore_label, class_weights),
         'img_wt': lambda: ImageWeightedCrossEntropyLoss(num_classes, ignore_label, bound, batch_weighting),
@@ -81,11 +81,11 @@ def get_criterion(names, weights, num_classes, ignore_label=255, class_weights=N
     return OutputsCriterion([build[name]() for name in names], weights, align_corners)
 
 
-def build_criterion(args, output_names, num_classes, ignore_label, align_corners=False):
+def build_criterion(args, output_names, num_classes, ignore_label, align_corners=False, class_weights=None):
     """The training criterion from flags and cfg.LOSS, for a network with these logit outputs.
 
     args.rmi_loss goes before args.img_wt_loss, and without either it is cross-entropy; args.loss names the losses one by one
-    instead, and args.loss_weights replaces the published weights (1, alpha, w, w).
+    instead, and args.loss_weights replaces the published weights (1, alpha, w, w). class_weights (K,): of cross-entropy.
     """
     names, weights = published_objective(args, output_names)
     if args.loss:
@@ -97,7 +97,7 @@ def build_criterion(args, output_names, num_classes, ignore_label, align_corners
     if args.loss_weights:
         weights = list(args.loss_weights)
         check_count('--loss_weights: weights', len(weights), output_names)
-    return get_criterion(names, weights, num_classes, ignore_label, align_corners=align_corners,
+    return get_criterion(names, weights, num_classes, ignore_label, class_weights, align_corners=align_corners,
                          bound=args.wt_bound, batch_weighting=args.batch_weighting)
 
 

@@ -79,6 +79,17 @@ def test_dump_augmentation_images_writes_what_the_network_sees(program):
     assert len(pictures) == 3 * 12
 
 
+def test_class_weights_change_the_loss_and_need_cross_entropy(program, tmp_path):
+    losses = []
+    for number, flags in enumerate(([], ['--class_weights', ','.join(['1', '0'] + ['1'] * 17)])):
+        code, printed = program(*EPOCH, '--test_mode', '--result_dir', tmp_path / str(number), *flags)
+        assert code == 0, printed
+        losses.append(re.findall(r'train main loss ([0-9.]+)', printed)[-1])
+    assert losses[0] != losses[1]
+    code, printed = program(*EPOCH, '--rmi_loss', '--class_weights', ','.join(['1'] * 19))
+    assert code == 2 and '--class_weights: class weights apply to ce alone' in printed
+
+
 def test_augmenting_on_the_device_is_the_training_of_the_loaders_but_for_roundings(program, tmp_path):
     losses = {}
     for where in ('loader', 'device'):

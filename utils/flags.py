@@ -106,6 +106,8 @@ def _loss(parser):
     group.add_argument('--loss', type=names, metavar='LIST',
                        help='ce, img_wt, rmi or bce for each output of the network, in order, instead of the switches above')
     group.add_argument('--loss_weights', type=numbers(float), metavar='LIST', help='a weight for each loss of --loss (default: the published weights)')
+    group.add_argument('--class_weights', metavar='LIST|FILE:KIND', help='a weight for each class in cross-entropy (ce); or those of a verify.json of '
+                       'datasets.verify, of KIND inverse, balanced or median (default: all alike)')
     group.add_argument('--ocr_alpha', type=amount, default=0.4, metavar='W', help='weight of the auxiliary output')
     group.add_argument('--ocr_aux_loss_rmi', action='store_true', help='region mutual information on the auxiliary output too')
     group.add_argument('--supervised_mscale_loss_wt', type=amount, default=0.0, metavar='W', help='weight of each single-scale output')

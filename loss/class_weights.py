@@ -1,0 +1,47 @@
+"""--class_weights: a weight for each class in cross-entropy, given as numbers or taken from a verification of the data."""
+import json
+from pathlib import Path
+
+import torch
+
+KINDS = ('inverse', 'balanced', 'median')
+
+
+def read_class_weights(text: str | None, class_names: list) -> torch.Tensor | None:
+    """float64 (K,) of '1,2,0.5,...', one number per class, or of FILE:KIND, a verify.json and one of KINDS; None of None.
+
+    From a file they are those of its split train; a class that never occurs there gets 0. Raises ValueError or
+    FileNotFoundError naming the flag.
+    """
+    if text is None:
+        return None
+    values = _from_file(*text.rpartition(':')[::2], class_names) if text.rpartition(':')[2] in KINDS else _from_list(text)
+    if len(values) != len(class_names) or not all(0 <= value < float('inf') for value in values) or not any(values):
+        raise ValueError(f'--class_weights {text}: has {len(values)} weights ({", ".join(f"{value:g}" for value in values[:3])}, ...); expected '
+                         f'{len(class_names)} finite numbers, one for each class, none negative and not all 0')
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def _from_list(text):
+    try:
+        return [float(part) for part in text.split(',')]
+    except ValueError:
+        raise ValueError(f'--class_weights {text}: expected numbers such as 1,2,0.5, one for each class, or FILE:KIND, where FILE is the verify.json '
+                         f'of python -m datasets.verify and KIND is {", ".join(KINDS[:-1])} or {KINDS[-1]}') from None
+
+
+def _from_file(path, kind, class_names):
+    remedy = 'write it with python -m datasets.verify'
+    try:
+        classes = json.loads(Path(path).read_text(encoding='utf-8'))['splits']['train']['classes']
+        names, values = [one['name'] for one in classes], [one[f'weight_{kind}'] or 0.0 for one in classes]
+    except FileNotFoundError:
+        raise FileNotFoundError(f'--class_weights {path}: no such file; {remedy}') from None
+    except OSError as error:
+        raise ValueError(f'--class_weights {path}: cannot be read ({error.strerror}); {remedy}') from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f'--class_weights {path}: holds no class weights of split train ({type(error).__name__}: {error}); {remedy}') from None
+    if names != list(class_names):
+        raise ValueError(f'--class_weights {path}: its classes ({", ".join(names[:3])}, ...) are not those of the data set '
+                         f'({", ".join(class_names[:3])}, ...); {remedy} --dataset NAME, NAME that of this training')
+    return values
