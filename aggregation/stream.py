@@ -29,14 +29,14 @@ def one_thread():
 def read_ahead(members: Members, stems, readers: int = 2, passes: int = 1) -> Iterator[Logits]:
     """The logits of every member of each of `stems`, in the order of `members.of`; all members of an image `passes` times.
 
-    At most `readers` + 1 files are in memory at once.
+    At most `readers` + 2 files are in memory at once: one that is summed up, one that waits, and those that are being read.
     """
     jobs = ((store, stem) for stem in stems for _ in range(passes) for store, _ in members.of(stem))
     with ThreadPoolExecutor(readers) as executor:
         ahead = []
         for store, stem in jobs:
             ahead.append(executor.submit(store.read, stem))
-            if len(ahead) > readers:
+            if len(ahead) > readers + 1:
                 yield ahead.pop(0).result()
         while ahead:
             yield ahead.pop(0).result()

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from utils.files import atomic_write
-from utils.npz import write_npz
+from utils.npz import read_npz, write_npz
 
 FORMATS = {'npz': '_logits.npz', 'npy': '_logits.npy', 'zst': '_logits.npy.zst'}
 DTYPES = ('float16', 'int8')
@@ -103,14 +103,18 @@ def read_logits(path) -> Logits:
         arrays = _load(path)
         values, steps = torch.from_numpy(arrays['logits']), arrays.get('steps')
         size = tuple(arrays['size'].tolist()) if 'size' in arrays else tuple(values.shape[1:])
-        if values.dim() != 3 or len(size) != 2:
+        if values.dim() != 3 or len(size) != 2 or not values.numel():
             raise ValueError(f'an array of shape {tuple(values.shape)}, expected (classes, height, width)')
+        if values.dtype == torch.int8 and (steps is None or steps.shape != (2, len(values))):
+            raise ValueError('int8 values without an offset and a scale for each class')
     except FileNotFoundError:
-        raise FileNotFoundError(f'{path}: no such logits file') from None
+        raise FileNotFoundError(f'{path}: no such logits file; dump it again, or take it out of the manifest') from None
     except Exception as error:          # zip, zlib, zstd and NumPy each have their own for a damaged file
         if isinstance(error, ValueError) and 'requirements' in str(error):
             raise
-        raise ValueError(f'{path}: holds no logits that can be read ({type(error).__name__}: {error}); write it again') from None
+        # NumPy takes any other file for a pickle and tells how to run it
+        why = 'no NumPy file, or one of Python objects' if 'allow_pickle' in str(error) else f'{type(error).__name__}: {error}'
+        raise ValueError(f'{path}: holds no logits that can be read ({why}); write it again') from None
     if values.dtype == torch.int8:
         offset, scale = torch.from_numpy(steps)[:, :, None, None]
         values = values.float().mul_(scale).add_(offset)
@@ -121,8 +125,7 @@ def read_logits(path) -> Logits:
 
 def _load(path: Path) -> dict[str, np.ndarray]:
     if path.name.endswith('.npz'):
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files if name in _NAMES}
+        return read_npz(path, _NAMES)
     with open(path, 'rb') as file:
         if path.name.endswith('.zst'):
             file = io.BytesIO(zstandard().ZstdDecompressor().stream_reader(file).read())

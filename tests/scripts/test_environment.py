@@ -160,7 +160,7 @@ def test_every_requirement_is_bounded_on_both_sides_and_holds_here():
 
 
 def test_every_package_that_the_programs_import_is_required_and_optional_ones_only_where_used():
-    packages = {'cv2': 'opencv-python-headless', 'PIL': 'pillow', 'yaml': 'pyyaml', 'tensorboardX': 'tensorboardx'}
+    packages = {'cv2': 'opencv-python-headless', 'PIL': 'pillow', 'zlib_ng': 'zlib-ng', 'yaml': 'pyyaml', 'tensorboardX': 'tensorboardx'}
     ours = {path.name.removesuffix('.py') for path in ROOT.iterdir()}
     at_once, anywhere = set(), set()
     for path in [*ROOT.glob('*.py'), *(path for folder in ('aggregation', 'datasets', 'network', 'loss', 'transforms', 'utils')

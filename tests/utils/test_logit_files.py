@@ -79,8 +79,15 @@ def test_what_is_no_logits_file_is_said(tmp_path):
     np.savez(tmp_path / 'a.npz', other=np.zeros(3))
     np.savez(tmp_path / 'b.npz', logits=np.zeros((3, 4)))
     np.savez(tmp_path / 'c.npz', logits=np.zeros((3, 4, 5), np.int64))
-    for name in 'abc':
+    np.savez(tmp_path / 'e.npz', logits=np.zeros((0, 4, 5), np.float16))
+    np.savez(tmp_path / 'f.npz', logits=np.zeros((3, 4, 5), np.int8))
+    np.savez(tmp_path / 'g.npz', logits=np.zeros((3, 4, 5), np.int8), steps=np.ones((2, 2), np.float32))
+    (tmp_path / 'h.npz').write_text('some text')
+    for name in 'abcefgh':
         with pytest.raises(ValueError, match=f'{name}.npz: holds'):
             read_logits(tmp_path / f'{name}.npz')
+    (tmp_path / 'i.npy').write_text('some text')
+    with pytest.raises(ValueError, match='i.npy: .*no NumPy file, or one of Python objects'):
+        read_logits(tmp_path / 'i.npy')
     with pytest.raises(FileNotFoundError, match='no such logits file'):
         read_logits(tmp_path / 'd.npz')
