@@ -40,7 +40,7 @@ from aggregation.pool import Pool
 from aggregation.report import measure
 from aggregation.report_page import write_report
 from aggregation.trees import listed
-from aggregation.truths import Truths, stem_of
+from aggregation.truths import Truths, by_stem, stem_of
 from config import cfg
 from datasets.cityscapes_labels import LABELS, TRAINID_TO_ID
 from network import commandline
@@ -108,7 +108,8 @@ def fuse_options(args):
     """What is made of the members' pool, from the flags."""
     file = getattr(args, 'calibration', None)
     calibrator = calibration.load(file)[0] if file else None
-    return FuseOptions(args.fusion, args.score, tuple(getattr(args, 'write_scores', ())), calibrator, getattr(args, 'change_labels', False))
+    scores = tuple(dict.fromkeys(getattr(args, 'write_scores', ())))
+    return FuseOptions(args.fusion, args.score, scores, calibrator, getattr(args, 'change_labels', False))
 
 
 def settings(args, options, members):
@@ -122,6 +123,8 @@ def fuse(args):
     if options.needs_logits:
         members.need_logits(f'--fusion {args.fusion} with --score {args.score}')
     prefix = args.prefix if args.prefix is not None else stored.benchmark_prefix(members)
+    if prefix.startswith('/') or '..' in prefix.split('/'):
+        raise ValueError(f'--prefix {prefix}: leads out of --out {args.out}; give a relative path without ".."')
     inside = [store.folder for store in members.stores if Path(args.out).resolve().is_relative_to(store.folder.resolve())]
     if inside:
         raise ValueError(f'--out {args.out}: lies in {inside[0]}, a folder of logits; give a folder of its own')
@@ -138,23 +141,22 @@ def run(args):
     paths, weights = checkpoints_in_order(args)
     dist = init_from_env(False)
     try:
-        nets = [load_member(path, args, dist) for path in paths]
         with config.scope(**data_scope(args)):
             dataset = datasets.get_dataset(args.dataset, 'folder' if args.eval_folder else args.split, eval_folder=args.eval_folder)
             normalize = Normalize(cfg.DATASET.MEAN, cfg.DATASET.STD, channels_last=True).to(dist.device)
+        stems = list(by_stem(dataset.items))
+        nets = [load_member(path, args, dist) for path in paths]
         if {net.num_classes for net in nets} != {dataset.num_classes}:
             raise ValueError(f'{listed(paths)}: have {listed(net.num_classes for net in nets)} classes, dataset {dataset.name} has '
                              f'{dataset.num_classes}; run members of one label set')
         members = [{'checkpoint': path, 'weights_sha256': sha256(path), 'weight': weight} for path, weight in zip(paths, weights)]
         how = {'n_scales': args.n_scales, 'do_flip': args.do_flip, 'precision': args.precision, 'dataset': dataset.name}
-        outputs = [Outputs(args.out, options, {**settings(args, options, members), **how}, overwrite=args.overwrite)] if dist.is_main else []
-        dist.barrier()
-        [outputs] = outputs or [Outputs(args.out, options, {**settings(args, options, members), **how})]
+        with dist.main_first():                                 # rank 0 removes what is overwritten; an --out that is refused is so on every rank
+            outputs = Outputs(args.out, options, {**settings(args, options, members), **how}, overwrite=args.overwrite and dist.is_main)
         loader = datasets.eval_loader(datasets.EvalSet(dataset), 1, args.num_workers, dist.world, dist.rank)
         run_images(nets, weights, loader, normalize, options, outputs, EvalOptions(flip=args.do_flip, precision=args.precision), dist.device)
         dist.barrier()
         if dist.is_main:
-            stems = [stem_of(item.name) for item in dataset.items]
             outputs.finish(stems, {'members': members, 'class_names': list(dataset.class_names)})
             print(f'{len(nets)} members: {len(stems)} images; see {outputs.folder}')
     finally:
@@ -253,7 +255,7 @@ def finish_eval(args, result, lines, page=None):
     """Print what was found, and write it where the flags say."""
     print('\n'.join([*lines, *(f'note: {note}' for note in result['notes'])]))
     if args.json:
-        write_json(args.json, result['scores'])
+        write_json(args.json, {**result['scores'], **{key: result[key] for key in ('intervals',) if key in result}})
     if page and args.page:
         page(Path(args.page), result)
 
@@ -264,11 +266,11 @@ def submit_bravo(args):
 
 def submit_cityscapes(args):
     table = TRAINID_TO_ID if args.ids == 'train' else None
-    written(cityscapes_submission.submit(args.predictions, args.out, table, args.size))
+    written(cityscapes_submission.submit(args.predictions, args.out, table, args.size, args.images, args.allow_missing))
 
 
 def submit_smiyc(args):
-    written(smiyc_submission.submit(args.predictions, args.out, args.method, args.track_dataset, args.score, args.format))
+    written(smiyc_submission.submit(args.predictions, args.out, args.method, args.track_dataset, args.score, args.format, args.images, args.allow_missing))
 
 
 def written(result):

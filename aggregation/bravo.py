@@ -15,7 +15,7 @@ from aggregation import ranking
 from aggregation.bootstrap import Resampling, interval
 from aggregation.bravo_codec import Encoded, decode_prediction, decode_samples, draw_samples
 from aggregation.bravo_files import CLASSES, check_complete, read_prediction
-from aggregation.levels import LevelCounts
+from aggregation.levels import LEVELS, LevelCounts
 from aggregation.trees import Tree, image_size, read_gray
 from utils.metrics import ConfusionMatrix, iou
 from utils.progress import progress
@@ -63,7 +63,7 @@ class _Evaluation:
         self.encoded = bool(names.keys_of(submission.names, 'encoded'))
 
     def run(self) -> dict:
-        scores, resampled = {}, {}
+        scores, resampled, highest = {}, {}, np.zeros(2, np.int64)
         for subset in names.SUBSETS:
             keys = [key for key in self.keys if names.in_subset(key, subset)]
             if not keys:
@@ -71,10 +71,12 @@ class _Evaluation:
             tally, resampling = self._tally(subset, keys)
             found = subset_scores(subset, tally)
             scores |= found
+            highest += tally.valid.totals[-1], tally.valid.totals.sum()
             self.notes += [f'{key} is not defined: {_WHY[key.rpartition("_")[2]]}' for key, value in found.items() if _is_nan(value)]
             if resampling is not None:
                 resampled[subset] = [subset_scores(subset, replicate) for replicate in resampling]
         scores |= means(scores)
+        self.notes += _tied_note(*highest)
         result = {'scores': scores, 'notes': self.notes}
         if self.bootstrap:
             result['intervals'] = _intervals(resampled, self.bootstrap)
@@ -149,6 +151,13 @@ def subset_scores(subset: str, tally: Tally) -> dict:
     return scores
 
 
+def _tied_note(highest: int, samples: int) -> list[str]:
+    """Levels are equal steps of confidence, so that a network which is sure of everything has most pixels in the last one."""
+    share = highest / max(samples, 1)
+    return [f'{100 * share:.1f} % of the sampled confidences are the highest level, {LEVELS - 1}, and not ranked among themselves; a temperature calibration '
+            'spreads them (docs/ensembles.md)'] if share > 0.01 else []
+
+
 _WHY = {'valid': 'no sampled valid pixel is right, or none is wrong', 'ood': 'no sampled pixel is valid, or none is out of distribution'}
 
 
@@ -183,8 +192,10 @@ def means(scores: dict) -> dict[str, float]:
 
 
 def leverage(scores: dict, step: float = 0.01) -> list[dict]:
-    """What would raise the index most: per score the index if it alone were `step` better, largest gain first."""
+    """What would raise the index most: per score the index if it alone were `step` better, largest gain first; none without an index."""
     gains = []
+    if _is_nan(scores['bravo_index']):
+        return gains
     for key in {key for keys in members(scores).values() for key in keys}:
         better = min(quality(key, scores[key]) + step, 1.0)
         changed = {**scores, key: 1 - better if quality(key, 0.0) == 1 else better}

@@ -12,7 +12,7 @@ def check_complete(truth: Tree, submission: Tree, samples: Tree | None) -> list[
     keys = names.keys_of(truth.names, 'truth')
     if not keys:
         raise ValueError(f'{truth.path}: holds no ground truth of the benchmark (names such as bravo_ACDC/fog/..._gt_labelTrainIds.png), '
-                         f'only {listed(truth.names)}; give the folder or tar that holds the folders bravo_*')
+                         f'only {listed(truth.names, 3)}; give the folder or tar that holds the folders bravo_*')
     _need(truth, keys, ['mask'], 'invalid masks')
     kinds = ['encoded'] if names.keys_of(submission.names, 'encoded') else ['prediction', 'confidence']
     _need(submission, keys, kinds, 'files of the submission')

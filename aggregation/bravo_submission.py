@@ -9,7 +9,7 @@ from aggregation import bravo_names as names
 from aggregation.bravo_codec import decode_prediction, decode_samples, encode_prediction
 from aggregation.bravo_files import read_prediction
 from aggregation.trees import Tree, listed
-from aggregation.written import Written
+from aggregation.written import Written, wanted_of
 from utils.files import atomic_write
 from utils.progress import progress
 
@@ -44,26 +44,16 @@ def _check_bravo(tree: Tree, sampling: Tree | None, allow_missing: bool) -> tupl
     if not found:
         raise ValueError(f'{tree.path}: holds no predictions of the benchmark (names such as bravo_ACDC/fog/..._pred.png), only {listed(tree.names, 3)}; '
                          'give the folder that holds the folders bravo_*')
-    notes = []
     unpaired = [name for key in found if (name := names.name_of(key, 'confidence')) not in tree]
     if unpaired:
         raise ValueError(f'{tree.path}: {len(unpaired)} predictions have no confidence ({listed(sorted(unpaired))}); write both files of every image')
     if sampling is None:
-        notes.append(f'no sampling archive was given: every confidence is stored, which the server does not read; {len(found)} of {names.IMAGES} images')
-        return sorted(found), notes
+        return sorted(found), ['no sampling archive was given: every confidence is stored, which the server does not read; '
+                               f'{len(found)} of {names.IMAGES} images']
     wanted = names.keys_of(sampling.names, 'samples')
     if not wanted:
         raise ValueError(f'{sampling.path}: holds no samples of the benchmark (names such as bravo_ACDC/..._samples.bin); give bravo_SAMPLING.tar')
-    missing = sorted(wanted.keys() - found.keys())
-    if missing and not allow_missing:
-        raise ValueError(f'{tree.path}: {len(missing)} of {len(wanted)} images have no prediction ({listed(missing)}); predict them, '
-                         'or give --allow_missing for an archive that the server will refuse')
-    if missing:
-        notes.append(f'{len(missing)} of {len(wanted)} images are missing: {listed(missing)}')
-    foreign = sorted(found.keys() - wanted.keys())
-    if foreign:
-        notes.append(f'{len(foreign)} predictions are of no image of the benchmark and were left out: {listed(foreign)}')
-    return sorted(wanted.keys() & found.keys()), notes
+    return wanted_of(tree.path, found, wanted, allow_missing)
 
 
 def _encode(tree: Tree, sampling: Tree | None, key: str) -> bytes:

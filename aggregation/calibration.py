@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.optimize import isotonic_regression
 from torch import Tensor
 
 from aggregation.levels import LevelCounts, from_levels
 from utils.files import write_json
 
 FORMAT = 1
+NO_LABELS = 'the images have not one labelled pixel; give a labelled split'
 PIXELS_PER_IMAGE = 5000                 # drawn of each labelled image to fit temperature and vector scaling
 
 
@@ -71,8 +71,9 @@ class Isotonic:
 
     def __init__(self, confidence, accuracy):
         self.confidence, self.accuracy = np.asarray(confidence, float), np.asarray(accuracy, float)
-        if not self.confidence.size or self.confidence.shape != self.accuracy.shape or not ((self.accuracy >= 0) & (self.accuracy <= 1)).all():
-            raise ValueError(f'{self.confidence.size} confidences and {self.accuracy.size} accuracies, expected as many of both, in [0, 1]')
+        points = np.stack([self.confidence, self.accuracy]) if self.confidence.shape == self.accuracy.shape else np.empty(0)
+        if not points.size or not ((points >= 0) & (points <= 1)).all() or not (np.diff(points) >= 0).all():
+            raise ValueError(f'{self.confidence.size} confidences and {self.accuracy.size} accuracies, expected as many of both, rising, in [0, 1]')
 
     def __call__(self, confidence: Tensor) -> Tensor:
         """confidence (...) in [0, 1] -> calibrated, the same shape and device."""
@@ -121,7 +122,7 @@ class PixelSample:
     def pixels(self) -> tuple[Tensor, Tensor]:
         """(log p (n, K) float64, labels (n,)); ValueError when not one pixel is labelled."""
         if not sum(map(len, self._labels)):
-            raise ValueError('the images to calibrate on have not one labelled pixel; give a labelled split')
+            raise ValueError(NO_LABELS)
         return log_probabilities(torch.cat(self._probabilities)).double(), torch.cat(self._labels)
 
 
@@ -161,7 +162,8 @@ def fit_isotonic(counts: LevelCounts) -> Isotonic:
     """The rising function nearest to the accuracy at each level, by pool-adjacent-violators; counts of all labelled pixels."""
     occupied = np.flatnonzero(counts.totals)
     if not len(occupied):
-        raise ValueError('the images to calibrate on have not one labelled pixel; give a labelled split')
+        raise ValueError(NO_LABELS)
+    from scipy.optimize import isotonic_regression  # a third of a second that the other commands need not wait for
     totals = counts.totals[occupied]
     fitted = isotonic_regression(counts.positives[occupied] / totals, weights=totals)
     starts = fitted.blocks[:-1]

@@ -160,8 +160,12 @@ def evaluate(truth, prediction, labels, bootstrap=0, threads=2, log=None) -> dic
             counts.add(frame.truth, *image)
     with_instances = frames[0].instances is not None
     notes = [] if with_instances else [f'{truth}: has no {INSTANCES[1:]} files, so no instance-weighted scores']
-    pairs = counts.pairs[0]
-    scores = {**_scores(counts, 0, with_instances), 'confMatrix': pairs.tolist(), 'labels': labels.names,
+    pairs, means = counts.pairs[0], _scores(counts, 0, with_instances)
+    if np.isnan(means['averageScoreClasses']):
+        notes.append(f'{truth}: holds not one pixel of a scored label, so no score is defined')
+    elif with_instances and np.isnan(means['averageScoreInstClasses']):
+        notes.append(f'{truth}: holds no instance of a scored label, so no instance-weighted score is defined')
+    scores = {**means, 'confMatrix': pairs.tolist(), 'labels': labels.names,
               'priors': {name: float(pairs[label].sum() / pairs.sum()) for name, label in labels.names.items()}}
     result = {'scores': scores, 'notes': notes}
     if bootstrap:

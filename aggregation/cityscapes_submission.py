@@ -8,27 +8,54 @@ import numpy as np
 
 from aggregation.cityscapes import FRAME, IDS
 from aggregation.trees import Tree, listed, read_gray
-from aggregation.written import Written
-from utils.files import atomic_write, write_bytes
+from aggregation.written import Written, wanted_of, write_folder
+from utils.files import atomic_write
 from utils.progress import progress
 
+TEST_IMAGES = 1525
+NAMED = re.compile(r'[^\s_/"\',]+_\d{6}_\d{6}')        # a frame within text
+LISTS = ('.txt', '.json', '.csv', '.lst')
 
-def submit(predictions, out, trainid_to_id=None, size=(1024, 2048), log=None) -> Written:
+
+def submit(predictions, out, trainid_to_id=None, size=(1024, 2048), images=None, allow_missing=False, log=None) -> Written:
     """Label-id PNGs for the Cityscapes server from the *_pred.png or other PNGs below `predictions`.
 
     trainid_to_id uint8 (256,): applied when the files hold trainIds; None: they hold label ids. size (H, W) of every
-    image, None for any. out: a folder, or a .zip. Raises ValueError naming unfit files before anything is written.
+    image, None for any. images: what names the images there must be, as `frames_named` reads it; None: any. out: a folder, or a
+    .zip. Raises ValueError naming missing and unfit files before anything is written.
     """
     with Tree(predictions) as tree:
         found = _cityscapes_files(tree)
+        if images is None:
+            notes = [f'no --images were given, so nothing tells whether one is missing; the test set has {TEST_IMAGES}']
+        else:
+            frames, notes = wanted_of(tree.path, found, frames_named(images), allow_missing)
+            found = {frame: found[frame] for frame in frames}
         for name in progress(found.values(), total=len(found), desc='check', log=log):
             _label_ids(tree, name, trainid_to_id, size)
-        pictures = ((f'{frame}_leftImg8bit.png', cv2.imencode('.png', _label_ids(tree, name, trainid_to_id, size))[1].tobytes())
-                    for frame, name in found.items())
-        out = Path(out)
-        _write_zip(out, pictures) if out.suffix == '.zip' else _write_folder(out, pictures)
-        _verify_cityscapes(tree, found, out, trainid_to_id, size)
-    return Written(out, len(found), [])
+        sources, out = {f'{frame}_leftImg8bit.png': name for frame, name in found.items()}, Path(out)
+
+        def ids(name):
+            return _label_ids(tree, name, trainid_to_id, size)
+        write = _write_zip if out.suffix == '.zip' else write_folder
+        write(out, sources, lambda name: cv2.imencode('.png', ids(name))[1].tobytes(), lambda written: _verify(written, sources, ids))
+    return Written(out, len(found), notes)
+
+
+def frames_named(path) -> set[str]:
+    """The frames <city>_<number>_<number> that `path` names, ValueError when it names none.
+
+    path: a folder, tar or zip of images or ground truth, or a text file: a list, or the manifest.json of a dump.
+    """
+    path = Path(path)
+    if path.suffix in LISTS and path.is_file():
+        found = {frame[0] for frame in NAMED.finditer(path.read_text(encoding='utf-8', errors='replace'))}
+    else:
+        with Tree(path) as tree:
+            found = {frame[0] for name in tree.names if (frame := FRAME.match(PurePosixPath(name).name))}
+    if not found:
+        raise ValueError(f'--images {path}: names no image <city>_<number>_<number>; give the folder leftImg8bit/test, a list of names or a manifest.json')
+    return found
 
 
 def _cityscapes_files(tree: Tree) -> dict[str, str]:
@@ -59,25 +86,18 @@ def _label_ids(tree: Tree, name: str, trainid_to_id, size) -> np.ndarray:
     return ids if trainid_to_id is None else np.asarray(trainid_to_id, np.uint8)[ids]
 
 
-def _write_zip(out: Path, pictures):
-    with atomic_write(out) as file, zipfile.ZipFile(file, 'w', zipfile.ZIP_STORED) as archive:
-        for name, data in pictures:
-            archive.writestr(zipfile.ZipInfo(name), data)
+def _write_zip(out: Path, sources, encode, verify):
+    with atomic_write(out) as file:
+        with zipfile.ZipFile(file, 'w', zipfile.ZIP_STORED) as archive:
+            for name, source in sources.items():
+                archive.writestr(zipfile.ZipInfo(name), encode(source))
+        file.flush()
+        verify(Path(file.name))
 
 
-def _write_folder(out: Path, pictures):
-    for name, data in pictures:
-        write_bytes(out / name, data, durable=False)
-
-
-def _verify_cityscapes(tree, found, out, trainid_to_id, size):
-    for frame, name in found.items():
-        written = f'{frame}_leftImg8bit.png'
-        if out.suffix == '.zip':
-            with zipfile.ZipFile(out) as archive:
-                data = archive.read(written)
-        else:
-            data = (out / written).read_bytes()
-        again = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        if again is None or not np.array_equal(again, _label_ids(tree, name, trainid_to_id, size)):
-            raise ValueError(f'{out}: {written} is not what was predicted; check memory and disk, then write it again')
+def _verify(written: Path, sources, ids):
+    """Raise ValueError unless the folder or zip `written` holds the label ids of every source."""
+    with Tree(written) as tree:
+        for name, source in sources.items():
+            if not np.array_equal(read_gray(tree, name), ids(source)):
+                raise ValueError(f'{name}: what was written is not what was predicted; check memory and disk, then write it again')

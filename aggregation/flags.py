@@ -98,19 +98,21 @@ def _run(parser):
     _results(parser)
 
 
-def _calibrate(parser):
+def _labelled(parser):
     _members(parser)
     _fusion(parser)
     _data(parser)
+
+
+def _calibrate(parser):
+    _labelled(parser)
     parser.add_argument('--method', default='temperature', choices=tuple(calibration.METHODS), help='form of the calibration')
     parser.add_argument('--out', metavar='FILE', help='file to write')
 
 
 def _report(parser):
-    _members(parser)
-    _fusion(parser)
+    _labelled(parser)
     _calibration(parser)
-    _data(parser)
     parser.add_argument('--out', metavar='DIR', help='folder of index.html and report.json')
     parser.add_argument('--worst', type=count, default=12, metavar='N', help='images with the most errors to show')
 
@@ -139,7 +141,7 @@ def _eval_ood(parser):
 
 
 def _scores(parser):
-    parser.add_argument('--json', metavar='FILE', help='write the scores under the official keys')
+    parser.add_argument('--json', metavar='FILE', help='write the scores under the official keys; with --bootstrap, intervals besides')
     parser.add_argument('--page', metavar='FILE', help='write a page with tables')
     parser.add_argument('--bootstrap', type=count, default=0, metavar='N', help='95 %% intervals from N resamplings of the images')
     _threads(parser)
@@ -148,22 +150,25 @@ def _scores(parser):
 def _submit(parser):
     parser.add_argument('predictions', metavar='DIR', help='what ensemble.py fuse or run wrote, or PNGs of the same names; a folder or a tar')
     parser.add_argument('out', metavar='OUT', help='what to write')
+    parser.add_argument('--allow_missing', action='store_true', help='leave out missing images; the server refuses such a submission')
 
 
 def _submit_bravo(parser):
     _submit(parser)
     parser.add_argument('--samples', metavar='TAR|DIR', help='bravo_SAMPLING.tar, which also says what images there must be')
-    parser.add_argument('--allow_missing', action='store_true', help='leave out missing images; the server refuses such an archive')
 
 
 def _submit_cityscapes(parser):
     _submit(parser)
+    parser.add_argument('--images', metavar='PATH', help='what names the images that there must be: a folder or archive of images or ground truth, '
+                                                         'a list of names (.txt), or the manifest.json of a dump (default: any)')
     parser.add_argument('--ids', default='train', choices=('train', 'label'), help='what the predictions hold')
     parser.add_argument('--size', type=crop_size, default=(1024, 2048), metavar='H,W', help='size that every image must have, in pixels')
 
 
 def _submit_smiyc(parser):
     _submit(parser)
+    parser.add_argument('--images', metavar='DIR', help='folder or archive of the frames that there must be, or of their masks (default: any)')
     parser.add_argument('--method', metavar='NAME', help='name of the method, a folder')
     parser.add_argument('--track_dataset', default=smiyc_submission.DATASETS[0], choices=smiyc_submission.DATASETS, help='which set the frames are of')
     parser.add_argument('--score', metavar='NAME', help='which map when there are several')
@@ -171,7 +176,7 @@ def _submit_smiyc(parser):
 
 
 def _diff(parser):
-    parser.add_argument('first', metavar='A', help='submission: tar or folder')
+    parser.add_argument('first', metavar='A', help='submission, or score maps: folder, tar or zip')
     parser.add_argument('second', metavar='B', help='another of the same kind')
     parser.add_argument('--json', metavar='FILE', help='write the differences of every image')
 

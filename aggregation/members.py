@@ -70,7 +70,7 @@ class Members:
                 raise ValueError(f'{store.folder} and {known[0].folder}: their classes are not the same in the same order; fuse models of one label set')
 
     def _shared(self, allow_missing) -> tuple[list[str], dict[str, list[str]]]:
-        every = sorted(set().union(*(store.stems for store in self.stores)))
+        every = sorted(set().union(*(store.listed for store in self.stores)))
         missing = {stem: lacking for stem in every if (lacking := [str(store.folder) for store in self.stores if stem not in store])}
         if len(missing) == len(every) and len(self.stores) > 1 and not allow_missing:
             examples = ', '.join(store.stems[0] for store in self.stores[:2])
@@ -80,7 +80,7 @@ class Members:
             told = [f'{stem} in {", ".join(folders)}' for stem, folders in missing.items()]
             raise ValueError(f'{len(missing)} of {len(every)} images are not in every folder: {listed(told)}; dump them, '
                              'or give --allow_missing to fuse what there is, which is recorded')
-        return every, missing
+        return [stem for stem in every if len(missing.get(stem, ())) < len(self.stores)], missing
 
 
 def _weight(weight, store: Store) -> float | Tensor:

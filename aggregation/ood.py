@@ -56,7 +56,8 @@ def evaluate(masks, scores, score=None, track=None, exact=False, threads=2, log=
     """AUROC, AUPR and FPR95 of the maps in `scores` against the masks *_labels_semantic.png in `masks` (folders or tars).
 
     score: the name of the map when there are several; 'confidence' for the *_conf.png of a submission. track: 'anomaly'
-    or 'obstacle' adds the SegmentMeIfYouCan pixel and component scores. Returns {'scores', 'notes'}.
+    or 'obstacle' adds the SegmentMeIfYouCan pixel and component scores. Returns {'scores', 'notes'}. Raises ValueError for files that are
+    missing or unfit, and for masks without an anomalous or without a known pixel.
     """
     with Tree(masks) as truth, Tree(scores) as found, ThreadPoolExecutor(threads) as pool:
         pairs, notes = pair_masks(truth, find_scores(found, score))
@@ -71,6 +72,7 @@ def evaluate(masks, scores, score=None, track=None, exact=False, threads=2, log=
             counts.add(values, anomalous)
             points.append(of_frame)
         blocks = counts.blocks()
+        _check_both(masks, len(pairs), int(blocks[0].sum()), int(blocks[1].sum()))
         result = {'images': len(pairs), 'pixels': int(blocks[1].sum()), 'anomalous': int(blocks[0].sum()), 'auroc': ranking.auroc(*blocks),
                   'aupr': ranking.average_precision(*blocks), 'fpr95': ranking.fpr_at_tpr(*blocks)}
         if track:
@@ -79,7 +81,14 @@ def evaluate(masks, scores, score=None, track=None, exact=False, threads=2, log=
             for mask, values in progress(pool.map(lambda pair: _read_pair(truth, found, pair), pairs), total=len(pairs), desc='components', log=log):
                 components.add(values, mask, pixels.best_threshold)
             result['smiyc'] = {**pixels._asdict(), **components.scores()}
+            notes += components.notes()
     return {'scores': result, 'notes': notes}
+
+
+def _check_both(masks, count: int, anomalous: int, pixels: int):
+    if not 0 < anomalous < pixels:
+        raise ValueError(f'{masks}: {count} masks hold {anomalous} anomalous pixels (1) and {pixels - anomalous} known ones (0); no score is defined '
+                         'without both, give the masks of a whole set')
 
 
 def pair_masks(truth: Tree, scores: dict[str, str]) -> tuple[list[tuple[str, str]], list[str]]:

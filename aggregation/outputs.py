@@ -30,7 +30,7 @@ class Outputs:
         self.folder, self.options, self.prefix = Path(out), options, prefix
         self.settings, self.incomplete = plain(settings), incomplete or {}
         before = self._read()
-        if before is not None and before.get('settings') != self.settings and not overwrite:
+        if before is not None and before.get('settings') != self.settings and not overwrite and self._results(before):
             raise ValueError(f'{self.folder / NAME}: the results there were made with other {self._differing(before.get("settings") or {})}; '
                              'give another --out, or --overwrite')
         if before is not None:
@@ -42,14 +42,18 @@ class Outputs:
     def _remove_stale(self, before: dict, overwrite: bool):
         """Remove what must be made again: now, so that a run that is interrupted and gone on with takes nothing old for new."""
         if overwrite:
-            written = (before.get('settings') or {}).get('scores', [])
-            endings = ('_pred.png', '_conf.png', *(f'_{name}.npz' for name in written))
-            stale = [path for path in self.folder.rglob('*') if path.name.endswith(endings)]
+            stale = self._results(before)
         else:
             known = before.get('incomplete_images') or {}
             stale = [path for stem in {**known, **self.incomplete} if known.get(stem) != self.incomplete.get(stem) for path in self.files(stem)]
         for path in stale:
             path.unlink(missing_ok=True)
+
+    def _results(self, before: dict) -> list[Path]:
+        """The results that the fusion of the record `before` left in the folder."""
+        written = (before.get('settings') or {}).get('scores', [])
+        endings = ('_pred.png', '_conf.png', *(f'_{name}.npz' for name in written))
+        return [path for path in self.folder.rglob('*') if path.name.endswith(endings)]
 
     def _read(self) -> dict | None:
         path = self.folder / NAME
@@ -65,7 +69,7 @@ class Outputs:
 
     def _differing(self, before: dict) -> str:
         keys = [key for key in {**before, **self.settings} if before.get(key) != self.settings.get(key)]
-        return ', '.join(key if key == 'members' else f'{key} ({before.get(key)} there, {self.settings.get(key)} now)' for key in keys)
+        return ', '.join(key if key == 'members' else f'{key} ({_told(before.get(key))} there, {_told(self.settings.get(key))} now)' for key in keys)
 
     def files(self, stem: str) -> list[Path]:
         """The files of an image: prediction, confidence, a map for each score."""
@@ -73,7 +77,8 @@ class Outputs:
         return [self.folder / f'{base}{ending}' for ending in ('_pred.png', '_conf.png', *(f'_{name}.npz' for name in self.options.scores))]
 
     def done(self, stem: str) -> bool:
-        return all(path.is_file() for path in self.files(stem))
+        """Whether every file of an image stands; an empty one is what a power failure left."""
+        return all(path.is_file() and path.stat().st_size for path in self.files(stem))
 
     def write(self, stem: str, fused: Fused):
         """Write an image's files, each whole or not at all."""
@@ -88,6 +93,10 @@ class Outputs:
         for folder in {path.parent for stem in stems for path in self.files(stem)}:
             remove_temporaries(folder)
         write_json(self.folder / NAME, {**self.log, 'complete': True, 'images': len(stems), **about})
+
+
+def _told(value) -> str:
+    return 'nothing' if value in (None, '', []) else str(value)
 
 
 def _write_png(path: Path, image: np.ndarray):

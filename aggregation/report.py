@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aggregation import calibration
 from aggregation.fusing import FuseOptions, finish_band
 from aggregation.members import Members
 from aggregation.pool import Pool, bands, entropy
@@ -91,6 +92,8 @@ def measure(members: Members, options: FuseOptions, truths: Truths, worst: int =
     with one_thread():
         for stem in progress(stems, total=len(stems), desc='report', log=log):
             _measure_image(found, stem, stream, worst)
+    if not found.ensemble.reliability.pixels:
+        raise ValueError(calibration.NO_LABELS)
     found.worst.sort(key=lambda one: one[:2], reverse=True)
     return found
 

@@ -40,8 +40,11 @@ def _rows(found: Measured) -> list[tuple[str, Tally]]:
     return [*rows, ('ensemble, calibrated', found.calibrated)] if found.calibrated else rows
 
 
-def _shown(key: str, value: float) -> float:
-    return 100 * value if COLUMNS[key].endswith('%') else value
+def _shown(key: str, value: float, sign: str = '') -> str:
+    """A value of COLUMNS as text: percentages with two decimals, the others with four."""
+    if value != value:
+        return '–'
+    return f'{100 * value:{sign}.2f}' if COLUMNS[key].endswith('%') else f'{value:{sign}.4f}'
 
 
 def _scores(found: Measured) -> str:
@@ -59,7 +62,7 @@ def _left_out(found: Measured) -> str:
     for name, tally in zip(found.members.titles, found.left_out):
         if tally is not None:
             scores = tally.scores()
-            rows.append([name, *(cell for key in keys for cell in (_shown(key, scores[key]), f'{_shown(key, scores[key] - whole[key]):+.4g}'))])
+            rows.append([name, *(cell for key in keys for cell in (_shown(key, scores[key]), _shown(key, scores[key] - whole[key], '+')))])
     note = 'what the others reach: a member helps where mIoU falls without it, and where NLL and ECE rise'
     return table('Leaving one member out', rows, note if len(rows) > 1 else f'not known for a single member, nor for fusion {found.options.fusion!r} '
                                                                              f'with score {found.options.score!r} when they take extremes')
@@ -67,7 +70,7 @@ def _left_out(found: Measured) -> str:
 
 def _disagreement(found: Measured) -> str:
     shares, titles = 100 * found.disagreement(), found.members.titles
-    return heat_table('Pairwise disagreement', [['% of pixels', *titles], *([title, *row] for title, row in zip(titles, shares.tolist()))],
+    return heat_table('Pairwise disagreement', [['% of pixels', *titles], *([title, *row.round(2)] for title, row in zip(titles, shares))],
                       'labelled pixels that two members label differently')
 
 
@@ -76,7 +79,7 @@ def _reliability(found: Measured) -> str:
     for name, tally in _rows(found):
         pixels, claimed, correct = tally.reliability.counts.bins()
         some = pixels > 0
-        series.append(Series(name, claimed[some], correct[some]))
+        series.append(Series(name, claimed[some], correct[some], bold=tally not in found.single))
     diagonal = Series('perfect', np.array([0, 1]), np.array([0, 1]), dashed=True)
     return line_chart('Reliability', [*series, diagonal], 'confidence', 'accuracy', 'below the diagonal: too sure; 15 bins', (0, 1), (0, 1))
 
@@ -86,7 +89,7 @@ def _risk(found: Measured) -> str:
     for name, tally in _rows(found):
         coverage, risk = risk_coverage(tally.reliability.counts)
         kept = np.unique(np.searchsorted(coverage, np.linspace(0, 1, POINTS)).clip(max=len(coverage) - 1)) if len(coverage) else []
-        series.append(Series(name, coverage[kept], 100 * risk[kept]))
+        series.append(Series(name, coverage[kept], 100 * risk[kept], bold=tally not in found.single))
         largest = max(largest, 100 * float(risk[kept].max(initial=0)))
     return line_chart('Risk and coverage', series, 'share of pixels kept, surest first', 'wrong pixels among them, %', 'lower is better', (0, 1),
                       (0, _round_up(largest)))
@@ -103,7 +106,8 @@ def _classes(found: Measured) -> str:
     gain = whole - np.where(np.isnan(single), -np.inf, single).max(0)
     rows = [['IoU %', *found.members.titles, 'ensemble', 'over the best']]
     for number, name in enumerate(found.truths.dataset.class_names):
-        rows.append([name, *(100 * single[:, number]).tolist(), float(100 * whole[number]), f'{100 * gain[number]:+.2f}' if np.isfinite(gain[number]) else '–'])
+        rows.append([name, *(_shown('mean_iou', value) for value in (*single[:, number], whole[number])),
+                     _shown('mean_iou', gain[number], '+') if np.isfinite(gain[number]) else '–'])
     return table('Classes', rows)
 
 

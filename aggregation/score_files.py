@@ -70,9 +70,10 @@ def find_scores(tree: Tree, score: str | None = None) -> dict[str, str]:
                 raise ValueError(f'{tree.path}: {found[stem]} and {name} are both scores of {stem}; name one with --score, or keep one')
             found[stem] = name
     if not found:
-        wanted = f'_{score}' if score else ''
-        raise ValueError(f'{tree.path}: holds no maps *{wanted}.npz, .npy, .hdf5 or *{CONFIDENCE}, only {listed(tree.names, 3)}; '
-                         'give the folder that ensemble.py fuse --write_scores made')
+        wanted = f'*{CONFIDENCE}' if score == 'confidence' else f'maps *{f"_{score}" if score else ""}.npz, .npy or .hdf5'
+        instead = any(name.endswith(CONFIDENCE) for name in tree.names)
+        raise ValueError(f'{tree.path}: holds no {wanted}, only {listed(tree.names, 3)}; give the folder that ensemble.py fuse --write_scores made'
+                         + (f', or --score confidence to take the *{CONFIDENCE}' if instead else ''))
     return found
 
 

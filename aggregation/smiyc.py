@@ -119,6 +119,15 @@ class Components:
             f1.append(2 * hits / (2 * hits + misses + alarms) if len(siou) + alarms else np.nan)
         return {'f1_mean': float(np.mean(f1)), 'siou': float(siou.mean()) if len(siou) else np.nan, 'ppv': float(ppv.mean()) if len(ppv) else np.nan}
 
+    def notes(self) -> list[str]:
+        """Which of the scores are not defined, and why."""
+        told = []
+        if not self.siou:
+            told.append(f'sIoU {"and mean F1 are" if not self.ppv else "is"} not defined: no true component has {self.track.true} pixels')
+        if not self.ppv:
+            told.append(f'PPV is not defined: no predicted component has {self.track.predicted} pixels')
+        return told
+
 
 def _adjusted_iou(pairs: np.ndarray, component: int) -> float:
     """|k and K| / (|k or K| - |A|): K what is predicted in touch with component k, A its part in other true components."""

@@ -22,7 +22,8 @@ class Fault:
 
 
 class Store:
-    """One model's logits. stems, sorted; name, what the model is called; kind of the numbers; class_names or None.
+    """One model's logits. stems of the files that are there, sorted; listed: those of the manifest, there or not; name, what the
+    model is called; kind of the numbers; class_names or None.
 
     kind: overrules the manifest, for folders without one. Raises FileNotFoundError or ValueError naming the folder.
     """
@@ -40,7 +41,8 @@ class Store:
         self.class_names = about.get('class_names')
         self.dataset = about.get('dataset')
         self._files = self._from_manifest() if self.manifest else self._from_folder()
-        if not self._files:
+        self._there = {stem for stem in self._files if self.path(stem).is_file()}
+        if not self._there:
             raise ValueError(f'{self.folder}: holds no files *{", *".join(FORMATS.values())}; give the folder logits/ of an evaluation with --dump_logits')
 
     def _from_manifest(self) -> dict[str, str]:
@@ -60,10 +62,14 @@ class Store:
 
     @property
     def stems(self) -> list[str]:
+        return sorted(self._there)
+
+    @property
+    def listed(self) -> list[str]:
         return sorted(self._files)
 
     def __contains__(self, stem: str) -> bool:
-        return stem in self._files
+        return stem in self._there
 
     def path(self, stem: str) -> Path:
         return self.folder / self._files[stem]

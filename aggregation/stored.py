@@ -85,8 +85,8 @@ def check_stores(folders, threads: int = 2, log=None) -> dict[str, dict]:
     for folder in folders:
         store = Store(folder)
         with ThreadPoolExecutor(threads) as pool:
-            faults = [fault for fault in progress(pool.map(store.check, store.stems), total=len(store.stems), desc=str(folder), log=log) if fault]
-        found[str(folder)] = {'images': len(store.stems), 'manifest': store.manifest is not None, 'kind': store.kind, 'faults': faults,
+            faults = [fault for fault in progress(pool.map(store.check, store.listed), total=len(store.listed), desc=str(folder), log=log) if fault]
+        found[str(folder)] = {'images': len(store.listed), 'manifest': store.manifest is not None, 'kind': store.kind, 'faults': faults,
                               'unlisted': store.unlisted()}
     return found
 

@@ -11,6 +11,12 @@ def number(value, interval=None) -> str:
     return f'{100 * value:.2f}{around}'
 
 
+def percent(value, interval=None) -> str:
+    """The same with its unit, a dash alone where there is none."""
+    text = number(value, interval)
+    return text if text == '-' else f'{text} %'
+
+
 def aligned(rows: list[list[str]]) -> list[str]:
     """Rows of cells as lines with columns of equal width, the first to the left and the others to the right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -28,7 +34,7 @@ def bravo_lines(result: dict) -> list[str]:
     """The table of a BRAVO evaluation, the means, and what would raise the index most."""
     scores, intervals = result['scores'], result.get('intervals', {})
     told = aligned(bravo_rows(scores))
-    told += [f'{key} {number(scores[key], intervals.get(key))} %' for key in ('semantic_hmean', 'ood_hmean', 'bravo_index')]
+    told += [f'{key} {percent(scores[key], intervals.get(key))}' for key in ('semantic_hmean', 'ood_hmean', 'bravo_index')]
     best = [entry for entry in bravo.leverage(scores)[:3] if entry['gain'] > 0]
     if best:
         told.append('one point better would raise the index most in: ' + ', '.join(f'{entry["score"]} (+{100 * entry["gain"]:.2f})' for entry in best))
@@ -56,10 +62,10 @@ def ood_lines(result: dict) -> list[str]:
     """The scores of anomaly maps."""
     scores = result['scores']
     told = [f'{scores["images"]} images, {scores["pixels"]} pixels, {scores["anomalous"]} of them anomalous: '
-            f'AUROC {number(scores["auroc"])} %, AUPR {number(scores["aupr"])} %, FPR95 {number(scores["fpr95"])} %']
+            f'AUROC {percent(scores["auroc"])}, AUPR {percent(scores["aupr"])}, FPR95 {percent(scores["fpr95"])}']
     if 'smiyc' in scores:
         found = scores['smiyc']
-        told.append(f'SegmentMeIfYouCan: AUPR {number(found["aupr"])} %, FPR95 {number(found["fpr95"])} %, '
-                    f'best F1 {number(found["best_f1"])} % above {found["best_threshold"]:g}; '
-                    f'components: sIoU {number(found["siou"])} %, PPV {number(found["ppv"])} %, mean F1 {number(found["f1_mean"])} %')
+        told.append(f'SegmentMeIfYouCan: AUPR {percent(found["aupr"])}, FPR95 {percent(found["fpr95"])}, '
+                    f'best F1 {percent(found["best_f1"])} above {found["best_threshold"]:g}; '
+                    f'components: sIoU {percent(found["siou"])}, PPV {percent(found["ppv"])}, mean F1 {percent(found["f1_mean"])}')
     return told

@@ -59,7 +59,8 @@ class Tree:
                         self.duplicates.append(name)
                     self._places[name] = (member.offset_data, member.size)
         except tarfile.ReadError as error:
-            raise ValueError(f'{self.path}: is no uncompressed tar and no zip archive ({error}); give a folder, a .tar or a .zip') from None
+            raise ValueError(f'{self.path}: is cut off, or no uncompressed tar and no zip archive ({error}); copy it again, '
+                             'or give a folder, a .tar or a .zip') from None
         self._file = open(self.path, 'rb')          # noqa: SIM115 (lives as long as the tree, closed by close)
 
     @property

@@ -13,12 +13,22 @@ def stem_of(name: str) -> str:
     return str(PurePosixPath(name).with_suffix(''))
 
 
+def by_stem(items) -> dict:
+    """stem -> item. Raises ValueError for two images of one stem, whose results would be one file."""
+    found = {}
+    for item in items:
+        other = found.setdefault(stem_of(item.name), item)
+        if other is not item:
+            raise ValueError(f'{other.name} and {item.name}: differ in their endings only, which results do not keep; rename one of them')
+    return found
+
+
 class Truths:
     """Labels of the images of `dataset` that have one. items: stem -> item, of these images."""
 
     def __init__(self, dataset):
         self.dataset = dataset
-        self.items = {stem_of(item.name): item for item in dataset.items if item.label is not None}
+        self.items = by_stem(item for item in dataset.items if item.label is not None)
 
     def shared(self, members: Members) -> list[str]:
         """The stems of `members` that have a label. Raises ValueError when none has, or when the classes are others."""

@@ -20,7 +20,7 @@ fail() {
     exit 2
 }
 
-start_from() {                  # FLAGS...: `start` is how a training begins; with RESUME=auto unless there is a run to continue, with RESUME=FILE not at all
+start_from() {                  # FLAGS...: sets `start` to the flags that a training begins with, and what RESUME=auto adds or RESUME=FILE puts in their place
     start=("$@")
     case ${RESUME:-} in
         '') ;;

@@ -65,7 +65,7 @@ def page(title, runs):
     return '\n'.join([f'# {title}', '', 'Written by `scripts/record_comparison.py` from the run directories.', '', *machine(hparams[0], hparams[0]), '',
                       'The first of the trainings:', '', '```', command_of(hparams[0]), '```', '',
                       f'Mean IoU of the validation after epoch {epochs.pop()}; in parentheses the seed.', '',
-                      *table(hparams, [(score, seconds / 60) for rows in found for _, score, seconds in rows[-1:]])])
+                      *table(hparams, [(score, seconds / 60) for rows in found for _, score, seconds in rows[-1:]]), ''])
 
 
 def main(argv=None):

@@ -6,6 +6,7 @@ picture; with it, pictures can be compared with a slider, zoomed, sorted and fil
 """
 import html
 import math
+import re
 from pathlib import Path
 from urllib.parse import quote
 
@@ -37,22 +38,21 @@ def _in_order(records):
 
 
 def _write(path, title, records, info, facts, extra):
-    body = (_header(title, records, facts) + extra + _legend(info) + asset('toolbar.html')
-            + '<main id="cards" tabindex="-1">' + ''.join(map(_card, range(len(records)), records)) + '</main>' + asset('viewer.html'))
-    write_text(path, fill('page.html', title=html_text(title), style=asset('page.css'), script=asset('page.js'), body=body), durable=False)
+    body = ('<a class="skip" href="#cards">Skip to the images</a>' + _header(title, records, facts) + extra + _legend(info) + asset('toolbar.html')
+            + '<main id="cards" tabindex="-1">' + ''.join(map(_card, range(len(records)), records)) + '</main>' + asset('viewer.html')
+            + f'<script>\n{asset("page.js")}\n</script>')
+    write_html(path, title, asset('page.css'), body)
+
+
+def write_html(path, title, style: str, body: str):
+    """Write a page whole or not at all. title: any text; style and body: CSS and HTML as they stand."""
+    parts = {'title': html_text(title), 'style': style, 'filters': asset('filters.html').rstrip(), 'body': body}
+    write_text(path, re.sub(r'{{(\w+)}}', lambda part: parts[part[1]], asset('page.html')), durable=False)
 
 
 def asset(name) -> str:
     """The text of a file of page_assets."""
     return (_ASSETS / name).read_text(encoding='utf-8')
-
-
-def fill(template: str, **parts: str) -> str:
-    """A template of page_assets with {{name}} replaced by each part, and {{filters}} by the colour filters of pictures."""
-    page = asset(template)
-    for name, part in {'filters': asset('filters.html').rstrip(), **parts}.items():
-        page = page.replace(f'{{{{{name}}}}}', part)
-    return page
 
 
 def html_text(value) -> str:

@@ -8,20 +8,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from utils.files import write_text
-from utils.page import asset, fill, html_facts, html_text, url
+from utils.page import asset, html_facts, html_text, url, write_html
 
-_COLOURS = ('#3366cc', '#dc3912', '#109618', '#ff9900', '#990099', '#0099c6', '#dd4477', '#66aa00')
+_COLOURS = ('#3366cc', '#dc3912', '#109618', '#ff9900', '#990099', '#0099c6', '#dd4477', '#66aa00', '#8c564b', '#17a398', '#b0a000', '#7f7f7f')
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 460, 300, 46, 34
 FEW = 20                                # points of a line that are marked one by one
 
 
 class Series(NamedTuple):
-    """A line of a chart: points (n,) x and y; dashed for a reference."""
+    """A line of a chart: points (n,) x and y; dashed for a reference, bold for what the others are compared with."""
     name: str
     x: np.ndarray
     y: np.ndarray
     dashed: bool = False
+    bold: bool = False
 
 
 class Picture(NamedTuple):
@@ -33,8 +33,7 @@ class Picture(NamedTuple):
 
 def write_sheet(path, title: str, facts: dict, sections):
     """Write the page whole or not at all. facts: name -> value, shown at the top."""
-    body = html_facts(title, facts) + ''.join(sections)
-    write_text(path, fill('sheet.html', title=html_text(title), style=asset('page.css') + asset('sheet.css'), body=body), durable=False)
+    write_html(path, title, asset('page.css') + asset('sheet.css'), f'<main>{html_facts(title, facts)}{"".join(sections)}</main>')
 
 
 def section(title: str, body: str, note: str = '') -> str:
@@ -94,10 +93,10 @@ def _svg(series, x_label, y_label, x_range, y_range) -> str:
     for number, one in enumerate(series):
         colour = 'currentColor' if one.dashed else _COLOURS[number % len(_COLOURS)]
         points = ' '.join(place(x, y) for x, y in zip(one.x, one.y) if x == x and y == y)
-        dash = ' stroke-dasharray="4 4" opacity=".5"' if one.dashed else ''
+        dash = ' stroke-dasharray="4 4" opacity=".5"' if one.dashed else ' stroke-dasharray="9 3"' if number >= len(_COLOURS) else ''
         if len(one.x) <= FEW:
             lines += [f'<circle cx="{x}" cy="{y}" r="2.4" fill="{colour}"/>' for x, y in (point.split(',') for point in points.split()) if not one.dashed]
-        lines.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.8"{dash}/>')
+        lines.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="{3 if one.bold else 1.6}"{dash}/>')
         names.append(f'<li><i style="background:{colour}"></i>{html_text(one.name)}</li>')
     floor, right = _HEIGHT - _BOTTOM, _WIDTH - 8
     ticks = ''.join(f'<text x="{_LEFT - 5}" y="{place(x0, y).split(",")[1]}" text-anchor="end" dominant-baseline="middle">{y:.3g}</text>'

@@ -8,6 +8,8 @@ from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_s
 
 from aggregation import bravo
 from aggregation import bravo_names as names
+from aggregation.pages import bravo_page
+from aggregation.tables import bravo_lines
 
 
 def silent(line):
@@ -120,6 +122,17 @@ def test_faulty_pictures_are_named(tmp_path, kind, change, words):
     assert names.name_of(key, kind) in str(error.value)
 
 
+def test_confidences_that_share_the_highest_level_are_counted(tmp_path, result):
+    made = bravo_tree.make(tmp_path)
+    truth, _, _, levels = made[bravo_tree.KEYS[0]]
+    bravo_tree.write(tmp_path / 'submission', names.name_of(bravo_tree.KEYS[0], 'confidence'), np.full_like(levels, 65535))
+    samples = sum(int((truth != 255).sum()) for truth, *_ in made.values())
+    [note] = bravo.evaluate(tmp_path / 'truth', tmp_path / 'submission', log=silent)['notes']
+    share = 100 * int((truth != 255).sum()) / samples
+    assert note.startswith(f'{share:.1f} % of the sampled confidences are the highest level, 65535') and share > 1
+    assert result['notes'] == []
+
+
 def test_a_subset_without_a_single_error_is_nan_and_said(tmp_path):
     made = bravo_tree.make(tmp_path)
     for key in bravo_tree.KEYS[:2]:
@@ -127,3 +140,7 @@ def test_a_subset_without_a_single_error_is_nan_and_said(tmp_path):
     result = bravo.evaluate(tmp_path / 'truth', tmp_path / 'submission', log=silent)
     assert math.isnan(result['scores']['ACDCfog_auroc_valid']) and math.isnan(result['scores']['bravo_index'])
     assert 'ACDCfog_auroc_valid is not defined: no sampled valid pixel is right, or none is wrong' in result['notes']
+    bravo_page(tmp_path / 'page.html', result)
+    text = (tmp_path / 'page.html').read_text()
+    assert bravo.leverage(result['scores']) == [] and 'bravo_index -' in bravo_lines(result)
+    assert 'nan' not in text and 'ACDCfog_auroc_valid is not defined' in text

@@ -149,7 +149,8 @@ def test_adaptive_bins_hold_equal_numbers_of_pixels():
 
 @pytest.mark.parametrize('kind, parameters', [
     (calibration.Temperature, [0]), (calibration.Temperature, [-1]), (calibration.Vector, [[1, 1], [0]]), (calibration.Vector, [[1, np.nan], [0, 0]]),
-    (calibration.Isotonic, [[0, 1], [1]]), (calibration.Isotonic, [[], []]), (calibration.Isotonic, [[0, 1], [0, 7]])])
+    (calibration.Isotonic, [[0, 1], [1]]), (calibration.Isotonic, [[], []]), (calibration.Isotonic, [[0, 1], [0, 7]]),
+    (calibration.Isotonic, [[0.2, 0.1], [0.1, 0.2]]), (calibration.Isotonic, [[0.1, 0.2], [0.2, 0.1]]), (calibration.Isotonic, [[float('nan')], [0.5]])])
 def test_parameters_that_calibrate_nothing_are_refused(kind, parameters):
     with pytest.raises(ValueError, match='expected'):
         kind(*parameters)

@@ -72,6 +72,17 @@ def test_faults_are_named(tmp_path, fault, words):
         evaluate(tmp_path)
 
 
+def test_ground_truth_without_a_scored_pixel_or_instance_is_said(tmp_path):
+    write(tmp_path, 'lindau_000000_000019', truth=np.full_like(TRUTH, 1), instances=np.full_like(INSTANCES, 1))
+    result = evaluate(tmp_path, bootstrap=2)
+    assert np.isnan(result['scores']['averageScoreClasses']) and result['intervals']['averageScoreClasses'] is None
+    [note] = result['notes']
+    assert note.endswith('holds not one pixel of a scored label, so no score is defined')
+    write(tmp_path, 'lindau_000000_000019', truth=np.full_like(TRUTH, 7), guess=np.full_like(GUESS, 7), instances=np.full_like(INSTANCES, 7))
+    result = evaluate(tmp_path)
+    assert result['scores']['averageScoreClasses'] == 1.0 and result['notes'][0].endswith('so no instance-weighted score is defined')
+
+
 def test_two_predictions_of_one_image_are_refused(tmp_path):
     write(tmp_path, 'lindau_000000_000019')
     cv2.imwrite(str(tmp_path / 'results' / 'lindau_000000_000019_other.png'), GUESS)

@@ -1,7 +1,13 @@
+import re
+import shlex
 from pathlib import Path
 
+import pytest
+
+from aggregation import flags
 from aggregation.flags import COMMANDS
 from aggregation.scores import FUSIONS, SCORES
+from ensemble import split_command
 
 PAGE = (Path(__file__).resolve().parents[2] / 'docs' / 'ensembles.md').read_text(encoding='utf-8')
 
@@ -18,3 +24,24 @@ def test_the_page_names_every_command():
 def test_scores_that_the_page_says_need_logits_do():
     needing = [name for table in (FUSIONS, SCORES) for name, entry in table.items() if 'logit' in entry.needs]
     assert '`, `'.join(needing[:-1]) + '` and `' + needing[-1] in PAGE
+
+
+LINES = [line for line in re.findall(r'python ensemble\.py ([^`#\n]+)', PAGE) if not line.startswith('COMMAND')]
+ROWS = [row for row in re.findall(r'^\| `([^`]+)` \|', PAGE, re.MULTILINE) if row.startswith(('eval ', 'submit '))]
+
+
+@pytest.mark.parametrize('line', LINES)
+def test_every_command_that_the_page_prints_is_understood(line):
+    command, rest = split_command(shlex.split(line.replace('...', '')))
+    assert vars(flags.parse(command, rest))
+
+
+@pytest.mark.parametrize('row', ROWS)
+def test_every_row_of_a_table_of_commands_names_flags_that_there_are(row):
+    command, rest = split_command(row.split())
+    parser = flags.make(command)
+    assert {word.strip('[]') for word in rest if '--' in word} <= set(parser._option_string_actions)
+
+
+def test_the_page_prints_commands():
+    assert len(LINES) >= 6 and len(ROWS) == 6

@@ -2,6 +2,7 @@
 import json
 import shutil
 
+import bravo_tree
 import cv2
 import dumps
 import numpy as np
@@ -67,6 +68,19 @@ def test_neither_the_order_of_models_nor_the_number_of_workers_changes_a_byte(pr
     assert contents(tmp_path / 'a') == contents(tmp_path / 'b') and len(contents(tmp_path / 'a')) == 6
 
 
+def test_a_score_that_is_named_twice_is_written_once(program, two, tmp_path):
+    assert program('fuse', *two, '--out', tmp_path / 'o', '--write_scores', 'entropy,entropy')[0] == 0
+    assert log(tmp_path / 'o')['settings']['scores'] == ['entropy']
+
+
+def test_run_refuses_two_images_whose_results_would_be_one_file(program, tmp_path):
+    (tmp_path / 'images').mkdir()
+    for name in ('a.png', 'a.jpg'):
+        cv2.imwrite(str(tmp_path / 'images' / name), np.zeros((8, 8, 3), np.uint8))
+    code, told = program('run', 'x.pth', '--dataset', 'folder', '--eval_folder', tmp_path / 'images', '--out', tmp_path / 'o')
+    assert code == 2 and 'a.jpg and a.png: differ in their endings only' in told and not (tmp_path / 'o').exists()
+
+
 def test_the_published_names_are_understood(program, two, tmp_path):
     assert program('fuse', *two, '--out_path', tmp_path / 'a', '--label_function', 'max', '--score_function', 'max_softmax_min_softmax')[0] == 0
     assert program('fuse', *two, '--out', tmp_path / 'b', '--fusion', 'max', '--score', 'msp_min')[0] == 0
@@ -123,6 +137,22 @@ def test_an_interrupted_fusion_goes_on_and_leaves_no_temporary_files(program, tw
     assert len(contents(tmp_path / 'o')) == 6
 
 
+def test_an_image_whose_file_was_left_empty_is_made_again(program, two, tmp_path):
+    program('fuse', *two, '--out', tmp_path / 'o')
+    before = contents(tmp_path / 'o')
+    (tmp_path / 'o/val/ulm/a_conf.png').write_bytes(b'')
+    code, told = program('fuse', *two, '--out', tmp_path / 'o')
+    assert code == 0 and '1 images fused' in told and contents(tmp_path / 'o') == before
+
+
+def test_a_folder_in_which_nothing_was_written_yet_takes_other_settings(program, two, tmp_path):
+    program('fuse', *two, '--out', tmp_path / 'o')
+    for path in (tmp_path / 'o').rglob('*.png'):
+        path.unlink()
+    code, told = program('fuse', *two, '--out', tmp_path / 'o', '--fusion', 'max')
+    assert code == 0 and '3 images fused' in told and log(tmp_path / 'o')['settings']['fusion'] == 'max'
+
+
 def test_other_settings_are_refused_and_overwritten_even_when_that_is_interrupted(program, two, tmp_path, monkeypatch):
     assert program('fuse', *two, '--out', tmp_path / 'o')[0] == 0
     code, told = program('fuse', *two, '--out', tmp_path / 'o', '--fusion', 'vote')
@@ -150,6 +180,8 @@ def spoilt(tmp_path, two, how):
         np.savez(broken, logits=np.full((dumps.CLASSES, *dumps.SIZE), np.nan, np.float16))
     elif how == 'classes':
         np.savez(broken, logits=np.zeros((7, *dumps.SIZE), np.float16))
+    elif how == 'empty array':
+        np.savez(broken, logits=np.zeros((0, *dumps.SIZE), np.float16))
     elif how == 'no manifest, no logits':
         manifest.write_text('{"format": 1, "images": {"a": {"file": "../a_logits.npz"}}}')
     return {'empty': (['fuse', two[0], tmp_path / 'empty', *out], 'holds no files'),
@@ -157,6 +189,9 @@ def spoilt(tmp_path, two, how):
             'twice': (['fuse', two[0], f'{two[0]}/', *out], 'given twice'),
             'corrupt': (['fuse', *two, *out], 'b_logits.npz: holds no logits that can be read'),
             'nan': (['fuse', *two, *out], 'b_logits.npz: holds nan or infinity'),
+            'empty array': (['fuse', *two, *out], 'b_logits.npz: holds no logits that can be read'),
+            'prefix': (['fuse', *two, *out, '--prefix', '../x/'], '--prefix ../x/: leads out of --out'),
+            'absolute prefix': (['fuse', *two, *out, '--prefix', f'{tmp_path}/x/'], 'leads out of --out'),
             'classes': (['fuse', *two, *out], 'b_logits.npz: holds 7 classes'),
             'no manifest, no logits': (['fuse', *two, *out], 'names no file below the folder'),
             'out is a file': (['fuse', *two, '--out', tmp_path / 'file'], 'cannot be written'),
@@ -170,7 +205,8 @@ def spoilt(tmp_path, two, how):
             'command': (['mix'], "no command 'mix'"), 'flag': (['fuse', *two, '--oot', 'x'], 'unknown flag --oot')}[how]
 
 
-@pytest.mark.parametrize('how', ['empty', 'file', 'twice', 'corrupt', 'nan', 'classes', 'no manifest, no logits', 'out is a file', 'out among logits',
+@pytest.mark.parametrize('how', ['empty', 'file', 'twice', 'corrupt', 'nan', 'empty array', 'prefix', 'absolute prefix', 'classes',
+                                 'no manifest, no logits', 'out is a file', 'out among logits',
                                  'weights', 'kind', 'score', 'needs logits', 'calibration', 'change_labels', 'command', 'flag'])
 def test_mistakes_are_told_in_one_sentence(program, two, tmp_path, how):
     arguments, words = spoilt(tmp_path, two, how)
@@ -192,6 +228,16 @@ def test_check_finds_faults_with_exit_code_one(program, two, tmp_path):
     (two[0] / 'val/ulm/a_logits.npz').unlink()
     code, told = program('check', *two, '--json', tmp_path / 'c.json')
     assert code == 1 and 'is missing' in told and json.loads((tmp_path / 'c.json').read_text())[str(two[0])]['faults'][0]['why'] == 'is missing'
+
+
+@pytest.mark.parametrize('flags, keys', [([], set()), (['--bootstrap', '10'], {'intervals'})])
+def test_scores_are_written_under_the_official_keys_and_intervals_besides(program, tmp_path, flags, keys):
+    bravo_tree.make(tmp_path)
+    code, _ = program('eval', 'bravo', '--gt', tmp_path / 'truth', '--submission', tmp_path / 'submission', '--json', tmp_path / 's.json', *flags)
+    found = json.loads((tmp_path / 's.json').read_text())
+    assert code == 0 and len(found) == 74 + len(keys) and keys <= found.keys()
+    low, high = found['intervals']['bravo_index'] if keys else (0, 1)
+    assert low <= found['bravo_index'] <= high
 
 
 def labelled(monkeypatch):
@@ -283,3 +329,12 @@ def test_two_processes_write_what_one_writes_in_any_order_of_models(program, tra
     shutil.rmtree(tmp_path / 'one' / 'val')
     assert command('ensemble.py', 'run', *checkpoints, *flags, '--out', tmp_path / 'one').returncode == 0
     assert contents(tmp_path / 'one') == contents(tmp_path / 'two')
+
+
+@pytest.mark.slow
+def test_an_out_of_other_settings_is_one_sentence_with_several_processes_too(trained, tmp_path):
+    folder, data, checkpoints = trained
+    flags = [*data, '--num_workers', '0', '--out', tmp_path / 'o']
+    assert command('ensemble.py', 'run', *checkpoints, *flags).returncode == 0
+    done = command('-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=2', 'ensemble.py', 'run', *checkpoints, *flags, '--fusion', 'vote')
+    assert done.returncode != 0 and '[rank' not in done.stderr and 'fusion (mean there, vote now); give another --out' in done.stderr

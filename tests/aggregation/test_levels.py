@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
+import torch
 
+from aggregation.calibration import Temperature
 from aggregation.levels import LevelCounts, ece_edges, from_levels, to_levels
 
 # The worked example of the BRAVO toolkit.
@@ -64,3 +66,11 @@ def test_bins_say_pixels_confidence_and_accuracy():
 
 def test_no_pixels_give_nan():
     assert all(np.isnan(value) for value in LevelCounts().scores().values())
+
+
+def test_a_temperature_ranks_confidences_that_would_share_the_last_level():
+    logits = torch.tensor([[12.0, 15.0, 18.0], [0.0, 0.0, 0.0]])
+    p = torch.softmax(logits, 0)
+    assert to_levels(p.amax(0).numpy()).tolist() == [65535] * 3 and p[0, 2] == 1           # in float32 the last is even 1
+    spread = to_levels(Temperature(2.0).probabilities(p).amax(0).numpy())
+    assert spread.tolist() == [65373, 65499, 65527]                                        # 1 / (1 + exp(-6)), exp(-7.5) and exp(-9)

@@ -4,6 +4,7 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from aggregation import ood
+from aggregation.tables import ood_lines
 
 
 def silent(line):
@@ -75,6 +76,46 @@ def test_faults_are_named(maps, fault, words):
     with pytest.raises(ValueError, match=words):
         found = ood.evaluate(masks, folder, score, log=silent)
         raise AssertionError(found)
+
+
+def frame(folder, name, mask, values):
+    cv2.imwrite(str(folder / f'{name}_labels_semantic.png'), np.array(mask, np.uint8))
+    np.save(folder / f'{name}_energy.npy', np.array(values, np.float32))
+
+
+@pytest.mark.parametrize('track', [None, 'obstacle'])
+@pytest.mark.parametrize('value, words', [(0, '1 masks hold 0 anomalous pixels .1. and 12 known ones'), (1, '12 anomalous pixels .1. and 0 known ones'),
+                                          (255, '0 anomalous pixels .1. and 0 known ones')])
+def test_masks_that_nothing_can_be_scored_with_are_told(tmp_path, track, value, words):
+    frame(tmp_path, 'a', np.full((3, 4), value), np.arange(12.0).reshape(3, 4))
+    with pytest.raises(ValueError, match=words):
+        ood.evaluate(tmp_path, tmp_path, track=track, log=silent)
+
+
+def test_one_frame_with_one_anomalous_pixel_is_scored(tmp_path):
+    frame(tmp_path, 'a', [[0, 0, 0, 1]], [[0, 3, 1, 2]])
+    scores = ood.evaluate(tmp_path, tmp_path, log=silent)['scores']
+    assert (scores['auroc'], scores['aupr'], scores['fpr95']) == pytest.approx((2 / 3, 1 / 2, 1 / 3))
+
+
+def test_frames_without_an_anomaly_or_without_a_label_count_among_others(tmp_path):
+    for name, mask in (('a', [[0, 1]]), ('b', [[0, 0]]), ('c', [[255, 255]])):
+        frame(tmp_path, name, mask, [[0.0, 1.0]])
+    scores = ood.evaluate(tmp_path, tmp_path, track='anomaly', log=silent)['scores']
+    assert (scores['pixels'], scores['anomalous'], scores['auroc']) == (4, 1, pytest.approx(5 / 6))
+
+
+def test_scores_that_are_not_defined_are_a_dash_without_a_unit(tmp_path):
+    frame(tmp_path, 'a', [[0, 0, 0, 1]], [[0, 3, 1, 2]])
+    pixels, suite = ood_lines(ood.evaluate(tmp_path, tmp_path, track='obstacle', log=silent))
+    assert pixels.endswith('AUROC 66.67 %, AUPR 50.00 %, FPR95 33.33 %') and suite.endswith('sIoU -, PPV -, mean F1 -')
+
+
+def test_component_scores_that_are_not_defined_are_said(tmp_path):
+    frame(tmp_path, 'a', [[0, 0, 0, 1]], [[0, 3, 1, 2]])            # far below the 10 and 50 pixels of the track
+    result = ood.evaluate(tmp_path, tmp_path, track='obstacle', log=silent)
+    assert np.isnan(result['scores']['smiyc']['siou']) and np.isnan(result['scores']['smiyc']['ppv'])
+    assert result['notes'] == ['sIoU and mean F1 are not defined: no true component has 10 pixels', 'PPV is not defined: no predicted component has 50 pixels']
 
 
 def test_two_masks_of_one_image_are_refused(tmp_path):

@@ -119,6 +119,10 @@ def test_the_page_and_its_files(tmp_path, folders):
     text = page.read_text()
     for words in ('Leaving one member out', 'Pairwise disagreement', 'Reliability', 'Risk and coverage', content['worst'][0]['image'], 'ensemble, calibrated'):
         assert words in text
+    member, whole = content['members'][0], content['ensemble']
+    cells = [f'{100 * member["mean_iou"]:.2f}', f'{100 * member["ece"]:.2f}', f'{member["nll"]:.4f}', f'{100 * whole["iou"][0]:.2f}']
+    assert all(f'<td>{cell}</td>' in text for cell in cells)
+    assert text.count('stroke-width="3"') == 4                  # ensemble and calibrated ensemble in two charts
     error = cv2.imread(str(tmp_path / 'report/pictures/001_error.png'), cv2.IMREAD_GRAYSCALE)
     assert (error == 255).sum() == content['worst'][0]['wrong']
 
@@ -145,6 +149,18 @@ def test_labels_of_another_kind_are_refused(folders, change, words):
     vars(dataset).update(change)
     with pytest.raises(ValueError, match=words):
         measured(folders, dataset=dataset)
+
+
+def test_labels_that_are_void_everywhere_are_told(folders):
+    dataset = dumps.dataset()
+    dataset.load_label = lambda item: np.full(dumps.SIZE, 255, np.uint8)
+    with pytest.raises(ValueError, match='the images have not one labelled pixel; give a labelled split'):
+        measured(folders, dataset=dataset)
+
+
+def test_two_images_that_differ_in_their_endings_only_are_named():
+    with pytest.raises(ValueError, match='val/ulm/a.png and val/ulm/a.jpg: differ in their endings only'):
+        Truths(dumps.dataset(names=('val/ulm/a.png', 'val/bonn/a.png', 'val/ulm/a.jpg')))
 
 
 def test_labels_of_another_size_or_number_of_classes_are_refused(tmp_path):

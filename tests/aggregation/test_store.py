@@ -115,6 +115,16 @@ def test_a_missing_image_stops_unless_allowed_and_is_recorded(tmp_path, two):
     assert members.missing == {'val/bonn/[c]': [str(less)]} and len(members.of('val/bonn/[c]')) == 2
 
 
+def test_a_file_that_the_manifest_names_and_that_is_gone_is_a_missing_image(two):
+    for folder, name in ((two[0], 'a'), (two[0], 'b'), (two[1], 'b')):
+        (folder / f'val/ulm/{name}_logits.npz').unlink()
+    with pytest.raises(ValueError, match='2 of 3 images are not in every folder: val/ulm/a in .*one'):
+        Members(two)
+    members = Members(two, allow_missing=True)
+    assert members.stems == ['val/bonn/[c]', 'val/ulm/a'] and members.of('val/ulm/a') == [(members.stores[1], 1.0)]
+    assert members.missing == {'val/ulm/a': [str(two[0])], 'val/ulm/b': [str(folder) for folder in two]}
+
+
 def test_folders_whose_paths_do_not_coincide_are_refused(tmp_path, two):
     other = dumps.make(tmp_path / 'o' / 'val', 2, names=['val/ulm/a.png'])
     with pytest.raises(ValueError, match='have no image in common'):

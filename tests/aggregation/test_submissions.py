@@ -1,3 +1,4 @@
+import json
 import zipfile
 
 import bravo_tree
@@ -8,7 +9,7 @@ import pytest
 from aggregation import bravo, bravo_submission, cityscapes_submission, smiyc_submission
 from aggregation import bravo_names as names
 from aggregation.bravo_codec import draw_samples, encode_samples
-from aggregation.difference import compare
+from aggregation.difference import compare, lines
 from aggregation.score_files import read_score
 from aggregation.trees import Tree
 from datasets.cityscapes_labels import TRAINID_TO_ID
@@ -103,6 +104,152 @@ def test_unfit_cityscapes_files_are_refused_before_anything_is_written(tmp_path,
     assert not (tmp_path / 'out').exists()
 
 
+def break_encoder(monkeypatch):
+    """Every picture is written with one pixel changed, as a faulty disk would."""
+    real = cv2.imencode
+
+    def encode(ending, image, *rest):
+        image = image.copy()
+        image[0, 0] ^= 1
+        return real(ending, image, *rest)
+    monkeypatch.setattr(cityscapes_submission.cv2, 'imencode', encode)
+
+
+@pytest.mark.parametrize('out', ['out', 'out.zip'])
+def test_what_does_not_read_back_as_it_was_predicted_never_appears(tmp_path, monkeypatch, out):
+    cityscapes_predictions(tmp_path / 'p')
+    break_encoder(monkeypatch)
+    with pytest.raises(ValueError, match='lindau_000000_000019_leftImg8bit.png: what was written is not what was predicted'):
+        cityscapes_submission.submit(tmp_path / 'p', tmp_path / out, TRAINID_TO_ID, size=(6, 8), log=silent)
+    assert [path.name for path in tmp_path.iterdir()] == ['p']
+
+
+@pytest.mark.parametrize('out', ['out', 'out.zip'])
+def test_a_faulty_submission_leaves_the_one_before_as_it_was(tmp_path, monkeypatch, out):
+    cityscapes_predictions(tmp_path / 'p')
+    cityscapes_submission.submit(tmp_path / 'p', tmp_path / out, TRAINID_TO_ID, size=(6, 8), log=silent)
+    with Tree(tmp_path / out) as tree:
+        before = {name: tree.read(name) for name in tree.names}
+    break_encoder(monkeypatch)
+    with pytest.raises(ValueError, match='not what was predicted'):
+        cityscapes_submission.submit(tmp_path / 'p', tmp_path / out, TRAINID_TO_ID, size=(6, 8), log=silent)
+    with Tree(tmp_path / out) as tree:
+        assert {name: tree.read(name) for name in tree.names} == before and len(before) == 3
+
+
+def test_a_folder_is_replaced_as_a_whole_and_foreign_files_in_it_are_named(tmp_path):
+    cityscapes_predictions(tmp_path / 'p')
+    for _ in range(2):
+        cityscapes_submission.submit(tmp_path / 'p', tmp_path / 'out', TRAINID_TO_ID, size=(6, 8), log=silent)
+    (tmp_path / 'p' / 'lindau_000002_000019_leftImg8bit_pred.png').unlink()
+    (tmp_path / '.out.part').mkdir()                                    # of a run that was killed
+    (tmp_path / '.out.part' / 'lindau_000007_000019_leftImg8bit.png').write_bytes(b'half')
+    with pytest.raises(ValueError, match='holds 1 files that are no part of this submission .lindau_000002_000019_leftImg8bit.png.; give a new folder'):
+        cityscapes_submission.submit(tmp_path / 'p', tmp_path / 'out', TRAINID_TO_ID, size=(6, 8), log=silent)
+    (tmp_path / 'out' / 'lindau_000002_000019_leftImg8bit.png').unlink()
+    cityscapes_submission.submit(tmp_path / 'p', tmp_path / 'out', TRAINID_TO_ID, size=(6, 8), log=silent)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['out', 'p'] and len(list((tmp_path / 'out').iterdir())) == 2
+
+
+def test_a_run_that_was_killed_while_it_replaced_a_folder_loses_nothing(tmp_path, monkeypatch):
+    cityscapes_predictions(tmp_path / 'p')
+    cityscapes_submission.submit(tmp_path / 'p', tmp_path / 'out', TRAINID_TO_ID, size=(6, 8), log=silent)
+    (tmp_path / 'out').rename(tmp_path / '.out.old')
+    break_encoder(monkeypatch)
+    with pytest.raises(ValueError, match='not what was predicted'):
+        cityscapes_submission.submit(tmp_path / 'p', tmp_path / 'out', TRAINID_TO_ID, size=(6, 8), log=silent)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['out', 'p'] and len(list((tmp_path / 'out').iterdir())) == 3
+
+
+def expected_images(tmp_path, how, numbers=range(5)):
+    names = [f'test/bad-honnef_x/lindau_00000{number}_000019_leftImg8bit.png' for number in numbers]
+    if how == 'folder':
+        for name in names:
+            path = tmp_path / 'leftImg8bit' / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        return tmp_path / 'leftImg8bit'
+    path = tmp_path / ('manifest.json' if how == 'manifest' else 'list.txt')
+    path.write_text(json.dumps({'images': {name: {'file': name} for name in names}}) if how == 'manifest' else '\n'.join(names))
+    return path
+
+
+@pytest.mark.parametrize('how', ['folder', 'manifest', 'list'])
+def test_missing_cityscapes_images_are_counted_against_the_images_there_must_be(tmp_path, how):
+    cityscapes_predictions(tmp_path / 'p')
+    arguments = {'trainid_to_id': TRAINID_TO_ID, 'size': (6, 8), 'log': silent}
+    with pytest.raises(ValueError, match='2 of 5 images have no prediction .lindau_000003_000019, lindau_000004_000019.; .*--allow_missing'):
+        cityscapes_submission.submit(tmp_path / 'p', tmp_path / 'out', images=expected_images(tmp_path, how), **arguments)
+    assert not (tmp_path / 'out').exists()
+    written = cityscapes_submission.submit(tmp_path / 'p', tmp_path / 'out', images=expected_images(tmp_path, how), allow_missing=True, **arguments)
+    assert written.images == 3 and '2 of 5 images are missing' in written.notes[0]
+
+
+def test_predictions_of_other_images_are_left_out_and_said(tmp_path):
+    cityscapes_predictions(tmp_path / 'p')
+    arguments = {'trainid_to_id': TRAINID_TO_ID, 'size': (6, 8), 'log': silent}
+    written = cityscapes_submission.submit(tmp_path / 'p', tmp_path / 'out.zip', images=expected_images(tmp_path, 'folder', [0]), **arguments)
+    assert written.images == 1 and '2 predictions are of no image of the benchmark and were left out: lindau_000001_000019' in written.notes[0]
+    with pytest.raises(ValueError, match='1 of 1 images have no prediction .lindau_000009_000019.; predict them$'):
+        cityscapes_submission.submit(tmp_path / 'p', tmp_path / 'o.zip', images=expected_images(tmp_path, 'list', [9]), allow_missing=True, **arguments)
+    (tmp_path / 'empty.txt').write_text('nothing here')
+    with pytest.raises(ValueError, match='--images .*empty.txt: names no image'):
+        cityscapes_submission.submit(tmp_path / 'p', tmp_path / 'o.zip', images=tmp_path / 'empty.txt', **arguments)
+    assert 'the test set has 1525' in cityscapes_submission.submit(tmp_path / 'p', tmp_path / 'o.zip', **arguments).notes[0]
+
+
+def score_maps(folder, frames=('a', 'b'), seed=0, suffix='_entropy'):
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, frame in enumerate(frames):
+        np.savez(folder / f'{frame}{suffix}.npz', value=np.random.default_rng([seed, number]).normal(size=(5, 6)).astype(np.float16))
+    return folder
+
+
+def test_missing_frames_of_score_maps_are_counted_against_the_masks(tmp_path):
+    maps, masks = score_maps(tmp_path / 'maps'), tmp_path / 'labels_masks'
+    masks.mkdir()
+    for frame in 'abc':
+        cv2.imwrite(str(masks / f'{frame}_labels_semantic.png'), np.zeros((5, 6), np.uint8))
+    arguments = {'method': 'mine', 'dataset': 'AnomalyTrack-all', 'images': masks, 'format': 'npz', 'log': silent}
+    with pytest.raises(ValueError, match='1 of 3 images have no prediction .c.'):
+        smiyc_submission.submit(maps, tmp_path / 'out', **arguments)
+    assert not (tmp_path / 'out').exists()
+    assert smiyc_submission.submit(maps, tmp_path / 'out', allow_missing=True, **arguments).images == 2
+    (tmp_path / 'bare').mkdir()
+    with pytest.raises(ValueError, match='--images .*bare: holds no images'):
+        smiyc_submission.submit(maps, tmp_path / 'o', **{**arguments, 'images': tmp_path / 'bare'})
+
+
+@pytest.mark.parametrize('formats', [('hdf5', 'npz'), ('npz', 'npz'), ('hdf5', 'hdf5')])
+def test_two_submissions_of_score_maps_are_compared_by_frame_whatever_method_and_format(tmp_path, formats):
+    for name, frames, format in (('one', 'abc', formats[0]), ('two', 'bcd', formats[1])):
+        maps = score_maps(tmp_path / f'maps {name}', frames)
+        smiyc_submission.submit(maps, tmp_path / name, f'method {name}', 'AnomalyTrack-all', format=format, log=silent)
+    found = compare(tmp_path / 'one', tmp_path / 'two', log=silent)
+    assert len(found['images']) == 2 and len(found['only_first']) == len(found['only_second']) == 1
+    same = compare(tmp_path / 'one', tmp_path / 'one', log=silent)
+    assert (same['order'], same['score']) == (1.0, 0.0) and 'labels' not in same
+    assert lines(same, 'A', 'B') == ['3 images in both: rank correlation 1.000000, scores differ by 0']
+
+
+def test_the_difference_of_score_maps_is_that_of_their_ranks_and_values(tmp_path):
+    values = {'one': [[0.0, 1, 2, 3]], 'two': [[0.0, 1, 4, 2]], 'wide': [[0.0] * 5], 'flat': [[1.0] * 4]}
+    for name, value in values.items():
+        (tmp_path / name).mkdir()
+        np.save(tmp_path / name / 'a_energy.npy', np.array(value, np.float32))
+    found = compare(tmp_path / 'one', tmp_path / 'two', log=silent)
+    assert found['images'] == [{'name': 'a_energy.npy', 'order': pytest.approx(0.8), 'score': 0.75}]        # 1 - 6 * (1 + 1) / (4 * 15)
+    assert lines(found, 'A', 'B')[1] == '  a_energy.npy: rank correlation 0.800000, scores differ by 0.75'
+    found = compare(tmp_path / 'one', tmp_path / 'wide', log=silent)
+    assert lines(found, 'A', 'B') == ['1 images in both: nothing can be compared', '  a_energy.npy: 4x1 (width x height) and 5x1 (width x height)']
+    assert compare(tmp_path / 'one', tmp_path / 'flat', log=silent)['order'] is None
+
+
+def test_submissions_of_two_kinds_have_nothing_in_common(tmp_path, tree):
+    with pytest.raises(ValueError, match='have no file of the same name in common .*; compare two submissions of one kind'):
+        compare(score_maps(tmp_path / 'maps'), tree / 'submission', log=silent)
+
+
 @pytest.mark.parametrize('format', ['hdf5', 'npz'])
 def test_score_maps_are_written_as_the_suite_reads_them(tmp_path, format):
     values = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float16)
@@ -113,6 +260,28 @@ def test_score_maps_are_written_as_the_suite_reads_them(tmp_path, format):
     with Tree(written.path) as tree:
         assert tree.names == [f'validation0000.{format}']
         assert np.array_equal(read_score(tree, tree.names[0]), values.astype(np.float32))
+
+
+@pytest.mark.parametrize('method', ['a/b', '..', ''])
+def test_a_method_is_one_folder(tmp_path, method):
+    with pytest.raises(ValueError, match='is a path, expected the name of a folder'):
+        smiyc_submission.submit(score_maps(tmp_path / 'maps'), tmp_path / 'out', method, 'AnomalyTrack-all', log=silent)
+
+
+def test_confidences_are_taken_as_scores_when_they_are_named(tmp_path):
+    (tmp_path / 'p').mkdir()
+    cv2.imwrite(str(tmp_path / 'p' / 'a_conf.png'), np.array([[0, 65535]], np.uint16))
+    with pytest.raises(ValueError, match='holds no maps .*, or --score confidence to take the'):
+        smiyc_submission.submit(tmp_path / 'p', tmp_path / 'out', 'mine', 'AnomalyTrack-all', log=silent)
+    written = smiyc_submission.submit(tmp_path / 'p', tmp_path / 'out', 'mine', 'AnomalyTrack-all', score='confidence', format='npz', log=silent)
+    assert np.load(written.path / 'a.npz')['value'].tolist() == [[1.0, 2 ** -17]]
+
+
+def test_an_archive_that_is_cut_off_is_told(tmp_path, tree):
+    bravo_submission.submit(tree / 'submission', tmp_path / 's.tar', tree / 'samples', log=silent)
+    (tmp_path / 's.tar').write_bytes((tmp_path / 's.tar').read_bytes()[:3000])
+    with pytest.raises(ValueError, match='s.tar: is cut off, or no uncompressed tar'):
+        bravo.evaluate(tree / 'truth', tmp_path / 's.tar', log=silent)
 
 
 def test_a_score_that_float16_cannot_hold_is_refused(tmp_path):

@@ -35,6 +35,18 @@ def start(args, training=True):
     return run_context(args, training=training, device='cpu')
 
 
+def test_a_record_holds_the_versions_of_all_packages_that_change_numbers(monkeypatch):
+    installed = {'torch': '2.12', 'timm': '1.0.9', 'safetensors': '0.4'}               # the last stores what others compute
+
+    def version(name):
+        if name not in installed:
+            raise provenance.metadata.PackageNotFoundError(name)
+        return installed[name]
+
+    monkeypatch.setattr(provenance.metadata, 'version', version)
+    assert provenance.package_versions() == {'torch': '2.12', 'timm': '1.0.9'}
+
+
 def test_a_run_leaves_its_log_metrics_events_and_record(tmp_path, capsys):
     with start(flags(tmp_path)) as started:
         started.log('hello')
