@@ -17,6 +17,7 @@ from utils.progress import progress
 IDS = 34                                # label ids 0..33
 TRUTH, INSTANCES = '_gtFine_labelIds.png', '_gtFine_instanceIds.png'
 FRAME = re.compile(r'[^_/]+_\d{6}_\d{6}')
+BESIDE = re.compile(r'_(conf|score|prob)\.png$')            # what this program writes beside a prediction
 # Mean pixels of an instance in the training set, the weights of instance-weighted IoU.
 INSTANCE_PIXELS = {'bicycle': 4672.3249222261, 'caravan': 36771.8241758242, 'motorcycle': 6298.7200839748, 'rider': 3930.4788056518,
                    'bus': 35732.1511111111, 'train': 67583.7075812274, 'car': 12794.0202738185, 'person': 3462.4756337644,
@@ -187,7 +188,7 @@ def pair_files(truths: Tree, predictions: Tree) -> list[Frame]:
     found = {}
     for name in predictions.names:
         frame = FRAME.match(Path(name).name)
-        if frame and name.lower().endswith('.png'):
+        if frame and name.lower().endswith('.png') and not BESIDE.search(name):
             found.setdefault(frame[0], []).append(name)
     names = [name for name in truths.names if name.endswith(TRUTH)]
     if not names:

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 import cv2
 import numpy as np
 
-from aggregation.cityscapes import FRAME, IDS
+from aggregation.cityscapes import BESIDE, FRAME, IDS
 from aggregation.trees import Tree, listed, read_gray
 from aggregation.written import Written, wanted_of, write_folder
 from utils.files import atomic_write
@@ -64,7 +64,7 @@ def _cityscapes_files(tree: Tree) -> dict[str, str]:
     for name in tree.names:
         base = PurePosixPath(name).name
         frame = FRAME.match(base)
-        if frame and base.lower().endswith('.png') and not re.search(r'_(conf|score|prob)\.png$', base):
+        if frame and base.lower().endswith('.png') and not BESIDE.search(base):
             if frame[0] in found:
                 raise ValueError(f'{tree.path}: {found[frame[0]]} and {name} are predictions of one image; keep one of them')
             found[frame[0]] = name

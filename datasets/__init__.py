@@ -1,15 +1,21 @@
-"""Datasets, how an epoch is drawn from them, and the loaders that batch it."""
-from datasets.archive import on_disk
-from datasets.augmented import dump_augmented
-from datasets.base import Dataset, Item
-from datasets.cache import with_cache
-from datasets.joined import join, training_qualities
-from datasets.loader import eval_loader, train_loader
-from datasets.registry import dataset_class, dataset_names, get_dataset
-from datasets.sets import EvalSet, TrainSet
-from datasets.verify.quick import check_before_training
+"""Datasets, how an epoch is drawn from them, and the loaders that batch it.
 
-__all__ = [
-    'Dataset', 'EvalSet', 'Item', 'TrainSet', 'check_before_training', 'dataset_class', 'dataset_names', 'dump_augmented', 'eval_loader', 'get_dataset',
-    'join', 'on_disk', 'train_loader', 'training_qualities', 'with_cache',
-]
+A name is imported when it is first asked for. So `python -m datasets.prepare` and the processes that it starts come up
+without torch, which takes longer to import than everything else together.
+"""
+import importlib
+
+_HOME = {
+    'Dataset': 'base', 'EvalSet': 'sets', 'Item': 'base', 'TrainSet': 'sets', 'check_before_training': 'verify.quick', 'dataset_class': 'registry',
+    'dataset_names': 'registry', 'dump_augmented': 'augmented', 'eval_loader': 'loader', 'get_dataset': 'registry', 'join': 'joined', 'on_disk': 'archive',
+    'train_loader': 'loader', 'training_qualities': 'joined', 'with_cache': 'cache',
+}
+
+__all__ = [*_HOME]
+
+
+def __getattr__(name):
+    if name not in _HOME:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    value = globals()[name] = getattr(importlib.import_module(f'{__name__}.{_HOME[name]}'), name)
+    return value

@@ -1,6 +1,6 @@
 """ACDC (Sakaridis et al., ICCV 2021, arXiv 2104.13395): streets in fog, at night, in rain and in snow."""
 from datasets import cityscapes_labels
-from datasets.layout import walk_files
+from datasets.layout import only_there, walk_files
 from datasets.paired import PairedTrainIds
 
 
@@ -22,11 +22,18 @@ class ACDC(PairedTrainIds):
     label_ending = '_gt_labelTrainIds.png'
 
     def _choose(self, images):
-        return self._in_split(images, self.image_folder)
+        chosen = self._in_split(images, self.image_folder)
+        if images and not chosen:
+            there = {self._split_of(image, self.image_folder) for image in images}
+            raise FileNotFoundError(f'{self.directory / self.image_folder}: split {self.split!r} is missing{only_there(sorted(there))}; {self.remedy}')
+        return chosen
 
     def _in_split(self, files, folder):
-        """Those of <folder>/<condition>/<split>/..."""
-        return [file for file in files if file.relative_to(self.directory / folder).parts[1] == self.split]
+        return [file for file in files if self._split_of(file, folder) == self.split]
+
+    def _split_of(self, file, folder):
+        """<split> of <folder>/<condition>/<split>/..."""
+        return file.relative_to(self.directory / folder).parts[1]
 
     def _label_folder(self):
         folder = super()._label_folder()

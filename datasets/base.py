@@ -48,12 +48,16 @@ class Dataset:
     label_rules = ''            # what raw_label depends on beside the files, as text: part of the names of index and cache
     splits = ('train', 'val', 'test')
     qualities = ('fine',)
+    has_folds = False           # whether --cv chooses among several splits into train and val
 
     def __init__(self, split: str, quality: str = 'fine'):
         if split not in self.splits:
             raise ValueError(f'dataset {self.name!r} has no split {split!r}, only {", ".join(self.splits)}; choose one of them with --eval')
         if quality not in self.qualities:
             raise ValueError(f'dataset {self.name!r} has no {quality!r} labels, only {", ".join(self.qualities)}')
+        if cfg.DATASET.CV and not self.has_folds:
+            raise ValueError(f'--cv {cfg.DATASET.CV}: dataset {self.name!r} has no folds for cross-validation, only cityscapes and synthetic have; '
+                             'leave the flag out')
         self.split, self.quality, self.cv = split, quality, cfg.DATASET.CV
         self.notes = []
         self.mapper = LabelMapper(self.name, self.id_map, self.num_classes, self.ignore_label, cfg.DATASET.IGNORE_IDS)

@@ -11,7 +11,7 @@ from pathlib import Path
 import config
 from datasets.contact_sheet import CELL, contact_sheet
 from datasets.joined import join, training_qualities
-from datasets.overlay import SIDE, small, write_jpeg
+from datasets.overlay import SIDE, fitted, write_jpeg
 from datasets.registry import dataset_names, get_dataset
 from datasets.sets import TrainSet
 from datasets.shown import augmented_samples, picture, raw_samples
@@ -85,7 +85,7 @@ def _write_page(path, title, dataset, samples):
     folder = path.with_name(f'{path.stem}_pictures')
     cards = []
     for number, shown in enumerate(samples):
-        pictures = [(small(shown.image), 'image')] + ([(picture(shown, dataset.palette, SIDE), 'label over the image')] if dataset.labelled else [])
+        pictures = [(fitted(shown.image), 'image')] + ([(picture(shown, dataset.palette, SIDE), 'label over the image')] if dataset.labelled else [])
         files = [folder / f'{number:04d}_{place}.jpg' for place in range(len(pictures))]
         for file, (drawn, _) in zip(files, pictures):
             write_jpeg(file, drawn)

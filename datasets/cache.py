@@ -172,7 +172,7 @@ def _build(path, dataset, log):
     with atomic_write(path) as file:
         file.write(MAGIC + np.int64(len(shapes)).tobytes() + shapes.tobytes())
         file.flush()
-        for _ in in_threads(write, range(len(shapes)), f'cache of split {dataset.split!r}', log=log):
+        for _ in in_threads(write, range(len(shapes)), f'cache of split {dataset.split!r}', 'pairs', log=log):
             pass
 
 

@@ -3,7 +3,7 @@ from config import cfg
 from datasets import cityscapes_coarse as coarse
 from datasets import cityscapes_labels as labels
 from datasets.base import Dataset, dataset_root
-from datasets.layout import find_directory, first_folder, list_files, make_items, subfolders
+from datasets.layout import find_directory, first_folder, list_files, make_items, only_there, subfolders
 
 
 class Cityscapes(Dataset):
@@ -26,6 +26,7 @@ class Cityscapes(Dataset):
     id_to_trainid = labels.ID_TO_TRAINID
     trainid_to_id = labels.TRAINID_TO_ID
     qualities = ('fine', *coarse.QUALITIES)
+    has_folds = True
     auto_labels = None                                  # reads the labels of quality customcoarse
 
     directory_key = 'CITYSCAPES_DIR'                    # key of cfg.DATASET: the folder below the dataset root
@@ -51,11 +52,10 @@ class Cityscapes(Dataset):
             return self._find_coarse(names)
         base = find_directory(dataset_root(), names, self.image_folders, self.name, self.remedy)
         image_root = first_folder(base, self.image_folders, 'images')
-        if self.split == 'test':
-            folders = [('test', city) for city in subfolders(image_root / 'test')]
-            return image_root, make_items(self._images(image_root, folders), image_root)
-        label_root = first_folder(base, self.label_folders, 'labels')
         images = self._images(image_root, self._split_cities(image_root))
+        if self.split == 'test':
+            return image_root, make_items(images, image_root)
+        label_root = first_folder(base, self.label_folders, 'labels')
 
         def label_of(image):
             name = image.name[:-len(self.image_ending)] + self.label_ending
@@ -77,10 +77,12 @@ class Cityscapes(Dataset):
         return [image for split, city in folders for image in list_files(image_root / split / city, [self.image_ending.lower()])]
 
     def _split_cities(self, image_root):
-        cities = {split: [(split, city) for city in subfolders(image_root / split)] for split in ('train', 'val')}
-        chosen = choose_cities(cities['train'], cities['val'], self.cv, cfg.DATASET.CITYSCAPES_SPLITS, self.split)
+        cities = {split: [(split, city) for city in subfolders(image_root / split)] for split in self.splits}
+        chosen = cities['test'] if self.split == 'test' else choose_cities(
+            cities['train'], cities['val'], self.cv, cfg.DATASET.CITYSCAPES_SPLITS, self.split)
         if not chosen:
-            raise FileNotFoundError(f'{image_root}: has no city folders for split {self.split!r} with --cv {self.cv}; {self.remedy}')
+            fold, there = f' with --cv {self.cv}' if self.cv else '', only_there(split for split in cities if cities[split])
+            raise FileNotFoundError(f'{image_root}: has no city folders for split {self.split!r}{fold}{there}; {self.remedy}')
         return chosen
 
 

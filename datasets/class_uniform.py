@@ -93,7 +93,7 @@ def build(dataset: Dataset, tile: int, threads=None, log=None) -> CentroidIndex:
         raw = dataset.raw_label(item)
         return tile_centroids(raw, dataset.num_classes, tile, lambda ids: dataset.mapper.values(ids, raw, item.label))
 
-    found = list(in_threads(find, dataset.items, 'class-uniform index', threads, log))
+    found = list(in_threads(find, dataset.items, 'class-uniform index', 'labels', threads, log))
     image = np.repeat(np.arange(len(found), dtype=np.int32), [len(places) for places in found])
     table = np.concatenate(found)
     rows = np.column_stack([image, table[:, 1:]])

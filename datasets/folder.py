@@ -14,6 +14,7 @@ class Folder(Dataset):
     """
 
     splits = ('folder',)
+    has_folds = True            # every fold is the whole folder: the flags of a training may stand here too
     _taken_over = ('name', 'num_classes', 'ignore_label', 'class_names', 'palette', 'id_map', 'id_to_trainid', 'trainid_to_id')
 
     def __init__(self, classes_of: type, folder):

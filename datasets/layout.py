@@ -4,7 +4,7 @@ Every listing is sorted, so that order, splits and sampling do not depend on the
 or .tar file, also one that stands for a folder that is missing (archive.locate); the paths in it are ArchivePaths.
 """
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -43,6 +43,30 @@ def find_directory(root: Path, names, markers, dataset: str, remedy: str) -> Pat
     if any(name.lower().endswith(SEALED_ENDINGS) for name in present):
         remedy += '; archives are read in place when they are .zip or .tar, unpack the others'
     raise FileNotFoundError(f'{root}: holds no {dataset} dataset (folder {" or ".join(filter(None, names))}), only {found}; {remedy}')
+
+
+def find_split(root: Path, names, markers: dict, split: str, dataset: str, remedy: str) -> Path:
+    """find_directory by the folders markers[split]. markers: {split: folders} of every split of the dataset.
+
+    Raises FileNotFoundError as it does, or, where other splits are there, that says that this one is missing and which are not.
+    """
+    try:
+        return find_directory(root, names, markers[split], dataset, remedy)
+    except FileNotFoundError:
+        for other in markers:
+            with suppress(FileNotFoundError):
+                base = find_directory(root, names, markers[other], dataset, remedy)
+                break
+        else:
+            raise
+    there = [other for other, folders in markers.items() if any(locate(base / folder).is_dir() for folder in folders)]
+    raise FileNotFoundError(f'{base}: has no folder {" or ".join(markers[split])}, so split {split!r} is missing{only_there(there)}; {remedy}')
+
+
+def only_there(splits) -> str:
+    """', only train and val are there': the end of a sentence about a split that is missing; '' when no other is there."""
+    splits = list(splits)
+    return f', only {" and ".join(splits)} {"are" if len(splits) > 1 else "is"} there' if splits else ''
 
 
 def first_folder(base: Path, names, what: str) -> Path:

@@ -6,7 +6,7 @@ from datasets import cityscapes_labels
 from datasets.archive import locate
 from datasets.base import Dataset, dataset_root
 from datasets.labels import LabelMapper
-from datasets.layout import find_directory, make_items, walk_files
+from datasets.layout import find_split, make_items, walk_files
 
 
 class Paired(Dataset):
@@ -30,8 +30,8 @@ class Paired(Dataset):
 
     def _find_items(self):
         names = (cfg.DATASET[self.directory_key], *self.other_directories)
-        markers = [self._of_split(folder) for folder in self.markers or (self.image_folder,)]
-        self.directory = find_directory(dataset_root(), names, markers, self.name, self.remedy)
+        markers = {split: [self._of_split(folder, split) for folder in self.markers or (self.image_folder,)] for split in self.splits}
+        self.directory = find_split(dataset_root(), names, markers, self.split, self.name, self.remedy)
         root = self.directory / self.image_folder.partition('{split}')[0]
         folder = self.directory / self._of_split(self.image_folder)
         images = self._choose(walk_files(folder, [ending.lower() for ending in self.image_endings]))
@@ -41,8 +41,10 @@ class Paired(Dataset):
         labels = self._label_folder()
         return root, make_items(images, root, lambda image: labels / image.parent.relative_to(folder) / self._label_name(image))
 
-    def _of_split(self, folder: str) -> str:
-        return folder.format(split=self.folder_names.get(self.split, self.split))
+    def _of_split(self, folder: str, split: str = '') -> str:
+        """A folder with that of `split`, or of self.split, in the place of {split}."""
+        split = split or self.split
+        return folder.format(split=self.folder_names.get(split, split))
 
     def _label_folder(self):
         folders = [self._of_split(folder) for folder in self.label_folders]

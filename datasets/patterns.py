@@ -78,7 +78,7 @@ class Pattern:
         folder = locate(root / self.base)
         if folder.is_dir():
             files = (list_files if self.in_one_folder else walk_files)(folder, ('',))
-            return f'{folder} holds {len(files)} other files{f", {files[0].relative_to(folder).as_posix()} among them" if files else ""}'
+            return f'{folder} holds ' + (f'{len(files)} other files, {files[0].relative_to(folder).as_posix()} among them' if files else 'no files')
         parent = next(place for place in (locate(root / above) for above in PurePosixPath(self.base).parents) if place.is_dir())
         present = subfolders(parent)
         names = f'only {", ".join(present[:5])}{", ..." if len(present) > 5 else ""}' if present else 'none at all'

@@ -13,7 +13,9 @@ _PNG_KINDS = {0: 'grey', 2: 'RGB colour', 3: 'palette', 4: 'grey with alpha', 6:
 _GRAY_STEP = {1: 255, 2: 85, 4: 17, 8: 1}       # what a PNG decoder multiplies grey values of so many bits with
 _PILLOW_IDS = ('1', 'L', 'P')                   # modes whose values are ids of 8 bits and fewer
 PEEK_BYTES, TAIL_BYTES = 1 << 16, 64    # of a file, to know its size and whether it is whole
+REPLACE = 'replace the file or take it out of the dataset'
 LABEL_KINDS = 'a label map holds class ids from 0 to 255 as grey values or palette indices, best in an 8-bit PNG'
+COLOURS = 'or use a dataset with a table of its colours (rgb in the file of --data_yaml)'
 
 
 def read_image(path, upright=False) -> np.ndarray:
@@ -106,7 +108,7 @@ def _decode(data: bytes, flags: int, path) -> np.ndarray:
 
 
 def _unreadable(path, fault: str) -> ValueError:
-    return ValueError(f'{path}: {fault}; replace the file or take it out of the dataset')
+    return ValueError(f'{path}: {fault}; {REPLACE}')
 
 
 def _check_label(data: bytes, form, path):
@@ -139,8 +141,8 @@ def _png_ids(data: bytes, path) -> np.ndarray:
         _check_label(data, PNG, path)
         return _by_pillow(data, path, lambda image: np.array(image, dtype=np.uint8))
     if kind != _PNG_GRAY:
-        raise ValueError(f'{path}: is a PNG of {bits}-bit {_PNG_KINDS.get(kind, "unknown")} values; {LABEL_KINDS}: convert it, '
-                         'or use a dataset with a table of its colours')
+        raise ValueError(f'{path}: is a PNG of {bits}-bit {_PNG_KINDS.get(kind, "unknown")} values, not of ids; '
+                         f'{LABEL_KINDS}: convert it, {COLOURS}')
     flags = cv2.IMREAD_UNCHANGED if bits == 16 else cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
     values = _decode(data, flags, path)
     return _as_bytes(values, path) if bits == 16 else values if bits == 8 else values // _GRAY_STEP[bits]
@@ -154,7 +156,7 @@ def _other_ids(data: bytes, form, path) -> np.ndarray:
     if form == TIFF and mode.startswith('I;16'):
         return _as_bytes(_by_pillow(data, path, np.array), path)
     reason = 'which holds colours' if form == WEBP else f'of mode {mode}'
-    raise ValueError(f'{path}: is a {form} file {reason}; {LABEL_KINDS}: convert it, or use a dataset with a table of its colours')
+    raise ValueError(f'{path}: is a {form} file {reason}; {LABEL_KINDS}: convert it, {COLOURS}')
 
 
 def _by_pillow(data: bytes, path, function):

@@ -1,4 +1,7 @@
 """SHIFT (Sun et al., CVPR 2022, arXiv 2206.08367): discrete shifts, rendered by a driving simulator."""
+from shlex import quote
+
+from datasets.base import dataset_root
 from datasets.layout import subfolders
 from datasets.paired import PairedTrainIds
 
@@ -28,7 +31,7 @@ class Shift(PairedTrainIds):
         if len(chosen) < len(images):
             others = sorted({image.parent.parent.name for image in images}.difference(views))
             self.notes.append(f'{self.directory}: {len(images) - len(chosen)} {self.split} images of views {", ".join(others)} have no labels and are '
-                              f'left out; `python -m datasets.prepare shift --views {",".join(others)} --root ROOT` makes them')
+                              f'left out; `python -m datasets.prepare shift --views {",".join(others)} --root {quote(str(dataset_root()))}` makes them')
         return chosen
 
     def _label_name(self, image):

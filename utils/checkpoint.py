@@ -123,7 +123,7 @@ def load(path) -> dict:
     except Exception as error:              # what torch raises for a damaged file depends on where the damage is
         if 'TorchScript' in str(error):
             raise ValueError(f'{path}: is an exported TorchScript program, expected a checkpoint with weights; name the file it was exported from') from None
-        raise ValueError(f'{path}: is damaged or cut off ({_first_line(error)}); copy or download it again') from None
+        raise ValueError(f'{path}: is damaged or cut off ({_first_line(error)}); copy or download it again, or name an earlier checkpoint') from None
     return _with_state_dict(path, content)
 
 
@@ -132,13 +132,13 @@ def _check_looks_like_checkpoint(path: Path):
     if not path.exists():
         others = sorted(file.name for file in path.parent.glob('*.pth'))
         there = f'found {", ".join(others[:3])}{" ..." if len(others) > 3 else ""} in that folder' if others else 'that folder holds no .pth file'
-        raise FileNotFoundError(f'{path}: no such checkpoint, {there}; give the path of one')
+        raise FileNotFoundError(f'{path}: no such checkpoint, {there}; give the path of one (bash scripts/fetch_weights.sh lists the published ones)')
     if path.is_dir():
         raise ValueError(f'{path}: is a folder, expected a checkpoint file; name a file in it, such as last_checkpoint_ep0.pth')
     with open(path, 'rb') as file:
         head = file.read(512)
     if not head:
-        raise ValueError(f'{path}: is empty, expected a checkpoint; copy or download it again')
+        raise ValueError(f'{path}: is empty, expected a checkpoint; copy or download it again, or name an earlier one')
     if head.startswith(b'version https://git-lfs'):
         raise ValueError(f'{path}: is a Git LFS pointer, not the checkpoint itself; run git lfs pull')
     if head.lstrip()[:1] == b'<':

@@ -94,7 +94,7 @@ class Evaluator:
         was_training = self.net.training
         self.net.eval()
         try:
-            for step, batch in enumerate(progress(loader, total=len(loader), desc=description, log=self.log)):
+            for step, batch in enumerate(progress(loader, total=len(loader), desc=description, unit='batches', log=self.log)):
                 if step == self.options.max_batches:
                     break
                 self.interrupt()

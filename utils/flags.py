@@ -238,7 +238,7 @@ def network_flags(args):
 # What may differ between the parts of a run without changing a number.
 _HARMLESS = {'config', 'debug', 'given', 'source', 'resume', 'result_dir', 'assets_path', 'override_dataset_root', 'num_workers', 'log_freq', 'save_minutes',
              'dump_augmentation_images', 'bs_val', 'n_scales', 'val_freq', 'max_skipped_steps', 'distributed', 'fp16', 'arch', 'trunk', 'snapshot',
-             'pretrained', 'start_epoch', 'cache_dir', 'grad_ckpt', 'skip_verify'}
+             'pretrained', 'start_epoch', 'cache_dir', 'grad_ckpt', 'skip_verify', 'allow_class_mismatch', 'snapshot_partial', 'restore_optimizer'}
 
 
 def changed_since(args, state):
@@ -305,7 +305,7 @@ def adopt_network(args, state, log):
         if name not in args.given:
             log(f'--{name} {stored[name]}: taken from the checkpoint')
             setattr(args, name, stored[name])
-        elif args.resume:
+        elif args.resume and not args.snapshot:     # --resume auto that has nothing to continue starts from the snapshot
             raise ValueError(f'--{name} {getattr(args, name)}: the run to resume has {name} {stored[name]}; '
                              'leave the flag out, or start a new run with --snapshot')
     args.arch = args.arch or DEFAULT_ARCH

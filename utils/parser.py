@@ -68,13 +68,16 @@ class Parser(argparse.ArgumentParser):
         return argv
 
 
+_WORDS, _EXAMPLES = {int: 'whole number', float: 'number'}, {int: '4', float: '0.5'}
+
+
 def numbers(kind, count=None, minimum=None):
     """A parser of 'a,b,c' into a tuple of `kind`."""
     def parse(text):
         try:
             values = tuple(kind(item) for item in text.split(','))
         except ValueError:
-            raise argparse.ArgumentTypeError(f'{text!r} is not a comma list of {kind.__name__}s') from None
+            raise argparse.ArgumentTypeError(f'{text!r} is not a comma list of {_WORDS[kind]}s, such as {_EXAMPLES[kind]},{_EXAMPLES[kind]}') from None
         if count and len(values) not in count:
             raise argparse.ArgumentTypeError(f'{text!r} has {len(values)} values, expected {" or ".join(map(str, count))}')
         if not all(map(math.isfinite, values)):
@@ -98,11 +101,12 @@ def number(kind, low=None, high=None):
         try:
             value = kind(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f'{text!r} is not a {kind.__name__}') from None
+            raise argparse.ArgumentTypeError(f'{text!r} is not a {_WORDS[kind]}, such as {_EXAMPLES[kind]}') from None
         if not math.isfinite(value):
             raise argparse.ArgumentTypeError(f'{text!r} is not a finite number')
         if (low is not None and not value >= low) or (high is not None and not value <= high):
-            raise argparse.ArgumentTypeError(f'{text} is outside [{"-inf" if low is None else low}, {"inf" if high is None else high}]')
+            bounds = [f'of at {word} {bound}' for word, bound in (('least', low), ('most', high)) if bound is not None]
+            raise argparse.ArgumentTypeError(f'{text} is out of range; give a {_WORDS[kind]} {" and ".join(bounds)}')
         return value
     parse.__name__ = kind.__name__
     return parse

@@ -9,10 +9,10 @@ LINE_EVERY = 30.0       # seconds after which a plain line is due whatever the s
 LINE_APART = 5.0        # seconds between two plain lines at least, so that fast work says only that it is done
 
 
-def progress(iterable, total=None, desc='', unit='it', log=None, initial=0):
+def progress(iterable, total=None, desc='', unit='images', log=None, initial=0):
     """Iterate over `iterable` and show it; `total` defaults to its length, `log` (a function of one line) to stderr.
 
-    `initial`: how many of `total` were done before (a resumed epoch). The result is iterated once; `.note(text)` puts
+    `unit`: what is counted, in the plural. `initial`: how many of `total` were done before (a resumed epoch). The result is iterated once; `.note(text)` puts
     a short text, such as the loss, behind the bar or the next line.
     """
     if total is None and hasattr(iterable, '__len__'):
@@ -48,7 +48,7 @@ class _Progress:
             self.bar.set_postfix_str(text, refresh=False)
 
     def _with_bar(self):
-        with tqdm(total=self.total, desc=self.desc, unit=self.unit, initial=self.done, dynamic_ncols=True, file=sys.stderr) as self.bar:
+        with tqdm(total=self.total, desc=self.desc, unit=f' {self.unit}', initial=self.done, dynamic_ncols=True, file=sys.stderr) as self.bar:
             for value in self.iterable:
                 try:
                     yield value
@@ -98,7 +98,9 @@ class _Progress:
 
 def _rate(count, seconds, unit):
     per_second = count / max(seconds, 1e-9)
-    return f'{per_second:.3g} {unit}/s' if per_second >= 1 else f'{1 / per_second:.3g} s/{unit}'
+    if per_second >= 1:
+        return f'{per_second:,.0f} {unit}/s' if per_second >= 100 else f'{per_second:.3g} {unit}/s'
+    return f'{1 / per_second:.3g} s/{unit.removesuffix("es") if unit.endswith("ches") else unit.removesuffix("s")}'
 
 
 def format_seconds(seconds: float) -> str:

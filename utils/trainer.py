@@ -117,7 +117,7 @@ class Trainer:
         self.net.train()
         total = self.batches(loader)
         remaining = itertools.islice(loader, total - self.position.batch)
-        bar = progress(remaining, total=total, desc=f'epoch {self.position.epoch}', initial=self.position.batch)
+        bar = progress(remaining, total=total, desc=f'epoch {self.position.epoch}', unit='batches', initial=self.position.batch)
         meter, saved = Meter(), time.monotonic()
         self.optimizer.zero_grad(set_to_none=True)
         for batch in bar:

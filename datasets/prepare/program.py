@@ -9,6 +9,7 @@ from datasets.layout import find_directory
 from datasets.prepare import runner
 from datasets.prepare.record import Record
 from datasets.threads import usable_cores
+from utils.parser import positive
 
 
 class Program(NamedTuple):
@@ -33,9 +34,9 @@ class Program(NamedTuple):
 
     def add_to(self, parser: ArgumentParser):
         """Add the flags of this program and those that all preparations share."""
-        parser.add_argument('--root', required=True, metavar='DIR', help='folder of the data sets, given to train.py as --override_dataset_root')
+        parser.add_argument('--root', metavar='DIR', help='folder of the data sets, given to train.py as --override_dataset_root (required)')
         self.add_flags(parser)
-        parser.add_argument('--workers', type=int, default=usable_cores(), metavar='N', help='number of processes (default: %(default)s)')
+        parser.add_argument('--workers', type=positive, default=usable_cores(), metavar='N', help='number of processes (default: %(default)s)')
         parser.add_argument('--dry_run', action='store_true', help='only say what would be written')
         parser.add_argument('--overwrite', action='store_true', help='also replace files in the place of a result that this program did not write')
 
@@ -43,7 +44,5 @@ class Program(NamedTuple):
         """Prepare the data set below args.root; returns 0, or 1 when some files were refused. Raises ValueError and OSError for mistakes."""
         names = (cfg.DATASET[self.dataset.directory_key], *self.dataset.other_directories)
         base = find_directory(Path(args.root).expanduser(), names, self.markers, self.name, self.remedy)
-        if args.workers < 1:
-            raise ValueError(f'--workers {args.workers}: at least one process has to do the work')
         record = Record(base, self.name)
         return runner.run(self.name, record, self.plan(base, args, record.made), args.workers, args.dry_run, args.overwrite)

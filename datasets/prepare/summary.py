@@ -9,7 +9,7 @@ class Summary:
 
     def __init__(self, base, count: int):
         self.base, self.count = base, count
-        self.states, self.noted, self.refused = Counter(), defaultdict(list), []
+        self.states, self.noted, self.refused = Counter(), defaultdict(list), Counter()
 
     def add(self, job, state: str, notes=(), why=''):
         """state: 'written', 'up to date' or 'refused', for the reason `why`; notes: sentences about the file of `job`."""
@@ -17,7 +17,7 @@ class Summary:
         for note in notes:
             self.noted[note].append(self._name(job))
         if state == 'refused':
-            self.refused.append(why)
+            self.refused[why] += 1
 
     def print_plan(self, todo):
         """What a run would do."""
@@ -33,7 +33,7 @@ class Summary:
             _print_list(names)
         if self.refused:
             print('refused:')
-            _print_list(self.refused)
+            _print_list([f'{why} ({count} files)' if count > 1 else why for why, count in self.refused.items()])
 
     def _name(self, job):
         return job.target.relative_to(self.base).as_posix()

@@ -6,29 +6,11 @@ import sys
 from pathlib import Path
 
 import config
-from datasets.registry import dataset_names
+from datasets.verify.commandline import parse_args
 from datasets.verify.findings import ERROR
 from datasets.verify.report import write_report
 from datasets.verify.whole import verify
-from utils import coarse_flags, flags
-from utils.parser import Parser, names, positive
-
-
-def parse_args(argv=None):
-    """The flags; ValueError for a mistake."""
-    parser = Parser(prog='python -m datasets.verify', description='Read every file of a dataset once, say what is wrong, and write a page about it.')
-    parser.add_argument('--config', metavar='FILE', help='YAML file of flag: value lines, used as defaults under the flags given here')
-    flags.add_dataset(parser, dataset_names())
-    coarse_flags.add_coarse(parser)
-    group = parser.add_argument_group('verification')
-    group.add_argument('--splits', type=names, default=(), metavar='LIST', help='comma list of splits to read (default: train,val)')
-    group.add_argument('--workers', type=positive, metavar='N', help='threads (default: as many as there are usable cores)')
-    group.add_argument('--out', metavar='DIR', help='folder of verify.json and index.html (default: <assets_path>/verify/<dataset>)')
-    group.add_argument('--assets_path', default='assets', metavar='DIR', help='folder of verify/ and data/')
-    args = parser.parse_all(sys.argv[1:] if argv is None else argv)
-    args.class_uniform_pct = config.cfg.DATASET.CLASS_UNIFORM_PCT       # nothing is drawn here
-    coarse_flags.check_coarse(args)
-    return args
+from utils import flags
 
 
 def main(argv=None) -> int:

@@ -5,8 +5,8 @@ from collections import Counter, defaultdict
 import numpy as np
 
 from datasets.base import Dataset
-from datasets.reading import read_image
-from datasets.verify.findings import ERROR, NOTE, WARNING, Finding, counted, listed, title
+from datasets.reading import REPLACE, read_image
+from datasets.verify.findings import ERROR, NOTE, WARNING, Fault, Finding, counted, listed, title
 
 
 def check_files(dataset: Dataset, examined: list) -> list:
@@ -21,17 +21,23 @@ def _unreadable(dataset, examined):
         yield Finding(ERROR, 'unreadable_images', f'{title(dataset)}: {counted(len(images), "image")} cannot be read; replace these files or take them '
                       'out of the dataset', tuple(images))
     if labels:
-        yield Finding(ERROR, 'unusable_labels', f'{title(dataset)}: {counted(len(labels), "label")} cannot be used; replace these files or take them '
-                      'and their images out of the dataset', tuple(labels))
+        yield Finding(ERROR, 'unusable_labels', f'{title(dataset)}: {counted(len(labels), "label")} cannot be used; '
+                      f'{_remedy([one.label_fault for one in examined if one.label_fault])}', tuple(labels))
 
 
-def _fault(path, sentence: str) -> str:
+def _fault(path, sentence: str) -> Fault:
     """The reader's sentence without its remedy, which the finding has once for all."""
-    return f'{path}: {sentence.removeprefix(f"{path}: ").partition(";")[0]}'
+    return Fault(path, sentence.removeprefix(f'{path}: ').partition(';')[0])
+
+
+def _remedy(sentences) -> str:
+    """What the reader advises, where that is the same for all labels and more than to replace a broken file."""
+    advised = {sentence.partition('; ')[2] for sentence in sentences}
+    return advised.pop() if len(advised) == 1 and advised != {REPLACE} else 'replace these files or take them and their images out of the dataset'
 
 
 def _sizes(dataset, examined):
-    wrong = [f'{one.item.label}: {_shape(one.label_size)}, its image {_shape(one.size)}' for one in examined if has_wrong_size(one)]
+    wrong = [Fault(one.item.label, f'{_shape(one.label_size)}, its image {_shape(one.size)}') for one in examined if has_wrong_size(one)]
     if wrong:
         yield Finding(ERROR, 'size_mismatch', f'{title(dataset)}: {counted(len(wrong), "label has", "labels have")} another size (width x height) than '
                       'the image; bring both to one size (labels without interpolation)', tuple(wrong))
@@ -53,11 +59,11 @@ def _unknown_ids(dataset, examined):
             pixels[raw] += int(one.counts[raw])
             files[raw] += 1
         if ids:
-            where.append(f'{one.item.label}: {listed(_id_pixels(raw, int(one.counts[raw])) for raw in ids)}')
+            where.append(Fault(one.item.label, listed(_id_pixels(raw, int(one.counts[raw])) for raw in ids)))
     if where:
         shown = listed(f'{raw} ({counted(pixels[raw], "pixel")} in {counted(files[raw], "file")})' for raw in sorted(pixels))
-        yield Finding(ERROR, 'unknown_ids', f'{title(dataset)}: label ids {shown} are not in the map of dataset {dataset.name!r}; correct the files, '
-                      'choose the right --dataset, or list the ids under --ignore_ids', tuple(where))
+        yield Finding(ERROR, 'unknown_ids', f'{title(dataset)}: label ids {shown} are not in the map of dataset {dataset.name!r}; '
+                      f'{dataset.mapper.remedy}', tuple(where))
 
 
 def _id_pixels(raw, pixels) -> str:

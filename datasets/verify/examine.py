@@ -73,9 +73,10 @@ def glance(item: Item) -> Examined:
 
 def examine_all(dataset: Dataset, items, threads=None, log=None) -> list:
     """examine() of every item, in as many threads as there are usable cores (decoding runs beside Python)."""
-    return list(in_threads(lambda item: examine(dataset, item), items, f'reading split {dataset.split!r}', threads, log))
+    unit = 'pairs' if dataset.labelled else 'images'
+    return list(in_threads(lambda item: examine(dataset, item), items, f'reading split {dataset.split!r}', unit, threads, log))
 
 
 def glance_all(dataset: Dataset, log=None) -> list:
     """glance() of every item, in many threads, which wait for the disk rather than work."""
-    return list(in_threads(glance, dataset.items, f'headers of split {dataset.split!r}', MAX_THREADS, log))
+    return list(in_threads(glance, dataset.items, f'headers of split {dataset.split!r}', 'pairs', MAX_THREADS, log))

@@ -5,11 +5,21 @@ ERROR, WARNING, NOTE = 'error', 'warning', 'note'
 SHOWN = 10              # files of a sentence before it says only how many more there are
 
 
+class Fault(NamedTuple):
+    """A file and what is wrong with it."""
+
+    file: object
+    why: str
+
+    def __str__(self):
+        return f'{self.file}: {self.why}'
+
+
 class Finding(NamedTuple):
     """level: 'error' when training would break or learn nothing, 'warning' when it would run but not as one thinks, or 'note'.
 
     kind: a name for programs that read verify.json. sentence: what was found, where, and the remedy. files: every file that
-    it is about, with a reason behind it where each has its own.
+    it is about, as text, or a Fault where each has a reason of its own.
     """
 
     level: str
@@ -19,12 +29,26 @@ class Finding(NamedTuple):
 
     def lines(self) -> list:
         """For a terminal: the sentence, then the first files, one on each line."""
-        colon = ':' if self.files and not self.sentence.endswith('?') else ''
-        return [f'{self.level}: {self.sentence}{colon}', *(f'  {file}' for file in first(self.files))]
+        return [f'{self.level}: {self.sentence}{self._colon()}', *(f'  {file}' for file in first(self.files))]
 
     def line(self) -> str:
-        """The same on one line."""
-        return self.sentence + (f': {", ".join(first(self.files))}' if self.files else '')
+        """The same on one line; a reason that several files share stands once, in front of them."""
+        by_reason = {}
+        for file in self.files[:SHOWN]:
+            path, why = (str(file), '') if isinstance(file, str) else file
+            by_reason.setdefault(why, []).append(str(path))
+        told = '; '.join(_because(paths, why) for why, paths in by_reason.items())
+        return ' '.join(filter(None, [self.sentence + self._colon(), ', '.join(filter(None, [told, *first(self.files)[SHOWN:]]))]))
+
+    def _colon(self) -> str:
+        return ':' if self.files and not self.sentence.endswith('?') else ''
+
+
+def _because(paths, why) -> str:
+    """Files and what is wrong with them: 'a: is empty', 'is empty: a, b', or without a reason 'a, b'."""
+    if not why:
+        return ', '.join(paths)
+    return f'{paths[0]}: {why}' if len(paths) == 1 else f'{why}: {", ".join(paths)}'
 
 
 def title(dataset) -> str:
@@ -33,8 +57,8 @@ def title(dataset) -> str:
 
 
 def first(names) -> list:
-    """The first ten names, and how many more there are."""
-    names = list(names)
+    """The first ten names, or Faults, as text, and how many more there are."""
+    names = list(map(str, names))
     return names[:SHOWN] + ([f'... and {len(names) - SHOWN:,} more'] if len(names) > SHOWN else [])
 
 

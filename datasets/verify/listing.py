@@ -7,7 +7,7 @@ from datasets.base import Dataset
 from datasets.joined import training_qualities
 from datasets.layout import IMAGE_EXTENSIONS, every_file, listing_unpaired
 from datasets.registry import dataset_class, get_dataset
-from datasets.verify.findings import ERROR, NOTE, WARNING, Finding, counted, listed
+from datasets.verify.findings import ERROR, NOTE, WARNING, Fault, Finding, counted, listed
 
 # What operating systems leave behind; as hidden files they only take space, but are told from files of the user's own.
 LITTER = ('thumbs.db', 'desktop.ini')
@@ -50,9 +50,10 @@ def check_listing(splits: list, asked: list) -> list:
         if split.fault:
             findings.append(Finding(ERROR, 'unlisted_split', f'split {split.key!r} cannot be used: {split.fault}'))
         if split.unpaired:
-            missing = tuple(f'{item.image}: {item.label} does not exist' for item in split.unpaired)
-            findings.append(Finding(ERROR, 'images_without_label', f'split {split.key!r}: {counted(len(missing), "image has", "images have")} no label; add '
-                                    'the missing labels or remove those images', missing))
+            missing = tuple(Fault(item.image, f'{item.label} does not exist') for item in split.unpaired)
+            found = (f'{counted(len(missing), "image has", "images have")} no label; add the missing labels or remove those images' if split.dataset is not None
+                     else f'none of the {counted(len(missing), "image")} has its label where it is looked for; unpack the labels, or correct their place')
+            findings.append(Finding(ERROR, 'images_without_label', f'split {split.key!r}: {found}', missing))
         if split.dataset is not None:
             findings += [Finding(NOTE, 'left_out', note) for note in split.dataset.notes]
     return findings + _check_folders([split for split in splits if split.dataset is not None], asked)

@@ -4,14 +4,13 @@ The result is kept under the assets folder, in a file whose name holds a hash of
 training on the same files does not look again.
 """
 import hashlib
-import shlex
 from collections import defaultdict
 from pathlib import Path
 
-from config import cfg
 from datasets.archive import fingerprint
 from datasets.cache import cache_path
 from datasets.verify.checks import check_classes, check_files, has_wrong_size, leaks, same_files
+from datasets.verify.commandline import command
 from datasets.verify.examine import examine_all, glance_all
 from datasets.verify.findings import ERROR, counted, title
 from utils.files import WriteError, write_json
@@ -39,10 +38,10 @@ def check_before_training(sets, assets_path, log):
     errors = [finding for finding in findings if finding.level == ERROR]
     if errors:
         more = f' ({counted(len(errors) - 1, "further kind")} of fault beside this)' if len(errors) > 1 else ''
-        raise ValueError(f'{errors[0].line()}{more}; `{_command(name)}` lists everything, --skip_verify trains all the same')
+        raise ValueError(f'{errors[0].line()}{more}; `{command(name)}` lists everything, --skip_verify trains all the same')
     findings += _check_copies(sets)
     log(f'first training on these files of {name}: the headers of {counted(total, "image")} and labels fit, {counted(sum(counts), "pair")} were read and are '
-        f'right; `{_command(name)}` reads all, --skip_verify leaves this out')
+        f'right; `{command(name)}` reads all, --skip_verify leaves this out')
     for finding in findings:
         log(f'{finding.level}: {finding.line()}')
     _remember(path, name, sets, findings, log)
@@ -56,12 +55,6 @@ def _look(dataset, count) -> list:
     seen.update((one.item, one) for one in examine_all(dataset, readable, log=_quietly))
     found = list(seen.values())
     return [*check_files(dataset, found), *check_classes(dataset, found, f'none of the {len(readable)} labels that were read')]
-
-
-def _command(name) -> str:
-    """The whole verification of the same files."""
-    flags = {'--dataset': name, '--override_dataset_root': cfg.DATASET.ROOT, '--data_yaml': cfg.DATASET.DATA_YAML}
-    return shlex.join(['python', '-m', 'datasets.verify', *(part for flag, value in flags.items() if value for part in (flag, str(value)))])
 
 
 def _quietly(line):

@@ -1,10 +1,11 @@
 """The results of a verification as verify.json and as index.html with pictures."""
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 
 from config import cfg
-from datasets.overlay import overlay, small, write_jpeg
+from datasets.overlay import fitted, overlay, write_jpeg
 from datasets.reading import read_image
 from datasets.verify.checks import has_wrong_size, says_nothing, unknown_ids
 from datasets.verify.findings import counted, first, listed
@@ -50,9 +51,10 @@ def _split(verified, split, folder):
                          note=f'Percent of the {total:,} pixels with a class; {numbers.ignored:,} more are ignored.')
         yield sheet.bars(f'{split}: share of the images', names, 100 * numbers.images / numbers.labels_read, colours=palette,
                          note=f'Percent of the {numbers.labels_read:,} labels that hold the class.')
+        use = f' To train with them: train.py --class_weights {quote(f"{folder}/verify.json:balanced")}' if split == 'train' else ''
         yield sheet.table(f'{split}: classes and weights', _class_rows(dataset, numbers),
                           'Weights from the pixels n of a class and N of all K classes: inverse 1 - n/N, balanced N/(K n), median: of the shares of all '
-                          'classes where they occur, over that of the class.')
+                          f'classes where they occur, over that of the class.{use}')
         yield sheet.table(f'{split}: classes that stand together', _together_rows(names, numbers),
                           'Percent of the images with the class of the row that also hold the class of the column.')
     chosen = np.random.default_rng(0).permutation(len(verified.examined[split]))
@@ -123,7 +125,7 @@ def _card(dataset, one, why, folder, name):
 def _pictures(dataset, one, folder, name, title):
     """Write the image, and its label over it where there is a usable one."""
     image = read_image(one.item.image, upright=one.item.label is None)
-    pictures = [_picture(folder, f'{name}_image', small(image), title)]
+    pictures = [_picture(folder, f'{name}_image', fitted(image), title)]
     if one.counts is not None:
         label = dataset.mapper.table[dataset.raw_label(one.item)]
         fits = label.shape == image.shape[:2]

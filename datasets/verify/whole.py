@@ -41,7 +41,7 @@ class Verified(NamedTuple):
         """Everything for verify.json."""
         return {
             'dataset': self.name, 'root': {split: str(dataset.root) for split, dataset in self.datasets.items()}, 'errors': self.count(ERROR),
-            'warnings': self.count(WARNING), 'findings': [{**finding._asdict(), 'files': list(finding.files)} for finding in self.findings],
+            'warnings': self.count(WARNING), 'findings': [{**finding._asdict(), 'files': list(map(str, finding.files))} for finding in self.findings],
             'normalised_with': {'mean': cfg.DATASET.MEAN, 'std': cfg.DATASET.STD},
             'splits': {split: as_json(self.datasets[split], numbers) for split, numbers in self.numbers.items()}}
 

@@ -90,6 +90,14 @@ def test_two_predictions_of_one_image_are_refused(tmp_path):
         evaluate(tmp_path)
 
 
+def test_confidences_beside_the_predictions_are_passed_over(tmp_path):
+    write(tmp_path, 'lindau_000000_000019')
+    before = evaluate(tmp_path)['scores']['averageScoreClasses']
+    for kind in ('conf', 'prob', 'score'):
+        cv2.imwrite(str(tmp_path / 'results' / f'lindau_000000_000019_leftImg8bit_{kind}.png'), GUESS)
+    assert evaluate(tmp_path)['scores']['averageScoreClasses'] == before
+
+
 def test_an_empty_file_is_named(tmp_path):
     write(tmp_path, 'lindau_000000_000019')
     next((tmp_path / 'results').glob('*.png')).write_bytes(b'')

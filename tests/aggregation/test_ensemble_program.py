@@ -211,7 +211,7 @@ def spoilt(tmp_path, two, how):
 def test_mistakes_are_told_in_one_sentence(program, two, tmp_path, how):
     arguments, words = spoilt(tmp_path, two, how)
     code, told = program(*arguments)
-    errors = [line for line in told.splitlines() if 'it/s' not in line]
+    errors = [line for line in told.splitlines() if 'images/s' not in line]
     assert code == 2 and len(errors) == 1 and errors[0].startswith('ensemble.py: error: ') and words in errors[0]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small_trees import red
 
 from config import scope
 from datasets import EvalSet, eval_loader, get_dataset
@@ -187,10 +188,6 @@ def camvid_zip(root, camvid_tree, tmp_path):
     camvid_tree(tmp_path / 'src', count=6)
     pack(tmp_path / 'src', root / 'camvid.zip')
     return get_dataset('camvid', 'train')
-
-
-def red(dataset, place):
-    return int(dataset.load(dataset.items[place])[0][0, 0, 0])
 
 
 def test_a_pickled_dataset_opens_its_archive_again(camvid_zip):

@@ -3,15 +3,15 @@ import re
 
 import numpy as np
 import pytest
-from conftest import make_camvid, striped_label, write_png
 from PIL import Image
+from small_trees import make_camvid, striped_label, write_png
 from trees import make_tree
 
 from config import scope
 from datasets import TrainSet, get_dataset
 from datasets.browse import main, parse_args
 from datasets.contact_sheet import CELL, contact_sheet
-from datasets.shown import augmented_samples, picture, raw_samples
+from datasets.shown import Shown, augmented_samples, picture, raw_samples
 from transforms import build_train_transform
 
 AUGMENTED = ['--augmented', '--crop_size', '24,32', '--class_uniform_tile', '16', '--class_uniform_pct', '1']
@@ -65,6 +65,17 @@ def test_raw_samples_are_those_of_the_files(camvid):
         assert (samples[0].image == dataset.load(first)[0]).all() and (samples[0].label == dataset.load(first)[1]).all()
 
 
+def test_samples_that_cannot_be_used_are_left_out_and_told(camvid, browse):
+    for number in (2, 5):
+        write_png(camvid / f'camvid/trainannot/{number:02d}.png', striped_label((0, 77)))
+    code, told, _ = browse('--count', 100)
+    assert code == 0 and told.count('left out: ') == 2 and 'trainannot/05.png: label ids 77 are not in the map' in told and '10 of 12 samples: ' in told
+    for path in (camvid / 'camvid/trainannot').iterdir():
+        path.write_bytes(b'')
+    code, told, _ = browse('--count', 3)
+    assert code == 2 and "no image of split 'train' can be shown, the first because: " in told and told.count('\n') == 1 and 'is empty; ' in told
+
+
 def test_augmented_samples_are_the_first_of_the_training(camvid):
     train_set, samples = shown(camvid, '--seed', '5')
     order = np.random.default_rng([5, 0, 0, 2]).permutation(12)
@@ -95,6 +106,12 @@ def test_a_cross_is_drawn_at_the_mark_and_scaled_with_the_picture(camvid):
     pixels = np.asarray(picture(sample, train_palette(), 300))
     assert pixels.shape == (200, 300, 3) and pixels[100, 75].tolist() == [255, 255, 255]
     assert pixels[100, 100:].max() == 0
+
+
+def test_a_small_sample_is_enlarged_by_a_whole_number_so_that_its_pixels_can_be_seen():
+    image = np.arange(18, dtype=np.uint8).reshape(2, 3, 3)
+    pixels = np.asarray(picture(Shown('a', '', image, None), train_palette(), 10))
+    assert pixels.shape == (6, 9, 3) and (pixels[::3, ::3] == image).all() and (pixels[2::3, 2::3] == image).all()
 
 
 def train_palette():

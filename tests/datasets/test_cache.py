@@ -150,7 +150,12 @@ def test_a_packed_dataset_is_cached_like_an_unpacked_one(dataset, folder, root):
     assert all(np.array_equal(*pair) for item, pairs in zip(cached.items, expected) for pair in zip(cached.load(item), pairs))
 
 
-def build_in_process(dataset, folder, start):
+def share(barrier):
+    global start
+    start = barrier
+
+
+def build_in_process(dataset, folder):
     start.wait()
     lines = []
     cached = with_cache(dataset, folder, log=lines.append)
@@ -158,10 +163,9 @@ def build_in_process(dataset, folder, start):
 
 
 def test_of_processes_that_start_together_one_builds(dataset, folder):
-    count = 4
-    with get_context('spawn').Manager() as manager, get_context('fork').Pool(count) as pool:
-        start = manager.Barrier(count)
-        results = pool.starmap(build_in_process, [(dataset, folder, start)] * count, chunksize=1)
+    count, fork = 4, get_context('fork')
+    with fork.Pool(count, share, (fork.Barrier(count),)) as pool:
+        results = pool.starmap(build_in_process, [(dataset, folder)] * count, chunksize=1)
     assert sum(built for built, _ in results) == 1
     assert [values for _, values in results] == [list(range(6))] * count
 

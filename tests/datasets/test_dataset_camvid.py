@@ -44,7 +44,7 @@ def test_the_root_itself_may_be_the_dataset(root, camvid_tree):
 
 def test_a_missing_split_is_named(root, camvid_tree):
     camvid_tree(root / 'camvid', 'train', 1)
-    with pytest.raises(FileNotFoundError, match='camvid: holds no folder valannot'):
+    with pytest.raises(FileNotFoundError, match="camvid: has no folder valannot, so split 'val' is missing, only train is there; give the folder"):
         get_dataset('camvid', 'val')
 
 

@@ -121,7 +121,10 @@ def test_a_missing_label_folder_is_named(root, write):
 
 def test_a_split_without_cities_is_named(root, cityscapes_tree):
     cityscapes_tree(root / 'cityscapes', {('train', 'ulm'): 1})
-    with pytest.raises(FileNotFoundError, match="has no city folders for split 'val' with --cv 0"):
+    for split in ('val', 'test'):
+        with pytest.raises(FileNotFoundError, match=f"has no city folders for split '{split}', only train is there; "):
+            get_dataset('cityscapes', split)
+    with scope(DATASET__CV=1), pytest.raises(FileNotFoundError, match="for split 'val' with --cv 1, only train is there; "):
         get_dataset('cityscapes', 'val')
 
 

@@ -3,6 +3,7 @@ import shutil
 
 import numpy as np
 import pytest
+from small import ROOT
 from trees import FOLDERS, LAYOUTS, make_tree, scene, write
 
 from config import scope
@@ -50,6 +51,14 @@ def test_every_name_is_tested_here():
     assert set(dataset_names()) == {*LAYOUTS, 'folder', 'nullloader', 'custom'}
 
 
+def test_the_page_about_datasets_has_each_of_them_and_the_folder_that_it_is_read_from():
+    page = (ROOT / 'docs/datasets.md').read_text(encoding='utf-8')
+    assert [name for name in dataset_names() if f'`{name}`' not in page and f'--dataset {name}' not in page and f'--eval {name}' not in page] == []
+    folders = {layout.folder.rpartition('/')[2] for layout in LAYOUTS.values()} - {'Cityscapes', 'synthetic'}
+    assert [folder for folder in folders if f'/{folder}' not in page and f'{folder}/' not in page and f'`{folder}`' not in page] == []
+    assert '`ROOT/Cityscapes`' in page and '`ROOT/synthetic`' in page
+
+
 @pytest.mark.parametrize('name', [name for name in dataset_names() if name != 'custom'])
 def test_names_colours_and_tables_of_a_class_fit_together(name):
     kind = dataset_class(name)
@@ -68,6 +77,32 @@ def test_a_missing_folder_names_the_flag(root, name):
     (root / 'something').mkdir()
     with pytest.raises(FileNotFoundError, match=f'holds no {name} dataset .*only something; .*--override_dataset_root'):
         get_dataset(name, 'train')
+
+
+@pytest.mark.parametrize('name', [name for name in PAIRED if name not in ('gta5', 'wilddash', 'pascal_context', 'pascal_context_60')])
+def test_a_missing_split_is_named_with_those_that_are_there(root, name):
+    """Of datasets that have a folder for each split; the others have lists. Both splits of kitti share one."""
+    tree = make_tree(name, root, images=2)
+    long_name = FOLDERS['val'] if (tree.folder / FOLDERS['val']).is_dir() or name == 'ade20k' else 'training' if name == 'kitti' else 'val'
+    folders = [folder for folder in tree.folder.rglob('*') if folder.is_dir() and folder.name in (long_name, f'{long_name}annot', f'{long_name}annot32')]
+    for folder in folders:
+        shutil.rmtree(folder)
+    there = 'only test is' if name == 'kitti' else 'only train is' if 'test' not in tree.splits else 'only (train and test are|test and train are)'
+    with pytest.raises(FileNotFoundError, match=f"split 'val' is missing, {there} there; .*--override_dataset_root"):
+        get_dataset(name, 'val')
+
+
+@pytest.mark.parametrize('name', [*PAIRED, *UNLABELLED])
+def test_a_fold_of_a_dataset_without_folds_is_refused(root, name):
+    make_tree(name, root, images=1)
+    with scope(DATASET__CV=1), pytest.raises(ValueError, match=f"--cv 1: dataset '{name}' has no folds for cross-validation.*; leave the flag out"):
+        get_dataset(name, 'val')
+
+
+def test_folds_are_ignored_where_a_whole_folder_is_read(tmp_path):
+    write(tmp_path / 'images/a.png', scene(0)[0])
+    with scope(DATASET__CV=1):
+        assert len(get_dataset('camvid', 'folder', eval_folder=tmp_path / 'images')) == 1
 
 
 @pytest.mark.parametrize('name', PAIRED)
@@ -220,7 +255,8 @@ def test_shift_leaves_out_views_without_labels_and_says_so(root):
     (folder / 'discrete/labels_cityscapes/train/left_45').rename(folder / 'left_45')
     dataset = get_dataset('shift', 'train')
     assert {item.name.split('/')[1] for item in dataset.items} == {'front'} and len(dataset) == 2
-    assert '2 train images of views left_45 have no labels and are left out; `python -m datasets.prepare shift --views left_45' in dataset.notes[0]
+    assert ('2 train images of views left_45 have no labels and are left out; '
+            f'`python -m datasets.prepare shift --views left_45 --root {root}`') in dataset.notes[0]
 
 
 def test_gta5_reads_its_splits_and_counts_what_is_missing(root):

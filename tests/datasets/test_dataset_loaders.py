@@ -1,6 +1,7 @@
 import gc
 import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import torch
 
 from datasets import EvalSet, TrainSet, eval_loader, get_dataset, train_loader
 from datasets.sets import image_tensor
+from datasets.workers import Guarded
 
 
 def random_crop(image, label, rng, centroid=None):
@@ -118,6 +120,14 @@ def test_loading_leaves_the_global_random_states_alone(train_set):
     assert torch.equal(torch.get_rng_state(), before) and np.array_equal(np.random.get_state()[1], numpy_before)
 
 
+def test_a_set_that_was_pickled_for_a_worker_gives_the_same_samples(train_set):
+    copy = pickle.loads(pickle.dumps(Guarded(train_set)))
+    for index in range(22):
+        one, other = copy[1, index], train_set[1, index]
+        assert all(torch.equal(one[key], other[key]) for key in ('image', 'label')) and (one['name'], one['scale']) == (other['name'], other['scale'])
+
+
+@pytest.mark.slow
 def test_spawned_workers_give_the_same_batches(root, camvid_tree):
     camvid_tree(root / 'camvid', count=4)
     train_set = TrainSet(get_dataset('camvid', 'train'), None, 3, 0)

@@ -8,7 +8,7 @@ from trees import LAYOUTS, make_tree
 from datasets import dataset_class
 from datasets.nullloader import NullLoader
 
-QUICK = ('mapillary', 'idd', 'gta5', 'ade20k', 'pascal_context')
+QUICK = ('mapillary', 'gta5', 'ade20k', 'pascal_context')
 UNLABELLED = ('bravo', 'SMIYC_anomaly', 'SMIYC_obstacle')
 
 

@@ -67,6 +67,5 @@ def test_an_annotation_that_is_none_is_refused_by_name_and_the_others_are_drawn(
 
 
 def test_an_unknown_encoding_is_a_mistake(base, capsys):
-    with pytest.raises(SystemExit, match='2'):
-        prepare(capsys, 'idd', '--root', base.parent, '--id_type', 'csTrainIds')
-    assert 'invalid choice' in capsys.readouterr().err
+    code, printed = prepare(capsys, 'idd', '--root', base.parent, '--id_type', 'csTrainIds')
+    assert code == 2 and "argument --id_type: invalid choice: 'csTrainIds'" in printed and printed.count('\n') == 1

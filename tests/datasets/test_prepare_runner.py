@@ -7,6 +7,7 @@ import time
 
 import pytest
 from prepare_trees import TREES, contents, die, png_bytes, prepare, write_png
+from small import ROOT
 
 from datasets.prepare import convert, jobs, record, runner
 from datasets.prepare.__main__ import main
@@ -182,10 +183,42 @@ def test_two_runs_in_one_folder_are_refused(ade, capsys):
     assert code == 2 and 'another run' in printed
 
 
+def test_the_program_and_its_processes_start_without_torch():
+    """Which would take two seconds and 300 MB in each of them."""
+    code = "import sys, datasets.prepare.__main__, datasets.prepare.runner; assert 'torch' not in sys.modules"
+    assert subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True).stderr == ''
+
+
+@pytest.mark.parametrize('argv, expected', [
+    ([], 'the name of the data set comes first, as in `python -m datasets.prepare camvid --root ROOT`; choose one of ade20k, '),
+    (['--root', 'R', 'ade20k'], 'the name of the data set comes first, as in '),
+    (['ad20k', '--root', 'R'], "there is no preparation 'ad20k'; did you mean ade20k?"),
+    (['Mapilary', '--root', 'R'], "there is no preparation 'Mapilary'; did you mean mapillary or mapillary_citylabel?"),
+    (['zzz'], "there is no preparation 'zzz'; choose one of ade20k, "),
+    (['kitti', '--root', 'R'], "data set 'kitti' needs no preparation (docs/datasets.md); these do: ade20k, "),
+    (['ade20k'], '--root is missing; give the folder of the data sets, '),
+    (['ade20k', '--rot', 'R'], 'unknown flag --rot; did you mean --root'),
+    (['ade20k', '--root', 'R', '--dry'], 'unknown flag --dry; did you mean --dry_run'),
+    (['synthetic', '--root', 'R', '--size', '3'], "'3' is not \"height,width\" in pixels, such as 256,512"),
+    (['idd', '--root', 'R', '--id_type', 'x'], 'argument --id_type: invalid choice'),
+])
+def test_a_mistake_in_the_call_is_one_sentence_with_the_nearest_name(argv, expected, capsys):
+    assert main(argv) == 2
+    told = capsys.readouterr()
+    assert told.out == '' and told.err.count('\n') == 1 and told.err.startswith('python -m datasets.prepare: error: ') and expected in told.err
+
+
+@pytest.mark.parametrize('argv', [['--help'], ['-h'], ['camvid', '--help'], ['synthetic', '-h']])
+def test_help_is_printed_and_is_no_mistake(argv, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(argv)
+    assert left.value.code == 0 and capsys.readouterr().out.startswith('usage: python -m datasets.prepare')
+
+
 def test_no_workers_are_refused(ade, capsys):
     _, flags = ade
     assert main([*map(str, flags), '--workers', '0']) == 2
-    assert '--workers 0' in capsys.readouterr().err
+    assert 'argument --workers: 0 is out of range; give a whole number of at least 1' in capsys.readouterr().err
 
 
 def test_several_processes_give_the_same_files_as_one(ade, tmp_path, capsys):

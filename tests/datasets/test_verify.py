@@ -6,16 +6,18 @@ import zipfile
 import cv2
 import numpy as np
 import pytest
-from conftest import flat_image, make_camvid, striped_label, write_png
+from small_trees import flat_image, make_camvid, striped_label, write_png
 from trees import LAYOUTS, coarse_tree, make_tree
 
 from config import scope
+from datasets.camvid import CamVid
 from datasets.registry import get_dataset
 from datasets.verify.__main__ import main
 from datasets.verify.examine import EXACT, count_ids
 from datasets.verify.findings import Finding, first
 from datasets.verify.statistics import class_weights
 from datasets.verify.whole import verify
+from loss import read_class_weights
 
 LABELLED = [name for name in LAYOUTS if LAYOUTS[name].labelled]
 
@@ -76,6 +78,14 @@ def test_the_numbers_are_those_that_can_be_counted_by_hand(camvid, run):
     assert train['mean'] == pytest.approx(pixels.mean(axis=0), abs=1e-12) and train['std'] == pytest.approx(pixels.std(axis=0), abs=1e-12)
 
 
+def test_the_page_says_how_to_train_with_the_weights_and_the_flag_reads_them(camvid, run):
+    run()
+    page, given = (camvid / 'out/index.html').read_text(), f'{camvid}/out/verify.json:balanced'
+    assert page.count(f'To train with them: train.py --class_weights {given}') == 1, 'those of split train'
+    weights = read_class_weights(given, CamVid.class_names)
+    assert weights.tolist() == pytest.approx([3 / 11 if trainid in (0, 3, 8) else 0 for trainid in range(11)])
+
+
 def test_weights_of_classes_of_unequal_size_follow_their_formulas(camvid):
     half = np.zeros((32, 48), np.uint8)
     half[:, 24:] = 3
@@ -110,7 +120,9 @@ def test_a_split_without_any_label_is_still_listed(camvid, run):
     shutil.rmtree(camvid / 'camvid/valannot')
     (camvid / 'camvid/valannot').mkdir()
     code, _, report = run()
-    assert code == 1 and len(finding(report, 'images_without_label')['files']) == 4 and 'unlisted_split' not in kinds(report)
+    missing = finding(report, 'images_without_label')
+    assert code == 1 and len(missing['files']) == 4 and 'unlisted_split' not in kinds(report)
+    assert missing['sentence'].startswith("split 'val': none of the 4 images has its label where it is looked for; unpack")
 
 
 def test_a_missing_split_is_a_fault_and_a_missing_dataset_a_mistake(camvid, run):
@@ -143,6 +155,15 @@ def test_unreadable_files_are_named_with_their_reason(camvid, run):
     assert '04.png: is a PNG cut off after 60 bytes' in labels and '06.png: is a JPEG file, whose compression' in labels
     assert '07.png: holds values up to 26000' in labels
     assert 'Traceback' not in printed and report['splits']['train']['images'] == 8
+
+
+def test_labels_of_one_wrong_kind_are_told_with_what_is_done_about_that_kind(camvid, run):
+    for number in range(12):
+        write_png(camvid / f'camvid/trainannot/{number:02d}.png', photo(number))
+    sentence = finding(run()[2], 'unusable_labels')['sentence']
+    assert sentence.startswith("split 'train': 12 labels cannot be used; a label map holds class ids") and '(rgb in the file of --data_yaml)' in sentence
+    (camvid / 'camvid/trainannot/03.png').write_bytes(b'')
+    assert finding(run()[2], 'unusable_labels')['sentence'].endswith('replace these files or take them and their images out of the dataset')
 
 
 def test_sizes_that_differ_are_named_with_both_sizes(camvid, run):
@@ -227,6 +248,12 @@ def get_names(name, root):
         return get_dataset(name, 'train').items
 
 
+def test_progress_counts_pairs_or_images(camvid, run, tmp_path):
+    assert "reading split 'train': 12/12 pairs (100 %)" in run()[1]
+    make_tree('bravo', tmp_path)
+    assert "reading split 'val': 4/4 images (100 %)" in run(dataset='bravo')[1]
+
+
 def test_an_archive_is_verified_in_place(camvid, run, tmp_path):
     write_png(camvid / 'camvid/trainannot/02.png', striped_label((0, 77)))
     (camvid / 'camvid/train/.DS_Store').write_bytes(b'x')
@@ -270,6 +297,7 @@ def test_a_dataset_that_a_file_describes_is_verified(run, tmp_path):
                                        'classes: [{name: ground, id: 0}, {name: thing, id: 1}]\n')
     code, printed, report = run('--data_yaml', tmp_path / 'data.yml', dataset='custom')
     assert code == 1 and kinds(report, 'error') == {'unknown_ids'}, printed
+    assert finding(report, 'unknown_ids')['sentence'].endswith(f'; correct the file, or add them to a class or to ignore in {tmp_path}/data.yml')
     assert sum(split['images'] for split in report['splits'].values()) == 6
 
 

@@ -22,9 +22,9 @@ def test_every_flag_is_read_somewhere():
     (['--learning_rate', '1'], 'unknown flag --learning_rate'),
     (['--lrr', '1'], 'did you mean --lr'),
     (['--l', '1'], 'unknown flag --l;'),
-    (['--lr', 'fast'], "--lr: 'fast' is not a float"),
+    (['--lr', 'fast'], "--lr: 'fast' is not a number, such as 0.5"),
     (['--n_scales', '0.5,2.0'], 'lacks 1.0'),
-    (['--n_scales', 'half,1.0'], 'comma list of float'),
+    (['--n_scales', 'half,1.0'], "'half,1.0' is not a comma list of numbers, such as 0.5,0.5"),
     (['--crop_size', '1,2,3'], 'has 3 values, expected 1 or 2'),
     (['--scale_min', '2', '--scale_max', '1'], '--scale_min 2.0 is above --scale_max 1.0'),
     (['--eval', 'folder'], 'needs --eval_folder'),
@@ -39,8 +39,8 @@ def test_every_flag_is_read_somewhere():
     (['--loss_weights', '1,2'], 'needs --loss'),
     (['--loss', 'ce', '--rmi_loss'], 'give one'),
     (['--fp16', '--precision', 'bf16'], 'contradict'),
-    (['--class_uniform_pct', '1.2'], 'outside [0, 1]'),
-    (['--cv', '-1'], 'outside [0, inf]'),
+    (['--class_uniform_pct', '1.2'], '1.2 is out of range; give a number of at least 0 and of at most 1'),
+    (['--cv', '-1'], '-1 is out of range; give a whole number of at least 0'),
 ])
 def test_a_mistake_is_told_in_one_line_and_ends_with_code_2(argv, message, capsys):
     assert train.main(argv) == 2
@@ -64,7 +64,7 @@ def test_a_yaml_file_stands_under_the_command_line(tmp_path):
 
 @pytest.mark.parametrize('text, message', [
     ('learn: 1', 'unknown key for flag --learn'), ('lr: [', 'not YAML'), ('lr: 1\nlr: 2', "key 'lr' stands twice at line 2"),
-    ('- 1', 'holds a list'), ('fp16: 1', 'is a switch'), ('lr: quick', 'not a float'),
+    ('- 1', 'holds a list'), ('fp16: 1', 'is a switch'), ('lr: quick', 'not a number'),
 ])
 def test_a_mistake_in_a_yaml_file_is_an_error(tmp_path, text, message):
     path = tmp_path / 'recipe.yml'
@@ -86,3 +86,18 @@ def test_network_flags_come_from_the_checkpoint_unless_given():
     args = train.parse_args(['--resume', 'F', '--arch', 'basic.HRNet'])
     with pytest.raises(ValueError, match='leave the flag out'):
         flags.adopt_network(args, {'arch': 'ocrnet.HRNet'}, lines.append)
+
+
+def test_a_start_from_other_weights_under_resume_auto_may_have_another_network():
+    args = train.parse_args(['--resume', 'auto', '--snapshot', 'F', '--arch', 'basic.HRNet'])
+    flags.adopt_network(args, {'arch': 'ocrnet.HRNet_Mscale'}, lambda line: None)         # the snapshot's: there was nothing to continue
+    assert args.arch == 'basic.HRNet'
+    args.snapshot = None                                                                 # as load_state leaves it when it found a run to continue
+    with pytest.raises(ValueError, match='the run to resume has arch ocrnet.HRNet_Mscale'):
+        flags.adopt_network(args, {'arch': 'ocrnet.HRNet_Mscale'}, lambda line: None)
+
+
+def test_how_a_snapshot_was_loaded_does_not_matter_to_a_resumed_run():
+    before = vars(train.parse_args(['--snapshot', 'F', '--allow_class_mismatch', '--snapshot_partial', '--restore_optimizer']))
+    assert flags.changed_since(train.parse_args(['--resume', 'auto']), {'args': before}) == []
+    assert flags.changed_since(train.parse_args(['--resume', 'auto', '--lr', '1']), {'args': before}) == [f'--lr 1.0 (was {before["lr"]})']

@@ -30,9 +30,9 @@ def test_slow_work_says_a_line_at_each_tenth_with_rate_and_time_left(clock):
     lines = []
     run(clock, 10, lines)
     assert len(lines) == 10
-    assert lines[0] == 'index: 1/10 files (10 %), 10 s/files, 1:30 left'
-    assert lines[4] == 'index: 5/10 files (50 %), 10 s/files, 0:50 left'
-    assert lines[9] == 'index: 10/10 files (100 %), 10 s/files, done in 1:40'
+    assert lines[0] == 'index: 1/10 files (10 %), 10 s/file, 1:30 left'
+    assert lines[4] == 'index: 5/10 files (50 %), 10 s/file, 0:50 left'
+    assert lines[9] == 'index: 10/10 files (100 %), 10 s/file, done in 1:40'
 
 
 def test_fast_work_says_only_that_it_is_done(clock):
@@ -47,7 +47,7 @@ def test_very_slow_work_speaks_every_thirty_seconds_within_a_tenth(clock):
         clock[0] += 15
         if len(lines) == 2:
             break
-    assert lines[:2] == ['progress: 2/1000 it (0 %), 15 s/it, 4:09:30 left', 'progress: 4/1000 it (0 %), 15 s/it, 4:09:00 left']
+    assert lines[:2] == ['progress: 2/1000 images (0 %), 15 s/image, 4:09:30 left', 'progress: 4/1000 images (0 %), 15 s/image, 4:09:00 left']
 
 
 def test_a_resumed_epoch_starts_where_it_was_and_its_rate_counts_only_the_new_part(clock):
@@ -79,7 +79,7 @@ def test_an_unknown_total_is_counted(clock):
     lines = []
     for _ in progress(iter(range(3)), log=lines.append):
         clock[0] += 1
-    assert lines == ['progress: 3 it, 1 it/s, done in 3.0 s']
+    assert lines == ['progress: 3 images, 1 images/s, done in 3.0 s']
 
 
 def test_nothing_to_do_says_nothing():
@@ -99,7 +99,7 @@ def test_other_ranks_are_silent(monkeypatch, capsys):
 
 def test_without_a_log_lines_go_to_stderr(capsys):
     list(progress(range(3), desc='x'))
-    assert capsys.readouterr().err.startswith('x: 3/3 it (100 %)')
+    assert capsys.readouterr().err.startswith('x: 3/3 images (100 %)')
 
 
 def test_a_terminal_gets_a_bar_and_no_lines(monkeypatch):
@@ -121,3 +121,9 @@ def test_a_terminal_gets_a_bar_and_no_lines(monkeypatch):
 @pytest.mark.parametrize('seconds, text', [(0.4, '0.4 s'), (65, '1:05'), (3725, '1:02:05'), (59.6, '1:00')])
 def test_durations_are_written_as_people_write_them(seconds, text):
     assert format_seconds(seconds) == text
+
+
+@pytest.mark.parametrize('count, seconds, unit, rate', [
+    (4490, 1, 'pairs', '4,490 pairs/s'), (99.5, 1, 'files', '99.5 files/s'), (1, 4, 'batches', '4 s/batch')])
+def test_rates_are_plain_numbers(count, seconds, unit, rate):
+    assert module._rate(count, seconds, unit) == rate
