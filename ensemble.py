@@ -39,7 +39,6 @@ from aggregation.outputs import Outputs
 from aggregation.pool import Pool
 from aggregation.report import measure
 from aggregation.report_page import write_report
-from aggregation.trees import listed
 from aggregation.truths import Truths, by_stem, stem_of
 from config import cfg
 from datasets.cityscapes_labels import LABELS, TRAINID_TO_ID
@@ -51,6 +50,7 @@ from utils.distributed import init_from_env
 from utils.evaluator import EvalOptions, average_logits
 from utils.files import sha256, write_json
 from utils.progress import progress
+from utils.wording import listed
 from utils.writers import WriterPool
 
 

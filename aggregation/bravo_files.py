@@ -2,7 +2,8 @@
 import numpy as np
 
 from aggregation import bravo_names as names
-from aggregation.trees import Tree, image_size, listed, read_gray
+from aggregation.trees import Tree, image_size, read_gray
+from utils.wording import listed
 
 CLASSES = 19
 

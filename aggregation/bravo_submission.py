@@ -8,10 +8,11 @@ import numpy as np
 from aggregation import bravo_names as names
 from aggregation.bravo_codec import decode_prediction, decode_samples, encode_prediction
 from aggregation.bravo_files import read_prediction
-from aggregation.trees import Tree, listed
+from aggregation.trees import Tree
 from aggregation.written import Written, wanted_of
 from utils.files import atomic_write
 from utils.progress import progress
+from utils.wording import listed
 
 
 def submit(predictions, out, samples=None, allow_missing=False, log=None) -> Written:

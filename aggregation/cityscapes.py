@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from aggregation.bootstrap import image_weights, interval
-from aggregation.trees import Tree, image_size, listed, read_gray
+from aggregation.trees import Tree, image_size, read_gray
 from utils.progress import progress
+from utils.wording import listed
 
 IDS = 34                                # label ids 0..33
 TRUTH, INSTANCES = '_gtFine_labelIds.png', '_gtFine_instanceIds.png'

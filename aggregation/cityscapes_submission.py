@@ -7,10 +7,11 @@ import cv2
 import numpy as np
 
 from aggregation.cityscapes import BESIDE, FRAME, IDS
-from aggregation.trees import Tree, listed, read_gray
+from aggregation.trees import Tree, read_gray
 from aggregation.written import Written, wanted_of, write_folder
 from utils.files import atomic_write
 from utils.progress import progress
+from utils.wording import listed
 
 TEST_IMAGES = 1525
 NAMED = re.compile(r'[^\s_/"\',]+_\d{6}_\d{6}')        # a frame within text

@@ -7,8 +7,9 @@ import numpy as np
 from aggregation import bravo_names as names
 from aggregation.bravo_codec import decode_prediction
 from aggregation.score_files import ENDINGS, find_scores, read_score
-from aggregation.trees import Tree, image_size, listed, read_gray
+from aggregation.trees import Tree, image_size, read_gray
 from utils.progress import progress
+from utils.wording import listed
 
 
 class Kind(NamedTuple):

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from aggregation.kinds import LOGITS
 from aggregation.store import Store
-from aggregation.trees import listed
+from utils.wording import listed
 
 
 class Members:

@@ -9,8 +9,9 @@ import numpy as np
 
 from aggregation import ranking, smiyc
 from aggregation.score_files import find_scores, read_score
-from aggregation.trees import Tree, image_size, listed, read_gray
+from aggregation.trees import Tree, image_size, read_gray
 from utils.progress import progress
+from utils.wording import listed
 
 MASK = '_labels_semantic.png'
 KEY_BITS = 20                           # of a float32 that the streamed histogram tells apart: 11 bits after the leading one

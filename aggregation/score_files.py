@@ -9,7 +9,8 @@ import numpy as np
 
 from aggregation.levels import from_levels
 from aggregation.scores import SCORES
-from aggregation.trees import Tree, listed, read_gray
+from aggregation.trees import Tree, read_gray
+from utils.wording import listed
 
 KEY = 'value'
 ENDINGS = ('.hdf5', '.h5', '.npz', '.npy')

@@ -11,8 +11,8 @@ import torch
 from aggregation.members import Members
 from aggregation.pool import Pool
 from aggregation.store import Store
-from aggregation.trees import listed
 from utils.logit_files import Logits
+from utils.wording import listed
 
 
 @contextmanager

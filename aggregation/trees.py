@@ -120,8 +120,3 @@ def image_size(image: np.ndarray) -> str:
     """'2048x1024 (width x height)', for messages."""
     return f'{image.shape[1]}x{image.shape[0]} (width x height)'
 
-
-def listed(names, count: int = 10) -> str:
-    """The first of some names, for messages: 'a, b and 3 more'."""
-    names = list(names)
-    return ', '.join(map(str, names[:count])) + (f' and {len(names) - count} more' if len(names) > count else '') if names else 'nothing'

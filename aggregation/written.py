@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from aggregation.trees import listed
 from utils.files import write_bytes, write_error
+from utils.wording import listed
 
 
 class Written(NamedTuple):

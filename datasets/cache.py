@@ -25,6 +25,7 @@ from datasets.base import Dataset
 from datasets.reading import RULES
 from datasets.threads import in_threads
 from utils.files import atomic_write, remove_temporaries, write_error
+from utils.wording import counted
 
 MAGIC = b'rawpair1'
 BYTES_PER_PIXEL = 4         # of a pair: red, green, blue, trainId
@@ -185,8 +186,8 @@ def _write_at(descriptor, array, place):
 
 def _check_space(folder, size, dataset, log):
     """Say how large the cache is; ValueError when the disk has no room for it."""
-    others = [path.stat().st_size for path in folder.glob(f'{dataset.name}_*.raw')]
-    there = f'; {len(others)} other caches of this dataset there take {gigabytes(sum(others))}, remove those that no run needs' if others else ''
+    others = [path.stat().st_size for path in folder.glob(f'{dataset.name}_{dataset.split}_*.raw')]
+    there = f'; {counted(len(others), "earlier cache")} of this split there: {gigabytes(sum(others))}, remove what no run needs' if others else ''
     free = shutil.disk_usage(folder).free
     if size + SPARE > free:
         raise ValueError(f'--cache_dir {folder}: the cache of split {dataset.split!r} takes {gigabytes(size)}, but only {gigabytes(free)} are free there'

@@ -10,6 +10,7 @@ from datasets.base import Dataset
 from datasets.epoch import class_quotas, draw_epoch, sample_generator
 from datasets.joined import Joined
 from datasets.pool import build_pool
+from utils.wording import listed
 
 
 def image_tensor(image: np.ndarray) -> torch.Tensor:
@@ -66,7 +67,7 @@ class TrainSet(TorchDataset):
                 'every epoch consists of random images')
         absent = class_uniform.CentroidIndex(self.pool.at(0)[1]).absent()
         if absent:
-            names = ', '.join(self.dataset.class_names[trainid] for trainid in absent)
+            names = listed(self.dataset.class_names[trainid] for trainid in absent)
             log(f'no label of split {self.dataset.split!r} holds {names}: their share of an epoch goes to random images')
 
     def set_epoch(self, epoch: int):

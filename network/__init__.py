@@ -11,6 +11,7 @@ import torch
 
 from config import cfg
 from network import attnscale, basic, deeper, deepv3, framework, mscale_nets, ocrnet, pairwise, torchvision_nets, unet
+from network.mscale import check_scales
 from network.pretrained import load_pretrained
 from network.registry import ARCHS, TRUNKS
 from network.segmentor import Segmentor, head_keys
@@ -21,10 +22,10 @@ __all__ = ['ARCHS', 'TRUNKS', 'Segmentor', 'attnscale', 'basic', 'check_names', 
            'head_keys', 'mscale_nets', 'ocrnet', 'pairwise', 'torchvision_nets', 'unet']
 
 
-def check_names(arch: str, trunk: str | None = None) -> str | None:
+def check_names(arch: str, trunk: str | None = None, n_scales=None) -> str | None:
     """The name of the trunk that `arch` is built on: `trunk`, else its own, None if it has none to choose.
 
-    Raises ValueError for an unknown name, or a trunk for a network without one.
+    Raises ValueError for an unknown name, a trunk for a network without one, scales for a network of one scale or without 1.0.
     """
     own = ARCHS.fact(arch, 'trunk', 'hrnetv2')
     if trunk and own is None:
@@ -32,6 +33,11 @@ def check_names(arch: str, trunk: str | None = None) -> str | None:
     name = trunk or own
     if name:
         check_trunk(name)
+    if n_scales:
+        if 'n_scales' not in inspect.signature(ARCHS[arch]).parameters:
+            raise ValueError(f'--n_scales: {arch} predicts at one scale only; choose a network with multi-scale attention, such '
+                             'as ocrnet.HRNet_Mscale, or leave the flag out: train.py averages scales of any network with --multi_scale_inference')
+        check_scales(n_scales)
     return name
 
 
@@ -56,15 +62,9 @@ def get_net(arch: str, num_classes: int, trunk: str | None = None, n_scales=None
     """
     if num_classes < 1:
         raise ValueError(f'num_classes is {num_classes}, expected at least 1; check the dataset\'s label table')
-    build, trunk_name = ARCHS[arch], check_names(arch, trunk)
-    options = {}
-    if n_scales:
-        if 'n_scales' not in inspect.signature(build).parameters:
-            raise ValueError(f'--n_scales: {arch} predicts at one scale only; choose a network with multi-scale attention, such '
-                             'as ocrnet.HRNet_Mscale, or use --multi_scale_inference')
-        options['n_scales'] = n_scales
+    trunk_name = check_names(arch, trunk, n_scales)
     trunk_net = build_trunk(trunk_name, align_corners, dilated=ARCHS.fact(arch, 'dilated', False)) if trunk_name else None
-    net = build(num_classes, trunk_net, align_corners, **options)
+    net = ARCHS[arch](num_classes, trunk_net, align_corners, **({'n_scales': n_scales} if n_scales else {}))
     net.arch, net.trunk_name = arch, trunk_name
     net.pretrained_report = load_pretrained(net, str(pretrained), cfg.ASSETS_PATH) if pretrained not in (None, 'none') else None
     return net.to(memory_format=torch.channels_last)

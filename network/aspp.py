@@ -9,12 +9,13 @@ from torch import Tensor, nn
 
 from config import cfg
 from network.layers import conv_bn_relu
+from network.plain import Reordered
 from network.pyramid import conv_over_pyramid, mean_over_pyramid
 
 RATES = (12, 24, 36)
 
 
-class ASPP(nn.Module):
+class ASPP(Reordered, nn.Module):
     """Maps of in_channels together -> `channels` = 5 x bottleneck (default: cfg.MODEL.ASPP_BOT_CH), at the size of the finest.
 
     Keys features.0 (1x1), features.1 to 3 (dilated) and img_conv, each .0 (convolution) and .1 (norm).
@@ -31,20 +32,20 @@ class ASPP(nn.Module):
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         """maps (N, c_i, h_i, w_i), finest first -> (N, channels, h_0, w_0): image mean, 1x1, rates 12, 24 and 36."""
-        branches = [image_branch(self.img_conv, maps, self.align_corners)]
+        branches = [image_branch(self.img_conv, maps, self.align_corners, self.plain)]
         for convolve, norm, activate in self.features:
-            branches.append(activate(norm(conv_over_pyramid(convolve, maps, self.align_corners))))
+            branches.append(activate(norm(conv_over_pyramid(convolve, maps, self.align_corners, plain=self.plain))))
         return torch.cat(branches, dim=1)
 
 
-def image_branch(layers: nn.Sequential, maps: list[Tensor], align_corners: bool) -> Tensor:
+def image_branch(layers: nn.Sequential, maps: list[Tensor], align_corners: bool, plain: bool) -> Tensor:
     """layers (1x1 convolution, norm, ReLU) of the mean over the image, the same at every pixel: (N, bottleneck, h_0, w_0).
 
     In training a batch of one image has no variance to normalise the mean by. The norm then uses its running statistics,
     as in evaluation, and leaves them as they are.
     """
     convolve, norm, activate = layers
-    mean = convolve(mean_over_pyramid(maps, align_corners))
+    mean = convolve(mean_over_pyramid(maps, align_corners, plain=plain))
     if norm.training and _normalised_together(norm, mean) == 1:
         mean = F.batch_norm(mean, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
     else:

@@ -9,7 +9,7 @@ from config import cfg
 from network.deepv3 import DeepV3Plus
 from network.heads import PyramidHead, SegmentationHead, numbered_attention_head
 from network.initialize import kaiming
-from network.mscale import check_scales, scale_key
+from network.mscale import check_scales, low_scale, scale_key
 from network.pyramid import stack
 from network.registry import ARCHS
 from network.resize import Size, resize, without_autocast
@@ -97,7 +97,7 @@ class PairedAttentionToScale(AttentionToScale):
             raise ValueError('--n_scales 1 is one scale, but this network weighs scales in pairs; give at least two, such as 0.5,1.0')
 
     def own_scales(self) -> tuple[float, ...]:
-        return float(cfg.MODEL.MSCALE_LO_SCALE), 1.0
+        return low_scale(), 1.0
 
     def scales(self) -> tuple[float, ...]:
         return self.training_scales if self.training else self.n_scales

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 from network.aspp import ASPP
 from network.heads import SegmentationHead
 from network.layers import conv
+from network.plain import Reordered
 from network.pyramid import conv_over_pyramid
 from network.registry import ARCHS
 from network.segmentor import FeatureSegmentor
@@ -43,7 +44,7 @@ class BasicASPP(FeatureSegmentor):
         return [self.bot_aspp(self.aspp(self.trunk_maps(images)))]
 
 
-class Linear(FeatureSegmentor):
+class Linear(Reordered, FeatureSegmentor):
     """The linear probe of DINOv2 (Oquab et al., arXiv 2304.07193): a norm and a 1x1 convolution with bias, nothing else.
 
     Maps of several strides are normalised each at its own size and classified as if resized to the finest and concatenated.
@@ -63,7 +64,7 @@ class Linear(FeatureSegmentor):
         return [norm(maps) for norm, maps in zip(self.norms, self.trunk_maps(images))]
 
     def classify(self, features: list[Tensor]) -> Tensor:
-        return conv_over_pyramid(self.linear, features, self.align_corners)
+        return conv_over_pyramid(self.linear, features, self.align_corners, plain=self.plain)
 
 
 for _name in ('basic.Basic', 'basic.HRNet'):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from config import scope
 from network import ARCHS, TRUNKS, build_trunk, check_names, get_net, head_keys
-from network.keys import FLAT, FORMATS, MMSEG_BIASES, Format, common_names, detect, inverse, rename, strip_wrappers
+from network.keys import FLAT, FORMATS, MMSEG_BIASES, Format, common_names, detect, inverse, looks_like, rename, strip_wrappers
 from utils import flags
 from utils.checkpoint import averaged_weights
 
@@ -70,8 +70,11 @@ def convert(state: Mapping, target: str, source: str | None = None, arch: str | 
     weights = {key: value for key, value in (averaged or state['state_dict']).items() if isinstance(value, Tensor)}
     if not weights:
         raise ValueError('it holds no tensor at all, expected the weights of a network; give another file')
-    form, why = _source_format(state, weights, source)
+    remedy = _remedy(arch, trunk, source)
+    form, why = _source_format(state, weights, source, arch)
     places = common_names(weights, form.rules if source else None)
+    if not places:
+        raise ValueError(f'--from {form.name}: none of its {len(weights)} tensors ({", ".join(list(weights)[:3])}) has a name of {form.what}; {remedy}')
     found = {name: weights[key] for name, key in places.items()}
     stored = state.get('network') if isinstance(state.get('network'), Mapping) else {}
     arch = arch or (state['arch'] if state.get('arch') in ARCHS.names() else _guess_arch(found))
@@ -88,7 +91,7 @@ def convert(state: Mapping, target: str, source: str | None = None, arch: str | 
     if averaged:
         result.notes.append('the averaged weights were taken, as an evaluation does')
     _fill(result, own, found)
-    _check(result, own, found, weights)
+    _check(result, own, found, weights, remedy)
     result.missing = [own[name][0] for name in own if name not in found]
     used = {places[name] for name in own if name in places}
     result.dropped = [strip_wrappers(key) for key in (weights if averaged else state['state_dict']) if key not in used]
@@ -96,15 +99,17 @@ def convert(state: Mapping, target: str, source: str | None = None, arch: str | 
     return result
 
 
-def _source_format(state: Mapping, weights: Mapping, source: str | None) -> tuple[Format, str]:
+def _source_format(state: Mapping, weights: Mapping, source: str | None, arch: str | None) -> tuple[Format, str]:
     if source:
         return FORMATS[source], 'as --from says'
     if isinstance(state.get('network'), Mapping):
         return FORMATS['project'], 'it holds the flags of its network'
     form, why = detect([*weights, *(key for key in state['state_dict'] if key not in weights)])
+    if form is None and arch:
+        return FORMATS['project'], 'its names are of no other format'
     if form is None:
-        raise ValueError(f'{why} ({", ".join(list(weights)[:3])}), expected a file of {", ".join(FORMATS)}; '
-                         'name one of these with --from')
+        raise ValueError(f'{why} ({", ".join(list(weights)[:3])}), expected a file of {", ".join(FORMATS)}; name its network with --arch or its '
+                         'format with --from (the file of a trunk alone, if that is no HRNet, goes to --pretrained as it is)')
     return form, why
 
 
@@ -131,6 +136,8 @@ def _guess_arch(found: Mapping[str, Tensor]) -> str | None:
         if not any(name.partition('.')[0] not in ('backbone', 'loss', 'criterion') for name in found if name.count('.')):
             return None
     others = sorted({name.partition('.')[0] for name in found})
+    if others == ['backbone']:
+        raise ValueError('it holds a trunk alone that is no HRNet, which needs no conversion; give the file to --pretrained as it is')
     raise ValueError(f'its modules ({", ".join(others[:6])}) do not tell which network it is; name it with --arch')
 
 
@@ -208,19 +215,28 @@ def _fill(result: Conversion, own: Mapping, found: dict[str, Tensor]):
             result.filled.append(name)
 
 
-def _check(result: Conversion, own: Mapping, found: Mapping[str, Tensor], weights: Mapping):
+def _remedy(arch: str | None, trunk: str | None, source: str | None) -> str:
+    """What to do about a file that does not fit: of the flags given another value, else the flags that would tell."""
+    given = [f'{what} with {flag}' for what, flag, value in (('network', '--arch', arch), ('trunk', '--trunk', trunk), ('format', '--from', source)) if value]
+    if given:
+        return f'name another {" or another ".join(given)}, or leave {"them" if len(given) > 1 else "it"} out to have the file tell'
+    return 'name the network with --arch, its trunk with --trunk, or the format with --from'
+
+
+def _check(result: Conversion, own: Mapping, found: Mapping[str, Tensor], weights: Mapping, remedy: str):
     """Raise ValueError when nothing fits or a shape contradicts."""
     network = f'{result.arch or "a trunk"} on {result.trunk}' if result.trunk else result.arch
     filled = set(result.filled)
     if not any(name in found and name not in filled for name in own):
-        raise ValueError(f'none of its {len(weights)} tensors ({", ".join(list(weights)[:3])}) is one of {network}; '
-                         f'it was read as {result.source.what} ({result.why}): name the network with --arch, --trunk or the format with --from')
+        looks = looks_like(weights)
+        raise ValueError(f'none of its {len(weights)} tensors ({", ".join(list(weights)[:3])}) is one of {network}; {looks + ", " if looks else ""}'
+                         f'read as {result.source.what} ({result.why}): {remedy}')
     wrong = [f'{key}: {tuple(found[name].shape)} in the file, {tuple(shape)} in the network' for name, (key, shape) in own.items()
              if name in found and found[name].shape != shape]
     if wrong:
         classes = f' with {result.num_classes} classes' if result.num_classes else ''
         raise ValueError(f'{len(wrong)} of its tensors contradict {network}{classes} ({"; ".join(wrong[:3])}{"; ..." if len(wrong) > 3 else ""}); '
-                         'name the network that it holds with --arch and --trunk')
+                         f'{remedy}')
 
 
 def _place(result: Conversion, own: Mapping, found: dict[str, Tensor], before: Mapping[str, str]):
@@ -239,8 +255,8 @@ def _place(result: Conversion, own: Mapping, found: dict[str, Tensor], before: M
     # The attention head stands beside the others; of anything else that is left out the rest would make no network.
     lost = [name for name in present if names[name] is None and not name.startswith('scale_attn.')]
     if not placed or (form.name != 'timm' and lost):
-        raise ValueError(f'--to {form.name}: {form.what} has no place for {result.arch or "this trunk"}; choose another format, '
-                         'or --to timm for an HRNet trunk alone')
+        raise ValueError(f'--to {form.name}: {form.what} has no place for {result.arch or "this trunk"}; choose another format'
+                         + (', or --to timm for the HRNet trunk alone' if form.name != 'timm' and _has(own, 'backbone.transition1') else ''))
     if form.name != 'project' and heads and result.network['align_corners'] != _is_aligned(form, placed):
         result.notes.append(f'the network resizes with align_corners {str(result.network["align_corners"]).lower()}, which the file cannot say: '
                             'set it where the file is used')

@@ -47,7 +47,7 @@ def _truth(text):
 def main(argv=None) -> int:
     """Run the program; returns its exit code."""
     try:
-        args = build_parser().parse_args(argv)
+        args = build_parser().parse_all(sys.argv[1:] if argv is None else argv)
         _check(args)
         try:
             result = convert(checkpoint.load(args.input), args.to, args.source, args.arch, args.trunk, args.align_corners)
@@ -72,6 +72,8 @@ def _check(args):
         check_trunk(args.trunk)
     if Path(args.output).suffix not in ('.pth', '.safetensors'):
         raise ValueError(f'{args.output}: what kind of file? End its name in .pth or .safetensors')
+    if args.report and Path(args.report).resolve() == Path(args.output).resolve():
+        raise ValueError(f'--report {args.report}: is OUT itself; give another name')
     for path in filter(None, (args.output, args.report)):
         if Path(path).resolve() == Path(args.input).resolve():
             raise ValueError(f'{path}: is the input itself; give another name')

@@ -43,7 +43,7 @@ def count(net: nn.Module, size: tuple[int, int], training: bool = False, batch: 
     net.train(training)
     cost = Cost()
     cost.flops = forward_flops(net, images)
-    with plain_form():
+    with plain_form(net):
         cost.plain_flops = forward_flops(net, images)
     if training:
         with flop_counter() as counter:
@@ -83,8 +83,12 @@ def _conv_backward_flops(grad, images, weight, bias, stride, padding, dilation, 
 
 
 def _by_module(counter: FlopCounterMode) -> Counter:
-    """Its counts by module name: 'Global' -> '', 'Net.backbone.conv1' -> 'backbone.conv1'."""
-    return Counter({name.partition('.')[2]: sum(kinds.values()) for name, kinds in counter.get_flop_counts().items()})
+    """Its counts by module name: 'Global' -> '', 'Net.backbone.conv1' -> 'backbone.conv1'.
+
+    Names without a dot are those of classes: of the network, or of a module that no other holds, such as a slice of a Sequential.
+    """
+    counts = {name: sum(kinds.values()) for name, kinds in counter.get_flop_counts().items()}
+    return Counter({'': counts.get('Global', 0)} | {name.partition('.')[2]: count for name, count in counts.items() if '.' in name})
 
 
 def count_memory(net: nn.Module, images: Tensor, cost: Cost):

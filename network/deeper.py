@@ -2,18 +2,18 @@
 from torch import Tensor, nn
 
 from network.aspp import ASPP
-from network.deepv3 import listed
 from network.layers import conv, conv_bn
+from network.plain import Reordered
 from network.pyramid import conv_over_pyramid
 from network.registry import ARCHS
-from network.segmentor import FeatureSegmentor
+from network.segmentor import FeatureSegmentor, strides_in_words
 
 CHANNELS = 256
 SKIPS = {2: 32, 4: 64}                   # stride of the trunk: channels it is thinned to
 TRUNKS_OF_NAMES = {'W38': 'wrn38', 'X71': 'xception71', 'EffB4': 'efficientnet_b4'}
 
 
-class Widen(nn.Module):
+class Widen(Reordered, nn.Module):
     """Resizes a map to the size of a finer one, concatenates both, coarse first, and mixes them by a 5x5 convolution, norm, ReLU."""
 
     def __init__(self, in_channels: int, align_corners: bool):
@@ -24,7 +24,7 @@ class Widen(nn.Module):
 
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
         """coarse (N, c, h, w), fine (N, d, H, W) -> (N, 256, H, W)."""
-        mixed = conv_over_pyramid(self.conv, [coarse, fine], self.align_corners, size=fine.shape[-2:])
+        mixed = conv_over_pyramid(self.conv, [coarse, fine], self.align_corners, plain=self.plain, size=fine.shape[-2:])
         return self.relu(self.bn(mixed))
 
 
@@ -40,8 +40,8 @@ class Deeper(FeatureSegmentor):
     def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False):
         super().__init__(trunk, align_corners)
         if not set(SKIPS) <= set(trunk.channels):
-            raise ValueError(f'--trunk: this decoder adds the maps of strides {listed(SKIPS)}, but the trunk has maps of strides '
-                             f'{listed(trunk.channels)}; choose one with both, such as {", ".join(TRUNKS_OF_NAMES.values())}')
+            raise ValueError(f'--trunk: this decoder adds the maps of {strides_in_words(SKIPS)}, but the trunk has maps of '
+                             f'{strides_in_words(trunk.channels)}; choose one with both, such as {", ".join(TRUNKS_OF_NAMES.values())}')
         self.feature_channels = CHANNELS
         self.aspp = ASPP(self.head_channels, align_corners=align_corners)
         self.convs2, self.convs4 = (conv(trunk.channels[stride], channels, kernel=1) for stride, channels in SKIPS.items())

@@ -8,7 +8,7 @@ from network.aspp import ASPP
 from network.heads import SegmentationHead
 from network.layers import conv
 from network.registry import ARCHS
-from network.segmentor import FeatureSegmentor
+from network.segmentor import FeatureSegmentor, strides_in_words
 
 FINE_CHANNELS, DEEP_CHANNELS = 48, 256
 TRUNKS_OF_NAMES = {'W38': 'wrn38', 'X71': 'xception71', 'R50': 'resnet-50', 'EffB4': 'efficientnet_b4'}
@@ -42,8 +42,8 @@ class DeepV3Plus(FeatureSegmentor):
     def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False):
         super().__init__(trunk, align_corners)
         if not trunk.skip_strides:
-            raise ValueError('--trunk: DeepLabV3+ adds a finer map to the ones that the ASPP reads, but this trunk has only those of strides '
-                             f'{listed(trunk.head_strides)}, which the ASPP reads; choose a trunk with stride 8 and a skip map at stride 2 or 4, '
+            raise ValueError('--trunk: DeepLabV3+ adds a finer map to the ones that the ASPP reads, but this trunk has only maps of '
+                             f'{strides_in_words(trunk.head_strides)}, which the ASPP reads; choose a trunk with stride 8 and a skip map at stride 2 or 4, '
                              f'such as {", ".join(TRUNKS_OF_NAMES.values())}')
         self.skip_stride = trunk.skip_strides[0]
         self.feature_channels = FINE_CHANNELS + DEEP_CHANNELS
@@ -61,12 +61,6 @@ class DeepV3Plus(FeatureSegmentor):
 class DeepV3PlusKaiming(DeepV3Plus):
     """All of the decoder starts Kaiming-normal."""
     kaiming_parts = ('aspp', 'bot_aspp', 'bot_fine', 'final')
-
-
-def listed(strides) -> str:
-    """(4, 8, 16) -> '4, 8 and 16'."""
-    *most, last = map(str, strides)
-    return f'{", ".join(most)} and {last}' if most else last
 
 
 for _name, _trunk in {**TRUNKS_OF_NAMES, 'SRNX50': 'seresnext-50', 'SRNX101': 'seresnext-101'}.items():

@@ -6,13 +6,11 @@
 The program takes one tensor `images` (N, 3, h, w), normalised float32 or with --uint8 RGB bytes, and returns one: `logits`
 (N, K, h, w), or with --labels `labels` (N, h, w), uint8 trainIds. It is loaded again, by torch or onnxruntime, and compared
 with the network on random images; above --tolerance nothing is written and the exit code is 1. Exit code 2: a mistake.
+A program stops with an error at a size that it was not made for.
 """
-import json
-import logging
 import sys
 import tempfile
-import warnings
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -23,15 +21,12 @@ import network
 from config import cfg
 from network.commandline import make_parser, parse
 from network.plain import plain_form
+from network.program_files import FORMATS, SMALLEST, first_line, load, onnx_packages, quiet, refusal, write
 from network.resize import EXACT_SCALES
 from transforms.normalize import Normalize
 from utils import checkpoint, flags
 from utils.files import atomic_write
 from utils.parser import amount, crop_size, positive
-
-FORMATS = {'torch_export': '.pt2', 'onnx': '.onnx'}
-REMEDY = 'pip install -r requirements-extras.txt'
-SMALLEST = 2         # multiples in a side of a dynamic size: at one, a map may be a single pixel, which exporters treat as a case of its own
 
 
 def build_parser():
@@ -57,15 +52,15 @@ def main(argv=None) -> int:
         kind = format_of(args)
         with config.scope(**flags.as_cfg(vars(args))):
             program = build_program(args, state)
-        about = describe(args, program.net, state)
-        sizes = sizes_to_check(args, program.net)
+        about = describe(args, program, state)
+        sizes = sizes_to_check(args, program.multiple)
         with tempfile.TemporaryDirectory(prefix='export_') as folder:
             file = Path(folder) / f'program{FORMATS[kind]}'
             images = [random_images(args, size) for size in sizes]
             expected = [reference(program, batch) for batch in images]          # first: it tells what size does not fit
-            write(kind, traced(program, images[0], args, about['multiple']), file, about)
+            write(kind, traced(program, images[0], args), file, about)
             run = load(kind, file)
-            worst = max(difference(run(batch), logits, args.labels) for batch, logits in zip(images, expected))
+            worst = torch.tensor([compare(run, *pair, args.labels) for pair in zip(images, expected)]).max().item()        # nan if one is
             if not worst <= args.tolerance:
                 print(f'network.export: the program differs from the network by {worst:.2e} of the largest logit, more than --tolerance '
                       f'{args.tolerance:g}; nothing was written', file=sys.stderr)
@@ -82,45 +77,48 @@ def main(argv=None) -> int:
 def format_of(args) -> str:
     """The kind of program to write. Raises ValueError when it is not told, or its packages are missing."""
     endings = {ending: kind for kind, ending in FORMATS.items()}
-    kind = args.format or endings.get(Path(args.out).suffix)
+    told = endings.get(Path(args.out).suffix)
+    kind = args.format or told
+    if told not in (None, kind):
+        raise ValueError(f'--out {args.out}: the name says {told}, --format {args.format}; leave --format out, or let the name end in {FORMATS[kind]}')
     if kind is None:
         raise ValueError(f'--out {args.out}: the name does not say what to write; let it end in {" or ".join(endings)}, or give --format')
     if args.labels and args.num_classes > 256:
         raise ValueError(f'--labels: {args.num_classes} classes do not fit into a byte; export logits')
     if kind == 'onnx':
-        _onnx()
+        onnx_packages()
     return kind
 
 
-def _onnx():
-    """The packages of ONNX export, imported."""
-    try:
-        import onnx
-        import onnxruntime
-        import onnxscript  # noqa: F401  (torch.onnx needs it)
-    except ImportError as error:
-        raise ValueError(f'--format onnx: the package {error.name} is missing; {REMEDY}') from None
-    return onnx, onnxruntime
-
-
 class Program(nn.Module):
-    """What is exported: images -> logits (N, K, h, w), or classes (N, h, w) uint8; with `normalize` images are bytes."""
+    """What is exported: images -> logits (N, K, h, w), or classes (N, h, w) uint8; with `normalize` images are bytes.
 
-    def __init__(self, net: nn.Module, normalize: nn.Module | None, labels: bool):
+    multiple: what the sides of images are multiples of, None for images of one size.
+    """
+
+    def __init__(self, net: nn.Module, normalize: nn.Module | None, labels: bool, multiple: int | None = None):
         super().__init__()
-        self.net, self.normalize, self.labels = net, normalize, labels
+        self.net, self.normalize, self.labels, self.multiple = net, normalize, labels, multiple
 
     def logits(self, images: Tensor) -> Tensor:
         return self.net(images if self.normalize is None else self.normalize(images))['pred']
 
     def forward(self, images: Tensor) -> Tensor:
+        if self.multiple:
+            self.check_sides(images)
         logits = self.logits(images)
         return logits.argmax(dim=1).to(torch.uint8) if self.labels else logits
+
+    def check_sides(self, images: Tensor):
+        """An assertion on values, since one on sizes would be taken as proved by what torch.export is told of them."""
+        for side in images.shape[-2:]:
+            fits = torch.scalar_tensor(side, dtype=torch.int64) % self.multiple == 0
+            torch._assert_async(fits, refusal(self.multiple))
 
 
 def build_program(args, state) -> Program:
     """The network of the flags, with the weights of `state` if there is one, in evaluation."""
-    net = network.get_net(args.arch, args.num_classes, trunk=args.trunk, n_scales=args.n_scales, align_corners=args.align_corners)
+    net = network.get_net(args.arch, args.num_classes, trunk=args.trunk, n_scales=args.n_scales, align_corners=args.align_corners).eval()
     if state:
         weights = checkpoint.averaged_weights(state) or state['state_dict']
         print(checkpoint.restore_weights(net, weights, source=args.snapshot, source_arch=state.get('arch'), head_keys=network.head_keys(net)))
@@ -128,15 +126,16 @@ def build_program(args, state) -> Program:
         print('no --snapshot was given: these are random weights')
     net.keep_scales = False
     normalize = Normalize(cfg.DATASET.MEAN, cfg.DATASET.STD) if args.uint8 else None
-    return Program(net, normalize, args.labels).eval()
+    return Program(net, normalize, args.labels, size_multiple(net) if args.dynamic else None).eval()
 
 
-def describe(args, net, state) -> dict:
+def describe(args, program: Program, state) -> dict:
     """What a user of the program wants to know, for its file."""
+    net = program.net
     return {'arch': net.arch, 'trunk': net.trunk_name, 'scales': net.scales(), 'num_classes': args.num_classes,
             'class_names': (state or {}).get('class_names'), 'input': 'RGB bytes' if args.uint8 else 'RGB / 255, minus mean, divided by std',
             'mean': list(cfg.DATASET.MEAN), 'std': list(cfg.DATASET.STD), 'output': 'labels' if args.labels else 'logits',
-            'multiple': size_multiple(net) if args.dynamic else None}
+            'multiple': program.multiple}
 
 
 def size_multiple(net) -> int:
@@ -148,14 +147,13 @@ def size_multiple(net) -> int:
     return net.deepest_stride * max(denominators)
 
 
-def sizes_to_check(args, net) -> list[tuple[int, int]]:
+def sizes_to_check(args, multiple: int | None) -> list[tuple[int, int]]:
     """--size, and with --dynamic two others. Raises ValueError for a size that a dynamic program would not take."""
-    if not args.dynamic:
+    if multiple is None:
         return [args.size]
-    multiple = size_multiple(net)
     nearest = tuple(multiple * max(SMALLEST, round(side / multiple)) for side in args.size)
     if nearest != args.size:
-        raise ValueError(f'--size {args.size[0]},{args.size[1]}: with --dynamic both sides must be multiples of {multiple} from {SMALLEST * multiple} on '
+        raise ValueError(f'--size {args.size[0]},{args.size[1]}: with --dynamic {refusal(multiple)} '
                          f'(the largest stride, at the smallest scale); the nearest size is {nearest[0]},{nearest[1]}')
     others = [(multiple * rows, multiple * columns) for rows, columns in ((2, 3), (4, 2), (3, 3))]
     return [args.size, *[size for size in others if size != args.size][:2]]
@@ -172,60 +170,32 @@ def reference(program: Program, images: Tensor) -> Tensor:
         return program.logits(images)
 
 
-def traced(program: Program, images: Tensor, args, multiple: int | None) -> torch.export.ExportedProgram:
-    """The program as torch.export sees it; for images whose sides are any `multiple`, if there is one.
+def traced(program: Program, images: Tensor, args) -> torch.export.ExportedProgram:
+    """The program as torch.export sees it; for images whose sides are any of its multiples, if it has one.
 
     For a given size the network computes in the cheaper order. Which order is cheaper depends on the size, so that a
     program for any size is the plain form. Raises ValueError where torch.export cannot follow.
     """
-    shapes = None
+    shapes, multiple = None, program.multiple
     if multiple:
         sides = [multiple * torch.export.Dim(name, min=SMALLEST) for name in ('height', 'width')]
         shapes = ({2: sides[0], 3: sides[1]},)
     try:
-        with plain_form() if multiple else nullcontext(), torch.no_grad(), quiet():
+        with plain_form(program) if multiple else nullcontext(), torch.no_grad(), quiet():
             return torch.export.export(program, (images,), dynamic_shapes=shapes)
     except Exception as error:                      # torch raises many kinds, about what a trunk does with sizes
         remedy = 'leave --dynamic out' if multiple else 'choose another network'
-        raise ValueError(f'{args.arch}{" --dynamic" if multiple else ""}: torch.export cannot follow this network ({_first_line(error)}); {remedy}') from error
+        raise ValueError(f'{args.arch}{" --dynamic" if multiple else ""}: torch.export cannot follow this network ({first_line(error)}); {remedy}') from error
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
-
-
-@contextmanager
-def quiet():
-    """Without the exporters' notes about their own inner life."""
-    logger = logging.getLogger('torch.onnx')
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+def compare(run, images: Tensor, logits: Tensor, labels: bool) -> float:
+    """The difference of a program's output for `images` from the network's logits. Raises ValueError where the program fails."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            yield
-    finally:
-        logger.setLevel(level)
-
-
-def write(kind: str, traced: torch.export.ExportedProgram, file: Path, about: dict):
-    """Write the program to `file` with `about` in it."""
-    with quiet():
-        if kind == 'torch_export':
-            torch.export.save(traced, file, extra_files={'about.json': json.dumps(about)})
-            return
-        program = torch.onnx.export(traced, dynamo=True, input_names=['images'], output_names=[about['output']], verbose=False)
-        program.model.metadata_props['about'] = json.dumps(about)
-        program.save(file, external_data=False)
-
-
-def load(kind: str, file: Path):
-    """A function from images to what the program in `file` returns."""
-    if kind == 'torch_export':
-        with quiet():
-            return torch.export.load(file).module()
-    session = _onnx()[1].InferenceSession(file, providers=['CPUExecutionProvider'])
-    return lambda images: torch.from_numpy(session.run(None, {'images': images.numpy()})[0])
+        found = run(images)
+    except Exception as error:                      # of torch or onnxruntime
+        size = 'x'.join(map(str, images.shape[-2:]))
+        raise ValueError(f'the program fails at {size} ({first_line(error)}), so nothing was written; export another --size, or without --dynamic') from error
+    return difference(found, logits, labels)
 
 
 @torch.no_grad()

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 
 from config import cfg
 from network.layers import conv, conv_bn, conv_bn_relu
+from network.plain import Reordered
 from network.pyramid import conv_over_pyramid
 from network.resize import single
 
@@ -15,7 +16,7 @@ class SingleSigmoid(nn.Module):
         return torch.sigmoid(single(maps))
 
 
-class PyramidHead(nn.Sequential):
+class PyramidHead(Reordered, nn.Sequential):
     """Layers over a pyramid of maps; the first is a convolution."""
 
     def __init__(self, *layers: nn.Module, align_corners: bool):
@@ -25,7 +26,7 @@ class PyramidHead(nn.Sequential):
     def forward(self, maps: list[Tensor] | Tensor) -> Tensor:
         """maps (N, c_i, h_i, w_i), finest first, or one -> what the layers make of all of them at the size of the first."""
         first, *rest = self
-        x = first(maps) if isinstance(maps, Tensor) else conv_over_pyramid(first, maps, self.align_corners)
+        x = first(maps) if isinstance(maps, Tensor) else conv_over_pyramid(first, maps, self.align_corners, plain=self.plain)
         for layer in rest:
             x = layer(x)
         return x

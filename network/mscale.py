@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from config import cfg
 from network.heads import attention_head
 from network.initialize import kaiming
-from network.plain import is_plain
+from network.plain import Reordered
 from network.resize import Size, resize, without_autocast
 from network.segmentor import Prediction
 
@@ -35,6 +35,14 @@ def check_scales(n_scales) -> tuple[float, ...]:
     return tuple(scales)
 
 
+def low_scale() -> float:
+    """The smaller of the two scales of the training, cfg.MODEL.MSCALE_LO_SCALE; ValueError unless it is below the other, 1.0."""
+    scale = float(cfg.MODEL.MSCALE_LO_SCALE)
+    if not 0 < scale < 1:
+        raise ValueError(f'--mscale_lo_scale {scale:g}: the low scale of the training has to be above 0 and below 1, the other one; give for example 0.5')
+    return scale
+
+
 def fuse(logits: Tensor, attention: Tensor, other: Tensor, align_corners: bool) -> Tensor:
     """Blend one scale with what the others have made, by its own attention (HMSA eq. 1).
 
@@ -49,7 +57,7 @@ def fuse(logits: Tensor, attention: Tensor, other: Tensor, align_corners: bool) 
         return torch.addcmul(weighted, 1 - resize(attention, size, align_corners), other)
 
 
-class MultiScale:
+class MultiScale(Reordered):
     """Mixin before a Segmentor whose `predict(images, attention=True)` fills `attention`.
 
     n_scales: the scales of hierarchical inference in eval mode, largest first, or () to evaluate as it was trained.
@@ -59,7 +67,7 @@ class MultiScale:
     def __init__(self, *args, n_scales=None, **kwargs):
         super().__init__(*args, **kwargs)
         self.n_scales = check_scales(n_scales) if n_scales else ()
-        self.lo_scale = float(cfg.MODEL.MSCALE_LO_SCALE)
+        self.lo_scale = low_scale()
         self.output_names = (*self.output_names, scale_key('pred', self.lo_scale), scale_key('pred', 1.0))
 
     @property
@@ -125,7 +133,7 @@ class MultiScale:
         for scale in reversed(scales):
             scaled, size = self.scale_images(images, scale)
             smaller = views[-1].prediction if views else None
-            attention = len(views) < len(scales) - 1 or is_plain()
+            attention = len(views) < len(scales) - 1 or self.plain
             views.append(View(self.predict_scale(scaled, tuple(images.shape[-2:]), smaller, attention), size))
         return views[::-1]
 

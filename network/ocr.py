@@ -11,7 +11,7 @@ from config import cfg
 from network.aspp import ASPP
 from network.heads import PyramidHead
 from network.layers import bn_relu, conv
-from network.plain import is_plain
+from network.plain import Reordered
 from network.resize import single, without_autocast
 
 
@@ -36,7 +36,7 @@ def gather_objects(feats: Tensor, aux: Tensor) -> Tensor:
         return context.to(feats.dtype).transpose(1, 2).unsqueeze(3)
 
 
-class ObjectAttention(nn.Module):
+class ObjectAttention(Reordered, nn.Module):
     """Pixels attend to class features (eq. 5-7): query from the pixel, key and value from the class."""
 
     def __init__(self, channels: int, key_channels: int):
@@ -60,7 +60,7 @@ class ObjectAttention(nn.Module):
         with without_autocast(feats):                                             # fp32: scores and their softmax
             scores = single(query) @ single(key) * self.key_channels ** -0.5
             attention = torch.softmax(scores, dim=2).to(value.dtype)              # (N, h w, K)
-        if is_plain():
+        if self.plain:
             return self.f_up((attention @ tokens(value)).transpose(1, 2).unflatten(2, feats.shape[-2:]))
         # f_up's convolution is linear and K is small: projecting the K values rather than their h w mixtures is the same.
         project, activate = self.f_up

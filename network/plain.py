@@ -5,19 +5,22 @@ rounding, costs do not. The plain form is for counting what others count, and fo
 """
 from contextlib import contextmanager
 
-_active = False
+from torch import nn
 
 
-def is_plain() -> bool:
-    return _active
+class Reordered:
+    """Mixin of the modules that have a plain form; `plain` says whether their next pass takes it."""
+    plain = False
 
 
 @contextmanager
-def plain_form():
-    """Within it the networks of this process compute the plain form."""
-    global _active
-    before, _active = _active, True
+def plain_form(net: nn.Module):
+    """Within it `net`, and no other network, computes the plain form."""
+    before = [(part, part.plain) for part in net.modules() if isinstance(part, Reordered)]
+    for part, _ in before:
+        part.plain = True
     try:
         yield
     finally:
-        _active = before
+        for part, plain in before:
+            part.plain = plain

@@ -9,15 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from network.plain import is_plain
 from network.resize import Size, resize
 
 
-def conv_over_pyramid(conv: nn.Conv2d, maps: list[Tensor], align_corners: bool, size: Size | None = None) -> Tensor:
+def conv_over_pyramid(conv: nn.Conv2d, maps: list[Tensor], align_corners: bool, *, plain: bool = False, size: Size | None = None) -> Tensor:
     """`conv` (stride 1, padded to keep the size, odd kernel, any dilation) of the concatenation of `maps`, resized to `size`.
 
-    maps (N, c_i, h_i, w_i) with the c_i summing to conv.in_channels. size (H, W): that of one of them, by default of the
-    first. Returns (N, conv.out_channels, H, W).
+    maps (N, c_i, h_i, w_i) with the c_i summing to conv.in_channels. plain: resize all of them first (network.plain).
+    size (H, W): that of one of them, by default of the first. Returns (N, conv.out_channels, H, W).
     """
     if len(maps) == 1:
         return conv(maps[0])
@@ -25,7 +24,7 @@ def conv_over_pyramid(conv: nn.Conv2d, maps: list[Tensor], align_corners: bool, 
     weights = conv.weight.split([m.shape[1] for m in maps], dim=1)
     near, far = [], []
     for pair in zip(maps, weights):
-        (far if _is_cheaper_small(*pair, size) else near).append(pair)
+        (far if not plain and _is_cheaper_small(*pair, size) else near).append(pair)
     stacked = torch.cat([resize(m, size, align_corners) for m, _ in near], dim=1)
     out = F.conv2d(stacked, torch.cat([w for _, w in near], dim=1), conv.bias, padding=conv.padding, dilation=conv.dilation)
     return _add_far(out, far, conv.dilation[0], align_corners) if far else out
@@ -37,15 +36,15 @@ def stack(maps: list[Tensor], align_corners: bool) -> Tensor:
     return torch.cat([resize(m, size, align_corners) for m in maps], dim=1)
 
 
-def mean_over_pyramid(maps: list[Tensor], align_corners: bool) -> Tensor:
+def mean_over_pyramid(maps: list[Tensor], align_corners: bool, *, plain: bool = False) -> Tensor:
     """The mean over the image of the concatenation of `maps` (N, c_i, h_i, w_i), resized to the first: (N, sum of c_i, 1, 1).
 
-    A resize is a product with one matrix per axis, so the mean is one with the mean of the matrix' rows.
+    A resize is a product with one matrix per axis, so the mean is one with the mean of the matrix' rows. plain: resize first.
     """
     first, *rest = maps
     means = [first.mean(dim=(2, 3), keepdim=True)]
     for m in rest:
-        if is_plain():
+        if plain:
             means.append(resize(m, first.shape[-2:], align_corners).mean(dim=(2, 3), keepdim=True))
             continue
         rows, columns = (_shifted_resize(small, full, 1, 1, align_corners, m).mean(dim=0)
@@ -56,8 +55,6 @@ def mean_over_pyramid(maps: list[Tensor], align_corners: bool) -> Tensor:
 
 def _is_cheaper_small(maps: Tensor, weight: Tensor, size: Size) -> bool:
     """Whether convolving before resizing multiplies less than the other way round, counted per output value."""
-    if is_plain():
-        return False
     (h, w), (height, width) = maps.shape[-2:], size
     if (h, w) == (height, width):
         return False

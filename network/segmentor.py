@@ -12,8 +12,9 @@ from network.resize import Size, resize, scaled_size, single
 class Prediction(NamedTuple):
     """What the heads say of one image, at the resolution of the trunk's finest map.
 
-    logits (N, K, h, w); aux the same or None; attention (N, 1, h, w) in (0, 1) or None; context is what the prediction of
-    a neighbouring scale reads of this one, if it does.
+    logits (N, K, h, w); aux the same, or None without an auxiliary head, in evaluation also where logits do not depend on
+    it (FCN, DeepLabv3: it is not run); attention (N, 1, h, w) in (0, 1) or None; context is what the prediction of a
+    neighbouring scale reads of this one, if it does.
     """
     logits: Tensor
     aux: Tensor | None = None
@@ -27,6 +28,10 @@ class Segmentor(nn.Module):
     arch and trunk_name are the names it was built by. output_names are the logits that the training pass returns, in
     order. class_layers are the layers with one output channel per class. keep_scales: whether evaluation returns, beside
     `pred`, the maps of single scales that a network has. trunk_key is the name of the trunk in state-dict keys.
+
+    Auxiliary logits are for training: evaluation does not return `aux`, whose enlargement nobody would read. Those that
+    OCR networks gather their context by are in `predict(images).aux`, at the size of the finest map; `enlarge` brings
+    them to that of the images.
     """
     output_names: tuple[str, ...] = ('pred',)
     class_layers: tuple[str, ...] = ()
@@ -42,13 +47,14 @@ class Segmentor(nn.Module):
             self.head_channels = sum(trunk.channels[stride] for stride in trunk.head_strides)       # of trunk_maps together
         self.align_corners = align_corners
         self.keep_scales = True
+        self.trunk_is_frozen = False
 
     def predict(self, images: Tensor, attention: bool = False) -> Prediction:
         """The heads' output for images (N, 3, h, w); the attention head runs only if it is asked for."""
         raise NotImplementedError
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """images (N, 3, h, w) float, normalised -> {'pred': (N, K, h, w)}, in training 'aux' too if there is one.
+        """images (N, 3, h, w) float, normalised -> {'pred': (N, K, h, w)}, in training (only) 'aux' too if there is one.
 
         Logits are float32 (float64 for a float64 network), whatever autocast says.
         """
@@ -80,8 +86,22 @@ class Segmentor(nn.Module):
         return {} if self.backbone is None else {'': self.backbone}
 
     def trunk_parameters(self):
-        """The parameters of the trunk (what --freeze_trunk freezes)."""
+        """The parameters of the trunk."""
         return chain.from_iterable(part.parameters() for part in self.trunk_parts().values())
+
+    def freeze_trunk(self):
+        """From now on train the heads only: the trunk's weights get no gradient, its norms and dropout stay in evaluation."""
+        for parameter in self.trunk_parameters():
+            parameter.requires_grad_(False)
+        self.trunk_is_frozen = True
+        self.train(self.training)
+
+    def train(self, mode: bool = True):
+        super().train(mode)
+        if self.trunk_is_frozen:
+            for part in self.trunk_parts().values():
+                part.eval()
+        return self
 
     def trunk_entries(self) -> dict[str, Tensor]:
         """The trunk's state-dict entries under the names they have in a trunk alone; tensors share memory with the network's."""
@@ -144,3 +164,9 @@ class FeatureSegmentor(Segmentor):
 def head_keys(net: Segmentor) -> list[str]:
     """The state-dict keys whose first dimension is the number of classes (what a checkpoint of other classes cannot fill)."""
     return [key for key in net.state_dict() if key.rpartition('.')[0] in net.class_layers]
+
+
+def strides_in_words(strides) -> str:
+    """(4, 8, 16) -> 'strides 4, 8 and 16'; (16,) -> 'stride 16'."""
+    *most, last = map(str, strides)
+    return f'strides {", ".join(most)} and {last}' if most else f'stride {last}'

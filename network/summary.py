@@ -18,7 +18,6 @@ from network.commandline import make_parser, parse
 from utils import flags
 from utils.parser import count, crop_size, positive
 
-TERA, GIBI = 1e12, 2 ** 30
 EVALUATION_SIZE = (1024, 2048)
 
 
@@ -29,6 +28,7 @@ def build_parser():
     group.add_argument('--batch', type=positive, default=1, metavar='N', help='images at a time')
     group.add_argument('--training', action='store_true', help='a step of training instead of an evaluation')
     group.add_argument('--grad_ckpt', action='store_true', help='with --training: compute the stages of the trunk again in the backward pass')
+    group.add_argument('--freeze_trunk', action='store_true', help='with --training: train the heads only')
     group.add_argument('--depth', type=count, default=2, metavar='N', help='levels of modules to show')
     return parser
 
@@ -37,6 +37,9 @@ def main(argv=None) -> int:
     """Run the program; returns its exit code."""
     try:
         args, _ = parse(build_parser(), sys.argv[1:] if argv is None else argv, print)
+        for flag in ('grad_ckpt', 'freeze_trunk'):
+            if getattr(args, flag) and not args.training:
+                raise ValueError(f'--{flag} needs --training: it changes nothing in an evaluation')
         with config.scope(**flags.as_cfg(vars(args))):
             print(summary(args, args.num_classes, args.size, args.batch, args.training, args.depth))
     except (ValueError, OSError) as error:
@@ -56,6 +59,8 @@ def summary(args, num_classes: int, size: tuple[int, int], batch: int, training:
     net.keep_scales = False
     if args.grad_ckpt and training:
         checkpoint_stages(net)
+    if args.freeze_trunk and training:
+        net.freeze_trunk()
     found = cost.count(net, size, training, batch)
     return '\n'.join([*title(net, size, batch, training), '', *table(net, found, depth), '', *totals(net, found)])
 
@@ -70,17 +75,28 @@ def title(net: nn.Module, size: tuple[int, int], batch: int, training: bool) -> 
 
 def table(net: nn.Module, found: cost.Cost, depth: int) -> list[str]:
     """A line for every module down to `depth` with convolutions or matrix products."""
-    header = ['module', 'parameters', 'TFLOP', 'plain TFLOP', 'output MiB'] + ['kept MiB'] * net.training
+    unit, size = flop_unit(found)
+    header = ['module', 'parameters', unit, f'plain {unit}', 'output MiB'] + ['kept MiB'] * net.training
     rows = [header]
     for name, module in net.named_modules():
         level = name.count('.') + 1 if name else 0
         if level > depth or not found.plain_flops[name]:
             continue
-        cells = [name or type(net).__name__, f'{parameters(module):,}', f'{found.flops[name] / TERA:.4f}', f'{found.plain_flops[name] / TERA:.4f}',
+        cells = [name or type(net).__name__, f'{parameters(module):,}', f'{found.flops[name] / size:.4f}', f'{found.plain_flops[name] / size:.4f}',
                  f'{found.outputs[name] / 2 ** 20:,.1f}']
         rows.append(cells + [f'{found.kept[name] / 2 ** 20:,.1f}'] * net.training)
     widths = [max(map(len, column)) for column in zip(*rows)]
     return ['  '.join(cell.ljust(width) if place == 0 else cell.rjust(width) for place, (cell, width) in enumerate(zip(row, widths))) for row in rows]
+
+
+def flop_unit(found: cost.Cost) -> tuple[str, float]:
+    """The unit for operations of a network and how many they are: tera, or giga where fractions of tera would round to 0."""
+    return ('TFLOP', 1e12) if found.plain_flops[''] >= 1e11 else ('GFLOP', 1e9)
+
+
+def memory(count: int) -> str:
+    """Bytes as '2.10 GiB', or below one as '35.2 MiB'."""
+    return f'{count / 2 ** 30:.2f} GiB' if count >= 2 ** 30 else f'{count / 2 ** 20:.1f} MiB'
 
 
 def parameters(module: nn.Module) -> int:
@@ -89,15 +105,16 @@ def parameters(module: nn.Module) -> int:
 
 def totals(net: nn.Module, found: cost.Cost) -> list[str]:
     weights = sum(item.nbytes for item in (*net.parameters(), *net.buffers()))
-    forward, plain = found.flops[''] / TERA, found.plain_flops[''] / TERA
-    lines = [f'parameters: {parameters(net):,} ({weights / GIBI:.2f} GiB)',
-             f'forward pass: {forward:.3f} TFLOP, 2 for a multiplication with its addition; {plain:.3f} in the plain form, every layer where papers draw it']
+    unit, size = flop_unit(found)
+    forward, plain = found.flops[''] / size, found.plain_flops[''] / size
+    lines = [f'parameters: {parameters(net):,} ({memory(weights)})',
+             f'forward pass: {forward:.3f} {unit}, 2 for a multiplication with its addition; {plain:.3f} in the plain form, every layer where papers draw it']
     if net.training:
-        backward = found.backward_flops / TERA
-        lines.append(f'backward pass: {backward:.3f} TFLOP, together {forward + backward:.3f}')
-        lines.append(f'memory beside the weights: {found.kept[""] / GIBI:.2f} GiB kept for the backward pass, {found.peak / GIBI:.2f} GiB at most')
+        backward = found.backward_flops / size
+        lines.append(f'backward pass: {backward:.3f} {unit}, together {forward + backward:.3f}')
+        lines.append(f'memory beside the weights: {memory(found.kept[""])} kept for the backward pass, {memory(found.peak)} at most')
     else:
-        lines.append(f'memory beside the weights: {found.peak / GIBI:.2f} GiB at most')
+        lines.append(f'memory beside the weights: {memory(found.peak)} at most')
     return lines
 
 

@@ -11,6 +11,7 @@ from network.aspp import RATES, image_branch
 from network.heads import PyramidHead
 from network.initialize import kaiming
 from network.layers import conv, conv_bn_relu
+from network.plain import Reordered
 from network.pyramid import conv_over_pyramid
 from network.registry import ARCHS
 from network.segmentor import Prediction, Segmentor
@@ -27,7 +28,7 @@ class FCNHead(PyramidHead):
                          conv(inner, num_classes, kernel=1, bias=True), align_corners=align_corners)
 
 
-class ProjectedASPP(nn.Module):
+class ProjectedASPP(Reordered, nn.Module):
     """Atrous spatial pyramid pooling and a 1x1 convolution of its branches; keys convs.0 to convs.4 (the image) and project."""
 
     def __init__(self, in_channels: int, align_corners: bool):
@@ -41,8 +42,8 @@ class ProjectedASPP(nn.Module):
     def forward(self, maps: list[Tensor]) -> Tensor:
         """maps (N, c_i, h_i, w_i), finest first -> (N, 256, h_0, w_0)."""
         *local, image = self.convs
-        branches = [activate(norm(conv_over_pyramid(convolve, maps, self.align_corners))) for convolve, norm, activate in local]
-        branches.append(image_branch(image[1:], maps, self.align_corners))
+        branches = [activate(norm(conv_over_pyramid(convolve, maps, self.align_corners, plain=self.plain))) for convolve, norm, activate in local]
+        branches.append(image_branch(image[1:], maps, self.align_corners, self.plain))
         return self.project(torch.cat(branches, dim=1))
 
 
@@ -75,13 +76,14 @@ class TorchvisionNet(Segmentor):
         return Prediction(logits, aux)
 
 
-def register(name: str, head: type[nn.Module], trunk: str):
-    @ARCHS.register(name, trunk=trunk, dilated=True)
-    def build(num_classes: int, trunk: nn.Module, align_corners: bool = False) -> TorchvisionNet:
-        return TorchvisionNet(head, num_classes, trunk, align_corners)
+def fcn(num_classes: int, trunk: nn.Module, align_corners: bool = False) -> TorchvisionNet:
+    return TorchvisionNet(FCNHead, num_classes, trunk, align_corners)
 
 
-for family, head_type in (('FCN', FCNHead), ('DeepLabv3', DeepLabHead)):
-    register(family, head_type, 'torchvision/resnet101')
-    register(f'{family}_resnet50', head_type, 'torchvision/resnet50')
-    register(f'{family}_resnet101', head_type, 'torchvision/resnet101')
+def deeplabv3(num_classes: int, trunk: nn.Module, align_corners: bool = False) -> TorchvisionNet:
+    return TorchvisionNet(DeepLabHead, num_classes, trunk, align_corners)
+
+
+for _family, _builder in (('FCN', fcn), ('DeepLabv3', deeplabv3)):
+    for _name, _trunk in (('', 'resnet101'), ('_resnet50', 'resnet50'), ('_resnet101', 'resnet101')):
+        ARCHS.register(f'{_family}{_name}', trunk=f'torchvision/{_trunk}', dilated=True)(_builder)

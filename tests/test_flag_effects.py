@@ -137,7 +137,7 @@ def test_these_flags_train_and_are_recorded(program, flags):
     code, printed = program(*EPOCH, '--test_mode', *flags)
     assert code == 0, printed
     recorded = json.loads((program.run_dir / 'hparams.json').read_text())
-    assert {flag[2:] for flag in flags if flag.startswith('--')} <= set(recorded['given'])
+    assert {flag[2:] for flag in flags if flag.startswith('--')} <= set(recorded['command']['given'])
 
 
 def test_scores_at_another_scale_and_with_flips_are_scores_of_the_same_labels(program, tmp_path):

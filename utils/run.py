@@ -15,7 +15,7 @@ from tqdm import tqdm
 import config
 from utils.checkpoint import CheckpointKeeper
 from utils.distributed import Dist, init_from_env
-from utils.files import write_error, write_json
+from utils.files import atomic_write, write_error, write_json
 from utils.provenance import describe_start
 from utils.seeding import seed_everything, set_deterministic
 from utils.stop import StopSignal
@@ -87,10 +87,12 @@ def run_context(args, training: bool, device=None):
     try:
         seed_everything(args.seed, dist.rank)
         set_deterministic(args.deterministic)
-        _open_log(directory, dist.rank)
         if dist.is_main:
-            write_hparams(directory, args, dist)
+            _check_space(directory)
+        _open_log(directory, dist.rank)
         with _background_failures() as failures, _ending_log():
+            if dist.is_main:
+                write_hparams(directory, args, dist)
             yield Run(directory, dist, failures)
             dist.barrier()          # a rank that leaves early would break what the others still tell each other
     finally:
@@ -112,6 +114,17 @@ def check_directory_is_free(directory: Path, resume):
     if Path(resume).resolve() != files[0].resolve():
         raise ValueError(f'--result_dir {directory}: holds {files[0].name}, --resume gives {resume}; continue the newest with --resume auto, '
                          'or give another --result_dir to branch off')
+
+
+def _check_space(directory: Path):
+    """Raise WriteError where not even a run's first lines would fit: a TensorBoard writer that fails as it starts cannot be silenced."""
+    path = directory / '.space'
+    try:
+        with atomic_write(path) as file:
+            file.write(bytes(1 << 16))
+    except OSError as error:
+        raise write_error(directory, error) from error
+    path.unlink()
 
 
 def _open_log(directory: Path, rank: int):
@@ -191,7 +204,9 @@ def write_hparams(directory: Path, args, dist: Dist):
         while (directory / f'hparams_{earlier}.json').exists():
             earlier += 1
         os.replace(path, directory / f'hparams_{earlier}.json')
-    write_json(path, {**vars(args), **_flat('cfg', config.as_dict()), 'command': describe_start(dist.device, dist.world)})
+    flags = dict(vars(args))
+    given = flags.pop('given', [])
+    write_json(path, {**flags, **_flat('cfg', config.as_dict()), 'command': {**describe_start(dist.device, dist.world), 'given': given}})
 
 
 def _flat(name, section) -> dict:

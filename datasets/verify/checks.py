@@ -6,7 +6,8 @@ import numpy as np
 
 from datasets.base import Dataset
 from datasets.reading import REPLACE, read_image
-from datasets.verify.findings import ERROR, NOTE, WARNING, Fault, Finding, counted, listed, title
+from datasets.verify.findings import ERROR, NOTE, WARNING, Fault, Finding, title
+from utils.wording import counted, listed
 
 
 def check_files(dataset: Dataset, examined: list) -> list:

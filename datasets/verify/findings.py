@@ -60,14 +60,3 @@ def first(names) -> list:
     """The first ten names, or Faults, as text, and how many more there are."""
     names = list(map(str, names))
     return names[:SHOWN] + ([f'... and {len(names) - SHOWN:,} more'] if len(names) > SHOWN else [])
-
-
-def listed(names) -> str:
-    """The first ten of some names as a part of a sentence: 'Car, Pole and 3 more'."""
-    names = list(names)
-    return ', '.join(names[:SHOWN]) + (f' and {len(names) - SHOWN} more' if len(names) > SHOWN else '')
-
-
-def counted(count: int, one: str, many: str = '') -> str:
-    """'1 label', '1,234 labels'."""
-    return f'{count:,} {one if count == 1 else many or one + "s"}'

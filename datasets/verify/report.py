@@ -8,12 +8,13 @@ from config import cfg
 from datasets.overlay import fitted, overlay, write_jpeg
 from datasets.reading import read_image
 from datasets.verify.checks import has_wrong_size, says_nothing, unknown_ids
-from datasets.verify.findings import counted, first, listed
+from datasets.verify.findings import first
 from datasets.verify.statistics import class_weights
 from datasets.verify.whole import Verified
 from utils import sheet
 from utils.files import write_json
 from utils.page import html_text
+from utils.wording import counted, listed
 
 EXAMPLES, FAULTY = 12, 4    # random samples of each split, and samples with each kind of fault, that the page shows
 UNKNOWN = (255, 0, 255)     # colour of pixels whose id is not in the map

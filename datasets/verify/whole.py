@@ -7,9 +7,10 @@ from config import cfg
 from datasets.registry import dataset_class
 from datasets.verify.checks import check_classes, check_copies, check_files
 from datasets.verify.examine import examine_all
-from datasets.verify.findings import ERROR, NOTE, WARNING, Finding, counted, title
+from datasets.verify.findings import ERROR, NOTE, WARNING, Finding, title
 from datasets.verify.listing import check_listing, list_splits
 from datasets.verify.statistics import as_json, statistics
+from utils.wording import counted
 
 DEFAULT_SPLITS = ('train', 'val')
 FAR = 1.0               # standard deviations between the mean of the images and the one they are normalised with

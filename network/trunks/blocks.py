@@ -58,6 +58,13 @@ class Bottleneck(Block):
                         conv(width, planes * self.expansion, kernel=1))
 
 
+class DilatedTrunk(nn.Module):
+    """A trunk at output stride 8: heads read its deepest map alone, decoders may add finer ones."""
+    head_strides = (8,)
+    skip_strides: tuple[int, ...] = (2, 4)
+    deepest_stride = 8
+
+
 def make_blocks(block: type[Block], in_channels: int, planes: int, count: int, stride: int = 1) -> nn.Sequential:
     first = block(in_channels, planes, stride)
     return nn.Sequential(first, *(block(planes * block.expansion, planes) for _ in range(count - 1)))

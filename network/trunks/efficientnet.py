@@ -6,19 +6,16 @@ start with a 1x1 convolution of their own.
 from torch import Tensor, nn
 
 from network.registry import TRUNKS
-from network.trunks.blocks import dilate
+from network.trunks.blocks import DilatedTrunk, dilate
 
 
-class EfficientNetB4(nn.Module):
+class EfficientNetB4(DilatedTrunk):
     """images (N, 3, h, w) -> {2: the map of features.1, 4: of features.2, 8: of features.7}.
 
     Where a stride is taken out, all that follows reads every second pixel (then every fourth): the first block of a
     stage as far apart as the stage before, since its convolution was the one that strode.
     """
     channels = {2: 24, 4: 32, 8: 448}
-    head_strides = (8,)
-    skip_strides = (2, 4)
-    deepest_stride = 8
 
     def __init__(self):
         # here: its import takes a second that other trunks do not need
@@ -36,9 +33,10 @@ class EfficientNetB4(nn.Module):
                 dilate(block, dilation)
 
     def forward(self, images: Tensor) -> dict[int, Tensor]:
-        half = self.features[:2](images)
-        quarter = self.features[2](half)
-        return {2: half, 4: quarter, 8: self.features[3:](quarter)}
+        maps = [images]
+        for stage in self.features:
+            maps.append(stage(maps[-1]))
+        return {2: maps[2], 4: maps[3], 8: maps[-1]}
 
 
 @TRUNKS.register('efficientnet_b4')

@@ -8,19 +8,17 @@ from torch import Tensor, nn
 
 from network.layers import conv_bn
 from network.registry import TRUNKS
-from network.trunks.blocks import Block, Bottleneck, dilate, make_blocks
+from network.trunks.blocks import Block, Bottleneck, DilatedTrunk, dilate, make_blocks
 
 PLANES = (64, 128, 256, 512)
 
 
-class ResNet(nn.Module):
+class ResNet(DilatedTrunk):
     """images (N, 3, h, w) -> {4: the map of layer1, for decoders, 8: the map of layer4}.
 
     blocks: their number in each of the four layers; layer0: three channels to 64 at stride 4.
     """
-    head_strides = (8,)
     skip_strides = (4,)
-    deepest_stride = 8
 
     def __init__(self, blocks: tuple[int, int, int, int], layer0: nn.Sequential, block: type[Block] = Bottleneck):
         super().__init__()

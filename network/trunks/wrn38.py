@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from network.layers import bn_relu, conv
 from network.registry import TRUNKS
-from network.trunks.blocks import dilate
+from network.trunks.blocks import DilatedTrunk, dilate
 
 # module: number of blocks, output channels of each convolution, dropout before the third, dilation
 MODULES = {'mod2': (3, (128, 128), 0.0, 1),
@@ -48,12 +48,9 @@ class PreActivated(nn.Module):
         return out
 
 
-class WideResNet38(nn.Module):
+class WideResNet38(DilatedTrunk):
     """images (N, 3, h, w) -> {2: the map of mod2, 4: of mod3, 8: of mod7}."""
     channels = {2: 128, 4: 256, 8: 4096}
-    head_strides = (8,)
-    skip_strides = (2, 4)
-    deepest_stride = 8
 
     def __init__(self):
         super().__init__()

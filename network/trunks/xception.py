@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from network.layers import conv_bn
 from network.registry import TRUNKS
+from network.trunks.blocks import DilatedTrunk
 
 
 class SeparableConv(nn.Module):
@@ -53,12 +54,9 @@ class Block(nn.Module):
         return out
 
 
-class Xception71(nn.Module):
+class Xception71(DilatedTrunk):
     """images (N, 3, h, w) -> {2: the map of the second convolution, 4: of block1, 8: of the last}, each after its ReLU."""
     channels = {2: 64, 4: 128, 8: 2048}
-    head_strides = (8,)
-    skip_strides = (2, 4)
-    deepest_stride = 8
 
     def __init__(self):
         super().__init__()

@@ -124,7 +124,7 @@ def test_a_changed_file_makes_a_new_cache_and_the_old_one_is_mentioned(dataset, 
     lines = []
     cached = with_cache(dataset, folder, log=lines.append)
     assert cached.load(cached.items[0])[0].max() == 99
-    assert lines[0].endswith('once; 1 other caches of this dataset there take 0.0 MB, remove those that no run needs')
+    assert lines[0].endswith('once; 1 earlier cache of this split there: 0.0 MB, remove what no run needs')
 
 
 def test_a_cached_dataset_goes_to_workers_of_any_kind(dataset, folder):

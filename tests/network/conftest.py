@@ -1,12 +1,12 @@
-"""Small networks: the published layout with narrow heads."""
+"""Small networks, the published layout with narrow heads, and the conversion of their weights."""
 import pytest
 import torch
+from converting import make_weights
+from narrow import NARROW, SMALL_TRUNK, enliven
 
 from config import scope
 from network import get_net
-
-NARROW = {'MODEL__OCR__MID_CHANNELS': 32, 'MODEL__OCR__KEY_CHANNELS': 16, 'MODEL__SEGATTN_BOT_CH': 16}
-SMALL_TRUNK = 'hrnetv2_w18_small_v1'
+from network.convert import main
 
 
 @pytest.fixture
@@ -20,11 +20,25 @@ def small_net():
     return build
 
 
-def enliven(net):
-    """Scale the trunk's convolutions so that in eval mode, with fresh norms, signals neither die nor explode."""
-    for module in (module for part in net.trunk_parts().values() for module in part.modules()):
-        if isinstance(module, torch.nn.Conv2d):
-            torch.nn.init.kaiming_normal_(module.weight)
-        elif isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.constant_(module.weight, 0.6)
-    return net
+@pytest.fixture(scope='session')
+def mscale_weights():
+    return make_weights('ocrnet.HRNet_Mscale')
+
+
+@pytest.fixture(scope='session')
+def ocrnet_weights():
+    return make_weights('ocrnet.HRNet')
+
+
+@pytest.fixture
+def convert(tmp_path, capsys):
+    """convert(tensors or path, *flags, out=...) -> (exit code, what it printed, path of the output)."""
+    def call(weights, *arguments, out='out.pth'):
+        source = weights
+        if isinstance(weights, dict):
+            source = tmp_path / 'in.pth'
+            torch.save(weights, source)
+        code = main([str(source), str(tmp_path / out), *arguments])
+        captured = capsys.readouterr()
+        return code, captured.out + captured.err, tmp_path / out
+    return call

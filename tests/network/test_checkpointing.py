@@ -4,7 +4,7 @@ import io
 
 import pytest
 import torch
-from conftest import NARROW
+from narrow import NARROW
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 

@@ -75,8 +75,16 @@ def test_a_trunk_without_stride_2_does_not_fit_under_Deeper(arch):
         tiny(arch, trunk=TinyTrunk(skip_strides=(4,)))
 
 
+def test_a_single_stride_is_told_in_the_singular():
+    deep = {'head_strides': (8,), 'skip_strides': ()}
+    with pytest.raises(ValueError, match='has only maps of stride 8, which the ASPP reads'):
+        tiny('deepv3.DeepV3Plus', trunk=TinyTrunk(**deep))
+    with pytest.raises(ValueError, match='the trunk has maps of stride 8; choose'):
+        tiny('deeper.DeeperW38', trunk=TinyTrunk(**deep))
+
+
 def test_the_error_reaches_a_user_who_chose_an_unfit_trunk():
-    with pytest.raises(ValueError, match='has only those of strides 4, 8, 16 and 32'):
+    with pytest.raises(ValueError, match='has only maps of strides 4, 8, 16 and 32, which the ASPP reads'):
         get_net('deepv3.DeepV3PlusW38', 19, trunk='hrnetv2_w18_small_v1')
     with pytest.raises(ValueError, match='has maps of strides 4, 8, 16 and 32'):
         get_net('deeper.DeeperW38', 19, trunk='hrnetv2_w18_small_v1')

@@ -1,6 +1,7 @@
 """What every --arch must do. A new architecture is tested by being registered.
 
-Here each stands on a trunk of a few convolutions with narrow heads; the slow tests run each on its own trunk.
+Here each stands on a trunk of a few convolutions with narrow heads, where names that differ in their trunk alone are one
+network, tested once; the slow tests run each name, and each on its own trunk.
 """
 import copy
 import inspect
@@ -9,7 +10,7 @@ import io
 import pytest
 import standin
 import torch
-from conftest import NARROW
+from narrow import NARROW
 from torch import nn
 
 from config import scope
@@ -20,8 +21,14 @@ from utils import flags
 CLASSES = 5
 HEADS = {**NARROW, 'MODEL__ASPP_BOT_CH': 8}
 NAMES = ARCHS.names()
-# One name for each builder: on a stand-in for their trunk, the names of one builder are the same network.
-DISTINCT = sorted({ARCHS[name]: name for name in NAMES}.values())
+# One name for each builder and stand-in: these are the same network.
+DISTINCT = sorted({(ARCHS[name], standin.fitting(name)): name for name in reversed(NAMES)}.values())
+
+
+def once(names):
+    """The names as parameters of a test, slow for a network that has another name too, and for a full-size U-Net that differs in its resizes alone."""
+    return [name if name in DISTINCT and name != 'UNet_bilinear' else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
 
 # The outputs that docs/networks.md promises beside `pred`: in training, in evaluation, in evaluation at scales 0.5, 1.0, 2.0.
 ONE_SCALE = [], [], None
@@ -56,7 +63,7 @@ def stand_ins(monkeypatch):
     standin.register(monkeypatch)
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=once(NAMES))
 def net(request):
     return build(request.param)
 
@@ -120,7 +127,7 @@ def check_shapes(outputs):
         assert maps.is_contiguous() or name.startswith('attn'), name
 
 
-@pytest.mark.parametrize('arch', [name for name in NAMES if promised(name)[2]])
+@pytest.mark.parametrize('arch', once(name for name in NAMES if promised(name)[2]))
 def test_outputs_at_several_scales_are_named_as_documented(arch):
     net = build(arch, n_scales=[1.0, 2.0, 0.5]).eval()
     with torch.no_grad():

@@ -5,10 +5,10 @@ import sys
 import pytest
 import standin
 import torch
-from conftest import NARROW
+from narrow import NARROW
 
 from network import export
-from network.plain import is_plain
+from network.export import Program
 from transforms.normalize import Normalize
 from utils import checkpoint
 
@@ -35,70 +35,109 @@ def export_it(tmp_path, capsys):
 
 
 @pytest.fixture
-def snapshot(tmp_path, small_net):
-    """A checkpoint of the default network on the tiny trunk, as train.py writes it, and the network."""
-    net = small_net(trunk=standin.PYRAMID, classes=5).eval()
+def snapshot(request, tmp_path, small_net):
+    """A checkpoint of a network (its name is the parameter) on the tiny trunk, as train.py writes it, and the network."""
+    net = small_net(getattr(request, 'param', 'basic.Linear'), trunk=standin.PYRAMID, classes=5).eval()
     with torch.no_grad():                                    # so that no class has the largest logit everywhere
-        net.ocr.cls_head.bias -= net(torch.randn(1, 3, 64, 64))['pred'].mean((0, 2, 3))
+        net.get_submodule(net.class_layers[0]).bias -= net(torch.randn(1, 3, 64, 64))['pred'].mean((0, 2, 3))
     network = {'arch': net.arch, 'trunk': net.trunk_name, 'ocr_mid_channels': 32, 'ocr_key_channels': 16, 'segattn_bot_ch': 16}
     path = tmp_path / 'best.pth'
     checkpoint.save(path, {'state_dict': net.state_dict(), 'network': network, 'arch': net.arch, 'num_classes': 5, 'class_names': list('abcde')})
     return path, net
 
 
-def test_a_program_of_a_checkpoint_computes_what_its_network_computes(export_it, snapshot):
-    path, net = snapshot
-    code, printed, out = export_it('--snapshot', path, '--size', '64,96', small=False)
-    assert code == 0, printed
-    files = {'about.json': ''}
-    program = torch.export.load(out, extra_files=files).module()
-    images = torch.randn(1, 3, 64, 96)
-    with torch.no_grad():
-        torch.testing.assert_close(program(images), net(images)['pred'], rtol=1e-5, atol=1e-6)
-    about = json.loads(files['about.json'])
-    assert about['class_names'] == list('abcde') and about['trunk'] == standin.PYRAMID and about['scales'] == [1.0, 0.5] and about['output'] == 'logits'
-
-
-def test_bytes_go_in_and_labels_come_out(export_it, snapshot):
+@pytest.mark.parametrize('snapshot', ['basic.Linear', pytest.param('ocrnet.HRNet_Mscale', marks=pytest.mark.slow)], indirect=True)
+def test_bytes_go_in_and_labels_come_out_of_a_program_of_a_checkpoint(export_it, snapshot):
     path, net = snapshot
     code, printed, out = export_it('--snapshot', path, '--size', '65,97', '--uint8', '--labels', '--batch', '2', small=False)
     assert code == 0, printed
+    files = {'about.json': ''}
+    program = torch.export.load(out, extra_files=files).module()
     images = torch.randint(0, 256, (2, 3, 65, 97), dtype=torch.uint8)
-    labels = torch.export.load(out).module()(images)
+    labels = program(images)
     assert labels.dtype == torch.uint8 and labels.shape == (2, 65, 97)
     normalize = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     with torch.no_grad():
         expected = net(normalize(images))['pred'].argmax(1)
     assert (labels == expected).float().mean() > 0.999 and len(expected.unique()) > 1
+    about = json.loads(files['about.json'])
+    assert about['class_names'] == list('abcde') and about['trunk'] == standin.PYRAMID and about['scales'] == list(net.scales()) and about['output'] == 'labels'
 
 
-def test_a_dynamic_program_takes_other_sizes(export_it):
-    code, printed, out = export_it('--arch', 'mscale.HRNet', '--size', '128,192', '--dynamic')
+@pytest.mark.slow
+@pytest.mark.parametrize('snapshot', ['ocrnet.HRNet_Mscale'], indirect=True)
+def test_a_program_of_a_checkpoint_computes_the_logits_of_its_network(export_it, snapshot):
+    path, net = snapshot
+    code, printed, out = export_it('--snapshot', path, '--size', '64,96', small=False)
     assert code == 0, printed
-    assert 'at 128x192, 256x128, 192x192' in printed
-    program = torch.export.load(out).module()
+    images = torch.randn(1, 3, 64, 96)
     with torch.no_grad():
-        assert program(torch.randn(1, 3, 320, 128)).shape == (1, 5, 320, 128)
-    assert not is_plain()
+        torch.testing.assert_close(torch.export.load(out).module()(images), net(images)['pred'], rtol=1e-5, atol=1e-6)
 
 
-def test_onnx_computes_the_same(export_it):
+@pytest.mark.parametrize('flags, sizes, other', [
+    (['--arch', 'basic.Linear', '--size', '64,96'], '64x96, 128x64, 96x96', (160, 64)),
+    pytest.param(['--arch', 'mscale.HRNet', '--size', '128,192'], '128x192, 256x128, 192x192', (320, 128), marks=pytest.mark.slow)])
+def test_a_dynamic_program_takes_the_sizes_that_it_promises_and_no_other(flags, sizes, other, export_it, monkeypatch):
+    built = []
+    monkeypatch.setattr(export, 'Program', lambda *arguments: built.append(Program(*arguments)) or built[-1])
+    code, printed, out = export_it(*flags, '--dynamic')
+    assert code == 0, printed
+    assert f'at {sizes}' in printed
+    program, images = torch.export.load(out).module(), torch.randn(1, 3, *other)
+    with torch.no_grad():
+        torch.testing.assert_close(program(images), built[0].logits(images), rtol=1e-4, atol=1e-5)
+    multiple = other[1] // 2
+    for wrong in ((other[0] + 36, other[1] + 36), (other[0], other[1] + 16)):
+        with pytest.raises(RuntimeError, match=f'both sides of images must be multiples of {multiple} from {2 * multiple} on'):
+            program(torch.randn(1, 3, *wrong))
+    with pytest.raises((AssertionError, RuntimeError), match=str(2 * multiple)):
+        program(torch.randn(1, 3, multiple, multiple))
+
+
+def test_a_program_that_fails_at_one_of_its_sizes_is_not_written(export_it, monkeypatch):
+    def run(images):
+        raise AssertionError('Guard failed: images.size()[2] == 64\nin 40 lines')
+
+    monkeypatch.setattr(export, 'traced', lambda *arguments: None)
+    monkeypatch.setattr(export, 'write', lambda kind, traced, file, about: file.touch())
+    monkeypatch.setattr(export, 'load', lambda kind, file: run)
+    code, printed, out = export_it('--arch', 'basic.Linear', '--size', '64', '--dynamic')
+    assert code == 2 and 'the program fails at 64x64 (Guard failed: images.size()[2] == 64), so nothing was written' in printed.splitlines()[-1]
+    assert not out.exists()
+
+
+@pytest.mark.parametrize('scales, multiple', [('0.5,1.0,2.0', 64), ('0.25,1.0', 128), ('1.0', 32)])
+def test_the_sizes_that_are_promised_are_those_of_the_scales_of_evaluation(scales, multiple, export_it):
+    code, printed, _ = export_it('--arch', 'mscale.HRNet', '--n_scales', scales, '--size', '8', '--dynamic')
+    assert code == 2 and f'must be multiples of {multiple} from {2 * multiple} on' in printed
+
+
+def test_onnx_computes_the_same_at_the_sizes_that_it_promises(export_it):
     onnxruntime = pytest.importorskip('onnxruntime')
-    code, printed, out = export_it('--arch', 'basic.HRNet', '--size', '128,128', '--dynamic', '--uint8', '--labels', name='net.onnx')
+    code, printed, out = export_it('--arch', 'basic.Linear', '--size', '64,128', '--dynamic', '--uint8', '--labels', name='net.onnx')
     assert code == 0, printed
     session = onnxruntime.InferenceSession(out, providers=['CPUExecutionProvider'])
     assert [item.name for item in (*session.get_inputs(), *session.get_outputs())] == ['images', 'labels']
-    images = torch.randint(0, 256, (1, 3, 96, 64), dtype=torch.uint8)
-    assert session.run(None, {'images': images.numpy()})[0].shape == (1, 96, 64)
+    images = torch.randint(0, 256, (1, 3, 160, 160), dtype=torch.uint8).numpy()
+    assert session.run(None, {'images': images[..., :96, :64]})[0].shape == (1, 96, 64)
+    for height, width in ((100, 64), (64, 65), (32, 64)):
+        with pytest.raises(Exception, match='both sides of images must be multiples of 32 from 64 on'):
+            session.run(None, {'images': images[..., :height, :width]})
     assert json.loads(session.get_modelmeta().custom_metadata_map['about'])['multiple'] == 32
 
 
-@pytest.mark.parametrize('found, told', [(0.5, '5.00e-01'), (float('nan'), 'nan')])
-def test_a_program_that_differs_is_not_written(found, told, export_it, monkeypatch):
-    monkeypatch.setattr(export, 'difference', lambda *arguments: found)
-    code, printed, out = export_it('--arch', 'basic.Linear', '--size', '64')
+@pytest.mark.parametrize('errors, told', [([0.5, 0, 0], '5.00e-01'), ([0, 0.25, 0], '2.50e-01'), ([0, float('nan'), 0], 'nan')])
+def test_a_program_that_differs_at_one_of_its_sizes_is_not_written(errors, told, export_it, monkeypatch):
+    """errors: by how much the program is off at each of the sizes, as a share of the largest logit."""
+    left = list(errors)
+    monkeypatch.setattr(export, 'reference', lambda program, images: torch.ones(1, 5, *images.shape[-2:]))
+    monkeypatch.setattr(export, 'traced', lambda *arguments: None)
+    monkeypatch.setattr(export, 'write', lambda kind, traced, file, about: file.touch())
+    monkeypatch.setattr(export, 'load', lambda kind, file: lambda images: torch.ones(1, 5, *images.shape[-2:]) + left.pop(0))
+    code, printed, out = export_it('--arch', 'basic.Linear', '--size', '64', '--dynamic')
     assert code == 1 and f'differs from the network by {told} of the largest logit' in printed and 'nothing was written' in printed
-    assert list(out.parent.iterdir()) == []
+    assert left == [] and list(out.parent.iterdir()) == []
 
 
 def test_differences_are_shares_of_the_largest_logit():
@@ -111,7 +150,7 @@ def test_differences_are_shares_of_the_largest_logit():
 
 @pytest.mark.parametrize('flags, words', [
     (['--size', '1'], 'vanish at scale 0.5'),
-    (['--size', '100,128', '--dynamic'], '--size 100,128: with --dynamic both sides must be multiples of 64 from 128 on'),
+    (['--size', '100,128', '--dynamic'], '--size 100,128: with --dynamic both sides of images must be multiples of 64 from 128 on'),
     (['--size', '1080,1920', '--dynamic'], 'the nearest size is 1088,1920'),
     (['--n_scales', '0.7,1.0', '--dynamic'], 'sizes at scale 0.7 have no simple formula'),
     (['--arch', 'basic.HRNett'], 'did you mean basic.HRNet'),
@@ -126,6 +165,26 @@ def test_a_mistake_is_one_sentence(flags, words, export_it):
 def test_the_ending_says_the_format(export_it):
     code, printed, _ = export_it(name='net.bin')
     assert code == 2 and 'let it end in .pt2 or .onnx, or give --format' in printed
+
+
+def test_an_ending_that_contradicts_the_format_is_refused(export_it):
+    code, printed, _ = export_it('--format', 'torch_export', name='net.onnx')
+    assert code == 2 and 'the name says onnx, --format torch_export; leave --format out, or let the name end in .pt2' in printed
+
+
+@pytest.mark.parametrize('name, owner, words', [
+    ('net.pt2', torch.export, 'torch.export cannot follow this network (no such operation); choose another network'),
+    ('net.onnx', torch.onnx, 'torch.onnx cannot write basic.Linear (no such operation); choose another network, or --format torch_export')])
+def test_what_exporters_cannot_follow_is_one_sentence(name, owner, words, export_it, monkeypatch):
+    def fail(*arguments, **options):
+        raise RuntimeError('no such operation\nin 40 lines')
+
+    pytest.importorskip('onnxruntime')
+    monkeypatch.setattr(owner, 'export', fail)
+    if name.endswith('onnx'):
+        monkeypatch.setattr(export, 'traced', lambda *arguments: None)
+    code, printed, out = export_it('--arch', 'basic.Linear', '--size', '64', name=name)
+    assert code == 2 and words in printed.splitlines()[-1] and not out.exists()
 
 
 def test_missing_packages_are_named(export_it, monkeypatch):

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import NARROW
 from fill import fill, image
+from narrow import NARROW
 from torch import nn
 
 from config import scope
@@ -47,7 +47,7 @@ def test_keys_and_shapes_are_those_of_the_framework(arch):
     assert {key: list(value.shape) for key, value in net.state_dict().items()} == expected
 
 
-@pytest.mark.parametrize('arch, align_corners', [('hrnet', False), ('hrnet_ocr_aspp', True)])
+@pytest.mark.parametrize('arch, align_corners', [pytest.param('hrnet', False, marks=pytest.mark.slow), ('hrnet_ocr_aspp', True)])
 def test_outputs_are_those_of_the_framework(arch, align_corners):
     expected = np.load(PARITY / f'framework.{arch}.npz')
     with torch.device('meta'):

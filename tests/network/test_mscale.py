@@ -1,5 +1,6 @@
 """Hierarchical multi-scale attention: the fusion rules, and its shortcuts against the plain form."""
 import copy
+import itertools
 
 import pytest
 import torch
@@ -46,9 +47,12 @@ def test_the_training_pass_is_the_plain_form_forward_and_backward(net, size, cor
         assert (parameter.grad - other.grad).abs().max() <= 1e-8 * other.grad.abs().max().clamp_min(1e-3), name
 
 
-@pytest.mark.parametrize('corners', [False, True])
-@pytest.mark.parametrize('size', [(64, 96), (51, 70)])
-@pytest.mark.parametrize('scales', [[0.5, 1.0, 2.0], [1.0], [0.25, 0.75, 1.0, 1.5], [1.0, 2.0], [0.5, 1.0]])
+ALL_SCALES = [[0.5, 1.0, 2.0], [1.0], [0.25, 0.75, 1.0, 1.5], [1.0, 2.0], [0.5, 1.0]]
+QUICK = [([0.5, 1.0, 2.0], (64, 96), False), ([0.5, 1.0, 2.0], (51, 70), True), ([1.0], (51, 70), False), ([0.25, 0.75, 1.0, 1.5], (51, 70), False)]
+REST = [case for case in itertools.product(ALL_SCALES, [(64, 96), (51, 70)], [False, True]) if case not in QUICK]
+
+
+@pytest.mark.parametrize('scales, size, corners', [*QUICK, *(pytest.param(*case, marks=pytest.mark.slow) for case in REST)])
 def test_n_scales_are_the_plain_form(net, scales, size, corners):
     for module in net.modules():
         if hasattr(module, 'align_corners'):
@@ -147,6 +151,13 @@ def test_scales_are_sorted_and_checked():
                             (['x', 1.0], 'no list of numbers'), (3, 'no list of numbers')]:
         with pytest.raises(ValueError, match=message):
             check_scales(scales)
+
+
+@pytest.mark.parametrize('flags, message', [(['--n_scales', '0.5,2.0'], '--n_scales 2,0.5 lacks 1.0'), (['--n_scales', '0.5,0.5,1'], 'each be given once'),
+                                            (['--arch', 'ocrnet.HRNet', '--n_scales', '0.5,1.0'], 'ocrnet.HRNet predicts at one scale only')])
+def test_scales_that_do_not_fit_are_told_before_a_run_writes_anything(flags, message, program):
+    code, printed = program(*flags)
+    assert code == 2 and message in printed and not program.run_dir.exists()
 
 
 def test_scale_keys():

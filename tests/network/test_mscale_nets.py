@@ -127,8 +127,13 @@ def test_training_blends_two_scales(net, size, corners):
         assert (one - other).abs().max() <= 1e-8 * other.abs().max().clamp_min(1e-3), name
 
 
-@pytest.mark.parametrize('size, corners', SIZES)
-@pytest.mark.parametrize('scales', SCALES)
+def once_each(first, second):
+    """Every pair of the two, those slow in which neither value is new."""
+    return [pytest.param(*pair, *other, marks=pytest.mark.slow if row and column else ())
+            for row, pair in enumerate(first) for column, other in enumerate((value,) for value in second)]
+
+
+@pytest.mark.parametrize('size, corners, scales', once_each(SIZES, SCALES))
 def test_evaluation_blends_any_number_of_scales(net, scales, size, corners):
     align(net.eval(), corners)
     net.n_scales = check_scales(scales)

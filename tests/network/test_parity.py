@@ -44,12 +44,16 @@ def sampled(maps):
     return maps[..., 1::4, 2::4]
 
 
-def test_keys_and_shapes_are_those_of_the_published_checkpoints(net):
+@pytest.mark.parametrize('arch', ARCHS)
+def test_keys_and_shapes_are_those_of_the_published_checkpoints(arch):
+    with torch.device('meta'):
+        net = get_net(arch, 19)
     groups = json.loads((PARITY / 'keys.json').read_text())
-    expected = {f'backbone.{key}': shape for key, shape in groups['backbone'].items()} | groups[net.arch]
+    expected = {f'backbone.{key}': shape for key, shape in groups['backbone'].items()} | groups[arch]
     assert {key: list(value.shape) for key, value in net.state_dict().items()} == expected
 
 
+@pytest.mark.parametrize('net', [pytest.param(arch, marks=() if arch == 'ocrnet.HRNet_Mscale' else pytest.mark.slow) for arch in ARCHS], indirect=True)
 def test_logits_and_attention_in_evaluation(net, expected):
     net.eval()
     passes = {'eval/': ()} if net.arch != 'ocrnet.HRNet_Mscale' else {'two/': (), 'n3/': (2.0, 1.0, 0.5)}
@@ -68,7 +72,8 @@ def test_logits_and_attention_in_evaluation(net, expected):
     assert compared == {key for key in expected if not key.startswith('train')}
 
 
-@pytest.mark.parametrize('kind', ['ce', 'rmi'])
+@pytest.mark.parametrize('net, kind', [('ocrnet.HRNet_Mscale', 'rmi'), *(pytest.param(arch, kind, marks=pytest.mark.slow) for arch in ARCHS
+                                       for kind in ('ce', 'rmi') if (arch, kind) != ('ocrnet.HRNet_Mscale', 'rmi'))], indirect=['net'])
 def test_loss_and_gradients_in_training(net, expected, kind):
     net.train().zero_grad()
     outputs = net(image(64, 128, batch=2, seed=3))

@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import NARROW
+from narrow import NARROW
 
 from config import scope
 from network import ARCHS, check_names, get_net

@@ -202,6 +202,12 @@ def test_events_that_cannot_be_written_end_the_run_with_one_line_instead_of_bloc
     assert done.stderr == ''
 
 
+def test_a_disk_without_room_for_the_first_lines_is_told_once(tmp_path):
+    early = FULL.replace('try:', 'resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\ntry:', 1)
+    done = subprocess.run([sys.executable, '-c', early, tmp_path / 'run'], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert done.stdout.startswith(f'{tmp_path}/run: cannot be written') and done.stdout.count('\n') == 1 and done.stderr == ''
+
+
 def test_the_failure_of_a_background_writer_is_raised_by_the_next_line(tmp_path):
     def write_to_a_full_disk():
         with open('/dev/full', 'wb', buffering=0) as file:
