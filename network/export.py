@@ -34,6 +34,7 @@ def build_parser():
     group = parser.add_argument_group('export')
     group.add_argument('--format', choices=tuple(FORMATS), help='kind of program (default: what the ending of --out says, .pt2 or .onnx)')
     group.add_argument('--out', required=True, metavar='FILE', help='file to write')
+    group.add_argument('--overwrite', action='store_true', help='replace the file of --out if it is there')
     group.add_argument('--size', type=crop_size, default=(1024, 2048), metavar='S|H,W', help='size of the images in pixels')
     group.add_argument('--batch', type=positive, default=1, metavar='N', help='images at a time')
     group.add_argument('--dynamic', action='store_true',
@@ -83,6 +84,8 @@ def format_of(args) -> str:
         raise ValueError(f'--out {args.out}: the name says {told}, --format {args.format}; leave --format out, or let the name end in {FORMATS[kind]}')
     if kind is None:
         raise ValueError(f'--out {args.out}: the name does not say what to write; let it end in {" or ".join(endings)}, or give --format')
+    if Path(args.out).exists() and not args.overwrite:
+        raise FileExistsError(f'--out {args.out}: is there already; give another name, or --overwrite to replace it')
     if args.labels and args.num_classes > 256:
         raise ValueError(f'--labels: {args.num_classes} classes do not fit into a byte; export logits')
     if kind == 'onnx':

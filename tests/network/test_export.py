@@ -167,6 +167,13 @@ def test_the_ending_says_the_format(export_it):
     assert code == 2 and 'let it end in .pt2 or .onnx, or give --format' in printed
 
 
+def test_a_file_that_is_there_is_kept_without_overwrite(export_it, tmp_path):
+    (tmp_path / 'net.pt2').write_bytes(b'mine')
+    code, printed, out = export_it()
+    assert code == 2 and '--overwrite to replace it' in printed and out.read_bytes() == b'mine'
+    assert export_it('--overwrite')[0] == 0 and out.read_bytes() != b'mine'
+
+
 def test_an_ending_that_contradicts_the_format_is_refused(export_it):
     code, printed, _ = export_it('--format', 'torch_export', name='net.onnx')
     assert code == 2 and 'the name says onnx, --format torch_export; leave --format out, or let the name end in .pt2' in printed
