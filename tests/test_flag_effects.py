@@ -197,7 +197,7 @@ def test_cache_dir_decodes_once_and_changes_no_weight(program, tmp_path):
     cached = last(tmp_path / 'cached')['state_dict']
     assert all(torch.equal(plain[key], cached[key]) for key in plain)
     code, printed = program('--dataset', 'synthetic', '--eval', 'val', '--snapshot', next((tmp_path / 'cached').glob('last*.pth')), *cache)
-    assert code == 0 and '--cache_dir has no effect with --eval' in printed
+    assert code == 0 and '--cache_dir: no effect with --eval' in printed
 
 
 def test_grad_ckpt_trains_to_the_same_weights(program, tmp_path):

@@ -277,13 +277,19 @@ _NEEDS = {'extra_scales': 'multi_scale_inference', 'wt_bound': 'img_wt_loss', 'b
           'logits_format': 'dump_logits', 'logits_dtype': 'dump_logits', 'logits_stride': 'dump_logits'}
 
 
+def _of_training():
+    """The flags that nothing but a training reads: three groups of the help, and some of other groups."""
+    groups = {group.title: {action.dest for action in group._group_actions} for group in build_parser()._action_groups}
+    some = {'class_uniform_pct', 'class_uniform_tile', 'cache_dir', 'skip_verify', 'bs_trn', 'freeze_trunk', 'grad_ckpt', 'dump_augmentation_images'}
+    return (groups['augmentation'] | groups['loss'] | groups['optimisation'] | some) - {'pre_size', 'crop_val', 'test_mode'}
+
+
 def unread(args):
     """A sentence for every given flag that nothing reads because another one is missing."""
     lines = [f'--{name} has no effect without --{needed}' for name, needed in _NEEDS.items() if name in args.given and not getattr(args, needed)]
-    if args.cache_dir and args.eval:
-        lines.append('--cache_dir has no effect with --eval, which reads every image once')
-    if args.skip_verify and args.eval:
-        lines.append('--skip_verify has no effect with --eval, which reads every image')
+    of_training = [f'--{name}' for name in args.given if name in _of_training()] if args.eval else []
+    if of_training:
+        lines.append(f'{", ".join(of_training)}: no effect with --eval')
     if args.override_dataset_root and args.dataset == 'custom':
         lines.append('--override_dataset_root has no effect with --dataset custom: root in the file of --data_yaml says where the images are')
     lines += coarse_flags.unread_coarse(args)

@@ -101,3 +101,9 @@ def test_how_a_snapshot_was_loaded_does_not_matter_to_a_resumed_run():
     before = vars(train.parse_args(['--snapshot', 'F', '--allow_class_mismatch', '--snapshot_partial', '--restore_optimizer']))
     assert flags.changed_since(train.parse_args(['--resume', 'auto']), {'args': before}) == []
     assert flags.changed_since(train.parse_args(['--resume', 'auto', '--lr', '1']), {'args': before}) == [f'--lr 1.0 (was {before["lr"]})']
+
+
+def test_flags_of_a_training_are_told_when_they_are_given_to_an_evaluation():
+    told = flags.unread(train.parse_args(['--eval', 'val', '--lr', '1', '--grad_ckpt', '--pre_size', '64', '--crop_val', '--bs_val', '2', '--test_mode']))
+    assert told == ['--grad_ckpt, --lr: no effect with --eval']
+    assert flags.unread(train.parse_args(['--lr', '1', '--grad_ckpt'])) == []
