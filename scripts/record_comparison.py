@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts.record_results import PATH_FLAGS, command_of, machine, page_parser, read_json, validations, write_page
 
+UNSET = 'None'          # a flag that came after a training: it had no value then
 IGNORED = {'given', 'command', 'source', 'seed', 'resume', *(flag.removeprefix('--') for flag in PATH_FLAGS)}
 
 
@@ -30,7 +31,7 @@ def settings(hparams):
 def differing(every):
     """The names of the flags that are not the same in all trainings."""
     names = dict.fromkeys(name for flags in every for name in flags)
-    return [name for name in names if len({flags.get(name) for flags in every}) > 1]
+    return [name for name in names if len({flags.get(name, UNSET) for flags in every}) > 1]
 
 
 def table(hparams, results):
@@ -39,7 +40,7 @@ def table(hparams, results):
     names = differing(every)
     groups = {}
     for flags, one, result in zip(every, hparams, results):
-        groups.setdefault(tuple(flags.get(name, '-') for name in names), []).append((one['seed'], *result))
+        groups.setdefault(tuple(flags.get(name, UNSET) for name in names), []).append((one['seed'], *result))
     lines = ['| ' + ' | '.join(f'`--{name}`' for name in names) + ' | mean IoU % | of seeds | minutes |', '|---' * len(names) + '|---:|---|---:|']
     for values, rows in groups.items():
         scores = ', '.join(f'{100 * score:.2f} ({seed})' for seed, score, _ in rows)

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from utils.files import write_text  # noqa: E402  (the repository is not installed)
+from utils.wording import listed  # noqa: E402
 
 PATH_FLAGS = ('--override_dataset_root', '--assets_path', '--result_dir', '--snapshot', '--resume', '--eval_folder', '--pretrained', '--config')
 
@@ -75,7 +76,7 @@ def machine(hparams, evaluation):
     device = command['gpu'] or command.get('cpu') or (same and later.get('cpu')) or command['platform']
     versions = ', '.join(f'{name} {version}' for name, version in command['versions'].items())
     git = command['git'] or {}
-    commit = git.get('commit', 'unknown')[:12] + (f', with changes in {", ".join(git["changed"])}' if git.get('changed') else '')
+    commit = git.get('commit', 'unknown')[:12] + (f', with changes in {listed(git["changed"])}' if git.get('changed') else '')
     return [f'* hardware: {device}, {command["cpus"]} cores, {command["threads"]} threads per process, {command["world"]} process(es)',
             f'* versions: {versions}', f'* commit: {commit}', f'* date: {command["started"][:10]}']
 

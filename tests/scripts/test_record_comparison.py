@@ -27,7 +27,7 @@ def run(tmp_path, *folders):
 
 def test_trainings_of_one_setting_are_a_row_with_the_mean_over_their_seeds(tmp_path, trained):
     folders = [trained('a1', 0.50, seed=1, augment_on='loader', minutes=8), trained('b1', 0.52, seed=1, augment_on='device'),
-               trained('a2', 0.54, seed=2, augment_on='loader', minutes=12)]
+               trained('a2', 0.54, seed=2, augment_on='loader', minutes=12, new_flag=None)]
     assert run(tmp_path, *folders) == 0
     text = (tmp_path / 'page.md').read_text()
     assert '| `--augment_on` | mean IoU % | of seeds | minutes |' in text
