@@ -8,7 +8,7 @@ import datasets
 import network
 from config import cfg
 from network.checkpointing import checkpoint_stages
-from transforms import build_train_transform, build_val_transform
+from transforms import build_val_transform
 from transforms.normalize import Normalize
 from utils import checkpoint, syncbn
 from utils.dump_names import check_names as check_outputs
@@ -103,9 +103,8 @@ def wrap(args, run, net):
     return DistributedDataParallel(net, device_ids=[run.device.index] if run.device.type == 'cuda' else None)
 
 
-def build_train_loader(args, run, dataset):
+def build_train_loader(args, run, dataset, transform):
     """Batches of augmented crops, drawn class-uniformly, in the same order whatever the number of workers."""
-    transform = build_train_transform(args, dataset.ignore_label)
     transform.check_crop(dataset.sizes())
     train_set = datasets.TrainSet(dataset, transform, args.seed, is_main=run.is_main, barrier=run.dist.barrier, log=run.log)
     if args.dump_augmentation_images and run.is_main:

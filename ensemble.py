@@ -107,7 +107,9 @@ def open_members(args):
 def fuse_options(args):
     """What is made of the members' pool, from the flags."""
     file = getattr(args, 'calibration', None)
-    calibrator = calibration.load(file)[0] if file else None
+    calibrator, about = calibration.load(file) if file else (None, {})
+    if file:
+        calibration.check_fit(file, about, args.fusion, args.score)
     scores = tuple(dict.fromkeys(getattr(args, 'write_scores', ())))
     return FuseOptions(args.fusion, args.score, scores, calibrator, getattr(args, 'change_labels', False))
 
@@ -131,7 +133,7 @@ def fuse(args):
     outputs = Outputs(args.out, options, {**settings(args, options, stored.describe(members)), 'prefix': prefix}, prefix, args.overwrite, members.missing)
     written, kept = stored.fuse_stored(members, options, outputs, args.num_workers)
     if members.missing:
-        print(f'{len(members.missing)} images were fused from fewer members: {listed(members.missing)}; {outputs.folder / "fusion.json"} lists them')
+        print(f'{len(members.missing)} images were fused from fewer members: {listed(members.missing)}; {outputs.record} lists them')
     print(f'{len(members)} members: {written} images fused{f", {kept} were there already" if kept else ""}; see {outputs.folder}')
 
 
@@ -154,7 +156,7 @@ def run(args):
         with dist.main_first():                                 # rank 0 removes what is overwritten; an --out that is refused is so on every rank
             outputs = Outputs(args.out, options, {**settings(args, options, members), **how}, overwrite=args.overwrite and dist.is_main)
         loader = datasets.eval_loader(datasets.EvalSet(dataset), 1, args.num_workers, dist.world, dist.rank)
-        run_images(nets, weights, loader, normalize, options, outputs, EvalOptions(flip=args.do_flip, precision=args.precision), dist.device)
+        run_images(nets, paths, weights, loader, normalize, options, outputs, EvalOptions(flip=args.do_flip, precision=args.precision), dist.device)
         dist.barrier()
         if dist.is_main:
             outputs.finish(stems, {'members': members, 'class_names': list(dataset.class_names)})
@@ -188,8 +190,8 @@ def load_member(path, args, dist):
 
 
 @torch.inference_mode()
-def run_images(nets, weights, loader, normalize, options, outputs, evaluation, device):
-    """Write the results of every image of `loader` that has none yet."""
+def run_images(nets, paths, weights, loader, normalize, options, outputs, evaluation, device):
+    """Write the results of every image of `loader` that has none yet. Raises ValueError naming the checkpoint whose logits are not finite."""
     weights = [torch.tensor(weight) if isinstance(weight, list) else weight for weight in weights]
     with WriterPool() as writers:
         for batch in progress(loader, total=len(loader), desc='run'):
@@ -197,8 +199,10 @@ def run_images(nets, weights, loader, normalize, options, outputs, evaluation, d
             if outputs.done(stem):
                 continue
             images, pool = normalize(batch['image'].to(device, non_blocking=True)), None
-            for net, weight in zip(nets, weights):
+            for net, path, weight in zip(nets, paths, weights):
                 logits = average_logits(net, images, evaluation)[0][0]
+                if not all(torch.isfinite(extreme) for extreme in logits.aminmax()):
+                    raise ValueError(f'{path}: its logits of {batch["name"][0]} hold nan or infinity; run it with --precision fp32, or leave it out')
                 pool = pool or Pool(options.needs, len(logits), tuple(logits.shape[1:]), device)
                 pool.add(logits, LOGITS, weight)
             writers.submit(outputs.write, stem, finish(pool, options, len(nets)))

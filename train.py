@@ -34,6 +34,7 @@ from builders import (
 from loss import build_criterion, read_class_weights
 from loss.optimizer import get_optimizer, get_scheduler
 from network.summary import EVALUATION_SIZE, summary
+from transforms import build_train_transform
 from transforms.deferred import augment
 from utils import checkpoint, flags, precision, report
 from utils.files import sha256
@@ -157,14 +158,15 @@ def evaluate(args, run, state):
 def fit(args, run, state):
     """Train, validate, save; ends early, with everything saved, when the run is asked to stop."""
     sets = [*(get_dataset(args, run, 'train', quality) for quality in datasets.training_qualities()), get_dataset(args, run, 'val')]
+    class_weights = read_class_weights(args.class_weights, sets[0].class_names)
+    transform = build_train_transform(args, sets[0].ignore_label)
     verify(args, run, sets)
     *train_sets, val_set = (with_cache(dataset, run) for dataset in sets)
     train_set = datasets.join(train_sets)
     net = build_network(args, train_set, run, state, training=True)
-    loader = build_train_loader(args, run, train_set)
+    loader = build_train_loader(args, run, train_set, transform)
     ema = ema_of(net, args.ema) if args.ema else None
-    criterion = build_criterion(args, net.output_names, train_set.num_classes, train_set.ignore_label, args.align_corners,
-                                read_class_weights(args.class_weights, train_set.class_names)).to(run.device)
+    criterion = build_criterion(args, net.output_names, train_set.num_classes, train_set.ignore_label, args.align_corners, class_weights).to(run.device)
     optimizer = get_optimizer(net, args)
     if args.augment_on == 'device' and run.device.type == 'cpu':
         run.log('--augment_on device: there is no GPU here, and on a CPU this takes longer than in the loaders')

@@ -189,3 +189,11 @@ def load(path):
         return METHODS[content['method']](**content['parameters']), content['about']
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f'{path}: is no calibration file ({type(error).__name__}: {error}); make it again with ensemble.py calibrate') from None
+
+
+def check_fit(path, about: dict, fusion: str, score: str):
+    """Raise ValueError when the calibration in `path` was fitted on the confidences of another fusion or score."""
+    fitted = [(flag, about[flag], now) for flag, now in (('fusion', fusion), ('score', score)) if isinstance(about, dict) and flag in about]
+    other = [f'--{flag} {then}' for flag, then, now in fitted if then != now]
+    if other:
+        raise ValueError(f'--calibration {path}: was fitted with {" ".join(other)}, found --fusion {fusion} --score {score}; give the same, or fit another')

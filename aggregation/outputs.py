@@ -28,16 +28,17 @@ class Outputs:
 
     def __init__(self, out, options: FuseOptions, settings: dict, prefix: str = '', overwrite=False, incomplete: dict | None = None):
         self.folder, self.options, self.prefix = Path(out), options, prefix
+        self.record = self.folder / prefix.rpartition('/')[0] / NAME        # each part of a benchmark's tree has its own
         self.settings, self.incomplete = plain(settings), incomplete or {}
         before = self._read()
         if before is not None and before.get('settings') != self.settings and not overwrite and self._results(before):
-            raise ValueError(f'{self.folder / NAME}: the results there were made with other {self._differing(before.get("settings") or {})}; '
+            raise ValueError(f'{self.record}: the results there were made with other {self._differing(before["settings"])}; '
                              'give another --out, or --overwrite')
         if before is not None:
             self._remove_stale(before, overwrite)
         self.log = {'settings': self.settings, 'digest': hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:16],
                     'incomplete_images': self.incomplete}
-        write_json(self.folder / NAME, {**self.log, 'complete': False})
+        write_json(self.record, {**self.log, 'complete': False})
 
     def _remove_stale(self, before: dict, overwrite: bool):
         """Remove what must be made again: now, so that a run that is interrupted and gone on with takes nothing old for new."""
@@ -50,16 +51,18 @@ class Outputs:
             path.unlink(missing_ok=True)
 
     def _results(self, before: dict) -> list[Path]:
-        """The results that the fusion of the record `before` left in the folder."""
-        written = (before.get('settings') or {}).get('scores', [])
-        endings = ('_pred.png', '_conf.png', *(f'_{name}.npz' for name in written))
-        return [path for path in self.folder.rglob('*') if path.name.endswith(endings)]
+        """The results that the fusion of the record `before` left in its folder, without those of other fusions below it."""
+        endings = ('_pred.png', '_conf.png', *(f'_{name}.npz' for name in before['settings'].get('scores') or ()))
+        others = {path.parent for path in self.record.parent.rglob(NAME)} - {self.record.parent}
+        return [path for path in self.record.parent.rglob('*') if path.name.endswith(endings) and not others & set(path.parents)]
 
     def _read(self) -> dict | None:
-        path = self.folder / NAME
+        """The record of an earlier fusion, with its settings in a dict, or None."""
+        path = self.record
         try:
             content = json.loads(path.read_text(encoding='utf-8'))
-            return content if isinstance(content, dict) else {}
+            content = content if isinstance(content, dict) else {}
+            return {**content, 'settings': content['settings'] if isinstance(content.get('settings'), dict) else {}}
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -92,7 +95,7 @@ class Outputs:
         """Say in fusion.json that everything stands, and what the members were."""
         for folder in {path.parent for stem in stems for path in self.files(stem)}:
             remove_temporaries(folder)
-        write_json(self.folder / NAME, {**self.log, 'complete': True, 'images': len(stems), **about})
+        write_json(self.record, {**self.log, 'complete': True, 'images': len(stems), **about})
 
 
 def _told(value) -> str:

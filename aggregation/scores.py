@@ -63,7 +63,9 @@ def mean_entropy(pool: Pool) -> Tensor:
 
 
 def _mean(pool: Pool) -> Tensor:
-    return pool['sum'] / pool.weights
+    """The mean probabilities (C, H, W), which sum to 1: where members weigh differently by class, only after a division."""
+    mean = pool['sum'] / pool.weights
+    return _normalised(mean) if isinstance(pool.weights, Tensor) else mean
 
 
 def _largest_mean(pool: Pool) -> Tensor:
@@ -101,7 +103,7 @@ SCORES = {
     'expected_entropy': Score(('entropy',), mean_entropy, lambda c, m: (0.0, math.log(c)), 'mean entropy of the members, aleatoric'),
     'mutual_information': Score(('sum', 'entropy'), lambda pool: (entropy(_mean(pool)) - mean_entropy(pool)).clamp_min_(0),
                                 lambda c, m: (0.0, math.log(max(m, 2))), 'entropy of the mean minus mean entropy, epistemic'),
-    'variance': Score(('sum', 'square'), lambda pool: (pool['square'] / pool.weights - _mean(pool).square()).clamp_min_(0).sum(0),
+    'variance': Score(('sum', 'square'), lambda pool: (pool['square'] / pool.weights - (pool['sum'] / pool.weights).square()).clamp_min_(0).sum(0),
                       _unit, 'variance of the probability over members, summed over classes'),
     'disagreement': Score(('votes',), lambda pool: 1 - (pool['votes'] / _total(pool)).amax(0), _unit, '1 - share of the most voted class'),
     'max_logit': Score(('logit',), lambda pool: -_mean_logit(pool).amax(0), _no_bound, '- largest mean logit'),

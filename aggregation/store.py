@@ -40,6 +40,7 @@ class Store:
         self.weights = about.get('weights_sha256')
         self.class_names = about.get('class_names')
         self.dataset = about.get('dataset')
+        self.made_with = {key: about.get(key) for key in ('scales', 'n_scales', 'flip', 'precision', 'storage')} if about else None
         self._files = self._from_manifest() if self.manifest else self._from_folder()
         self._there = {stem for stem in self._files if self.path(stem).is_file()}
         if not self._there:

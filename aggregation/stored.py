@@ -34,8 +34,8 @@ def benchmark_prefix(members: Members) -> str:
 
 
 def describe(members: Members) -> list[dict]:
-    """The members as fusion.json and reports name them."""
-    return [{'name': store.name, 'folder': str(store.folder), 'kind': store.kind, 'weights_sha256': store.weights,
+    """The members as fusion.json and reports name them, with all that tells their logits from those of another dump."""
+    return [{'name': store.name, 'folder': str(store.folder), 'kind': store.kind, 'weights_sha256': store.weights, 'made_with': store.made_with,
              'weight': weight.tolist() if isinstance(weight, torch.Tensor) else weight} for store, weight in zip(members.stores, members.weights)]
 
 

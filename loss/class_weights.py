@@ -10,7 +10,8 @@ KINDS = ('inverse', 'balanced', 'median')
 def read_class_weights(text: str | None, class_names: list) -> torch.Tensor | None:
     """float64 (K,) of '1,2,0.5,...', one number per class, or of FILE:KIND, a verify.json and one of KINDS; None of None.
 
-    From a file they are those of its split train; a class that never occurs there gets 0. Raises ValueError or
+    From a file they are those of its split train, or where it has none of the labels of another kind for training ('train coarse');
+    a class that never occurs there gets 0. Raises ValueError or
     FileNotFoundError naming the flag.
     """
     if text is None:
@@ -33,13 +34,17 @@ def _from_list(text):
 def _from_file(path, kind, class_names):
     remedy = 'write it with python -m datasets.verify'
     try:
-        classes = json.loads(Path(path).read_text(encoding='utf-8'))['splits']['train']['classes']
-        names, values = [one['name'] for one in classes], [one[f'weight_{kind}'] or 0.0 for one in classes]
+        splits = json.loads(Path(path).read_text(encoding='utf-8'))['splits']
+        of_training = [split for split in splits if split.split()[0] == 'train']
+        if not of_training:
+            raise ValueError(f'it has split {", ".join(splits)}')
+        classes = splits[of_training[0]]['classes']
+        names, values = [str(one['name']) for one in classes], [float(one[f'weight_{kind}'] or 0) for one in classes]
     except FileNotFoundError:
         raise FileNotFoundError(f'--class_weights {path}: no such file; {remedy}') from None
     except OSError as error:
         raise ValueError(f'--class_weights {path}: cannot be read ({error.strerror}); {remedy}') from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise ValueError(f'--class_weights {path}: holds no class weights of split train ({type(error).__name__}: {error}); {remedy}') from None
     if names != list(class_names):
         raise ValueError(f'--class_weights {path}: its classes ({", ".join(names[:3])}, ...) are not those of the data set '

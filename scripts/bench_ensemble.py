@@ -102,7 +102,7 @@ def run(settings):
         def fused():
             shutil.rmtree(Path(root, 'fused'), ignore_errors=True)
             with redirect_stderr(StringIO()):
-                ensemble.run_images(nets, [1.0, 1.0], loader, to_floats, options, Outputs(Path(root, 'fused'), options, {}), evaluation, device)
+                ensemble.run_images(nets, ['a', 'b'], [1.0, 1.0], loader, to_floats, options, Outputs(Path(root, 'fused'), options, {}), evaluation, device)
 
         yield Case(f'running and fusing {len(nets)} networks, {shape(size)}', 'their forward passes', Form(passes), [Form(fused, 1.05)], repeats=7, images=1)
 

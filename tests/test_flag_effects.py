@@ -90,6 +90,12 @@ def test_class_weights_change_the_loss_and_need_cross_entropy(program, tmp_path)
     assert code == 2 and '--class_weights: class weights apply to ce alone' in printed
 
 
+@pytest.mark.parametrize('flags, words', [(['--class_weights', '1,2'], 'expected 19 finite numbers'), (['--bblur', '--augment_on', 'device'], '--bblur')])
+def test_mistakes_are_told_before_a_cache_is_written(program, tmp_path, flags, words):
+    code, printed = program(*EPOCH, '--cache_dir', tmp_path / 'cache', *flags)
+    assert code == 2 and words in printed and not (tmp_path / 'cache').exists()
+
+
 def test_augmenting_on_the_device_is_the_training_of_the_loaders_but_for_roundings(program, tmp_path):
     losses = {}
     for where in ('loader', 'device'):

@@ -61,7 +61,7 @@ def add_augmentation(parser):
     group.add_argument('--bblur', action='store_true', help='bilateral blur instead')
     group.add_argument('--rand_augment', metavar='N,M', help='RandAugment: N operations of magnitude M in [0, 30]')
     group.add_argument('--augment_on', choices=('loader', 'device'), default='loader',
-                       help='where colour jitter and Gaussian blur are computed; device: on the GPU, by at most 8 grey levels another image')
+                       help='where colour jitter and Gaussian blur are computed; device: on the GPU, an image that rarely differs by more than 8 grey levels')
     group.add_argument('--crop_val', action='store_true', help='with --pre_size: evaluate a centred square of that side')
 
 

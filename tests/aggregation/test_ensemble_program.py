@@ -12,7 +12,10 @@ from small import command
 
 import ensemble
 import train
+from aggregation import calibration
+from aggregation.fusing import FuseOptions
 from aggregation.levels import to_levels
+from aggregation.outputs import Outputs
 
 TINY = ['--arch', 'ocrnet.HRNet', '--trunk', 'hrnetv2_w18_small_v1', '--ocr_mid_channels', '16', '--ocr_key_channels', '8', '--num_workers', '0']
 CAR = 26                        # label id of Cityscapes
@@ -135,6 +138,54 @@ def test_an_interrupted_fusion_goes_on_and_leaves_no_temporary_files(program, tw
     code, told = program('fuse', *two, '--out', tmp_path / 'o')
     assert code == 0 and log(tmp_path / 'o')['complete'] and not list((tmp_path / 'o').rglob('*.tmp'))
     assert len(contents(tmp_path / 'o')) == 6
+
+
+def test_parts_of_a_benchmark_are_fused_into_one_tree_one_after_the_other(program, tmp_path):
+    parts = {part: [dumps.make(tmp_path / name / part, seed) for seed, name in enumerate(('one', 'two'))] for part in ('bravo_ACDC', 'bravo_SMIYC')}
+    for folders in parts.values():
+        assert program('fuse', *folders, '--out', tmp_path / 'o')[0] == 0
+    assert all(log(tmp_path / 'o' / part)['complete'] and len(contents(tmp_path / 'o' / part)) == 6 for part in parts)
+    before = contents(tmp_path / 'o/bravo_SMIYC')
+    assert program('fuse', *parts['bravo_ACDC'], '--out', tmp_path / 'o', '--fusion', 'max', '--overwrite')[0] == 0
+    assert contents(tmp_path / 'o/bravo_SMIYC') == before
+
+
+def test_overwriting_leaves_the_results_of_a_fusion_below_alone(program, two, tmp_path):
+    for out in ('o', 'o/below'):
+        assert program('fuse', *two, '--out', tmp_path / out)[0] == 0
+    before = contents(tmp_path / 'o/below')
+    assert program('fuse', *two, '--out', tmp_path / 'o', '--fusion', 'max', '--overwrite')[0] == 0
+    assert contents(tmp_path / 'o/below') == before and len(before) == 6
+
+
+def test_a_damaged_record_is_overwritten_when_asked(program, two, tmp_path):
+    (tmp_path / 'o').mkdir()
+    (tmp_path / 'o/fusion.json').write_text('{"settings": 3}')
+    assert program('fuse', *two, '--out', tmp_path / 'o', '--overwrite')[0] == 0
+
+
+def test_logits_that_were_dumped_another_way_are_other_members(program, two, tmp_path):
+    assert program('fuse', *two, '--out', tmp_path / 'o')[0] == 0
+    manifest = json.loads((two[0] / 'manifest.json').read_text())
+    (two[0] / 'manifest.json').write_text(json.dumps({**manifest, 'flip': True}))
+    code, told = program('fuse', *two, '--out', tmp_path / 'o')
+    assert code == 2 and 'made with other members' in told
+
+
+def test_a_network_that_is_not_finite_is_named(two, tmp_path, monkeypatch):
+    monkeypatch.setattr(ensemble, 'average_logits', lambda net, images, options: (torch.full((1, dumps.CLASSES, 8, 8), float('nan')), None))
+    outputs = Outputs(tmp_path / 'o', FuseOptions(), {})
+    batch = {'image': torch.zeros(1, 3, 8, 8), 'name': ['a/b.png']}
+    with pytest.raises(ValueError, match='bad.pth: its logits of a/b.png hold nan'):
+        ensemble.run_images([None], ['bad.pth'], [1.0], [batch], lambda images: images, FuseOptions(), outputs, None, 'cpu')
+    assert contents(tmp_path / 'o') == {}
+
+
+def test_a_calibration_goes_with_the_fusion_and_score_it_was_fitted_on(program, two, tmp_path):
+    calibration.save(tmp_path / 'c.json', calibration.Temperature(2.0), {'fusion': 'mean', 'score': 'msp'})
+    code, told = program('fuse', *two, '--out', tmp_path / 'o', '--fusion', 'vote', '--calibration', tmp_path / 'c.json')
+    assert code == 2 and 'was fitted with --fusion mean, found --fusion vote --score msp' in told and not (tmp_path / 'o').exists()
+    assert program('fuse', *two, '--out', tmp_path / 'o', '--calibration', tmp_path / 'c.json')[0] == 0
 
 
 def test_an_image_whose_file_was_left_empty_is_made_again(program, two, tmp_path):

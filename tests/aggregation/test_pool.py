@@ -178,3 +178,14 @@ def test_a_pool_that_is_used_again_has_forgotten_the_image_before():
     for name in STATISTICS:
         assert torch.equal(used[name], fresh[name]), name
     assert torch.equal(used.largest('sum')[1], fresh.largest('sum')[1])
+
+
+def test_means_of_members_that_weigh_differently_by_class_are_probabilities_in_every_score():
+    sure, other = torch.tensor([[20.0], [-20.0]])[:, :, None], torch.tensor([[-20.0], [20.0]])[:, :, None]
+    made = Pool(STATISTICS, 2, (1, 1))
+    made.add(sure, LOGITS, torch.tensor([1.0, 0.0]))
+    made.add(other, LOGITS, torch.tensor([0.0, 1.0]))
+    assert fuse(made, 'mean').flatten().tolist() == pytest.approx([0.5, 0.5])        # each class is sure of itself: nobody knows
+    assert score(made, 'msp').item() == pytest.approx(0.5)
+    assert score(made, 'entropy').item() == pytest.approx(math.log(2))
+    assert score(made, 'mutual_information').item() == pytest.approx(math.log(2), abs=1e-4)

@@ -41,7 +41,18 @@ def test_mistakes_name_the_flag_and_the_remedy(text, expected):
 def test_a_file_of_other_classes_or_of_something_else_is_refused(verified, tmp_path):
     with pytest.raises(ValueError, match='classes .* are not those of the data set'):
         read_class_weights(f'{verified(NAMES[::-1])}:median', NAMES)
-    for content in ('{}', 'no json', '[1]', '{"splits": {"train": {"classes": [{"name": "road"}]}}}'):
+    for content in ('{}', 'no json', '[1]', '{"splits": 3}', '{"splits": {"val": {}}}', '{"splits": {"train": {"classes": [{"name": "road"}]}}}',
+                    '{"splits": {"train": {"classes": [{"name": "road", "weight_median": [1]}]}}}'):
         (tmp_path / 'other.json').write_text(content)
         with pytest.raises(ValueError, match='holds no class weights of split train'):
             read_class_weights(f'{tmp_path}/other.json:median', NAMES)
+
+
+def test_coarse_labels_for_training_give_theirs_where_there_are_no_others(verified):
+    path = verified()
+    path.write_text(path.read_text().replace('"train"', '"train coarse"'))
+    assert read_class_weights(f'{path}:median', NAMES).tolist() == [1, 1, 1]
+
+
+def test_a_class_that_is_called_a_number_is_compared_as_text(verified):
+    assert read_class_weights(f'{verified([1, 2, 3])}:median', ['1', '2', '3']).tolist() == [1, 1, 1]
