@@ -19,6 +19,7 @@ from aggregation.levels import LEVELS, LevelCounts
 from aggregation.trees import Tree, image_size, read_gray
 from utils.metrics import ConfusionMatrix, iou
 from utils.progress import progress
+from utils.wording import counted, listed
 
 VOID = 255
 SEMANTIC = ('miou', 'ece', 'auroc', 'fpr95', 'auprc_success', 'auprc_error')
@@ -76,6 +77,9 @@ class _Evaluation:
             if resampling is not None:
                 resampled[subset] = [subset_scores(subset, replicate) for replicate in resampling]
         scores |= means(scores)
+        uncounted = [key for key in self.keys if not any(names.in_subset(key, subset) for subset in names.SUBSETS)]
+        if uncounted:
+            self.notes.append(f'{counted(len(uncounted), "image")} of no subset counted nowhere: {listed(uncounted, 3)}')
         self.notes += _tied_note(*highest)
         result = {'scores': scores, 'notes': self.notes}
         if self.bootstrap:
