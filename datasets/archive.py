@@ -226,7 +226,7 @@ def locate(path):
             break
         if part.is_file() and part.name.lower().endswith(SEALED_ENDINGS):
             raise ValueError(f'{part}: is compressed as a whole, so no file in it can be read in place; unpack it, or pack it as .zip or .tar')
-        for file in (part, *(part.with_name(part.name + ending) for ending in ENDINGS)):
+        for file in (part, *(part.with_name(part.name + ending) for ending in (*ENDINGS, *map(str.upper, ENDINGS)))):
             if file.name.lower().endswith(ENDINGS) and file.is_file():
                 return _below(_archive(file), PurePosixPath(path.relative_to(part)))
     return path
@@ -243,10 +243,11 @@ def on_disk(path) -> Path:
 
 
 def fingerprint(path) -> tuple:
-    """What changes when the file does: its size and time; in a zip its checksum too."""
+    """What changes when the file does: its size and time; in a zip its checksum too, in a tar, which has none and may have been
+    packed with fixed times, the size and time of the archive."""
     if isinstance(path, ArchivePath):
         member = path.archive.files[path.inner]
-        return member.size, *member.stamp
+        return (member.size, *member.stamp) if path.archive.is_zip else (member.size, *member.stamp, *path.archive.state)
     try:
         status = os.stat(path)
     except FileNotFoundError:

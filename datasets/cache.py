@@ -1,7 +1,7 @@
 """Decoded images and label maps in one file that is mapped into memory: epochs without decoding (--cache_dir).
 
 A file holds the pairs of one split as Dataset.load returns them, trainIds included. Its name holds a hash of everything
-they depend on: the dataset, its tables, the sizes and times of its files, the rules of reading. It is built once, in
+they depend on: the dataset, its tables, what archive.fingerprint tells of its files, the rules of reading. It is built once, in
 parallel, before the first epoch; processes that need it at the same time wait for the one that builds it. All processes
 of a machine share the pages that the operating system keeps of it.
 
@@ -110,7 +110,7 @@ def _starts(shapes: np.ndarray) -> np.ndarray:
 
 def _open_or_build(dataset, folder, log) -> PixelCache:
     path = cache_path(dataset, folder)
-    pixels = _open(path, dataset, log)
+    pixels = _open(path, dataset, lambda line: None)        # what is wrong with it is said by the one that builds it anew
     if pixels is None:
         with _lock(path, log):
             pixels = _open(path, dataset, log)              # built while this process waited

@@ -53,7 +53,7 @@ def _fingerprint(dataset, tile):
     for item in dataset.items:
         for file in dataset.label_files(item):
             stamp = '\0'.join(map(str, fingerprint(file)))
-            digest.update(f'{item.name}\0{file.name}\0{stamp}\n'.encode())
+            digest.update(f'{item.name}\0{file.name}\0{stamp}\n'.encode(errors='surrogateescape'))        # names need not be UTF-8
     return digest.hexdigest()[:16]
 
 
@@ -121,7 +121,7 @@ def _read(path, dataset, log):
         return CentroidIndex([np.array(rows, np.int32).reshape(-1, 3) for rows in places])
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         if log is not None:
             log(f'{path}: is no class-uniform index of this dataset ({type(error).__name__}: {error}); building it anew')
         return None

@@ -26,8 +26,9 @@ class DataFile:
         if not file:
             raise ValueError('--dataset custom needs --data_yaml FILE, which says where images and labels are and what the classes are (docs/datasets.md)')
         self.file = Path(file).expanduser()
-        values = read_yaml(self.file, '--data_yaml', 'the keys root, images, labels, splits, classes (docs/datasets.md); what begins with * or { needs quotes')
         try:
+            values = read_yaml(self.file, '--data_yaml',
+                               'the keys root, images, labels, splits, classes (docs/datasets.md); what begins with * or { needs quotes')
             check_keys(values, KEYS, '')
             self.class_names, self.palette, self.id_map, self.trainid_to_id, self.color_map = read_classes(values)
             self.places = read_places(values, self.file.parent)
@@ -61,7 +62,8 @@ class Custom(Dataset):
         root = locate(self.places.root)
         try:
             if not root.is_dir():
-                raise Mistake(f'root: {root} does not exist; correct root, which starts at the folder of this file unless it begins with / or ~')
+                state = 'is a file, not a folder or archive' if root.exists() else 'does not exist'
+                raise Mistake(f'root: {root} {state}; correct root, which starts at the folder of this file unless it begins with / or ~')
             images = self._images(root)
             chosen, labels = self._of_list(root, images) if self.places.kind == LISTS else self._with_labels(root, self._of_split(images))
             return self._items(root, chosen, labels)

@@ -16,7 +16,7 @@ def share_of(paths, splits: dict, seed: int, split: str) -> list:
 
     The order that is cut into shares depends on nothing but seed and path: images that come later move few others. Raises Mistake.
     """
-    order = sorted(paths, key=lambda path: hashlib.sha256(f'{seed} {path}'.encode()).digest())
+    order = sorted(paths, key=lambda path: hashlib.sha256(f'{seed} {path}'.encode(errors='surrogateescape')).digest())
     shares = [splits.get(name, 0.0) for name in ORDER]
     if 'train' not in splits:
         shares[-1] = 1 - sum(shares)

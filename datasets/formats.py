@@ -12,6 +12,8 @@ from PIL import Image
 PNG, JPEG, WEBP, TIFF, BMP = 'PNG', 'JPEG', 'WebP', 'TIFF', 'BMP'
 HEADER_BYTES = 33               # of a PNG: signature and the chunk with size, bits and kind
 _START_OF_SCAN, _END_OF_IMAGE = b'\xff\xda', b'\xff\xd9'
+_FRAMES, _TABLES, _SCAN = (0xC0, 0xC1), 0xC4, 0xDA      # markers of a JPEG: of a frame in one scan, of its Huffman tables, of a scan
+_HOLE = bytes(64)               # no coded picture has so many zero bytes, see _zeros_are_pixels
 _LOSSY_IN_TIFF = ('jpeg', 'tiff_jpeg', 'jpeg2000', 'webp')
 UNDECODABLE = 'is damaged or no image'
 
@@ -37,6 +39,9 @@ def problem(data: bytes):
     if (form == PNG and data.rfind(b'IEND') < 0 or form == JPEG and not _has_jpeg_end(data)
             or form == WEBP and int.from_bytes(data[4:8], 'little') + 8 > len(data)):
         return f'is a {form} cut off after {len(data)} bytes'
+    if form == JPEG:
+        hole = _hole(data)
+        return None if hole < 0 else f'is a JPEG with a hole of zero bytes at byte {hole}'
     return None
 
 
@@ -44,6 +49,45 @@ def _has_jpeg_end(data: bytes) -> bool:
     """True when the end marker follows the start of the last scan: an EXIF thumbnail has both, but before the image's own
     scan, coded pixels never look like a marker, and cameras may write more behind the image."""
     return _END_OF_IMAGE in data[-64:] or data.rfind(_END_OF_IMAGE) > data.rfind(_START_OF_SCAN)
+
+
+def _hole(data: bytes) -> int:
+    """Where zero bytes stand in place of the coded pixels of a JPEG, as after a lost block of a disk; -1 when nowhere.
+
+    Only where zeros cannot be pixels: in the one scan of a sequential JPEG. Those before the end marker may be padding.
+    """
+    place, first_symbols, components = 2, {}, 0
+    while data[place:place + 1] == b'\xff' and place + 4 <= len(data):
+        marker, end = data[place + 1], place + 2 + int.from_bytes(data[place + 2:place + 4], 'big')
+        segment = data[place + 4:end]
+        if marker in _FRAMES and len(segment) > 5:
+            components = segment[5]
+        elif marker == _TABLES:
+            first_symbols.update(_first_symbols(segment))
+        elif marker == _SCAN:
+            if not components or segment[:1] != bytes([components]) or _zeros_are_pixels(segment, first_symbols):
+                return -1
+            found = data[end:max(data.find(_END_OF_IMAGE, end), 0)].rstrip(b'\0').find(_HOLE)
+            return found if found < 0 else end + found
+        place = end
+    return -1
+
+
+def _first_symbols(segment: bytes):
+    """(class and number, symbol whose code is nothing but zeros) of each table in a segment of Huffman tables."""
+    place = 0
+    while place + 17 < len(segment):
+        yield segment[place], segment[place + 17]
+        place += 17 + sum(segment[place + 1:place + 17])
+
+
+def _zeros_are_pixels(scan: bytes, first_symbols: dict) -> bool:
+    """True when blocks of one colour may be coded as zeros in every component: when "end of block" (0) has the code of zeros.
+
+    Where it has another one, as for the luminance of the usual tables, zeros are blocks of 63 equal coefficients.
+    """
+    tables = [0x10 | selector & 15 for selector in scan[2:2 + 2 * scan[0]:2]]
+    return all(first_symbols.get(table, 0) == 0 for table in tables)
 
 
 class Undecodable(Exception):

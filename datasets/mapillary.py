@@ -8,7 +8,7 @@ from datasets.tables import read_table
 FOLDERS = {'train': 'training', 'val': 'validation', 'test': 'testing'}
 REMEDY = 'unpack {} of https://www.mapillary.com/dataset/vistas below ROOT/{} and give --override_dataset_root ROOT'
 
-NO_CONFIG = (ValueError, KeyError, TypeError, AttributeError, OverflowError)    # what reading something else than a config file raises
+NO_CONFIG = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)    # what reading something else than a config file raises
 
 
 def _classes(labels) -> tuple:

@@ -25,6 +25,8 @@ def read_yaml(path, flag: str, expected: str) -> dict:
             values = yaml.load(file, _Loader) or {}         # a SafeLoader: plain values only
     except OSError as error:
         raise FileNotFoundError(f'{flag} {path}: cannot be read ({error.strerror}); give a YAML file of {expected}') from error
+    except RecursionError:
+        raise ValueError(f'{flag} {path}: its values are nested too deeply to be read; expected {expected}') from None
     except yaml.YAMLError as error:
         raise ValueError(f'{flag} {path}: not YAML ({_plain(error)}); expected {expected}') from error
     if not isinstance(values, dict):

@@ -12,6 +12,7 @@ from datasets.layout import first_folder, list_files
 from datasets.prepare.convert import colour_codes, copy_file, label_png, look_up_codes
 from datasets.prepare.jobs import Job, Made
 from datasets.prepare.program import Program
+from datasets.reading import peek
 
 IMAGES = ('701_StillsRaw_full',)
 LABELS = ('LabeledApproved_full', '')       # the archive has no folder of its own
@@ -42,9 +43,10 @@ def plan(base, args, made):
     jobs = []
     for frame in list_files(first_folder(base, IMAGES, 'frames'), ['.png']):
         split = split_of(frame.stem)
-        jobs.append(Job(base / split / frame.name, (frame,), copy_file))
+        label = labels / f'{frame.stem}_L.png'
+        jobs.append(Job(base / split / frame.name, (frame, label), copy_frame))
         for ending, ids, void, palette in tables:
-            jobs.append(Job(base / f'{split}{ending}' / frame.name, (labels / f'{frame.stem}_L.png',), convert, (ids, void, palette.tobytes())))
+            jobs.append(Job(base / f'{split}{ending}' / frame.name, (label, frame), convert, (ids, void, palette.tobytes())))
     return jobs
 
 
@@ -63,8 +65,24 @@ def split_of(frame: str) -> str:
     return 'test' if sequence == 'Seq05VD' or sequence == '0001TP' and number > 8520 else 'train'
 
 
+def copy_frame(sources) -> bytes:
+    """The bytes of the frame sources[0], when sources[1] can be its label."""
+    check_pair(*sources)
+    return copy_file(sources)
+
+
+def check_pair(frame, label):
+    """Raise ValueError when one of the two is empty, cut off or no image, or when their sizes differ."""
+    (height, width), (label_height, label_width) = peek(frame), peek(label)
+    if (height, width) != (label_height, label_width):
+        raise ValueError(f'{label}: the label is {label_width}x{label_height} pixels (width x height) but its frame {frame} is {width}x{height}; '
+                         'unpack or download both again')
+
+
 def convert(sources, ids, void, palette) -> Made:
-    """The coloured label sources[0] as ids ((code of the colour, id), ...); other colours become `void` and are noted."""
+    """The coloured label sources[0] of the frame sources[1] as ids ((code of the colour, id), ...); other colours become `void` and
+    are noted."""
+    check_pair(sources[1], sources[0])
     codes = colour_codes(sources[0])
     label = look_up_codes(codes, dict(ids), UNKNOWN)
     outside = label == UNKNOWN

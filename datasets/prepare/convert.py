@@ -15,6 +15,8 @@ from utils.pictures import FAST_PNG, palette_image
 IGNORE = 255
 UNKNOWN = 254           # stands in tables for the ids that they do not hold
 CITYSCAPES_PALETTE = PALETTE.tobytes()
+CODES = 1 << 24         # colours that there are, see colour_codes
+MOST_PIXELS = 1 << 28   # of a label that is drawn; a wrong size in an annotation would fill the memory
 
 
 def id_table(id_map: dict) -> bytes:
@@ -52,12 +54,12 @@ def colour_codes(path) -> np.ndarray:
 
 
 def look_up_codes(codes: np.ndarray, value_of: dict, default: int) -> np.ndarray:
-    """uint8 (H, W): value_of[code] of every pixel, `default` for codes it does not hold.
+    """uint8 (H, W): value_of[code], 0 <= code < CODES, of every pixel, `default` for codes it does not hold.
 
     One table of 16 MiB, of which the system hands out only the pages that are touched: values are stored as the
     difference from the default, so that what is never written is right.
     """
-    table = np.zeros(1 << 24, np.uint8)
+    table = np.zeros(CODES, np.uint8)
     table[list(value_of)] = np.array(list(value_of.values()), np.uint8) ^ np.uint8(default)
     return table[codes] ^ np.uint8(default)
 
@@ -71,7 +73,7 @@ def read_json(path, what: str):
     """The content of a JSON file; ValueError naming it and `what` it should be when it is none."""
     try:
         return json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f'{path}: is no whole JSON file ({error}), but should be {what}; unpack or download it again') from None
 
 
@@ -84,9 +86,10 @@ def draw_polygons(path, id_of: dict, background: int):
     annotation = read_json(path, 'an annotation of polygons')
     notes = []
     try:
-        image = Image.new('L', (annotation['imgWidth'], annotation['imgHeight']), background)
-        if not all(image.size):
-            raise ValueError(f'{image.width}x{image.height} pixels')
+        width, height = annotation['imgWidth'], annotation['imgHeight']
+        if not 0 < width * height <= MOST_PIXELS:
+            raise ValueError(f'{width}x{height} pixels, possible are 1 to {MOST_PIXELS}')
+        image = Image.new('L', (width, height), background)
         draw = ImageDraw.Draw(image)
         for entry in annotation['objects']:
             if entry.get('deleted'):

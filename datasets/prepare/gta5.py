@@ -52,10 +52,20 @@ def read_splits(path) -> dict:
         raise FileNotFoundError(f'{path}: is missing, it holds the train, val and test split; take it from the sample code on the web page of GTA5')
     try:
         arrays = loadmat(io.BytesIO(path.read_bytes()))
-        splits = {name: np.atleast_1d(np.squeeze(arrays[name])) for name in SPLITS}
+        splits = {name: _frames(arrays[name], name) for name in SPLITS}
     except Exception as error:          # loadmat raises a kind of its own for every way in which a file can be broken
         raise ValueError(f'{path}: is no MATLAB file with {", ".join(SPLITS)} ({type(error).__name__}: {error}); download it again') from None
     return {name: frames[~np.isin(frames, BLACK_AND_WHITE)] for name, frames in splits.items()}
+
+
+def _frames(values, name) -> np.ndarray:
+    """The frame numbers int64 (n,) that MATLAB may have saved as doubles. Raises ValueError for values that are no whole numbers."""
+    values = np.ravel(values)
+    with np.errstate(invalid='ignore'):         # of nan, which differs from whatever it becomes
+        frames = values.astype(np.int64)
+    if not np.array_equal(frames, values):
+        raise ValueError(f'{name} holds other values than frame numbers')
+    return frames
 
 
 def make_splits(sources, present) -> Made:

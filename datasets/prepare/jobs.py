@@ -101,6 +101,12 @@ def _pixels(data: bytes) -> np.ndarray:
         return np.asarray(image)
 
 
+def check_unpacked(path):
+    """Raise ValueError when `path`, where results go, is in an archive."""
+    if isinstance(path, ArchivePath):
+        raise ValueError(f'{path.archive.file}: the results are written beside the originals, so these cannot stay in an archive; unpack it')
+
+
 def check_targets(jobs):
     """Raise ValueError when two jobs would write one file, or one would write into an archive or over a file that another reads.
 
@@ -116,8 +122,7 @@ def check_targets(jobs):
     read = {real(source): source for job in jobs for source in job.sources if not isinstance(source, ArchivePath)}
     written = {}
     for job in jobs:
-        if isinstance(job.target, ArchivePath):
-            raise ValueError(f'{job.target.archive.file}: the results are written beside the originals, so these cannot stay in an archive; unpack it')
+        check_unpacked(job.target)
         target = real(job.target)
         if target in read:
             raise ValueError(f'{job.target}: would be written over {read[target]}, which is an original; the folder of the results must be another one '

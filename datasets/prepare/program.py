@@ -7,6 +7,7 @@ from typing import NamedTuple
 from config import cfg
 from datasets.layout import find_directory
 from datasets.prepare import runner
+from datasets.prepare.jobs import check_unpacked
 from datasets.prepare.record import Record
 from datasets.threads import usable_cores
 from utils.parser import positive
@@ -44,5 +45,6 @@ class Program(NamedTuple):
         """Prepare the data set below args.root; returns 0, or 1 when some files were refused. Raises ValueError and OSError for mistakes."""
         names = (cfg.DATASET[self.dataset.directory_key], *self.dataset.other_directories)
         base = find_directory(Path(args.root).expanduser(), names, self.markers, self.name, self.remedy)
+        check_unpacked(base)
         record = Record(base, self.name)
         return runner.run(self.name, record, self.plan(base, args, record.made), args.workers, args.dry_run, args.overwrite)

@@ -23,7 +23,7 @@ class Record:
         self.entries, self.file = {}, None
         if self.path.is_file():
             for line in self.path.read_text(encoding='utf-8', errors='replace').splitlines():
-                with suppress(ValueError, KeyError, TypeError):         # the last line of a killed run may be half
+                with suppress(ValueError, KeyError, TypeError, RecursionError):         # the last line of a killed run may be half
                     entry = json.loads(line)
                     self.entries[entry['target']] = entry
 

@@ -82,7 +82,7 @@ def _stands(folder, wanted, overwrite):
         raise ValueError(f'{folder}: exists and was not rendered here (it has no {MARKER}); move it away or choose another --root')
     try:
         found = json.loads(marker.read_text())['parameters']
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f'{marker}: is no complete JSON file with the parameters of the folder; remove {folder} to render it anew') from error
     if found == wanted:
         return True

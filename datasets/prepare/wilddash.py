@@ -9,7 +9,7 @@ from pathlib import PurePath
 
 from datasets.cityscapes_labels import ID_MAP
 from datasets.layout import first_folder
-from datasets.prepare.convert import CITYSCAPES_PALETTE, IGNORE, colour_codes, label_png, look_up_codes, read_json
+from datasets.prepare.convert import CITYSCAPES_PALETTE, CODES, IGNORE, colour_codes, label_png, look_up_codes, read_json
 from datasets.prepare.jobs import Job, Made
 from datasets.prepare.program import Program
 from datasets.tables import read_table
@@ -39,19 +39,23 @@ def plan(base, args, made):
 
 
 def read_annotations(path):
-    """[(stem of the image, file name of the mask, ((segment id, category), ...)), ...] of a COCO panoptic file."""
+    """[(stem of the image, path of the mask, ((segment id, category), ...)), ...] of a COCO panoptic file."""
     content = read_json(path, WHAT)
     try:
         names = {image['id']: image['file_name'] for image in content['images']}
-        return [(PurePath(names[annotation['image_id']]).stem, annotation['file_name'],
+        return [(PurePath(names[annotation['image_id']]).stem, PurePath(annotation['file_name']),
                  tuple((int(segment['id']), int(segment['category_id'])) for segment in annotation['segments_info']))
                 for annotation in content['annotations']]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f'{path}: is not {WHAT}: {type(error).__name__} {error}; unpack wd_public_v2p0.zip again') from None
 
 
 def convert(sources, values, default, unknown, palette) -> Made:
     """The mask sources[0] with every segment id replaced; values: ((segment id, value), ...), `default` for the other pixels."""
+    impossible = [segment for segment, _ in values if not 0 <= segment < CODES]
+    if impossible:
+        raise ValueError(f'{sources[0]}: panoptic.json gives it the segment {impossible[0]}, but colours stand for 0 to {CODES - 1}; '
+                         'unpack wd_public_v2p0.zip again')
     label = look_up_codes(colour_codes(sources[0]), dict(values), default)
     notes = tuple(f'category {category} is in no table and became {default}' for category in unknown)
     return Made(label_png(label, palette), notes)

@@ -16,6 +16,7 @@ from small_trees import red
 from config import scope
 from datasets import EvalSet, eval_loader, get_dataset
 from datasets.archive import ArchivePath, fingerprint, locate
+from datasets.cache import cache_path
 from datasets.class_uniform import build, index_path
 from datasets.layout import find_directory, first_folder, list_files, make_items, subfolders, walk_files
 from datasets.reading import label_size, read_image, read_label
@@ -245,7 +246,36 @@ def test_the_fingerprint_of_a_member_holds_size_time_and_checksum(tmp_path):
     with tarfile.open(tmp_path / 'b.tar', 'w') as archive:
         archive.addfile(info, io.BytesIO(b'abc'))
     assert fingerprint(locate(tmp_path / 'a.zip') / 'x.png') == (3, '2020-1-2-3-4-6', 0x352441C2)      # CRC-32 of 'abc'
-    assert fingerprint(locate(tmp_path / 'b.tar') / 'x.png') == (3, 1234)
+    size = (tmp_path / 'b.tar').stat().st_size
+    os.utime(tmp_path / 'b.tar', ns=(1, 5678))
+    assert fingerprint(locate(tmp_path / 'b.tar') / 'x.png') == (3, 1234, size, 5678)
+
+
+def pack_with_fixed_times(folder, target):
+    """Every file in 4096 bytes."""
+    with tarfile.open(target, 'w') as archive:
+        for path in sorted(folder.rglob('*.png')):
+            info = tarfile.TarInfo(str(path.relative_to(folder)))
+            info.size = 4096
+            archive.addfile(info, io.BytesIO(path.read_bytes().ljust(4096)))
+
+
+def test_a_tar_that_was_packed_anew_with_fixed_times_keeps_no_index_and_no_cache(root, camvid_tree, tmp_path):
+    kept = set()
+    for ids in ((0, 3, 8), (0, 3, 7)):
+        camvid_tree(tmp_path / 'src', count=3, ids=ids)
+        pack_with_fixed_times(tmp_path / 'src', root / 'camvid.tar')
+        os.utime(root / 'camvid.tar', ns=(1, ids[2]))   # two packings are never of one nanosecond
+        dataset = get_dataset('camvid', 'train')
+        kept |= {index_path(dataset, 32, tmp_path), cache_path(dataset, tmp_path)}
+    assert len(kept) == 4
+
+
+@pytest.mark.parametrize('ending', ['.ZIP', '.TAR'])
+def test_an_archive_may_be_named_in_capitals(tmp_path, ending):
+    pack(tree(tmp_path / 'src', ['train/a.png']), tmp_path / f'x{ending.lower()}').rename(tmp_path / f'data{ending}')
+    assert find_directory(tmp_path, ['data'], ['train'], 'd', 'remedy') / 'train/a.png' == locate(tmp_path / f'data{ending}') / 'train/a.png'
+    assert (locate(tmp_path / 'data/train') / 'a.png').read_text() == 'train/a.png'
 
 
 def test_links_in_a_tar_are_the_files_that_they_link_to(tmp_path):

@@ -241,6 +241,7 @@ def test_a_damaged_cache_is_said_and_built_anew(dataset, folder, damage):
     lines = []
     with_cache(dataset, folder, log=lines.append)
     assert f'{path}: is no whole cache of this dataset' in lines[0] and path.read_bytes() == whole
+    assert sum('is no whole cache' in line for line in lines) == 1
 
 
 def test_a_bad_label_stops_the_build_and_leaves_no_file(dataset, folder, write, stripes):

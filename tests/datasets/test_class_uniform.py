@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from config import scope
-from datasets import TrainSet, get_dataset
+from datasets import TrainSet, check_before_training, get_dataset, with_cache
 from datasets.centroids import tile_centroids
 from datasets.class_uniform import build, index_path, load_or_build
+from datasets.custom_splits import share_of
 from datasets.epoch import class_quotas, draw_epoch
 from datasets.labels import lookup_table
 
@@ -148,7 +149,8 @@ def test_a_changed_label_is_indexed_anew(camvid, tmp_path, stripes, write):
     assert load_or_build(camvid, 32, tmp_path).centroids[1][:, 0].tolist() == [0, 0]
 
 
-@pytest.mark.parametrize('content', ['', '{"images": []}', '[1, 2]', '{"images": ["train/00.png", "train/01.png", "train/02.png", "train/03.png"]}'])
+@pytest.mark.parametrize('content', ['', '[' * 100_000, '{"images": []}', '[1, 2]',
+                                     '{"images": ["train/00.png", "train/01.png", "train/02.png", "train/03.png"]}'])
 def test_a_damaged_index_is_said_and_built_anew(camvid, tmp_path, content):
     path = index_path(camvid, 32, tmp_path)
     path.parent.mkdir()
@@ -164,6 +166,20 @@ def test_a_bad_label_stops_the_build_and_leaves_no_file(camvid, tmp_path, stripe
     with pytest.raises(ValueError, match=r'trainannot/02.png: label ids 99 are not in the map of dataset .camvid. \(first at row 0, column 0\)'):
         load_or_build(camvid, 32, tmp_path, log=lambda line: None)
     assert not (tmp_path / 'uniform_centroids').exists()
+
+
+def test_names_that_are_no_utf8_have_an_index_a_cache_and_a_record(root, camvid_tree, tmp_path):
+    for split in ('train', 'val'):
+        camvid_tree(root / 'camvid', split, count=2)
+        for folder in (split, f'{split}annot'):
+            (root / f'camvid/{folder}/00.png').rename(root / f'camvid/{folder}' / os.fsdecode(b'caf\xe9.png'))      # as Windows wrote it
+    sets = [get_dataset('camvid', split) for split in ('train', 'val')]
+    assert '\udce9' in sets[0].items[1].name
+    assert load_or_build(sets[0], 32, tmp_path, log=lambda line: None).counts()[0] == 2
+    assert load_or_build(sets[0], 32, tmp_path, log=lambda line: pytest.fail(line)).counts()[0] == 2
+    assert with_cache(sets[0], tmp_path, log=lambda line: None).load(sets[0].items[1])[0][0, 0, 0] == 0
+    check_before_training(sets, tmp_path, lambda line: None)
+    assert len(share_of([item.name for item in sets[0].items], {'val': 0.5}, 0, 'val')) == 1
 
 
 def test_the_other_ranks_read_what_the_main_one_built(camvid, tmp_path):

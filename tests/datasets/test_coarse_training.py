@@ -129,7 +129,8 @@ def stop_after(monkeypatch, steps):
     (['--only_coarse', '--mask_out_cityscapes'], '--mask_out_cityscapes .* add --custom_coarse_prob'),
     (['--only_coarse', '--custom_coarse_dropout_classes', '14'], '--custom_coarse_dropout_classes .* add --custom_coarse_prob'),
     (['--only_coarse', '--custom_coarse_dir', 'a'], '--custom_coarse_dir .* add --custom_coarse_prob'),
-    (['--coarse_boost_classes', '-1'], '--coarse_boost_classes'), (['--quality', 'course'], '--quality'), (['--coarse_portion', '2'], 'outside'),
+    (['--coarse_boost_classes', '-1'], '--coarse_boost_classes'), (['--quality', 'course'], '--quality'),
+    (['--coarse_portion', '2'], '--coarse_portion: 2 is out of range'),
 ])
 def test_flags_that_contradict_each_other_are_told(flags, complaint):
     with pytest.raises(ValueError, match=complaint):

@@ -24,6 +24,7 @@ def classes(*entries):
 WRONG_VALUES = [
     ({'lables': 'x'}, 'lables: there is no such key; did you mean labels'),
     ({'root': 'nowhere'}, 'root: .*/nowhere does not exist; correct root'),
+    ({'root': 'data.yaml'}, 'root: .*/data.yaml is a file, not a folder or archive; correct root'),
     ({'root': 5}, 'root: is 5 .a number., expected a folder'),
     ({'images': None}, 'images: is missing'),
     ({'images': 7}, 'images: holds 7 .a number., expected a pattern'),
@@ -90,7 +91,7 @@ WRONG_TEXTS = [
     ('images: a\nimages: b', "key 'images' stands twice at line 2, column 1"),
     ('images: [a\n', 'not YAML .* at line 2'),
     ('images: {split}/*.png', 'not YAML .* what begins with . or { needs quotes'), ('images: */*.png', 'needs quotes'),
-    ('\x00\xff', 'not YAML'),
+    ('\x00\xff', 'not YAML'), ('a: ' + '[' * 3000 + ']' * 3000, 'its values are nested too deeply'),
 ]
 
 

@@ -1,6 +1,6 @@
 """Coloured labels of CamVid as ids of 11 and of 32 classes, and the split."""
 import pytest
-from prepare_trees import CAMVID_FRAMES, TREES, contents, pixels, prepare, write_png
+from prepare_trees import CAMVID_FRAMES, TREES, contents, image_of, pixels, prepare, write_png
 
 from config import scope
 from datasets.camvid import CamVid
@@ -43,6 +43,7 @@ def test_both_data_sets_read_their_labels(base, capsys):
 
 def test_every_colour_is_the_class_of_its_name(base, capsys):
     write_png(base / 'LabeledApproved_full/Seq05VD_f00000_L.png', CamVid32.palette[None])
+    image_of(base / '701_StillsRaw_full/Seq05VD_f00000.png', 1, 32)
     prepare(capsys, 'camvid', '--root', base.parent)
     assert pixels(base / 'testannot32/Seq05VD_f00000.png')[1].tolist() == [list(range(32))]
     eleven = pixels(base / 'testannot/Seq05VD_f00000.png')[1][0]
@@ -58,6 +59,7 @@ def test_the_groups_hold_each_class_once():
 
 def test_a_colour_of_no_class_becomes_void_and_is_noted(base, capsys):
     write_png(base / 'LabeledApproved_full/Seq05VD_f00000_L.png', [[(1, 2, 3), (128, 64, 128)]])
+    image_of(base / '701_StillsRaw_full/Seq05VD_f00000.png', 1, 2)
     _, printed = prepare(capsys, 'camvid', '--root', base.parent)
     assert pixels(base / 'testannot/Seq05VD_f00000.png')[1].tolist() == [[11, 3]]
     assert pixels(base / 'testannot32/Seq05VD_f00000.png')[1].tolist() == [[30, 17]]
@@ -80,7 +82,17 @@ def test_the_rule_gives_the_published_numbers_of_frames():
 def test_a_frame_of_no_sequence_and_a_missing_label_are_told(base, capsys):
     (base / 'LabeledApproved_full/0006R0_f00930_L.png').unlink()
     code, printed = prepare(capsys, 'camvid', '--root', base.parent)
-    assert code == 1 and '25 written, 2 refused' in printed and '0006R0_f00930_L.png: the file does not exist' in printed
+    assert code == 1 and '24 written, 3 refused' in printed and '0006R0_f00930_L.png: the file does not exist' in printed
     (base / '701_StillsRaw_full/holiday.png').write_bytes(b'')
     code, printed = prepare(capsys, 'camvid', '--root', base.parent)
     assert code == 2 and 'holiday.png' in printed and printed.count('\n') == 1
+
+
+def test_a_frame_and_a_label_that_do_not_fit_are_refused_together(base, capsys):
+    (base / '701_StillsRaw_full/0006R0_f00930.png').write_bytes(b'')
+    image_of(base / '701_StillsRaw_full/Seq05VD_f00000.png', 4, 5)
+    code, printed = prepare(capsys, 'camvid', '--root', base.parent)
+    assert code == 1 and '21 written, 6 refused' in printed
+    assert '701_StillsRaw_full/0006R0_f00930.png: is empty' in printed
+    assert 'Seq05VD_f00000_L.png: the label is 3x2 pixels (width x height) but its frame' in printed
+    assert not list(base.glob('t*/0006R0_f00930.png')) + list(base.glob('t*/Seq05VD_f00000.png'))

@@ -58,7 +58,8 @@ def test_ids_below_zero_are_not_drawn(tmp_path):
 @pytest.mark.parametrize('content', [{}, [], {'imgHeight': 2, 'imgWidth': 2, 'objects': [{'polygon': [[0, 0], [1, 1], [0, 1]]}]},
                                      {'imgHeight': 2, 'imgWidth': 2, 'objects': [{'label': 'road', 'polygon': [[0], [1], [2]]}]},
                                      {'imgHeight': 2, 'imgWidth': 2, 'objects': [{'label': 'road', 'polygon': 'here'}]},
-                                     {'imgHeight': 'tall', 'imgWidth': 2, 'objects': []}, {'imgHeight': 0, 'imgWidth': 2, 'objects': []}])
+                                     {'imgHeight': 'tall', 'imgWidth': 2, 'objects': []},
+                                     {'imgHeight': 1 << 15, 'imgWidth': 1 << 14, 'objects': []}, {'imgHeight': 0, 'imgWidth': 2, 'objects': []}])
 def test_an_annotation_that_is_none_is_refused_by_name_and_the_others_are_drawn(base, capsys, content):
     write_json(base / f'{FRAME}_polygons.json', content)
     code, printed = prepare(capsys, 'idd', '--root', base.parent)

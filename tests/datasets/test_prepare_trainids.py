@@ -124,7 +124,21 @@ def test_frames_of_gta5_without_image_or_label_are_refused_and_those_of_the_spli
     assert 'note: 1 of the 2 frames in trainIds are not there, the first is 00009.png' in printed
 
 
+@pytest.mark.parametrize('kind', [np.float64, np.uint16])
+def test_splits_of_gta5_may_be_saved_as_doubles(prepared, kind):
+    splits = {'trainIds': np.array([[1], [15188]], kind), 'valIds': np.array([[2]], kind), 'testIds': np.zeros((0, 0), kind)}
+    root, printed = prepared('gta5', change=lambda root: savemat(root / 'GTA5/split.mat', splits))
+    with np.load(root / 'GTA5/split.npz') as made:
+        assert {name: (made[name].dtype.kind, made[name].tolist()) for name in made.files} == {
+            'trainIds': ('i', [1]), 'valIds': ('i', [2]), 'testIds': ('i', [])}
+    assert 'are not there' not in printed
+
+
 @pytest.mark.parametrize('spoil, part', [
+    (lambda path: savemat(path, {'trainIds': [1.5], 'valIds': [2], 'testIds': [3]}), 'trainIds holds other values than frame numbers'),
+    (lambda path: savemat(path, {'trainIds': [1], 'valIds': [np.nan], 'testIds': [3]}), 'valIds holds other values than frame numbers'),
+    (lambda path: savemat(path, {'trainIds': ['00001'], 'valIds': [2], 'testIds': [3]}), 'is no MATLAB file with trainIds'),
+    (lambda path: savemat(path, {'trainIds': ['one'], 'valIds': [2], 'testIds': [3]}), 'is no MATLAB file with trainIds'),
     (lambda path: path.unlink(), 'sample code'),
     (lambda path: path.write_bytes(b'no matrix'), 'is no MATLAB file'),
     (lambda path: savemat(path, {'trainIds': [1]}), "KeyError: 'valIds'"),
@@ -202,6 +216,16 @@ def test_a_category_of_wilddash_that_is_in_no_table_is_noted(prepared):
     assert 'category 99 is in no table and became 255 (1 file)' in printed
 
 
+@pytest.mark.parametrize('segment', [1 << 24, -5])
+def test_a_segment_that_no_colour_stands_for_refuses_its_mask_and_no_other(prepared, segment):
+    def change(root):
+        path = root / 'WildDash2/panoptic.json'
+        path.write_text(path.read_text().replace('"id": 300', f'"id": {segment}'))
+    root, printed = prepared('wilddash', change=change, code=1)
+    assert f'panoptic/aa0000.png: panoptic.json gives it the segment {segment}, but colours stand for 0 to 16777215' in printed
+    assert '4 written, 2 refused' in printed and (root / 'WildDash2/semantic_cs/aa0001_labelIds.png').exists()
+
+
 def test_a_segment_is_looked_up_by_its_whole_number():
     codes = np.array([[0, 255, 256, 65536, (1 << 24) - 1]])
     assert look_up_codes(codes, {255: 1, 256: 2, 65536: 3, (1 << 24) - 1: 255}, 9).tolist() == [[9, 1, 2, 3, 255]]
@@ -218,7 +242,11 @@ def test_lists_of_wilddash_are_made_once_when_they_are_missing_and_cover_every_i
     assert 'nothing to do' in prepare(capsys, 'wilddash', '--root', root)[1]
 
 
-@pytest.mark.parametrize('text, part', [(None, 'is missing'), ('{', 'no whole JSON'), ('{"images": []}', "KeyError 'annotations'")])
+@pytest.mark.parametrize('text, part', [
+    (None, 'is missing'), ('{', 'no whole JSON'), ('{"images": []}', "KeyError 'annotations'"), ('[' * 100_000, 'no whole JSON'),
+    ('{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [{"image_id": 1, "file_name": 7, "segments_info": []}]}', 'TypeError'),
+    ('{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [{"image_id": 1, "file_name": "a.png", '
+     '"segments_info": [{"id": Infinity, "category_id": 1}]}]}', 'OverflowError')])
 def test_an_annotation_of_wilddash_that_is_none_is_told(prepared, text, part):
     def change(root):
         path = root / 'WildDash2/panoptic.json'
@@ -265,6 +293,16 @@ def test_a_download_that_is_an_archive_as_a_whole_has_to_be_unpacked(tmp_path, c
     code, printed = prepare(capsys, 'idd', '--root', tmp_path)
     assert code == 2 and 'IDD_Segmentation.zip' in printed and 'unpack it' in printed
     assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize('name', ['idd', 'mapillary'])
+def test_so_has_one_that_was_prepared_before_it_was_packed(prepared, capsys, name):
+    root, _ = prepared(name)
+    base = next(root.iterdir())
+    shutil.make_archive(base, 'zip', base)
+    shutil.rmtree(base)
+    code, printed = prepare(capsys, name, '--root', root)
+    assert code == 2 and f'{base}.zip: the results are written beside the originals, so these cannot stay in an archive; unpack it' in printed
 
 
 def test_an_image_of_another_size_is_left_to_the_data_set(prepared):

@@ -263,6 +263,38 @@ def test_a_jpeg_with_more_behind_it_is_whole(tmp_path):
     assert read_image(tmp_path / 'a.jpg').shape == (64, 64, 3)
 
 
+@pytest.mark.parametrize('mode', ['RGB', 'L', 'CMYK'])
+def test_a_jpeg_with_a_hole_of_zero_bytes_is_unreadable(tmp_path, mode):
+    Image.fromarray(noise(256)).convert(mode).save(tmp_path / 'a.jpg')
+    data = bytearray((tmp_path / 'a.jpg').read_bytes())
+    place = len(data) // 3
+    data[place:place + 4096] = bytes(4096)
+    (tmp_path / 'a.jpg').write_bytes(data)
+    with pytest.raises(ValueError, match=r'a.jpg: is a JPEG with a hole of zero bytes at byte \d+; replace the file'):
+        read_image(tmp_path / 'a.jpg')
+
+
+@pytest.mark.parametrize('mode', ['RGB', 'L', 'CMYK'])
+@pytest.mark.parametrize('options', [{}, {'optimize': True}, {'progressive': True}, {'quality': 5}, {'quality': 100}])
+@pytest.mark.parametrize('value', [0, 128, 255])
+def test_zeros_that_are_pixels_of_one_colour_are_no_hole(tmp_path, mode, options, value):
+    image = np.full((512, 512, 3), value, np.uint8)
+    Image.fromarray(image).convert(mode).save(tmp_path / 'a.jpg', **options)
+    image[:64, :64] = noise()
+    Image.fromarray(image).convert(mode).save(tmp_path / 'b.jpg', **options)
+    for name in 'ab':
+        assert read_image(tmp_path / f'{name}.jpg').shape == (512, 512, 3)
+    if mode == 'L' and 'optimize' in options:
+        assert bytes(64) in (tmp_path / 'a.jpg').read_bytes()       # so that the test can fail
+
+
+def test_zeros_beside_the_coded_pixels_of_a_jpeg_are_no_hole(tmp_path):
+    whole = cv2.imencode('.jpg', noise())[1].tobytes()
+    comment = b'\xff\xfe' + (502).to_bytes(2, 'big') + bytes(500)
+    (tmp_path / 'a.jpg').write_bytes(whole[:2] + comment + whole[2:-2] + bytes(100) + whole[-2:] + bytes(500))
+    assert read_image(tmp_path / 'a.jpg').shape == (64, 64, 3)
+
+
 def test_only_images_without_labels_are_turned_upright(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6                                # a camera held upright: shown turned by 90 degrees

@@ -80,6 +80,40 @@ def test_absent_classes_and_images_in_two_splits_are_named(check, camvid):
                         f'{camvid}/camvid/train/03.png = {camvid}/camvid/val/01.png')
 
 
+def write_stored(path, pixels, behind=b''):
+    """A PNG without compression, so that those of one height are of one size in bytes, with a label of that height."""
+    path.write_bytes(cv2.imencode('.png', pixels, [cv2.IMWRITE_PNG_COMPRESSION, 0])[1].tobytes() + behind)
+    write_png(path.parent.with_name(f'{path.parent.name}annot') / path.name, striped_label((0, 3, 8), len(pixels)))
+
+
+@pytest.fixture
+def stored(camvid):
+    """The same with images that are all of one size in bytes; the first three of val are those of train."""
+    for split, count in COUNTS.items():
+        for number in range(count):
+            write_stored(camvid / f'camvid/{split}/{number:02d}.png', photo(number + 100 * (split == 'val' and number > 2)))
+    return camvid / 'camvid'
+
+
+@pytest.mark.parametrize('budget', [60, 49, 6])         # all at once; by their ends; just the three pairs
+def test_of_many_images_of_one_size_those_with_equal_ends_are_compared(check, stored, monkeypatch, budget):
+    monkeypatch.setattr(quick, 'COMPARED', budget)
+    line, = [line for line in check() if 'in two splits' in line]
+    assert 'warning: 3 images are in two splits' in line and f'{stored}/train/02.png = {stored}/val/02.png' in line
+
+
+def test_one_large_group_does_not_hide_the_leaks_of_others_and_is_told(check, stored, monkeypatch):
+    for split, count in COUNTS.items():
+        for number in range(3, count):                  # taller, and equal at both ends
+            pixels = photo(number + 100 * (split == 'val'), 96)
+            pixels[:16] = 0
+            write_stored(stored / f'{split}/{number:02d}.png', pixels, bytes(1024))
+    monkeypatch.setattr(quick, 'COMPARED', 6)
+    lines = check()
+    assert any('warning: 3 images are in two splits' in line for line in lines)
+    assert lines[-1].startswith('note: 44 image files of equal size in two splits were not compared, more than 6 take too long here')
+
+
 def cut(path):
     path.write_bytes(path.read_bytes()[:500])
 
