@@ -251,21 +251,21 @@ def eval_cityscapes(args):
 
 
 def eval_ood(args):
-    result = ood.evaluate(args.gt, args.scores, args.score, args.track, args.exact, args.num_workers)
-    finish_eval(args, result, tables.ood_lines(result))
+    result = ood.evaluate(args.gt, args.scores, args.score, args.track, args.exact, args.bootstrap, args.num_workers)
+    finish_eval(args, result, tables.ood_lines(result), pages.ood_page)
 
 
-def finish_eval(args, result, lines, page=None):
+def finish_eval(args, result, lines, page):
     """Print what was found, and write it where the flags say."""
     print('\n'.join([*lines, *(f'note: {note}' for note in result['notes'])]))
     if args.json:
         write_json(args.json, {**result['scores'], **{key: result[key] for key in ('intervals',) if key in result}})
-    if page and args.page:
+    if args.page:
         page(Path(args.page), result)
 
 
 def submit_bravo(args):
-    written(bravo_submission.submit(args.predictions, args.out, args.samples, args.allow_missing))
+    written(bravo_submission.submit(args.predictions, args.out, args.samples, args.allow_missing, args.images))
 
 
 def submit_cityscapes(args):

@@ -136,12 +136,11 @@ def _eval_ood(parser):
     parser.add_argument('--score', metavar='NAME', help="which map when there are several; 'confidence' for *_conf.png")
     parser.add_argument('--track', choices=tuple(smiyc.TRACKS), help='add the SegmentMeIfYouCan pixel and component scores')
     parser.add_argument('--exact', action='store_true', help='keep every score in memory instead of a histogram of 2^20 levels')
-    parser.add_argument('--json', metavar='FILE', help='write the scores')
-    _threads(parser)
+    _scores(parser)
 
 
 def _scores(parser):
-    parser.add_argument('--json', metavar='FILE', help='write the scores under the official keys; with --bootstrap, intervals besides')
+    parser.add_argument('--json', metavar='FILE', help='write the scores, under the official keys of the benchmark; with --bootstrap, intervals besides')
     parser.add_argument('--page', metavar='FILE', help='write a page with tables')
     parser.add_argument('--bootstrap', type=count, default=0, metavar='N', help='95 %% intervals from N resamplings of the images')
     _threads(parser)
@@ -156,6 +155,9 @@ def _submit(parser):
 def _submit_bravo(parser):
     _submit(parser)
     parser.add_argument('--samples', metavar='TAR|DIR', help='bravo_SAMPLING.tar, which also says what images there must be')
+    parser.add_argument('--images', metavar='PATH', help='folder or archive of the images or their ground truth, whose sizes predictions must have, or a '
+                                                         'list of names or the manifest.json of a dump; without --samples it says what images there must be '
+                                                         '(default: sizes that differ within a subset are noted)')
 
 
 def _submit_cityscapes(parser):
@@ -168,7 +170,8 @@ def _submit_cityscapes(parser):
 
 def _submit_smiyc(parser):
     _submit(parser)
-    parser.add_argument('--images', metavar='DIR', help='folder or archive of the frames that there must be, or of their masks (default: any)')
+    parser.add_argument('--images', metavar='PATH', help='folder or archive of the frames that there must be, or of their masks, whose sizes the maps must '
+                                                         'have, or a list of names or the manifest.json of a dump (default: any, of any size)')
     parser.add_argument('--method', metavar='NAME', help='name of the method, a folder')
     parser.add_argument('--track_dataset', default=smiyc_submission.DATASETS[0], choices=smiyc_submission.DATASETS, help='which set the frames are of')
     parser.add_argument('--score', metavar='NAME', help='which map when there are several')

@@ -32,5 +32,15 @@ def cityscapes_page(path: Path, result: dict):
         table('Confusion matrix', matrix, 'pixels'), *_notes(result)])
 
 
+def ood_page(path: Path, result: dict):
+    """The scores over pixels and, with a track, of the SegmentMeIfYouCan suite."""
+    scores = result['scores']
+    facts = {key: scores[key] for key in ('images', 'pixels', 'anomalous')}
+    if 'smiyc' in scores:
+        facts['threshold of the components'] = f'{scores["smiyc"]["best_threshold"]:g}'
+    note = 'FPR95: lower is better' + ('; 95 % intervals over resampled images' if 'intervals' in result else '')
+    write_sheet(path, 'Anomaly scores', facts, [*(table(title, rows, note) for title, rows in tables.ood_rows(result)), *_notes(result)])
+
+
 def _notes(result: dict) -> list[str]:
     return [table('Notes', [['note'], *([note] for note in result['notes'])])] if result['notes'] else []

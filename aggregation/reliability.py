@@ -95,14 +95,18 @@ def risk_coverage(counts: LevelCounts) -> tuple[np.ndarray, np.ndarray]:
 def ause(counts: LevelCounts) -> float:
     """Area between the sparsification curve and its oracle (Ilg et al., ECCV 2018): 0 when all errors are least confident.
 
-    The curve is the share of errors left after removing the least confident pixels, over the share removed, as a step
-    function: removing stops only between levels. nan without pixels.
+    The curve is the share of errors left after removing the least confident pixels, over the share removed. Pixels of one
+    level go in random order: their errors leave evenly, so that wrong(c), the wrong share of all pixels at coverage c, is
+    a line a + b c between levels, and its area the integral of wrong(c) / c. nan without pixels.
     """
     coverage, risk = risk_coverage(counts)
     if not len(coverage):
         return np.nan
-    width = np.diff(coverage, prepend=0.0)
+    wrong = risk * coverage
+    slope = np.diff(wrong, prepend=0.0) / np.diff(coverage, prepend=0.0)
+    start = (wrong - slope * coverage)[1:]                       # a; the first level begins at (0, 0)
+    area = slope @ np.diff(coverage, prepend=0.0) + start @ np.diff(np.log(coverage))
     error = risk[-1]
     # the oracle removes errors first: at coverage c > 1 - error it keeps (c - (1 - error)) / c of them
     oracle = error + (1 - error) * np.log1p(-error) if error < 1 else 1.0
-    return float(width @ risk - oracle)
+    return float(area - oracle)

@@ -54,15 +54,39 @@ class PixelScores(NamedTuple):
     best_threshold: float
 
 
+class PixelPoints:
+    """The points of all frames from the highest threshold down, so that frames can be drawn again and again."""
+
+    def __init__(self, frames):
+        """frames: FramePoints, None where nothing counts. ValueError when there is no anomalous or no known pixel at all."""
+        drawn = [(number, frame) for number, frame in enumerate(frames) if frame is not None]
+        thresholds, true, false = (np.concatenate(parts) for parts in zip(*(frame for _, frame in drawn))) if drawn else (np.empty(0),) * 3
+        if not true.sum() or not false.sum():
+            raise ValueError(f'{len(drawn)} frames with {int(true.sum())} anomalous and {int(false.sum())} known pixels cannot be scored; '
+                             'give labels that hold both 1 and 0')
+        order = np.argsort(-thresholds, kind='stable')
+        self.thresholds, self.true, self.false = thresholds[order], true[order], false[order]
+        self.frame = np.repeat([number for number, _ in drawn], [len(frame.true) for _, frame in drawn])[order]
+
+    def scores(self, times: np.ndarray | None = None) -> PixelScores:
+        """The scores over all frames; times (frames,): with each drawn so often, nan without an anomalous or a known pixel."""
+        if times is None:
+            return _pixel_scores(self.thresholds, self.true, self.false)
+        times = np.asarray(times, np.int64)[self.frame]
+        here = times > 0
+        return _pixel_scores(self.thresholds[here], (self.true * times)[here], (self.false * times)[here])
+
+
 def pixel_scores(frames) -> PixelScores:
     """The scores of FramePoints (None is left out); ValueError when there is no anomalous or no known pixel at all."""
-    frames = [frame for frame in frames if frame is not None]
-    thresholds, true, false = (np.concatenate(parts) for parts in zip(*frames)) if frames else (np.empty(0),) * 3
+    return PixelPoints(frames).scores()
+
+
+def _pixel_scores(thresholds, true, false) -> PixelScores:
+    """thresholds descend."""
     if not true.sum() or not false.sum():
-        raise ValueError(f'{len(frames)} frames with {int(true.sum())} anomalous and {int(false.sum())} known pixels cannot be scored; '
-                         'give labels that hold both 1 and 0')
-    order = np.argsort(-thresholds, kind='stable')
-    thresholds, true, false = thresholds[order], np.cumsum(true[order]), np.cumsum(false[order])
+        return PixelScores(*(np.nan,) * 5)
+    true, false = np.cumsum(true), np.cumsum(false)
     complete = np.append(np.diff(thresholds) != 0, True)         # the last entry of each threshold has all of it
     complete[0] = True
     thresholds, true, false = thresholds[complete], true[complete], false[complete]
@@ -80,44 +104,62 @@ def pixel_scores(frames) -> PixelScores:
         auroc=float(np.diff(fpr) @ (tpr[1:] + tpr[:-1]) / 2), best_f1=float(f1[best]), best_threshold=float(thresholds[best]))
 
 
-class Components:
-    """Overlap of predicted and true components over any number of frames.
+class Overlaps(NamedTuple):
+    """Of a frame: adjusted IoU of every true component, and precision of every predicted one (Chan et al., eq. 3 and 5)."""
+    siou: list[float]
+    ppv: list[float]
 
-    siou: adjusted IoU of every true component, ppv: precision of every predicted one (Chan et al., eq. 3 and 5).
-    """
+
+def overlaps(scores: np.ndarray, labels: np.ndarray, threshold: float, track: Track) -> Overlaps:
+    """The Overlaps of a frame: scores float (H, W), labels (H, W); predicted is what scores strictly above `threshold`."""
+    counted = (labels == 0) | (labels == 1)
+    predicted = _components((scores.astype(np.float32) > np.float32(threshold)) & counted)
+    true = _components(labels == 1)
+    predicted = _without_small(predicted, track.predicted)
+    small = _small(true, track.true)
+    counted &= ~small[true]                                      # what is too small is void, even a small background
+    true, predicted = true[counted], predicted[counted]
+
+    pairs = np.zeros((true.max(initial=0) + 1, predicted.max(initial=0) + 1), np.int64)
+    np.add.at(pairs, (true, predicted), 1)
+    siou = [_adjusted_iou(pairs, component) for component in np.flatnonzero(pairs.sum(1)) if component]
+    sizes = pairs.sum(0)
+    present = np.flatnonzero(sizes)
+    present = present[present > 0]
+    return Overlaps(siou, (pairs[1:, present].sum(0) / sizes[present]).tolist())
+
+
+class Components:
+    """The Overlaps of any number of frames, one after the other."""
 
     def __init__(self, track: Track):
         self.track = track
         self.siou, self.ppv = [], []
+        self._lengths = []                                       # of each frame, (siou, ppv)
 
     def add(self, scores: np.ndarray, labels: np.ndarray, threshold: float):
-        """Enter a frame; predicted is what scores strictly above `threshold`."""
-        counted = (labels == 0) | (labels == 1)
-        predicted = _components((scores.astype(np.float32) > np.float32(threshold)) & counted)
-        true = _components(labels == 1)
-        predicted = _without_small(predicted, self.track.predicted)
-        small = _small(true, self.track.true)
-        counted &= ~small[true]                                  # what is too small is void, even a small background
-        true, predicted = true[counted], predicted[counted]
+        """Enter a frame: scores float (H, W), labels (H, W); predicted is what scores strictly above `threshold`."""
+        self.enter(overlaps(scores, labels, threshold, self.track))
 
-        pairs = np.zeros((true.max(initial=0) + 1, predicted.max(initial=0) + 1), np.int64)
-        np.add.at(pairs, (true, predicted), 1)
-        for component in np.flatnonzero(pairs.sum(1)):
-            if component:
-                self.siou.append(_adjusted_iou(pairs, component))
-        sizes = pairs.sum(0)
-        present = np.flatnonzero(sizes)
-        present = present[present > 0]
-        self.ppv += (pairs[1:, present].sum(0) / sizes[present]).tolist()
+    def enter(self, found: Overlaps):
+        """The same, measured elsewhere."""
+        self.siou += found.siou
+        self.ppv += found.ppv
+        self._lengths.append((len(found.siou), len(found.ppv)))
 
-    def scores(self) -> dict[str, float]:
-        """mean F1 over the overlaps 0.25 to 0.75, mean sIoU, mean PPV; nan where there is no component to average over."""
+    def scores(self, times: np.ndarray | None = None) -> dict[str, float]:
+        """mean F1 over the overlaps 0.25 to 0.75, mean sIoU, mean PPV; nan where there is no component to average over.
+
+        times (frames,): with every frame drawn so often, in the order in which they were added.
+        """
+        times = np.ones(len(self._lengths), np.int64) if times is None else np.asarray(times, np.int64)
+        of_siou, of_ppv = (np.repeat(times, lengths) for lengths in np.array(self._lengths, int).reshape(-1, 2).T)
         siou, ppv = np.array(self.siou), np.array(self.ppv)
         f1 = []
         for overlap in OVERLAPS:
-            hits, misses, alarms = (siou >= overlap).sum(), (siou < overlap).sum(), (ppv < overlap).sum()
-            f1.append(2 * hits / (2 * hits + misses + alarms) if len(siou) + alarms else np.nan)
-        return {'f1_mean': float(np.mean(f1)), 'siou': float(siou.mean()) if len(siou) else np.nan, 'ppv': float(ppv.mean()) if len(ppv) else np.nan}
+            hits, misses, alarms = (int(counts.sum()) for counts in (of_siou[siou >= overlap], of_siou[siou < overlap], of_ppv[ppv < overlap]))
+            f1.append(2 * hits / (2 * hits + misses + alarms) if hits + misses + alarms else np.nan)
+        return {'f1_mean': float(np.mean(f1)), 'siou': _mean(siou, of_siou), 'ppv': _mean(ppv, of_ppv)}
 
     def notes(self) -> list[str]:
         """Which of the scores are not defined, and why."""
@@ -127,6 +169,10 @@ class Components:
         if not self.ppv:
             told.append(f'PPV is not defined: no predicted component has {self.track.predicted} pixels')
         return told
+
+
+def _mean(values: np.ndarray, times: np.ndarray) -> float:
+    return float(values @ times / times.sum()) if times.any() else np.nan
 
 
 def _adjusted_iou(pairs: np.ndarray, component: int) -> float:

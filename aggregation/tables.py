@@ -58,14 +58,27 @@ def cityscapes_lines(result: dict) -> list[str]:
     return [line for _, rows in cityscapes_rows(result) for line in aligned(rows)]
 
 
+OOD = {'auroc': 'AUROC', 'aupr': 'AUPR', 'fpr95': 'FPR95'}
+SMIYC = {'aupr': 'AUPR', 'fpr95': 'FPR95', 'auroc': 'AUROC', 'best_f1': 'best F1', 'siou': 'sIoU', 'ppv': 'PPV', 'f1_mean': 'mean F1'}
+
+
+def ood_rows(result: dict) -> list[tuple[str, list[list[str]]]]:
+    """(title, rows) of the scores over pixels and, with a track, of those of SegmentMeIfYouCan."""
+    scores, intervals = result['scores'], result.get('intervals', {})
+    tables = [('Pixels', [['score', '%'], *([name, number(scores[key], intervals.get(key))] for key, name in OOD.items())])]
+    if 'smiyc' in scores:
+        found, around = scores['smiyc'], intervals.get('smiyc', {})
+        tables.append(('SegmentMeIfYouCan', [['score', '%'], *([name, number(found[key], around.get(key))] for key, name in SMIYC.items())]))
+    return tables
+
+
 def ood_lines(result: dict) -> list[str]:
     """The scores of anomaly maps."""
-    scores = result['scores']
+    scores, intervals = result['scores'], result.get('intervals', {})
     told = [f'{scores["images"]} images, {scores["pixels"]} pixels, {scores["anomalous"]} of them anomalous: '
-            f'AUROC {percent(scores["auroc"])}, AUPR {percent(scores["aupr"])}, FPR95 {percent(scores["fpr95"])}']
+            + ', '.join(f'{name} {percent(scores[key], intervals.get(key))}' for key, name in OOD.items())]
     if 'smiyc' in scores:
-        found = scores['smiyc']
-        told.append(f'SegmentMeIfYouCan: AUPR {percent(found["aupr"])}, FPR95 {percent(found["fpr95"])}, '
-                    f'best F1 {percent(found["best_f1"])} above {found["best_threshold"]:g}; '
-                    f'components: sIoU {percent(found["siou"])}, PPV {percent(found["ppv"])}, mean F1 {percent(found["f1_mean"])}')
+        found, around = scores['smiyc'], intervals.get('smiyc', {})
+        aupr, fpr95, _, best_f1, *components = (f'{name} {percent(found[key], around.get(key))}' for key, name in SMIYC.items())
+        told.append(f'SegmentMeIfYouCan: {aupr}, {fpr95}, {best_f1} above {found["best_threshold"]:g}; components: {", ".join(components)}')
     return told

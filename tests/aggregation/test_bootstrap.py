@@ -41,11 +41,15 @@ def plain(made, count, number):
 @pytest.mark.parametrize('in_memory', [bootstrap.IN_MEMORY, 1000])       # bytes; with 1000 the images wait on the disk
 def test_every_resampling_is_the_sum_of_its_images_whatever_blocks_they_are_summed_in(monkeypatch, in_memory):
     monkeypatch.setattr(bootstrap, 'IN_MEMORY', in_memory)
-    images, count = bootstrap.IMAGES + 3, bootstrap.BLOCK + 5           # more than one block of each, the last not full
-    made = tallies(images)
+    monkeypatch.setattr(bootstrap, 'SUMS', 1 << 20), monkeypatch.setattr(bootstrap, 'IMAGES', 1 << 18)
+    made = tallies(19)
+    width = 8 * 4 * len(np.unique(np.concatenate([np.flatnonzero(tally.valid.totals) for tally in made.values()])))     # bytes of a resampling
+    block, images = bootstrap.SUMS // width, bootstrap.IMAGES // width
+    count = block + 5                                                   # more than one block of each, the last not full
+    assert block > 1 and 1 < images < 19 and 19 % images
     found = resampled(made, count)
     assert len(found) == count
-    for number in (0, bootstrap.BLOCK - 1, bootstrap.BLOCK, count - 1):
+    for number in (0, block - 1, block, count - 1):
         one = found[number]
         parts = (one.matrix.counts, one.correct.positives, one.correct.totals, one.valid.positives, one.valid.totals)
         assert all(np.array_equal(part, expected) and part.dtype == np.int64 for part, expected in zip(parts, plain(made, count, number)))

@@ -148,9 +148,8 @@ def test_a_subset_without_a_single_error_is_nan_and_said(tmp_path):
 
 def test_images_that_belong_to_no_subset_are_said(tmp_path, result):
     made = bravo_tree.make(tmp_path)
-    truth, mask, classes, levels = made[bravo_tree.KEYS[0]]
     key = 'bravo_ACDC/haze/test/GOPR0475/GOPR0475_frame_000000'
-    for folder, kind, image in (('truth', 'truth', truth), ('truth', 'mask', mask), ('submission', 'prediction', classes), ('submission', 'confidence', levels)):
-        bravo_tree.write(tmp_path / folder, names.name_of(key, kind), image)
+    for kind, image in zip(('truth', 'mask', 'prediction', 'confidence'), made[bravo_tree.KEYS[0]]):
+        bravo_tree.write(tmp_path / ('truth' if kind in ('truth', 'mask') else 'submission'), names.name_of(key, kind), image)
     found = bravo.evaluate(tmp_path / 'truth', tmp_path / 'submission', log=silent)
     assert found['scores'] == result['scores'] and f'1 image of no subset counted nowhere: {key}' in found['notes']

@@ -135,10 +135,20 @@ def counts_of(confidence, correct):
 def test_sparsification_error_is_none_when_errors_are_least_confident():
     sorted_well = counts_of(np.linspace(0, 0.9999, 1000), np.arange(1000) >= 300)
     sorted_badly = counts_of(np.linspace(0, 0.9999, 1000), np.arange(1000) < 700)
-    assert ause(sorted_well) == pytest.approx(0.0, abs=2e-3)
+    assert ause(sorted_well) == pytest.approx(0.0, abs=1e-12)
     assert ause(sorted_badly) > 0.4
     coverage, risk = risk_coverage(sorted_well)
     assert risk[coverage <= 0.7].max() == 0 and risk[-1] == pytest.approx(0.3)
+
+
+def test_pixels_of_one_level_leave_in_random_order():
+    right = np.arange(1000) >= 300
+    assert ause(counts_of(right * 1.0, right)) == pytest.approx(0.0, abs=1e-12)                 # sure of the right ones, unsure of the wrong ones
+    oracle = 0.3 + 0.7 * np.log(0.7)                        # the area of (c - 0.7) / c from 0.7 to 1
+    assert ause(counts_of(np.full(1000, 0.5), right)) == pytest.approx(0.3 - oracle)            # sure of nothing: 30 % of errors at any coverage
+    halves = counts_of(np.repeat([0.9, 0.1], 500), np.tile([True] * 4 + [False], 200) & (np.arange(1000) < 500))
+    area = 0.5 * 0.2 + 0.5 - 0.4 * np.log(2)                # wrong(c) = 0.2 c to c = 0.5, then c - 0.4
+    assert ause(halves) == pytest.approx(area - (0.6 + 0.4 * np.log(0.4)))
 
 
 def test_adaptive_bins_hold_equal_numbers_of_pixels():

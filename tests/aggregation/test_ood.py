@@ -1,10 +1,14 @@
+import json
+import tracemalloc
+
 import cv2
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from aggregation import ood
+from aggregation import bootstrap, ood, ranking, smiyc
 from aggregation.tables import ood_lines
+from ensemble import main
 
 
 def silent(line):
@@ -125,3 +129,129 @@ def test_two_masks_of_one_image_are_refused(tmp_path):
     np.save(tmp_path / 'a.npy', np.zeros((2, 2), np.float32))
     with pytest.raises(ValueError, match='are both masks of a'):
         ood.evaluate(tmp_path, tmp_path, log=print)
+
+
+# Intervals
+
+
+def weights_of(names, count):
+    return np.stack([bootstrap.image_weights(f'{name}_labels_semantic.png', count) for name in names])
+
+
+def test_intervals_equal_a_plain_loop_over_resamplings_of_repeated_frames(maps):
+    masks, folder, *_ = maps
+    names, count = [f'validation000{number}' for number in range(4)], 60
+    frames = [(cv2.imread(str(masks / f'{name}_labels_semantic.png'), 0), np.load(folder / f'{name}_energy.npz')['value']) for name in names]
+    rounds = []
+    for times in weights_of(names, count).T:
+        pixels = [np.concatenate([np.empty(0), *(np.repeat(of(*frame), time) for frame, time in zip(frames, times))])
+                  for of in (lambda mask, values: ood.ordered_keys(values[mask < 255]), lambda mask, values: mask[mask < 255])]
+        blocks = ranking.count_blocks(pixels[0], pixels[1] == 1)[:2]
+        rounds.append([ranking.auroc(*blocks), ranking.average_precision(*blocks), ranking.fpr_at_tpr(*blocks)])
+    expected = np.nanquantile(rounds, [0.025, 0.975], axis=0).T.tolist()
+    found = ood.evaluate(masks, folder, bootstrap=count, log=silent)
+    assert [found['intervals'][key] for key in ('auroc', 'aupr', 'fpr95')] == expected
+    assert np.isnan(rounds).any() == any('leave a score undefined' in note for note in found['notes'])
+
+
+def test_intervals_of_a_track_equal_a_plain_loop(maps):
+    masks, folder, *_ = maps
+    names, count = [f'validation000{number}' for number in range(4)], 40
+    frames = [(np.load(folder / f'{name}_energy.npz')['value'], cv2.imread(str(masks / f'{name}_labels_semantic.png'), 0)) for name in names]
+    points = [smiyc.frame_points(*frame) for frame in frames]
+    threshold, rounds = smiyc.pixel_scores(points).best_threshold, []
+    for times in weights_of(names, count).T[weights_of(names, count).sum(0) > 0]:
+        drawn = [point._replace(true=point.true * time, false=point.false * time) for point, time in zip(points, times) if time]
+        components = smiyc.Components(smiyc.TRACKS['obstacle'])
+        for frame, time in zip(frames, times):
+            for _ in range(time):
+                components.add(*frame, threshold)
+        rounds.append({**smiyc.pixel_scores(drawn)._asdict(), **components.scores()})
+    expected = {key: np.quantile([one[key] for one in rounds], [0.025, 0.975]).tolist() for key in rounds[0]}
+    found = ood.evaluate(masks, folder, track='obstacle', bootstrap=count, log=silent)['intervals']['smiyc']
+    assert set(found) == set(expected) and all(found[key] == pytest.approx(expected[key], abs=1e-12) for key in expected)
+
+
+def test_intervals_of_frames_that_are_all_alike_have_no_width_and_hold_the_score(tmp_path):
+    for name in 'abcde':
+        frame(tmp_path, name, np.eye(12), np.eye(12) + np.arange(144.0).reshape(12, 12) % 7 / 5)
+    result = ood.evaluate(tmp_path, tmp_path, bootstrap=50, log=silent)
+    for key in ('auroc', 'aupr', 'fpr95'):
+        assert result['intervals'][key] == pytest.approx([result['scores'][key]] * 2, abs=1e-12)
+
+
+def test_intervals_hold_the_score_of_frames_that_lie_evenly_about_it(tmp_path):
+    for number in range(20):                                # ten frames find all of their anomaly, ten find it among 3 of 10 pixels
+        values = np.arange(10.0)
+        frame(tmp_path, f'{number:02}', [[0] * 9 + [1]] if number % 2 else [[0] * 7 + [1, 0, 0]], [values])
+    result = ood.evaluate(tmp_path, tmp_path, bootstrap=200, log=silent)
+    for key in ('auroc', 'aupr'):
+        low, high = result['intervals'][key]
+        assert low < result['scores'][key] < high
+    assert result['scores']['fpr95'] == 2 / 9 and result['intervals']['fpr95'] == [2 / 9, 2 / 9]     # as long as one frame of the second kind is drawn
+
+
+def test_intervals_depend_on_neither_threads_nor_what_was_drawn_before(maps):
+    masks, folder, *_ = maps
+    one = ood.evaluate(masks, folder, track='obstacle', bootstrap=30, threads=1, log=silent)
+    np.random.default_rng(5).random(), np.random.seed(5)
+    assert ood.evaluate(masks, folder, track='obstacle', bootstrap=30, threads=4, log=silent) == one
+
+
+def test_resamplings_do_not_change_the_scores(maps):
+    masks, folder, *_ = maps
+    assert ood.evaluate(masks, folder, bootstrap=5, log=silent)['scores'] == ood.evaluate(masks, folder, log=silent)['scores']
+
+
+def test_a_thousand_resamplings_take_little_more_memory_than_fifty(tmp_path, monkeypatch):
+    monkeypatch.setattr(bootstrap, 'SUMS', 4 << 20), monkeypatch.setattr(bootstrap, 'IMAGES', 1 << 20)
+    rng = np.random.default_rng(0)
+    for name in 'abc':
+        frame(tmp_path, name, rng.integers(0, 2, (100, 200)), rng.normal(size=(100, 200)))
+    peaks = []
+    for count in (50, 1000):                                # of some 14000 levels: 0.2 MiB each
+        tracemalloc.start()
+        ood.evaluate(tmp_path, tmp_path, bootstrap=count, log=silent)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + (2 << 20)
+
+
+def test_every_score_and_resamplings_are_refused_together(tmp_path, capsys):
+    assert main(['eval', 'ood', '--gt', str(tmp_path), '--scores', str(tmp_path), '--exact', '--bootstrap', '9']) == 2
+    assert '--exact keeps every score and --bootstrap 9 adds up histograms of levels; give one of the two' in capsys.readouterr().err
+
+
+def test_the_program_writes_intervals_and_a_page(maps, tmp_path, capsys):
+    masks, folder, *_ = maps
+    assert main(['eval', 'ood', '--gt', str(masks), '--scores', str(folder), '--track', 'obstacle', '--bootstrap', '30',
+                 '--json', str(tmp_path / 'a.json'), '--page', str(tmp_path / 'a.html')]) == 0
+    found, page = json.loads((tmp_path / 'a.json').read_text()), (tmp_path / 'a.html').read_text()
+    low, high = found['intervals']['auroc']
+    cell = f'{100 * found["auroc"]:.2f} [{100 * low:.2f}, {100 * high:.2f}]'
+    assert low < found['auroc'] < high and cell in page and cell in capsys.readouterr().out
+    assert set(found['intervals']) == {'auroc', 'aupr', 'fpr95', 'smiyc'} and set(found['intervals']['smiyc']) == set(found['smiyc'])
+
+
+# The histogram's levels
+
+
+def test_scores_that_crowd_within_a_thousandth_share_levels_and_change_the_streamed_area(tmp_path):
+    rng = np.random.default_rng(0)
+    mask = rng.random((100, 200)) < 0.1
+    ranks = np.argsort(np.argsort(rng.normal(size=mask.size) + 2 * mask.ravel())).reshape(mask.shape) / mask.size       # 0 to 1, every one different
+    lost = {}
+    for width in (1e-3, 1.0):
+        frame(tmp_path, 'a', mask, 1 + width * ranks)
+        found = [ood.evaluate(tmp_path, tmp_path, exact=exact, log=silent)['scores']['aupr'] for exact in (False, True)]
+        lost[width] = abs(found[0] - found[1])
+    assert lost[1e-3] == pytest.approx(0.32, abs=0.01) and lost[1.0] < 1e-3     # docs/ensembles.md says the first
+
+
+def test_maps_of_float16_lose_nothing_by_streaming(maps):
+    masks, folder, *_ = maps
+    streamed, exact = (ood.evaluate(masks, folder, exact=exact, log=silent)['scores'] for exact in (False, True))
+    assert streamed == exact
+    every = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    every = np.unique(every[np.isfinite(every) & ((every != 0) | ~np.signbit(every))])
+    assert (np.diff(ood.ordered_keys(every.astype(np.float32))) > 0).all()

@@ -2,7 +2,7 @@ import re
 
 import numpy as np
 
-from aggregation.pages import cityscapes_page
+from aggregation.pages import cityscapes_page, ood_page
 
 LABELS = {'road': 7, 'car': 26, 'sky': 23, 'license plate': -1}
 
@@ -31,3 +31,25 @@ def test_the_confusion_matrix_has_a_row_and_a_column_for_every_label_that_occurs
 def test_notes_stand_on_the_page(tmp_path):
     cityscapes_page(tmp_path / 'a.html', result_of(np.eye(34, dtype=int) * 0, ['gt: has no <files>']))
     assert rows_of((tmp_path / 'a.html').read_text(), 'Notes') == [['note'], ['gt: has no &lt;files&gt;']]
+
+
+SUITE = {'aupr': 0.5, 'fpr95': 0.25, 'auroc': 0.75, 'best_f1': 0.625, 'best_threshold': 1.5, 'f1_mean': 0.125, 'siou': 0.375, 'ppv': float('nan')}
+
+
+def test_a_page_of_anomaly_scores_holds_them_with_their_intervals(tmp_path):
+    scores = {'images': 3, 'pixels': 1200, 'anomalous': 40, 'auroc': 0.9, 'aupr': 0.8, 'fpr95': 0.1, 'smiyc': SUITE}
+    around = {'auroc': [0.85, 0.95], 'aupr': None, 'fpr95': [0.05, 0.2], 'smiyc': {**dict.fromkeys(SUITE), 'siou': [0.25, 0.5]}}
+    ood_page(tmp_path / 'a.html', {'scores': scores, 'intervals': around, 'notes': ['one']})
+    text = (tmp_path / 'a.html').read_text()
+    assert rows_of(text, 'Pixels') == [['score', '%'], ['AUROC', '90.00 [85.00, 95.00]'], ['AUPR', '80.00'], ['FPR95', '10.00 [5.00, 20.00]']]
+    assert rows_of(text, 'SegmentMeIfYouCan') == [['score', '%'], ['AUPR', '50.00'], ['FPR95', '25.00'], ['AUROC', '75.00'], ['best F1', '62.50'],
+                                                  ['sIoU', '37.50 [25.00, 50.00]'], ['PPV', '-'], ['mean F1', '12.50']]
+    assert rows_of(text, 'Notes') == [['note'], ['one']] and '1.5' in text and '95 % intervals' in text
+
+
+def test_a_page_without_a_track_or_intervals_says_nothing_of_them(tmp_path):
+    scores = {'images': 3, 'pixels': 1200, 'anomalous': 40, 'auroc': 0.9, 'aupr': 0.8, 'fpr95': 0.1}
+    ood_page(tmp_path / 'a.html', {'scores': scores, 'notes': []})
+    text = (tmp_path / 'a.html').read_text()
+    assert rows_of(text, 'Pixels')[1:] == [['AUROC', '90.00'], ['AUPR', '80.00'], ['FPR95', '10.00']]
+    assert 'SegmentMeIfYouCan' not in text and 'intervals' not in text and 'Notes' not in text
