@@ -114,7 +114,7 @@ class _Evaluation:
         """What was predicted for `key`: the classes, and the levels at `indices`."""
         if self.encoded:
             name = names.name_of(key, 'encoded')
-            classes, levels = decode_prediction(self.submission.read(name), name)
+            classes, levels = decode_prediction(self.submission.read(name), name, truth.shape)
         else:
             name = names.name_of(key, 'prediction')
             classes, levels = read_prediction(self.submission, name, names.name_of(key, 'confidence'))

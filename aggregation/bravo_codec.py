@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from aggregation.trees import shape_name
 from utils.logit_files import zstandard
 
 MAGIC, VERSION = b'BV23', 2
@@ -100,8 +101,11 @@ def encode_prediction(classes: np.ndarray, levels: np.ndarray) -> bytes:
     return data + zlib.crc32(data).to_bytes(4, 'little')
 
 
-def decode_prediction(data: bytes, name: str = 'encoded') -> Encoded:
-    """What an encoded file holds; ValueError naming `name` when it is cut off, damaged or contradicts itself."""
+def decode_prediction(data: bytes, name: str = 'encoded', shape: tuple[int, int] | None = None) -> Encoded:
+    """What an encoded file holds; ValueError naming `name` when it is cut off, damaged or contradicts itself.
+
+    shape (H, W): that of the image where the caller knows it, so that another one is refused before memory is taken.
+    """
     if len(data) < HEADER.size + 4 or data[:4] != MAGIC:
         raise ValueError(f'{name}: is no encoded prediction (it starts with {bytes(data[:4])!r}, expected {MAGIC!r}); encode the submission again')
     _, version, rows, columns, samples, class_bytes, level_bytes = HEADER.unpack_from(data)
@@ -115,6 +119,10 @@ def decode_prediction(data: bytes, name: str = 'encoded') -> Encoded:
                          'encode the submission again')
     if class_bytes > INDEX_LIMIT:
         raise ValueError(f'{name}: announces {rows}x{columns} pixels, expected at most {INDEX_LIMIT}, which is what samples can name; the file is damaged')
+    if samples > class_bytes:
+        raise ValueError(f'{name}: announces {samples} samples of {rows}x{columns} pixels, expected at most one of each; the file is damaged')
+    if shape is not None and (rows, columns) != tuple(shape):
+        raise ValueError(f'{name}: is {shape_name((rows, columns))} pixels, its ground truth {shape_name(shape)}; predict at the size of the images')
     body = _decompress(data[HEADER.size:-4], class_bytes + level_bytes, name)
     if len(body) != class_bytes + level_bytes:
         raise ValueError(f'{name}: holds {len(body)} bytes, expected {class_bytes + level_bytes}; encode the submission again')
@@ -131,10 +139,10 @@ def _decompress(frame: bytes, limit: int, name: str) -> bytes:
             raise ValueError(f'{name}: its zstd frame does not say how large the content is; encode it with the content size')
         if size > limit:
             raise ValueError(f'{name}: its content would take {size} bytes, expected at most {limit}; the file is damaged')
-        reader = package.ZstdDecompressor().decompressobj()
-        content = reader.decompress(frame)
+        # one call: it fills a buffer of the size that the frame says, however much the frame would unpack to
+        content = package.ZstdDecompressor().decompress(frame, allow_extra_data=False)
     except package.ZstdError as error:
-        raise ValueError(f'{name}: cannot be decompressed ({error}); copy it again or encode it again') from None
-    if not reader.eof or reader.unused_data or len(content) != size:
-        raise ValueError(f'{name}: is cut off, or holds more than one zstd frame; copy it again or encode it again')
+        raise ValueError(f'{name}: is damaged, cut off or more than one zstd frame ({error}); copy it again or encode it again') from None
+    if len(content) != size:
+        raise ValueError(f'{name}: holds {len(content)} bytes where its zstd frame says {size}; copy it again or encode it again')
     return content

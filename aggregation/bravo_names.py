@@ -58,6 +58,19 @@ def key_of(name: str, kind: str) -> str | None:
     return name.removesuffix(ending) if name.endswith(ending) else None
 
 
+def image_key(name: str) -> str | None:
+    """The key of an image, or of its ground truth or mask, wherever the folder `bravo_<split>` stands in its path; None for other files."""
+    parts = name.split('/')
+    name = next(('/'.join(parts[at:]) for at in range(len(parts)) if split_of('/'.join(parts[at:]))), None)
+    if name is None:
+        return None
+    split = SPLITS[split_of(name)]
+    if name.endswith((split.prediction, split.confidence, '_color.png')):
+        return None
+    # masks before images: where an image may end in .png, any of them does
+    return next((name.removesuffix(ending) for ending in (split.truth, split.mask, *split.image) if name.endswith(ending)), None)
+
+
 def keys_of(names, kind: str) -> dict[str, str]:
     """key -> name of every file of `kind` among `names`."""
     found = {}
@@ -72,6 +85,11 @@ def name_of(key: str, kind: str) -> str:
     """The path of the file of `kind` that belongs to `key`."""
     ending = {'encoded': ENCODED, 'samples': SAMPLES}.get(kind) or getattr(SPLITS[split_of(key)], kind)
     return key + ending
+
+
+def subset_of(key: str) -> str:
+    """The subset of an image; its folder bravo_<split> where it is in none."""
+    return next((subset for subset in SUBSETS if in_subset(key, subset)), key.partition('/')[0])
 
 
 def in_subset(key: str, subset: str) -> bool:

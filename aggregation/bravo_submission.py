@@ -1,6 +1,7 @@
 """The submission of the BRAVO benchmark: checked before, read back after, and written whole or not at all."""
 import io
 import tarfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -8,38 +9,36 @@ import numpy as np
 from aggregation import bravo_names as names
 from aggregation.bravo_codec import decode_prediction, decode_samples, encode_prediction
 from aggregation.bravo_files import read_prediction
+from aggregation.image_sizes import Images
 from aggregation.trees import Tree
-from aggregation.written import Written, wanted_of
-from utils.files import atomic_write
+from aggregation.written import Written, wanted_of, write_archive
 from utils.progress import progress
 from utils.wording import listed
 
 
-def submit(predictions, out, samples=None, allow_missing=False, log=None) -> Written:
+def submit(predictions, out, samples=None, allow_missing=False, images=None, log=None) -> Written:
     """Encode the PNG pairs below `predictions` (folder or tar) into the tar `out`.
 
     samples: the benchmark's sampling tar or folder; it also says which images must be there. Without it every confidence
-    is stored, which only a local evaluation can read. Raises ValueError naming files that are missing or unfit; then
+    is stored, which only a local evaluation can read, and `images` says which must be there. images: the images or their ground
+    truth, as `Images` reads them, whose sizes are compared. Raises ValueError naming files that are missing or unfit; then
     nothing is written. Every encoded file is read back from the archive and compared.
     """
-    with Tree(predictions) as tree:
-        sampling = Tree(samples) if samples is not None else None
-        try:
-            keys, notes = _check_bravo(tree, sampling, allow_missing)
-            out = Path(out)
-            with atomic_write(out) as file:
-                with tarfile.open(fileobj=file, mode='w', format=tarfile.USTAR_FORMAT) as archive:
-                    for key in progress(keys, total=len(keys), desc='encode', log=log):
-                        _add(archive, names.name_of(key, 'encoded'), _encode(tree, sampling, key))
-                file.flush()
-                _verify_bravo(Path(file.name), tree, sampling, keys)
-        finally:
-            if sampling is not None:
-                sampling.close()
-    return Written(out, len(keys), notes)
+    with Tree(predictions) as tree, nullcontext() if samples is None else Tree(samples) as sampling, Images(images, names.image_key) as known:
+        keys, notes = _check_bravo(tree, sampling, known, allow_missing)
+        out = Path(out)
+        with write_archive(out) as file:
+            with tarfile.open(fileobj=file, mode='w', format=tarfile.USTAR_FORMAT) as archive:
+                for key in progress(keys, total=len(keys), desc='encode', log=log):
+                    classes, levels = _content(tree, sampling, key)
+                    known.check(key, classes.shape, f'{tree.path}: {names.name_of(key, "prediction")}')
+                    _add(archive, names.name_of(key, 'encoded'), encode_prediction(classes, levels))
+            file.flush()
+            _verify_bravo(Path(file.name), tree, sampling, keys)
+        return Written(out, len(keys), notes + known.notes(names.subset_of))
 
 
-def _check_bravo(tree: Tree, sampling: Tree | None, allow_missing: bool) -> tuple[list[str], list[str]]:
+def _check_bravo(tree: Tree, sampling: Tree | None, known: Images, allow_missing: bool) -> tuple[list[str], list[str]]:
     """(keys to encode, notes); ValueError counting what is missing."""
     found = names.keys_of(tree.names, 'prediction')
     if not found:
@@ -49,16 +48,13 @@ def _check_bravo(tree: Tree, sampling: Tree | None, allow_missing: bool) -> tupl
     if unpaired:
         raise ValueError(f'{tree.path}: {len(unpaired)} predictions have no confidence ({listed(sorted(unpaired))}); write both files of every image')
     if sampling is None:
-        return sorted(found), ['no sampling archive was given: every confidence is stored, which the server does not read; '
-                               f'{len(found)} of {names.IMAGES} images']
+        keys, notes = wanted_of(tree.path, found, known.names, allow_missing) if known.names else (sorted(found), [])
+        return keys, ['no sampling archive was given: every confidence is stored, which the server does not read; '
+                      f'{len(keys)} of {names.IMAGES} images', *notes]
     wanted = names.keys_of(sampling.names, 'samples')
     if not wanted:
         raise ValueError(f'{sampling.path}: holds no samples of the benchmark (names such as bravo_ACDC/..._samples.bin); give bravo_SAMPLING.tar')
     return wanted_of(tree.path, found, wanted, allow_missing)
-
-
-def _encode(tree: Tree, sampling: Tree | None, key: str) -> bytes:
-    return encode_prediction(*_content(tree, sampling, key))
 
 
 def _content(tree: Tree, sampling: Tree | None, key: str) -> tuple[np.ndarray, np.ndarray]:

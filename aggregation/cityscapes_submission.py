@@ -7,15 +7,14 @@ import cv2
 import numpy as np
 
 from aggregation.cityscapes import BESIDE, FRAME, IDS
+from aggregation.image_sizes import LISTS
 from aggregation.trees import Tree, read_gray
-from aggregation.written import Written, wanted_of, write_folder
-from utils.files import atomic_write
+from aggregation.written import Written, wanted_of, write_archive, write_folder
 from utils.progress import progress
 from utils.wording import listed
 
 TEST_IMAGES = 1525
 NAMED = re.compile(r'[^\s_/"\',]+_\d{6}_\d{6}')        # a frame within text
-LISTS = ('.txt', '.json', '.csv', '.lst')
 
 
 def submit(predictions, out, trainid_to_id=None, size=(1024, 2048), images=None, allow_missing=False, log=None) -> Written:
@@ -88,7 +87,7 @@ def _label_ids(tree: Tree, name: str, trainid_to_id, size) -> np.ndarray:
 
 
 def _write_zip(out: Path, sources, encode, verify):
-    with atomic_write(out) as file:
+    with write_archive(out) as file:
         with zipfile.ZipFile(file, 'w', zipfile.ZIP_STORED) as archive:
             for name, source in sources.items():
                 archive.writestr(zipfile.ZipInfo(name), encode(source))

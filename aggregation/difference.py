@@ -22,11 +22,12 @@ class Kind(NamedTuple):
 def compare(first, second, log=None) -> dict:
     """Two folders, tars or zips of prediction PNGs, of encoded BRAVO files, or of score maps, image by image.
 
-    Returns {'only_first', 'only_second': names, 'images': [{'name', measures, or 'size': what differs}], the least alike first, and
-    the mean of each measure over images, None where there is none}. Measures: 'labels', share of pixels with the same label;
-    'confidence', mean absolute difference in [0, 1]; of score maps 'order', Spearman's rank correlation (None for a map of one
-    value), which is what rankings of pixels depend on, and 'score', mean absolute difference. Raises ValueError when the two have
-    nothing in common.
+    Returns {'only_first', 'only_second': names, 'images': [{'name', measures, or 'size': what differs}], the least alike first: by their
+    labels or ranks, then by confidences or scores, and the mean of each measure over images, None where there is none}. Measures:
+    'labels', share of pixels with the same label; 'confidence', mean absolute difference in [0, 1], None where it cannot be said, and
+    where a side has one 'unpaired' tells why: 'only_first', 'only_second' or 'sizes'; of score maps 'order', Spearman's rank
+    correlation (None for a map of one value), which is what rankings of pixels depend on, and 'score', mean absolute difference.
+    Raises ValueError when the two have nothing in common.
     """
     with Tree(first) as one, Tree(second) as other:
         for kind in KINDS:
@@ -38,8 +39,8 @@ def compare(first, second, log=None) -> dict:
             raise ValueError(f'{first} and {second} have no file of the same name in common ({_examples(mine, theirs)}); compare two submissions of one kind')
         images = [{'name': mine[key], **kind.compare((one, mine[key]), (other, theirs[key]))}
                   for key in progress(common, total=len(common), desc='compare', log=log)]
-    images.sort(key=lambda image: (_likeness(image), image['name']))
-    measures = dict.fromkeys(key for image in images for key in image if key not in ('name', 'size'))
+    images.sort(key=lambda image: (*_likeness(image), image['name']))
+    measures = dict.fromkeys(key for image in images for key in image if key not in ('name', 'size', 'unpaired'))
     return {'only_first': sorted(mine[key] for key in mine.keys() - theirs.keys()), 'only_second': sorted(theirs[key] for key in theirs.keys() - mine.keys()),
             'images': images, **{key: _mean(image.get(key) for image in images) for key in measures}}
 
@@ -48,10 +49,10 @@ def _examples(mine, theirs) -> str:
     return f'{listed(mine.values(), 1)}, {listed(theirs.values(), 1)}'
 
 
-def _likeness(image: dict) -> float:
-    """For sorting: images of different size first, then by their labels, or their order where they have no labels."""
-    likeness = image.get('labels', image.get('order'))
-    return -2.0 if 'size' in image else 1.0 if likeness is None else likeness
+def _likeness(image: dict) -> tuple[float, float]:
+    """For sorting: images of different size first, then by their labels or order, then by how far confidences or scores differ, the farthest first."""
+    likeness, difference = image.get('labels', image.get('order')), image.get('confidence', image.get('score'))
+    return -2.0 if 'size' in image else 1.0 if likeness is None else likeness, -(difference or 0.0)
 
 
 def _mean(values) -> float | None:
@@ -77,9 +78,19 @@ def _compare_labels(first, second) -> dict:
     (labels, sure), (labels_too, sure_too) = (_read(*place) for place in (first, second))
     if labels.shape != labels_too.shape:
         return {'labels': 0.0, 'confidence': None, 'size': _sizes(labels, labels_too)}
-    comparable = sure is not None and sure_too is not None and sure.shape == sure_too.shape
-    difference = float(np.abs(sure.astype(np.int64) - sure_too).mean() / 65535) if comparable else None
-    return {'labels': float((labels == labels_too).mean()), 'confidence': difference}
+    found, unpaired = {'labels': float((labels == labels_too).mean()), 'confidence': None}, _unpaired(sure, sure_too)
+    if unpaired:
+        found['unpaired'] = unpaired
+    elif sure is not None:
+        found['confidence'] = float(np.abs(sure.astype(np.int32) - sure_too).mean() / 65535)
+    return found
+
+
+def _unpaired(sure, sure_too) -> str | None:
+    """Why two confidences, each None where there is none, cannot be compared; None where they can, or where there are none at all."""
+    if (sure is None) != (sure_too is None):
+        return 'only_second' if sure is None else 'only_first'
+    return 'sizes' if sure is not None and sure.shape != sure_too.shape else None
 
 
 def _read(tree: Tree, name: str):
@@ -127,6 +138,9 @@ def lines(found: dict, first, second, count: int = 10) -> list[str]:
     """What `compare` found, for a person."""
     told = [f'{len(found["images"])} images in both: {_summary(found)}']
     told += [f'{len(names)} only in {path}: {listed(names)}' for path, names in ((first, found['only_first']), (second, found['only_second'])) if names]
+    for why, words in (('only_first', f'only {first} has them'), ('only_second', f'only {second} has them'), ('sizes', 'they are of different pixels')):
+        unpaired = [image['name'] for image in found['images'] if image.get('unpaired') == why]
+        told += [f'confidences of {len(unpaired)} images cannot be compared, {words}: {listed(unpaired)}'] if unpaired else []
     changed = [image for image in found['images'] if 'size' in image or image.get('labels', 1) < 1 or image.get('confidence') or image.get('score')]
     told += [f'  {image["name"]}: {image.get("size") or _summary(image)}' for image in changed[:count]]
     return told + ([f'  and {len(changed) - count} more'] if len(changed) > count else [])

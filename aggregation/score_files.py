@@ -3,18 +3,23 @@
 Every reader returns an anomaly score, high where anomalous; a confidence is turned round on the way.
 """
 import io
+import math
+import zipfile
+import zlib
 from pathlib import PurePosixPath
 
 import numpy as np
 
 from aggregation.levels import from_levels
 from aggregation.scores import SCORES
-from aggregation.trees import Tree, read_gray
+from aggregation.trees import Tree, check_pixels, open_member, read_gray
 from utils.wording import listed
 
 KEY = 'value'
-ENDINGS = ('.hdf5', '.h5', '.npz', '.npy')
+HDF5 = ('.hdf5', '.h5')
+ENDINGS = (*HDF5, '.npz', '.npy')
 CONFIDENCE = '_conf.png'
+_DEFLATE, _SHUFFLE = 1, 2                # numbers of HDF5 filters
 
 
 def h5py():
@@ -33,10 +38,11 @@ def read_score(tree: Tree, name: str) -> np.ndarray:
         if levels.dtype != np.uint16:
             raise ValueError(f'{tree.path}: {name} is {levels.dtype}, expected a 16-bit confidence')
         return (1 - from_levels(levels)).astype(np.float32)
+    data, load = io.BytesIO(tree.read(name)), _hdf5_loader() if name.endswith(HDF5) else _load_npz if name.endswith('.npz') else _load_npy
     try:
-        score = _load(tree.read(name), name)
-    except (OSError, KeyError, ValueError, EOFError) as error:
-        raise ValueError(f'{tree.path}: {name} holds no score map under {KEY!r} ({error}); write it again') from None
+        score = load(data)
+    except Exception as error:          # zip, zlib, HDF5 and NumPy each have their own for a damaged file
+        raise ValueError(f'{tree.path}: {name} holds no score map under {KEY!r} ({type(error).__name__}: {error}); write it again') from None
     if score.ndim != 2 or score.dtype.kind != 'f':
         raise ValueError(f'{tree.path}: {name} holds {score.dtype} {score.shape}, expected a float map (height, width)')
     score = score.astype(np.float32)
@@ -45,12 +51,48 @@ def read_score(tree: Tree, name: str) -> np.ndarray:
     return score
 
 
-def _load(data: bytes, name: str) -> np.ndarray:
-    if name.endswith(('.hdf5', '.h5')):
-        with h5py().File(io.BytesIO(data)) as file:
-            return file[KEY][()]
-    found = np.load(io.BytesIO(data), allow_pickle=False)
-    return found[KEY] if name.endswith('.npz') else found
+def _hdf5_loader():
+    package = h5py()                    # a missing package is no fault of the file
+
+    def load(data) -> np.ndarray:
+        with package.File(data) as file:
+            found = file[KEY]
+            check_pixels(found.shape)
+            _check_chunks(found)
+            return found[()]
+    return load
+
+
+def _check_chunks(found):
+    """Raise ValueError unless every chunk of an HDF5 dataset unpacks to the bytes of a chunk: the library unpacks however much there is."""
+    if found.chunks is None:
+        return
+    filters = found.id.get_create_plist()
+    kinds = [filters.get_filter(number)[0] for number in range(filters.get_nfilters())]
+    if kinds not in ([], [_SHUFFLE], [_DEFLATE], [_SHUFFLE, _DEFLATE]):
+        raise ValueError(f'chunks packed with the filters {kinds}, expected gzip')
+    size = math.prod(found.chunks) * found.dtype.itemsize
+    if _DEFLATE in kinds:
+        for number in range(found.id.get_num_chunks()):
+            left_out, packed = found.id.read_direct_chunk(found.id.get_chunk_info(number).chunk_offset)
+            if not left_out and len(zlib.decompressobj().decompress(packed, size + 1)) > size:
+                raise ValueError(f'a chunk that unpacks to more than its {size} bytes')
+
+
+def _load_npz(data) -> np.ndarray:
+    with zipfile.ZipFile(data) as archive, open_member(archive, archive.getinfo(f'{KEY}.npy')) as member:
+        return _load_npy(member)
+
+
+def _load_npy(file) -> np.ndarray:
+    """The array of an .npy file, whose header is read first: NumPy takes memory for whatever it says."""
+    version = np.lib.format.read_magic(file)
+    shape, _, dtype = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version](file)
+    check_pixels(shape)
+    if dtype.itemsize > 8:
+        raise ValueError(f'an array of {dtype}')
+    file.seek(0)
+    return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def encode_hdf5(score: np.ndarray) -> bytes:

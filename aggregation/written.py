@@ -1,11 +1,13 @@
-"""What writers of submissions share: which images there must be, folders that appear whole or not at all, and the report."""
+"""What writers of submissions share: which images there must be, archives and folders that appear whole or not at all, and the report."""
+import glob
 import os
 import shutil
 from collections.abc import Callable, Iterable
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from utils.files import write_bytes, write_error
+from utils.files import atomic_write, remove_temporaries, write_bytes, write_error
 from utils.wording import listed
 
 
@@ -32,6 +34,14 @@ def wanted_of(path, found: Iterable[str], wanted: Iterable[str], allow_missing: 
     if foreign:
         notes.append(f'{len(foreign)} predictions are of no image of the benchmark and were left out: {listed(foreign)}')
     return sorted(wanted & found), notes
+
+
+@contextmanager
+def write_archive(out: Path):
+    """The open file that becomes `out` when the block ends without an error; what a run that was killed left of it goes first."""
+    remove_temporaries(out.parent, glob.escape(f'{out.name[:40]}.'))
+    with atomic_write(out) as file:
+        yield file
 
 
 def write_folder(out: Path, sources: dict, encode: Callable, verify: Callable[[Path], None]):

@@ -5,6 +5,7 @@ A file holds up to three arrays, in this order and under these keys: `logits` (C
 width of the image. An .npy file is those arrays one after the other, so numpy.load of a plain one just works.
 """
 import io
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,7 +84,7 @@ def write_logits(path, values: np.ndarray, size: tuple[int, int], storage: Stora
         if storage.format == 'npy':
             _save(file, arrays)
         else:
-            with zstandard().ZstdCompressor(level=ZSTD_LEVEL).stream_writer(file, closefd=False) as packed:
+            with zstandard().ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True).stream_writer(file, closefd=False) as packed:
                 _save(packed, arrays)
 
 
@@ -102,9 +103,9 @@ def read_logits(path) -> Logits:
     try:
         arrays = _load(path)
         values, steps = torch.from_numpy(arrays['logits']), arrays.get('steps')
-        size = tuple(arrays['size'].tolist()) if 'size' in arrays else tuple(values.shape[1:])
-        if values.dim() != 3 or len(size) != 2 or not values.numel():
+        if values.dim() != 3 or not values.numel():
             raise ValueError(f'an array of shape {tuple(values.shape)}, expected (classes, height, width)')
+        size = _image_size(arrays['size'], values.shape[1:]) if 'size' in arrays else tuple(values.shape[1:])
         if values.dtype == torch.int8 and (steps is None or steps.shape != (2, len(values))):
             raise ValueError('int8 values without an offset and a scale for each class')
     except FileNotFoundError:
@@ -112,8 +113,7 @@ def read_logits(path) -> Logits:
     except Exception as error:          # zip, zlib, zstd and NumPy each have their own for a damaged file
         if isinstance(error, ValueError) and 'requirements' in str(error):
             raise
-        # NumPy takes any other file for a pickle and tells how to run it
-        why = 'no NumPy file, or one of Python objects' if 'allow_pickle' in str(error) else f'{type(error).__name__}: {error}'
+        why = 'no NumPy file, or one of Python objects' if re.search('allow_pickle|magic string', str(error)) else f'{type(error).__name__}: {error}'
         raise ValueError(f'{path}: holds no logits that can be read ({why}); write it again') from None
     if values.dtype == torch.int8:
         offset, scale = torch.from_numpy(steps)[:, :, None, None]
@@ -123,17 +123,37 @@ def read_logits(path) -> Logits:
     return Logits(values, size)
 
 
+def _image_size(size: np.ndarray, stored) -> tuple[int, int]:
+    """The (H, W) that a file says; ValueError unless one of STRIDES makes the `stored` (h, w) of it."""
+    whole, size, stored = size.dtype.kind in 'iu', tuple(size.tolist()), tuple(stored)
+    if not whole or len(size) != 2 or not any(tuple(-(-side // stride) for side in size) == stored for stride in STRIDES):
+        raise ValueError(f'values of {stored} for an image of size {size}, expected a stride of {STRIDES}')
+    return size
+
+
 def _load(path: Path) -> dict[str, np.ndarray]:
     if path.name.endswith('.npz'):
         return read_npz(path, _NAMES)
     with open(path, 'rb') as file:
         if path.name.endswith('.zst'):
-            file = io.BytesIO(zstandard().ZstdDecompressor().stream_reader(file).read())
-        arrays, end = {}, file.seek(0, io.SEEK_END)
-        file.seek(0)
+            file = io.BufferedReader(_Unpacked(zstandard().ZstdDecompressor().stream_reader(file)))
+        arrays = {}
         for name in _NAMES:
-            if file.tell() < end:
-                arrays[name] = np.load(file, allow_pickle=False)
+            if file.peek(1):
+                arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
     if 'steps' in arrays and not arrays['steps'].size:
         del arrays['steps']
     return arrays
+
+
+class _Unpacked(io.RawIOBase):
+    """What a zstd frame unpacks to, piece by piece as NumPy asks for the bytes of an array; the frame may hold any number more."""
+
+    def __init__(self, reader):
+        self._reader = reader
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        return self._reader.readinto(buffer)

@@ -1,3 +1,4 @@
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -104,3 +105,29 @@ def test_a_file_of_escapes_alone_is_refused_at_the_first():
     content = (5).to_bytes(3, 'little') * 2 + b'\0\1\0\0' * 1000
     with pytest.raises(ValueError, match='a distance of 1 in four bytes'):
         codec.decode_samples(codec.zstandard().ZstdCompressor().compress(content))
+
+
+def test_more_samples_than_pixels_are_refused_before_memory_is_taken():
+    with pytest.raises(ValueError, match='announces 2147483647 samples of 1x1 pixels, expected at most one of each'):
+        codec.decode_prediction(forged(header=(b'BV23', 2, 1, 1, 2 ** 31 - 1, 1, 2 ** 32 - 2)), 'x.bin')
+
+
+def test_another_size_than_that_of_the_image_is_refused_before_it_is_unpacked():
+    data = forged(header=(b'BV23', 2, 3, 4, 0, 12, 0), body=b'no zstd frame')
+    with pytest.raises(ValueError, match=r'x.bin: is 4x3 \(width x height\) pixels, its ground truth 4x2 \(width x height\); predict'):
+        codec.decode_prediction(data, 'x.bin', (2, 4))
+    with pytest.raises(ValueError, match='x.bin: is damaged, cut off or more than one zstd frame'):
+        codec.decode_prediction(data, 'x.bin', (3, 4))
+
+
+def test_a_frame_that_unpacks_to_more_than_it_says_takes_no_more():
+    body = bytearray(frame(bytes(1 << 26)))
+    place = body.index((1 << 26).to_bytes(4, 'little'))
+    body[place:place + 4] = (12).to_bytes(4, 'little')
+    data = forged(header=(b'BV23', 2, 3, 4, 0, 12, 0), body=bytes(body))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match='x.bin: is damaged, cut off or more than one zstd frame'):
+        codec.decode_prediction(data, 'x.bin')
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert taken < 1 << 20

@@ -58,7 +58,7 @@ def test_a_missing_image_is_refused_and_nothing_is_written(tree, tmp_path):
 
 @pytest.mark.parametrize('change, words', [
     (lambda folder, name: (folder / name.replace('_pred', '_conf')).unlink(), '1 predictions have no confidence'),
-    (lambda folder, name: (folder / name).write_bytes(b'\x89PNG cut'), 'is damaged or no image'),
+    (lambda folder, name: (folder / name).write_bytes(b'\x89PNG cut'), 'is damaged or no image in PNG form'),
     (lambda folder, name: cv2.imwrite(str(folder / name), np.full((40, 50), 19, np.uint8)), 'expected 8-bit trainIds 0 to 18'),
     (lambda folder, name: [cv2.imwrite(str(folder / n), np.zeros((4, 4), t)) for n, t in ((name, np.uint8), (name.replace('_pred', '_conf'), np.uint16))],
      'is sampled; predict at the size'),

@@ -1,10 +1,13 @@
+import io
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
 
 from utils.logit_files import FORMATS, Storage, read_logits, reduce, write_logits
 
-pytest.importorskip('zstandard')
+zstandard = pytest.importorskip('zstandard')
 SIZE = (9, 14)
 
 
@@ -91,3 +94,42 @@ def test_what_is_no_logits_file_is_said(tmp_path):
         read_logits(tmp_path / 'i.npy')
     with pytest.raises(FileNotFoundError, match='no such logits file'):
         read_logits(tmp_path / 'd.npz')
+
+
+@pytest.mark.parametrize('format', FORMATS)
+@pytest.mark.parametrize('size', [(12, 386547056656), (-12, 16), (0, 16), (13, 16), (12,), (12, 16, 1), (12.0, 16.0)])
+def test_a_size_that_no_stride_makes_the_values_of_is_refused(tmp_path, format, size):
+    path, values = tmp_path / f'a{FORMATS[format]}', reduce(logits(size=(12, 16)), 2).half().numpy()
+    arrays = {'logits': values, 'steps': np.empty((2, 0), np.float32), 'size': np.array(size)}
+    if format == 'npz':
+        np.savez(path, logits=values, size=arrays['size'])
+    else:
+        file = io.BytesIO()
+        for array in arrays.values():
+            np.save(file, array)
+        path.write_bytes(file.getvalue() if format == 'npy' else zstandard.compress(file.getvalue()))
+    with pytest.raises(ValueError, match=r'a_logits.* holds no logits that can be read .*values of \(6, 8\) for an image of size .*write it again'):
+        read_logits(path)
+
+
+def test_a_zstd_file_takes_no_more_memory_than_the_arrays_that_it_announces(tmp_path):
+    file = io.BytesIO()
+    np.save(file, logits().half().numpy())
+    file.write(bytes(1 << 26))
+    (tmp_path / 'a_logits.npy.zst').write_bytes(zstandard.compress(file.getvalue()))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match='a_logits.npy.zst: holds no logits'):
+        read_logits(tmp_path / 'a_logits.npy.zst')
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert taken < 1 << 20
+
+
+def test_a_damaged_byte_of_a_zstd_file_is_found(tmp_path):
+    path = tmp_path / 'a_logits.npy.zst'
+    write_logits(path, np.random.default_rng(0).normal(size=(3, 16, 16)).astype(np.float16), (16, 16), Storage('zst'))
+    content = path.read_bytes()
+    for place in range(20, len(content), 37):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0x10]) + content[place + 1:])
+        with pytest.raises(ValueError, match='holds no logits that can be read'):
+            read_logits(path)
