@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 PACKAGES = ('torch', 'torchvision', 'numpy', 'scipy', 'opencv-python-headless', 'opencv-python', 'pillow', 'runx', 'tensorboardX',
-            'timm')                  # defines backbones; the other optional packages only store what this code computes
+            'zlib-ng', 'timm')       # timm defines backbones; the other optional packages only store what this code computes
 
 
 def describe_start(device: torch.device, world: int = 1) -> dict:
