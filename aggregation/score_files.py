@@ -13,6 +13,7 @@ import numpy as np
 from aggregation.levels import from_levels
 from aggregation.scores import SCORES
 from aggregation.trees import Tree, check_pixels, open_member, read_gray
+from utils.npz import read_npy_header
 from utils.wording import listed
 
 KEY = 'value'
@@ -86,8 +87,7 @@ def _load_npz(data) -> np.ndarray:
 
 def _load_npy(file) -> np.ndarray:
     """The array of an .npy file, whose header is read first: NumPy takes memory for whatever it says."""
-    version = np.lib.format.read_magic(file)
-    shape, _, dtype = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version](file)
+    shape, _, dtype = read_npy_header(file)
     check_pixels(shape)
     if dtype.itemsize > 8:
         raise ValueError(f'an array of {dtype}')

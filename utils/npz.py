@@ -75,15 +75,20 @@ def _read_member(file, member) -> np.ndarray:
 def _as_array(data: np.ndarray) -> np.ndarray:
     """The array that the bytes of an .npy file, uint8 (n,), hold; no copy."""
     header = BytesIO(data[:1 << 16])
-    version = np.lib.format.read_magic(header)
-    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
-    if read_header is None:
-        raise ValueError(f'an .npy file of version {version}')
-    shape, fortran, dtype = read_header(header)
+    shape, fortran, dtype = read_npy_header(header)
     if dtype.hasobject:
         raise ValueError('Object arrays cannot be loaded when allow_pickle=False')
     array = data[header.tell():].view(dtype)
     return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)
+
+
+def read_npy_header(file):
+    """(shape, whether in Fortran order, dtype) of the .npy file that begins where `file` stands, which then stands at the values."""
+    version = np.lib.format.read_magic(file)
+    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
+    if read is None:
+        raise ValueError(f'an .npy file of version {version}')
+    return read(file)
 
 
 def _npy_header(array) -> bytes:
