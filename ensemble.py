@@ -18,40 +18,30 @@ import torch
 import config
 import datasets
 import network
-from aggregation import (
-    bravo,
-    bravo_submission,
-    calibration,
-    cityscapes,
-    cityscapes_submission,
-    difference,
-    flags,
-    ood,
-    pages,
-    smiyc_submission,
-    stored,
-    tables,
-)
-from aggregation.fusing import FuseOptions, finish
-from aggregation.kinds import LOGITS
-from aggregation.members import Members
-from aggregation.outputs import Outputs
-from aggregation.pool import Pool
-from aggregation.report import measure
-from aggregation.report_page import write_report
-from aggregation.truths import Truths, by_stem, stem_of
+from aggregation import flags
+from aggregation.benchmarks import bravo, bravo_submission, cityscapes, cityscapes_submission, ood, pages, smiyc_submission, tables
+from aggregation.fusion import stored
+from aggregation.fusion.fusing import FuseOptions, finish
+from aggregation.fusion.kinds import LOGITS
+from aggregation.fusion.members import Members
+from aggregation.fusion.outputs import Outputs
+from aggregation.fusion.pool import Pool
+from aggregation.fusion.truths import Truths, by_stem, stem_of
+from aggregation.statistics import calibration, difference
+from aggregation.statistics.report import measure
+from aggregation.statistics.report_page import write_report
 from config import cfg
-from datasets.cityscapes_labels import LABELS, TRAINID_TO_ID
+from datasets.collection.cityscapes_labels import LABELS, TRAINID_TO_ID
+from engine.distributed import init_from_env
+from engine.evaluator import EvalOptions, average_logits
 from network import commandline
 from transforms.normalize import Normalize
 from utils import checkpoint
-from utils import flags as train_flags
-from utils.distributed import init_from_env
-from utils.evaluator import EvalOptions, average_logits
-from utils.files import sha256, write_json
-from utils.progress import progress
-from utils.wording import listed
-from utils.writers import WriterPool
+from utils.cli import flags as train_flags
+from utils.cli.progress import progress
+from utils.cli.wording import listed
+from utils.files.atomic import sha256, write_json
+from utils.outputs.writers import WriterPool
 
 
 def main(argv=None):

@@ -18,7 +18,8 @@ import torch
 import config
 import datasets
 import network
-from builders import (
+from engine import precision, report
+from engine.builders import (
     build_dumper,
     build_eval_loader,
     build_evaluator,
@@ -31,19 +32,20 @@ from builders import (
     with_cache,
     wrap,
 )
+from engine.run import StopSignal, run_context
+from engine.state import capture_rng, pack_state, restore_optimizer, restore_random_state, restore_training
+from engine.trainer import Position, Stopped, Trainer, ema_of
+from engine.worst import TopnCollector
 from loss import build_criterion, read_class_weights
 from loss.optimizer import get_optimizer, get_scheduler
 from network.summary import EVALUATION_SIZE, summary
 from transforms import build_train_transform
 from transforms.deferred import augment
-from utils import checkpoint, flags, precision, report
-from utils.files import sha256
-from utils.page import write_topn_page
-from utils.pictures import make_grid
-from utils.run import StopSignal, run_context
-from utils.topn import TopnCollector
-from utils.trainer import Position, Stopped, Trainer, ema_of
-from utils.training_state import capture_rng, pack_state, restore_optimizer, restore_random_state, restore_training
+from utils import checkpoint
+from utils.cli import flags
+from utils.files.atomic import sha256
+from utils.outputs.pictures import make_grid
+from utils.pages.page import write_topn_page
 
 SPLITS = {'val': 'val', 'trn': 'train', 'test': 'test', 'folder': 'folder'}
 

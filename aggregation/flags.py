@@ -1,8 +1,10 @@
 """The flags of ensemble.py, one parser per command. A mistake is a ValueError of one sentence."""
-from aggregation import calibration, score_files, smiyc, smiyc_submission
-from aggregation.kinds import KINDS
-from aggregation.scores import FUSIONS, PUBLISHED_LABELS, PUBLISHED_SCORES, SCORES
-from utils.parser import Parser, count, crop_size, names, numbers, positive
+from aggregation.benchmarks import smiyc, smiyc_submission
+from aggregation.fusion import score_files
+from aggregation.fusion.kinds import KINDS
+from aggregation.fusion.scores import FUSIONS, PUBLISHED_LABELS, PUBLISHED_SCORES, SCORES
+from aggregation.statistics import calibration
+from utils.cli.parser import Parser, count, crop_size, names, numbers, positive
 
 COMMANDS = {
     'check': 'verify folders of stored logits against their manifests',

@@ -6,9 +6,10 @@ without torch, which takes longer to import than everything else together.
 import importlib
 
 _HOME = {
-    'Dataset': 'base', 'EvalSet': 'sets', 'Item': 'base', 'TrainSet': 'sets', 'check_before_training': 'verify.quick', 'dataset_class': 'registry',
-    'dataset_names': 'registry', 'dump_augmented': 'augmented', 'eval_loader': 'loader', 'get_dataset': 'registry', 'join': 'joined', 'on_disk': 'archive',
-    'train_loader': 'loader', 'training_qualities': 'joined', 'with_cache': 'cache',
+    'Dataset': 'base', 'Item': 'base', 'dataset_class': 'registry', 'dataset_names': 'registry', 'get_dataset': 'registry',
+    'EvalSet': 'sampling.sets', 'TrainSet': 'sampling.sets', 'join': 'sampling.joined', 'training_qualities': 'sampling.joined',
+    'eval_loader': 'loading.loader', 'train_loader': 'loading.loader', 'on_disk': 'loading.archive', 'with_cache': 'loading.cache',
+    'check_before_training': 'verify.quick', 'dump_augmented': 'browse.augmented',
 }
 
 __all__ = [*_HOME]

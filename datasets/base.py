@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 
 from config import cfg
-from datasets.archive import ArchivePath, locate
 from datasets.colors import ColorTable
 from datasets.labels import IDENTITY, LabelMapper
-from datasets.reading import label_size, read_image, read_label
+from datasets.loading.archive import ArchivePath, locate
+from datasets.loading.reading import label_size, read_image, read_label
 
 
 class Item(NamedTuple):

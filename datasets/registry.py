@@ -4,32 +4,32 @@ import importlib
 
 from config import cfg
 from datasets.base import Dataset
-from datasets.folder import Folder
+from datasets.collection.folder import Folder
 
 _CLASSES = {
-    'cityscapes': ('datasets.cityscapes', 'Cityscapes'),
-    'camvid': ('datasets.camvid', 'CamVid'),
-    'synthetic': ('datasets.synthetic', 'Synthetic'),
-    'mapillary': ('datasets.mapillary', 'Mapillary'),
-    'mapillary_v2': ('datasets.mapillary', 'MapillaryV2'),
-    'mapillary_citylabel': ('datasets.mapillary', 'MapillaryCityLabel'),
-    'bdd100k': ('datasets.bdd100k', 'BDD100K'),
-    'idd': ('datasets.idd', 'IDD'),
-    'gta5': ('datasets.gta5', 'GTA5'),
-    'shift': ('datasets.shift', 'Shift'),
-    'wilddash': ('datasets.wilddash', 'WildDash'),
-    'bravo': ('datasets.bravo', 'Bravo'),
-    'SMIYC_anomaly': ('datasets.smiyc', 'SMIYCAnomaly'),
-    'SMIYC_obstacle': ('datasets.smiyc', 'SMIYCObstacle'),
-    'acdc': ('datasets.acdc', 'ACDC'),
-    'kitti': ('datasets.kitti', 'Kitti'),
-    'camvid32': ('datasets.camvid32', 'CamVid32'),
-    'pascal_context': ('datasets.pascal_context', 'PascalContext'),
-    'pascal_context_60': ('datasets.pascal_context', 'PascalContext60'),
-    'ade20k': ('datasets.ade20k', 'ADE20K'),
-    'nullloader': ('datasets.nullloader', 'NullLoader'),
-    'custom': ('datasets.custom', 'DataFile'),              # what the file of --data_yaml describes
-    'folder': ('datasets.cityscapes', 'Cityscapes'),        # images of --eval_folder, with the classes of Cityscapes
+    'cityscapes': ('datasets.collection.cityscapes', 'Cityscapes'),
+    'camvid': ('datasets.collection.camvid', 'CamVid'),
+    'synthetic': ('datasets.collection.synthetic', 'Synthetic'),
+    'mapillary': ('datasets.collection.mapillary', 'Mapillary'),
+    'mapillary_v2': ('datasets.collection.mapillary', 'MapillaryV2'),
+    'mapillary_citylabel': ('datasets.collection.mapillary', 'MapillaryCityLabel'),
+    'bdd100k': ('datasets.collection.bdd100k', 'BDD100K'),
+    'idd': ('datasets.collection.idd', 'IDD'),
+    'gta5': ('datasets.collection.gta5', 'GTA5'),
+    'shift': ('datasets.collection.shift', 'Shift'),
+    'wilddash': ('datasets.collection.wilddash', 'WildDash'),
+    'bravo': ('datasets.collection.bravo', 'Bravo'),
+    'SMIYC_anomaly': ('datasets.collection.smiyc', 'SMIYCAnomaly'),
+    'SMIYC_obstacle': ('datasets.collection.smiyc', 'SMIYCObstacle'),
+    'acdc': ('datasets.collection.acdc', 'ACDC'),
+    'kitti': ('datasets.collection.kitti', 'Kitti'),
+    'camvid32': ('datasets.collection.camvid32', 'CamVid32'),
+    'pascal_context': ('datasets.collection.pascal_context', 'PascalContext'),
+    'pascal_context_60': ('datasets.collection.pascal_context', 'PascalContext60'),
+    'ade20k': ('datasets.collection.ade20k', 'ADE20K'),
+    'nullloader': ('datasets.collection.nullloader', 'NullLoader'),
+    'custom': ('datasets.custom.custom', 'DataFile'),              # what the file of --data_yaml describes
+    'folder': ('datasets.collection.cityscapes', 'Cityscapes'),        # images of --eval_folder, with the classes of Cityscapes
 }
 
 

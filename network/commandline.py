@@ -1,6 +1,7 @@
 """What the programs of this package that build a network have in common: its flags, and a checkpoint that knows them."""
-from utils import checkpoint, flags
-from utils.parser import Parser, positive
+from utils import checkpoint
+from utils.cli import flags
+from utils.cli.parser import Parser, positive
 
 DEFAULT_CLASSES = 19
 

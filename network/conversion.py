@@ -13,8 +13,8 @@ from torch import Tensor
 from config import scope
 from network import ARCHS, TRUNKS, build_trunk, check_names, get_net, head_keys
 from network.keys import FLAT, FORMATS, MMSEG_BIASES, Format, common_names, detect, inverse, looks_like, rename, strip_wrappers
-from utils import flags
 from utils.checkpoint import averaged_weights
+from utils.cli import flags
 
 # Networks on an HRNet trunk by modules that they have, the first that fits; others are named by --arch.
 _ARCHS = (

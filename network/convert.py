@@ -16,8 +16,8 @@ from network.keys import FORMATS
 from network.registry import ARCHS
 from network.trunks import check_trunk
 from utils import checkpoint
-from utils.files import write_json
-from utils.parser import Parser
+from utils.cli.parser import Parser
+from utils.files.atomic import write_json
 
 SHOWN = 3
 

@@ -24,9 +24,10 @@ from network.plain import plain_form
 from network.program_files import FORMATS, SMALLEST, first_line, load, onnx_packages, quiet, refusal, write
 from network.resize import EXACT_SCALES
 from transforms.normalize import Normalize
-from utils import checkpoint, flags
-from utils.files import atomic_write
-from utils.parser import amount, crop_size, positive
+from utils import checkpoint
+from utils.cli import flags
+from utils.cli.parser import amount, crop_size, positive
+from utils.files.atomic import atomic_write
 
 
 def build_parser():

@@ -15,8 +15,8 @@ import network
 from network import cost
 from network.checkpointing import checkpoint_stages
 from network.commandline import make_parser, parse
-from utils import flags
-from utils.parser import count, crop_size, positive
+from utils.cli import flags
+from utils.cli.parser import count, crop_size, positive
 
 EVALUATION_SIZE = (1024, 2048)
 

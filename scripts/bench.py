@@ -21,12 +21,12 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from engine.seeding import seed_everything, set_deterministic
 from network import TRUNKS
 from scripts import bench_data, bench_ensemble, bench_network, bench_report
 from scripts.bench_measure import measure
-from utils.files import write_json, write_text
-from utils.parser import Parser, crop_size, names, positive
-from utils.seeding import seed_everything, set_deterministic
+from utils.cli.parser import Parser, crop_size, names, positive
+from utils.files.atomic import write_json, write_text
 
 LINES = {
     'sample': bench_data.sample,

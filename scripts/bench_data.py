@@ -14,8 +14,8 @@ import torch.nn.functional as F
 
 import config
 import datasets
-from datasets import class_uniform
-from datasets.threads import usable_cores
+from datasets.loading.threads import usable_cores
+from datasets.sampling import class_uniform
 from datasets.verify.whole import verify
 from loss.rmi import RMILoss
 from scripts.baseline_transforms import photo_like_pair
@@ -23,7 +23,7 @@ from scripts.bench_measure import Case, Form
 from transforms import build_train_transform
 from transforms.deferred import augment, draw
 from transforms.photometric import ColorJitter, RandomGaussianBlur
-from utils import flags
+from utils.cli import flags
 from utils.metrics import ConfusionMatrix
 
 NUM_CLASSES, IGNORE = 19, 255

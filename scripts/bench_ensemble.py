@@ -16,16 +16,17 @@ import torch.nn.functional as F
 
 import ensemble
 import network
-from aggregation.fusing import FuseOptions
-from aggregation.members import Members
-from aggregation.outputs import Outputs
-from aggregation.stored import fuse_stored
+from aggregation.fusion.fusing import FuseOptions
+from aggregation.fusion.members import Members
+from aggregation.fusion.outputs import Outputs
+from aggregation.fusion.stored import fuse_stored
+from engine.evaluator import EvalOptions, average_logits
 from scripts.bench_data import NUM_CLASSES, photo_batch, shape
 from scripts.bench_measure import Case, Form, Row
 from scripts.bench_network import normalize
-from utils import logit_files, logit_manifest
-from utils.evaluator import EvalOptions, average_logits
-from utils.logit_files import DTYPES, FORMATS, STRIDES, Storage
+from utils.outputs import logits as logit_files
+from utils.outputs import logits_manifest as logit_manifest
+from utils.outputs.logits import DTYPES, FORMATS, STRIDES, Storage
 
 READERS, IMAGES = 2, 4                 # images enough for the last one, whose results are written when nothing is left to read, not to count
 MEMORY_BUDGET = 1.5e9                   # bytes, of the whole process

@@ -15,6 +15,10 @@ import torch.nn.functional as F
 import config
 import datasets
 import network
+from engine import precision
+from engine.distributed import Dist
+from engine.evaluator import EvalOptions, Evaluator, average_logits, classify
+from engine.trainer import Trainer, TrainOptions
 from loss import build_criterion
 from loss.optimizer import get_optimizer, get_scheduler
 from scripts.baseline_losses import PlainRMILoss
@@ -22,11 +26,8 @@ from scripts.baseline_network import plain_copy, plain_n_scale, plain_two_scale
 from scripts.bench_data import IGNORE, NUM_CLASSES, photo_batch, shape, street_files
 from scripts.bench_measure import Case, Form
 from transforms.normalize import Normalize
-from utils import flags, precision
-from utils.distributed import Dist
-from utils.dumps import Dumper, DumpOptions
-from utils.evaluator import EvalOptions, Evaluator, average_logits, classify
-from utils.trainer import Trainer, TrainOptions
+from utils.cli import flags
+from utils.outputs.dumper import Dumper, DumpOptions
 
 SCALES = (0.5, 1.0, 2.0)
 SUPERVISED_SCALES = 0.05

@@ -5,7 +5,7 @@ import time
 
 import torch
 
-from utils.provenance import describe_start
+from engine.provenance import describe_start
 
 COLUMNS = ('line', 'what', 'plain form', 'plain', 'ours', 'ratio', 'pairs', 'at most', 'holds', 'note')
 

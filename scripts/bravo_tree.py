@@ -14,13 +14,13 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from aggregation import bravo_names as names
-from aggregation.bravo_codec import draw_samples, encode_samples
-from datasets.cityscapes_labels import ID_TO_TRAINID
+from aggregation.benchmarks import bravo_names as names
+from aggregation.benchmarks.bravo_codec import draw_samples, encode_samples
+from datasets.collection.cityscapes_labels import ID_TO_TRAINID
 from datasets.prepare.synthetic import draw_scene
-from utils.files import write_bytes
-from utils.parser import Parser, count, crop_size, positive
-from utils.progress import progress
+from utils.cli.parser import Parser, count, crop_size, positive
+from utils.cli.progress import progress
+from utils.files.atomic import write_bytes
 
 # subset -> the path of an image below the tree, without its ending
 KEYS = {**{f'ACDC{weather}': f'bravo_ACDC/{weather}/test/GOPR0001/GOPR0001_frame_%06d' for weather in ('fog', 'rain', 'night', 'snow')},

@@ -20,14 +20,14 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import network
+from engine.evaluator import EvalOptions, average_logits
 from network import cost
 from network.checkpointing import checkpoint_stages
 from network.mscale import MultiScale, check_scales
 from network.plain import plain_form
 from scripts import bench_measure, bench_report
-from utils.evaluator import EvalOptions, average_logits
-from utils.files import write_json, write_text
-from utils.parser import Parser, crop_size, names, positive
+from utils.cli.parser import Parser, crop_size, names, positive
+from utils.files.atomic import write_json, write_text
 
 NUM_CLASSES = 19
 SCALES = (0.5, 1.0, 2.0)

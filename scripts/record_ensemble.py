@@ -13,8 +13,8 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from engine.provenance import describe_start  # noqa: E402
 from scripts.record_results import machine, page_parser, read_json, write_page  # noqa: E402  (the repository is not installed)
-from utils.provenance import describe_start  # noqa: E402
 
 COLUMNS = {'mean_iou': 'mIoU %', 'accuracy': 'accuracy %', 'ece': 'ECE %', 'classwise_ece': 'class-wise ECE %', 'auprc_error': 'AUPR of errors %'}
 PLAIN = {'nll': 'NLL', 'brier': 'Brier', 'ause': 'AUSE'}

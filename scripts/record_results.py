@@ -15,8 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from utils.files import write_text  # noqa: E402  (the repository is not installed)
-from utils.wording import listed  # noqa: E402
+from utils.cli.wording import listed  # noqa: E402
+from utils.files.atomic import write_text  # noqa: E402  (the repository is not installed)
 
 PATH_FLAGS = ('--override_dataset_root', '--assets_path', '--result_dir', '--snapshot', '--resume', '--eval_folder', '--pretrained', '--config')
 

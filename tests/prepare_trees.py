@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image
 from scipy.io import savemat
 
+from datasets.collection.tables import read_table
 from datasets.prepare.__main__ import main
-from datasets.tables import read_table
 
 
 def write_png(path, pixels, palette=False):

@@ -121,7 +121,7 @@ def test_a_log_line_every_log_freq_steps_and_at_the_end_of_the_epoch(program):
 ])
 def test_every_loss_trains_and_its_parts_are_logged(program, monkeypatch, flags, key):
     logged = []
-    from utils.run import Run
+    from engine.run import Run
 
     monkeypatch.setattr(Run, 'metric', lambda self, phase, numbers, step: logged.append((phase, dict(numbers))))
     code, printed = program(*EPOCH, *flags)

@@ -176,7 +176,7 @@ def test_a_full_disk_stops_with_the_file_and_leaves_no_half_checkpoint(program, 
 
     def full(handle):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    monkeypatch.setattr('utils.files.os.fsync', full)
+    monkeypatch.setattr('utils.files.atomic.os.fsync', full)
     code, printed = program(*TRAIN, '--max_epoch', '1')
     assert code == 2
     one_line(printed, 'the disk is full')
@@ -184,7 +184,7 @@ def test_a_full_disk_stops_with_the_file_and_leaves_no_half_checkpoint(program, 
 
 
 def test_running_out_of_memory_is_told_with_the_flags_that_help(program, monkeypatch):
-    from utils.evaluator import Evaluator
+    from engine.evaluator import Evaluator
 
     def exhausted(self, *arguments):
         raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 5.00 GiB.')

@@ -7,8 +7,8 @@ import pytest
 import torch
 from small import ROOT, TRAIN
 
+from engine.trainer import Trainer
 from utils import checkpoint
-from utils.trainer import Trainer
 
 EPOCH = [*TRAIN, '--max_epoch', '1']
 
@@ -40,7 +40,7 @@ def test_restore_optimizer_does_not_bring_the_old_learning_rate(program, tmp_pat
 
 
 def test_half_precision_that_overflows_forward_stops_before_it_reaches_a_checkpoint(program, monkeypatch):
-    from utils import precision
+    from engine import precision
 
     monkeypatch.setattr(precision, 'grad_scaler', lambda device, kind: torch.amp.GradScaler('cpu', init_scale=1024.0))
     accumulate = Trainer._accumulate
@@ -58,7 +58,7 @@ def test_half_precision_that_overflows_forward_stops_before_it_reaches_a_checkpo
 
 
 def test_overflowing_gradients_under_loss_scaling_are_skipped_without_being_counted(program, monkeypatch):
-    from utils import precision
+    from engine import precision
 
     monkeypatch.setattr(precision, 'grad_scaler', lambda device, kind: torch.amp.GradScaler('cpu', init_scale=2.0 ** 127, growth_interval=10 ** 6))
     code, printed = program(*EPOCH)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from small import TRAIN
 
-from datasets.cityscapes_labels import ID_TO_TRAINID
+from datasets.collection.cityscapes_labels import ID_TO_TRAINID
 from utils import checkpoint
 
 
@@ -22,7 +22,7 @@ def same(left, right):
 
 def stop_after(monkeypatch, steps):
     """Send this process SIGTERM while it trains its `steps`-th optimizer step."""
-    from utils.trainer import Trainer
+    from engine.trainer import Trainer
 
     update = Trainer._update
 
@@ -80,7 +80,7 @@ def test_a_stopped_and_resumed_run_ends_in_the_same_weights_bit_for_bit(program,
 
 
 def test_a_signal_during_validation_stops_without_losing_the_epoch(program, tmp_path, monkeypatch):
-    from utils.evaluator import Evaluator
+    from engine.evaluator import Evaluator
 
     forward = Evaluator._forward
 
@@ -107,8 +107,8 @@ def test_accumulating_two_batches_of_one_equals_one_batch_of_two_without_batch_s
     """Checked on a linear network, where batch normalisation does not tell batch sizes apart."""
     from types import SimpleNamespace
 
-    from utils.distributed import Dist
-    from utils.trainer import Trainer, TrainOptions
+    from engine.distributed import Dist
+    from engine.trainer import Trainer, TrainOptions
 
     def one_step(batches, accumulate):
         torch.manual_seed(0)

@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from utils import safetensors_file
-from utils.files import atomic_write, remove_temporaries, sync_folder, write_error
+from utils.files import safetensors_file
+from utils.files.atomic import atomic_write, remove_temporaries, sync_folder, write_error
+from utils.files.safetensors_file import is_safetensors
 from utils.restore import RestoreReport, clean_key, restore_weights
-from utils.safetensors_file import is_safetensors
 
 __all__ = ['CheckpointKeeper', 'RestoreReport', 'averaged_weights', 'clean_key', 'load', 'restore_weights', 'resume_point', 'save']
 

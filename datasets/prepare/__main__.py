@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 from config import cfg
+from datasets.loading.threads import usable_cores
 from datasets.prepare import ade20k, camvid, cityscapes, gta5, idd, mapillary, pascal_context, shift, synthetic, wilddash
 from datasets.registry import dataset_names
-from datasets.threads import usable_cores
-from utils.parser import Parser, positive
+from utils.cli.parser import Parser, positive
 
 PROGRAMS = [module.PROGRAM for module in (ade20k, camvid, cityscapes, gta5, idd, mapillary, pascal_context, shift, wilddash)]
 

@@ -2,8 +2,8 @@
 
 train.py does not need them, it maps the annotations itself; other programs do.
 """
-from datasets.ade20k import ADE20K
-from datasets.layout import list_files
+from datasets.collection.ade20k import ADE20K
+from datasets.collection.layout import list_files
 from datasets.prepare.convert import id_table, map_label
 from datasets.prepare.jobs import Job
 from datasets.prepare.program import Program

@@ -6,13 +6,13 @@ the order of label_colors.txt. The split is that of the SegNet authors, 367, 101
 """
 import re
 
-from datasets.camvid import VOID, CamVid
-from datasets.camvid32 import CamVid32
-from datasets.layout import first_folder, list_files
+from datasets.collection.camvid import VOID, CamVid
+from datasets.collection.camvid32 import CamVid32
+from datasets.collection.layout import first_folder, list_files
+from datasets.loading.reading import peek
 from datasets.prepare.convert import colour_codes, copy_file, label_png, look_up_codes
 from datasets.prepare.jobs import Job, Made
 from datasets.prepare.program import Program
-from datasets.reading import peek
 
 IMAGES = ('701_StillsRaw_full',)
 LABELS = ('LabeledApproved_full', '')       # the archive has no folder of its own

@@ -3,9 +3,9 @@
 train.py does not need them, it maps label ids itself; other programs do. Fine labels of train and val, coarse labels of
 train, val and train_extra. Where *_labelIds.png is missing it is drawn from *_polygons.json first.
 """
-from datasets.cityscapes import Cityscapes
-from datasets.cityscapes_labels import ID_MAP, LABELS
-from datasets.layout import walk_files
+from datasets.collection.cityscapes import Cityscapes
+from datasets.collection.cityscapes_labels import ID_MAP, LABELS
+from datasets.collection.layout import walk_files
 from datasets.prepare.convert import CITYSCAPES_PALETTE, draw_polygons, id_table, label_png, look_up, map_label
 from datasets.prepare.jobs import Job, Made
 from datasets.prepare.program import Program

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from datasets.cityscapes_labels import PALETTE
+from datasets.collection.cityscapes_labels import PALETTE
 from datasets.labels import lookup_table
+from datasets.loading.reading import read_image, read_label
 from datasets.prepare.jobs import Made
-from datasets.reading import read_image, read_label
-from utils.pictures import FAST_PNG, palette_image
+from utils.outputs.pictures import FAST_PNG, palette_image
 
 IGNORE = 255
 UNKNOWN = 254           # stands in tables for the ids that they do not hold

@@ -8,13 +8,13 @@ import io
 import numpy as np
 from PIL import Image
 
-from datasets.cityscapes_labels import ID_MAP
-from datasets.gta5 import GTA5
-from datasets.layout import list_files
+from datasets.collection.cityscapes_labels import ID_MAP
+from datasets.collection.gta5 import GTA5
+from datasets.collection.layout import list_files
+from datasets.loading.reading import label_size, read_label
 from datasets.prepare.convert import CITYSCAPES_PALETTE, id_table, label_png, look_up
 from datasets.prepare.jobs import Job, Made
 from datasets.prepare.program import Program
-from datasets.reading import label_size, read_label
 
 BLACK_AND_WHITE = (15188, 17705)
 SPLITS = ('trainIds', 'valIds', 'testIds')

@@ -1,10 +1,10 @@
 """India Driving Dataset (Varma et al., WACV 2019, arXiv 1811.10200), parts I and II: polygons to label maps beside them."""
-from datasets.idd import IDD
-from datasets.layout import walk_files
+from datasets.collection.idd import IDD
+from datasets.collection.layout import walk_files
+from datasets.collection.tables import read_table
 from datasets.prepare.convert import draw_polygons, label_png
 from datasets.prepare.jobs import Job, Made
 from datasets.prepare.program import Program
-from datasets.tables import read_table
 
 ID_TYPES = ('csTrainId', 'csId', 'id', 'level1Id', 'level2Id', 'level3Id', 'level4Id')
 POLYGONS = '_polygons.json'

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from datasets.archive import ArchivePath, fingerprint
-from utils.files import write_bytes
+from datasets.loading.archive import ArchivePath, fingerprint
+from utils.files.atomic import write_bytes
 
 VERSION = 1         # raised when a program makes something else from the same files, so that its old results are made anew
 

@@ -5,13 +5,13 @@ traffic signs become void. Vistas 2.0 brings the labels of 1.2 with it, in folde
 """
 import json
 
-from datasets.cityscapes_labels import CLASS_NAMES
-from datasets.layout import first_folder, list_files
-from datasets.mapillary import MapillaryCityLabel
+from datasets.collection.cityscapes_labels import CLASS_NAMES
+from datasets.collection.layout import first_folder, list_files
+from datasets.collection.mapillary import MapillaryCityLabel
+from datasets.collection.tables import read_table
 from datasets.prepare.convert import IGNORE, id_table, map_label, read_json
 from datasets.prepare.jobs import Job
 from datasets.prepare.program import Program
-from datasets.tables import read_table
 
 SPLITS = ('training', 'validation')
 CONFIGS = ('config.json', 'config_v1.2.json')

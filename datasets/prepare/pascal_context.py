@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.layout import first_folder
-from datasets.paired import read_lines
-from datasets.pascal_context import PascalContext, PascalContext60
+from datasets.collection.layout import first_folder
+from datasets.collection.paired import read_lines
+from datasets.collection.pascal_context import PascalContext, PascalContext60
+from datasets.collection.tables import read_table
 from datasets.prepare.convert import label_png
 from datasets.prepare.jobs import Job
 from datasets.prepare.program import Program
-from datasets.tables import read_table
 
 SPLITS = ('train', 'val')
 LABELS = ('trainval/trainval', 'trainval')      # the first where an archive was unpacked into a folder of its name

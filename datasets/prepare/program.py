@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from config import cfg
-from datasets.layout import find_directory
+from datasets.collection.layout import find_directory
+from datasets.loading.threads import usable_cores
 from datasets.prepare import runner
 from datasets.prepare.jobs import check_unpacked
 from datasets.prepare.record import Record
-from datasets.threads import usable_cores
-from utils.parser import positive
+from utils.cli.parser import positive
 
 
 class Program(NamedTuple):

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from datasets.prepare.jobs import Job, stamp
-from utils.files import write_error
+from utils.files.atomic import write_error
 
 try:
     import fcntl

@@ -19,8 +19,8 @@ import cv2
 from datasets.prepare.jobs import check_targets, perform, stamp
 from datasets.prepare.record import Record
 from datasets.prepare.summary import Summary
-from utils.files import remove_temporaries
-from utils.progress import progress
+from utils.cli.progress import progress
+from utils.files.atomic import remove_temporaries
 
 
 def run(name: str, record: Record, jobs: list, workers=1, dry_run=False, overwrite=False) -> int:

@@ -1,11 +1,11 @@
 """SHIFT (Sun et al., CVPR 2022, arXiv 2206.08367), discrete images: the id in the red channel to trainIds of Cityscapes."""
-from datasets.layout import subfolders, walk_files
+from datasets.collection.layout import subfolders, walk_files
+from datasets.collection.shift import Shift
+from datasets.collection.tables import read_table
+from datasets.loading.reading import read_image
 from datasets.prepare.convert import CITYSCAPES_PALETTE, id_table, label_png, look_up
 from datasets.prepare.jobs import Job, Made
 from datasets.prepare.program import Program
-from datasets.reading import read_image
-from datasets.shift import Shift
-from datasets.tables import read_table
 
 SPLITS = ('train', 'val')
 

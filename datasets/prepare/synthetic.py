@@ -16,10 +16,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from datasets.cityscapes_labels import LABELS, SCORED
+from datasets.collection.cityscapes_labels import LABELS, SCORED
 from datasets.prepare.street import THEMES, render_scene
-from utils.files import write_error, write_json
-from utils.progress import progress
+from utils.cli.progress import progress
+from utils.files.atomic import write_error, write_json
 
 RENDERER = 1                     # raised when the drawings change, so that old folders are not taken for new ones
 CITIES = {'train': ('ardenau', 'brueckheim', 'corvin', 'dunmere'), 'val': ('elmstadt',)}

@@ -7,13 +7,13 @@ whose name has a SHA-256 divisible by five is put into validation.
 import hashlib
 from pathlib import PurePath
 
-from datasets.cityscapes_labels import ID_MAP
-from datasets.layout import first_folder
+from datasets.collection.cityscapes_labels import ID_MAP
+from datasets.collection.layout import first_folder
+from datasets.collection.tables import read_table
+from datasets.collection.wilddash import WildDash
 from datasets.prepare.convert import CITYSCAPES_PALETTE, CODES, IGNORE, colour_codes, label_png, look_up_codes, read_json
 from datasets.prepare.jobs import Job, Made
 from datasets.prepare.program import Program
-from datasets.tables import read_table
-from datasets.wilddash import WildDash
 
 WHAT = 'the panoptic annotation of WildDash 2 (images, annotations with segments_info)'
 VALIDATION_SHARE = 5        # one image out of so many

@@ -10,7 +10,7 @@ from datasets.verify.commandline import parse_args
 from datasets.verify.findings import ERROR
 from datasets.verify.report import write_report
 from datasets.verify.whole import verify
-from utils import flags
+from utils.cli import flags
 
 
 def main(argv=None) -> int:

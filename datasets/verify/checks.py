@@ -5,9 +5,9 @@ from collections import Counter, defaultdict
 import numpy as np
 
 from datasets.base import Dataset
-from datasets.reading import REPLACE, read_image
+from datasets.loading.reading import REPLACE, read_image
 from datasets.verify.findings import ERROR, NOTE, WARNING, Fault, Finding, title
-from utils.wording import counted, listed
+from utils.cli.wording import counted, listed
 
 
 def check_files(dataset: Dataset, examined: list) -> list:

@@ -4,8 +4,8 @@ import sys
 
 from config import cfg
 from datasets.registry import dataset_names
-from utils import coarse_flags, flags
-from utils.parser import Parser, names, positive
+from utils.cli import coarse_flags, flags
+from utils.cli.parser import Parser, names, positive
 
 
 def build_parser():

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 
 from datasets.base import Dataset, Item
-from datasets.reading import peek, read_image
-from datasets.threads import MAX_THREADS, in_threads
+from datasets.loading.reading import peek, read_image
+from datasets.loading.threads import MAX_THREADS, in_threads
 
 EXACT = 1 << 24         # pixels that cv2.calcHist counts exactly: it returns float32
 EVERY = 8               # rows of which one goes into the digest: candidates for equal images are compared in full later

@@ -4,11 +4,11 @@ from os.path import commonprefix
 from typing import NamedTuple
 
 from datasets.base import Dataset
-from datasets.joined import training_qualities
-from datasets.layout import IMAGE_EXTENSIONS, every_file, listing_unpaired
+from datasets.collection.layout import IMAGE_EXTENSIONS, every_file, listing_unpaired
 from datasets.registry import dataset_class, get_dataset
+from datasets.sampling.joined import training_qualities
 from datasets.verify.findings import ERROR, NOTE, WARNING, Fault, Finding
-from utils.wording import counted, listed
+from utils.cli.wording import counted, listed
 
 # What operating systems leave behind; as hidden files they only take space, but are told from files of the user's own.
 LITTER = ('thumbs.db', 'desktop.ini')

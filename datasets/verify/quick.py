@@ -7,14 +7,14 @@ import hashlib
 from collections import defaultdict
 from pathlib import Path
 
-from datasets.archive import ArchivePath, fingerprint
-from datasets.cache import cache_path
+from datasets.loading.archive import ArchivePath, fingerprint
+from datasets.loading.cache import cache_path
 from datasets.verify.checks import check_classes, check_files, has_wrong_size, leaks, same_files
 from datasets.verify.commandline import command
 from datasets.verify.examine import examine_all, glance_all
 from datasets.verify.findings import ERROR, NOTE, Finding, title
-from utils.files import WriteError, write_json
-from utils.wording import counted
+from utils.cli.wording import counted
+from utils.files.atomic import WriteError, write_json
 
 FORMAT = 2              # raised when more is looked at, so that datasets are looked at anew
 SAMPLE, LEAST = 32, 4   # pairs that are decoded: of all splits in proportion to their sizes, and of each split at least

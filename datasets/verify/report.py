@@ -5,16 +5,16 @@ from shlex import quote
 import numpy as np
 
 from config import cfg
-from datasets.overlay import fitted, overlay, write_jpeg
-from datasets.reading import read_image
+from datasets.browse.overlay import fitted, overlay, write_jpeg
+from datasets.loading.reading import read_image
 from datasets.verify.checks import has_wrong_size, says_nothing, unknown_ids
 from datasets.verify.findings import first
 from datasets.verify.statistics import class_weights
 from datasets.verify.whole import Verified
-from utils import sheet
-from utils.files import write_json
-from utils.page import html_text
-from utils.wording import counted, listed
+from utils.cli.wording import counted, listed
+from utils.files.atomic import write_json
+from utils.pages import sheet
+from utils.pages.page import html_text
 
 EXAMPLES, FAULTY = 12, 4    # random samples of each split, and samples with each kind of fault, that the page shows
 UNKNOWN = (255, 0, 255)     # colour of pixels whose id is not in the map

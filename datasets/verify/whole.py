@@ -10,7 +10,7 @@ from datasets.verify.examine import examine_all
 from datasets.verify.findings import ERROR, NOTE, WARNING, Finding, title
 from datasets.verify.listing import check_listing, list_splits
 from datasets.verify.statistics import as_json, statistics
-from utils.wording import counted
+from utils.cli.wording import counted
 
 DEFAULT_SPLITS = ('train', 'val')
 FAR = 1.0               # standard deviations between the mean of the images and the one they are normalised with

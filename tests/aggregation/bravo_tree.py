@@ -2,7 +2,7 @@
 import cv2
 import numpy as np
 
-from aggregation import bravo_names as names
+from aggregation.benchmarks import bravo_names as names
 
 KEYS = [f'bravo_ACDC/{weather}/test/GOPR0475/GOPR0475_frame_00000{i}' for weather in ('fog', 'night', 'rain', 'snow') for i in (0, 1)]
 KEYS += [f'bravo_{split}/{city}/{city}_000000_00000{i}' for split in ('outofcontext', 'synflare', 'synrain') for city in ('lindau',) for i in (0, 1)]

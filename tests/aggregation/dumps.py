@@ -4,7 +4,8 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from utils import logit_files, logit_manifest
+from utils.outputs import logits as logit_files
+from utils.outputs import logits_manifest as logit_manifest
 
 CLASSES, SIZE = 5, (12, 16)
 WHOLE = logit_files.Storage()

@@ -4,9 +4,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from aggregation import bootstrap
-from aggregation.bootstrap import Resampling, image_weights, interval
-from aggregation.levels import LEVELS, LevelCounts
+from aggregation.statistics import bootstrap
+from aggregation.statistics.bootstrap import Resampling, image_weights, interval
+from aggregation.statistics.levels import LEVELS, LevelCounts
 
 CLASSES = 3
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score
 
-from aggregation import bravo
-from aggregation import bravo_names as names
-from aggregation.pages import bravo_page
-from aggregation.tables import bravo_lines
+from aggregation.benchmarks import bravo
+from aggregation.benchmarks import bravo_names as names
+from aggregation.benchmarks.pages import bravo_page
+from aggregation.benchmarks.tables import bravo_lines
 
 
 def silent(line):

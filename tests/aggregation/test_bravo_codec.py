@@ -4,7 +4,7 @@ import zlib
 import numpy as np
 import pytest
 
-from aggregation import bravo_codec as codec
+from aggregation.benchmarks import bravo_codec as codec
 
 zstandard = pytest.importorskip('zstandard')
 INDICES = np.array([7, 8, 300, 70000])

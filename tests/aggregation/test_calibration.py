@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from aggregation import calibration
-from aggregation.levels import LevelCounts, to_levels
-from aggregation.reliability import Reliability, adaptive_ece, ause, risk_coverage
+from aggregation.statistics import calibration
+from aggregation.statistics.levels import LevelCounts, to_levels
+from aggregation.statistics.reliability import Reliability, adaptive_ece, ause, risk_coverage
 
 CLASSES = 4
 

@@ -2,8 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from aggregation import cityscapes
-from datasets.cityscapes_labels import LABELS
+from aggregation.benchmarks import cityscapes
+from datasets.collection.cityscapes_labels import LABELS
 
 # The worked example of the public scripts.
 TRUTH = np.array([[7, 7, 7, 7, 7], [26, 26, 26, 7, 7], [26, 8, 8, 8, 8], [1, 1, 1, 29, 29]], np.uint8)

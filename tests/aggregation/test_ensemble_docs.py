@@ -6,7 +6,7 @@ import pytest
 
 from aggregation import flags
 from aggregation.flags import COMMANDS
-from aggregation.scores import FUSIONS, SCORES
+from aggregation.fusion.scores import FUSIONS, SCORES
 from ensemble import split_command
 
 PAGE = (Path(__file__).resolve().parents[2] / 'docs' / 'ensembles.md').read_text(encoding='utf-8')

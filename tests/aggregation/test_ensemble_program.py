@@ -12,10 +12,10 @@ from small import command
 
 import ensemble
 import train
-from aggregation import calibration
-from aggregation.fusing import FuseOptions
-from aggregation.levels import to_levels
-from aggregation.outputs import Outputs
+from aggregation.fusion.fusing import FuseOptions
+from aggregation.fusion.outputs import Outputs
+from aggregation.statistics import calibration
+from aggregation.statistics.levels import to_levels
 
 TINY = ['--arch', 'ocrnet.HRNet', '--trunk', 'hrnetv2_w18_small_v1', '--ocr_mid_channels', '16', '--ocr_key_channels', '8', '--num_workers', '0']
 CAR = 26                        # label id of Cityscapes

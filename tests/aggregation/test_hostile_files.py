@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from aggregation import trees
-from aggregation.score_files import encode_hdf5, read_score
-from aggregation.trees import Tree, read_gray
+from aggregation.benchmarks import trees
+from aggregation.benchmarks.trees import Tree, read_gray
+from aggregation.fusion.score_files import encode_hdf5, read_score
 
 h5py = pytest.importorskip('h5py')
 PNG = cv2.imencode('.png', np.arange(12, dtype=np.uint8).reshape(3, 4))[1].tobytes()

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from aggregation.calibration import Temperature
-from aggregation.levels import LevelCounts, ece_edges, from_levels, to_levels
+from aggregation.statistics.calibration import Temperature
+from aggregation.statistics.levels import LevelCounts, ece_edges, from_levels, to_levels
 
 # The worked example of the BRAVO toolkit.
 LEVELS_SEEN = np.array([65535, 60000, 60000, 40000, 20000, 0], np.uint16)

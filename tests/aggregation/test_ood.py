@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from aggregation import bootstrap, ood, ranking, smiyc
-from aggregation.tables import ood_lines
+from aggregation.benchmarks import ood, smiyc
+from aggregation.benchmarks.tables import ood_lines
+from aggregation.statistics import bootstrap, ranking
 from ensemble import main
 
 

@@ -2,7 +2,7 @@ import re
 
 import numpy as np
 
-from aggregation.pages import cityscapes_page, ood_page
+from aggregation.benchmarks.pages import cityscapes_page, ood_page
 
 LABELS = {'road': 7, 'car': 26, 'sky': 23, 'license plate': -1}
 

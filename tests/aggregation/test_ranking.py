@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from aggregation import ranking
+from aggregation.statistics import ranking
 
 # Six pixels: scores from the highest, the two at 60000 share a block.
 POSITIVES, TOTALS = np.array([1, 1, 1, 0, 0]), np.array([1, 2, 1, 1, 1])

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from aggregation.calibration import Temperature
-from aggregation.fusing import FuseOptions
-from aggregation.members import Members
-from aggregation.pool import STATISTICS, Pool
-from aggregation.report import measure
-from aggregation.report_page import write_report
-from aggregation.report_pictures import disagreement
-from aggregation.truths import Truths
+from aggregation.fusion.fusing import FuseOptions
+from aggregation.fusion.members import Members
+from aggregation.fusion.pool import STATISTICS, Pool
+from aggregation.fusion.truths import Truths
+from aggregation.statistics.calibration import Temperature
+from aggregation.statistics.report import measure
+from aggregation.statistics.report_page import write_report
+from aggregation.statistics.report_pictures import disagreement
 from utils.metrics import ConfusionMatrix
 
 SEEDS = (0, 1, 2)

@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 import torch
 
-from aggregation.members import Members
-from aggregation.pool import Pool
-from aggregation.store import Store
-from aggregation.stored import benchmark_prefix, check_stores, fault_lines, read_weights
-from aggregation.stream import one_thread, pool_of, read_ahead
-from utils.logit_files import Storage
+from aggregation.fusion.members import Members
+from aggregation.fusion.pool import Pool
+from aggregation.fusion.store import Store
+from aggregation.fusion.stored import benchmark_prefix, check_stores, fault_lines, read_weights
+from aggregation.fusion.stream import one_thread, pool_of, read_ahead
+from utils.outputs.logits import Storage
 
 
 def silent(line):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import ensemble
-from aggregation import bravo_names as names
-from aggregation import bravo_submission, cityscapes_submission, smiyc_submission
-from aggregation.difference import compare, lines
+from aggregation.benchmarks import bravo_names as names
+from aggregation.benchmarks import bravo_submission, cityscapes_submission, smiyc_submission
+from aggregation.statistics.difference import compare, lines
 
 pytest.importorskip('zstandard')
 KEYS = bravo_tree.KEYS

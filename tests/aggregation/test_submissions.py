@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
-from aggregation import bravo, bravo_submission, cityscapes_submission, smiyc_submission
-from aggregation import bravo_names as names
-from aggregation.bravo_codec import draw_samples, encode_samples
-from aggregation.difference import compare, lines
-from aggregation.score_files import read_score
-from aggregation.trees import Tree
-from datasets.cityscapes_labels import TRAINID_TO_ID
+from aggregation.benchmarks import bravo, bravo_submission, cityscapes_submission, smiyc_submission
+from aggregation.benchmarks import bravo_names as names
+from aggregation.benchmarks.bravo_codec import draw_samples, encode_samples
+from aggregation.benchmarks.trees import Tree
+from aggregation.fusion.score_files import read_score
+from aggregation.statistics.difference import compare, lines
+from datasets.collection.cityscapes_labels import TRAINID_TO_ID
 
 pytest.importorskip('zstandard')
 pytest.importorskip('h5py')

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from packing import pack, tree
 
-from datasets.archive import locate
-from datasets.layout import find_directory, subfolders, walk_files
-from datasets.reading import read_image, read_label
+from datasets.collection.layout import find_directory, subfolders, walk_files
+from datasets.loading.archive import locate
+from datasets.loading.reading import read_image, read_label
 
 
 def write_zip(path, *names):

@@ -9,9 +9,9 @@ from trees import make_tree
 
 from config import scope
 from datasets import TrainSet, get_dataset
-from datasets.browse import main, parse_args
-from datasets.contact_sheet import CELL, contact_sheet
-from datasets.shown import Shown, augmented_samples, picture, raw_samples
+from datasets.browse.__main__ import main, parse_args
+from datasets.browse.contact_sheet import CELL, contact_sheet
+from datasets.browse.shown import Shown, augmented_samples, picture, raw_samples
 from transforms import build_train_transform
 
 AUGMENTED = ['--augmented', '--crop_size', '24,32', '--class_uniform_tile', '16', '--class_uniform_pct', '1']

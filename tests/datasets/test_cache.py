@@ -14,11 +14,12 @@ import pytest
 import torch
 
 from config import scope
-from datasets import EvalSet, TrainSet, cache, get_dataset, train_loader, with_cache
-from datasets.cache import PixelCache, cache_path
+from datasets import EvalSet, TrainSet, get_dataset, train_loader, with_cache
+from datasets.loading import cache
+from datasets.loading.cache import PixelCache, cache_path
 from transforms import build_train_transform
-from utils import flags
-from utils.files import WriteError
+from utils.cli import flags
+from utils.files.atomic import WriteError
 
 
 @pytest.fixture
@@ -173,7 +174,8 @@ def test_of_processes_that_start_together_one_builds(dataset, folder):
 BUILD_AND_DIE = '''
 import os, sys
 from config import scope
-from datasets import cache, get_dataset, with_cache
+from datasets.loading import cache
+from datasets import get_dataset, with_cache
 write = os.pwrite
 def die(descriptor, data, place):
     write(descriptor, data, place)

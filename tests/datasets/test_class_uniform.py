@@ -7,11 +7,11 @@ import pytest
 
 from config import scope
 from datasets import TrainSet, check_before_training, get_dataset, with_cache
-from datasets.centroids import tile_centroids
-from datasets.class_uniform import build, index_path, load_or_build
-from datasets.custom_splits import share_of
-from datasets.epoch import class_quotas, draw_epoch
+from datasets.custom.splits import share_of
 from datasets.labels import lookup_table
+from datasets.sampling.centroids import tile_centroids
+from datasets.sampling.class_uniform import build, index_path, load_or_build
+from datasets.sampling.epoch import class_quotas, draw_epoch
 
 
 def slow_centroids(label, num_classes, tile):

@@ -7,8 +7,8 @@ import pytest
 
 from config import scope
 from datasets import get_dataset
-from datasets.cityscapes_coarse import inside_window
-from datasets.layout import locate
+from datasets.collection.cityscapes_coarse import inside_window
+from datasets.collection.layout import locate
 
 ROAD, CAR, TRUCK, BUS = 7, 26, 27, 28                       # ids; trainIds 0, 13, 14, 15
 

@@ -7,8 +7,8 @@ import pytest
 
 from config import scope
 from datasets import TrainSet, get_dataset, join, train_loader, training_qualities, with_cache
-from datasets.class_uniform import index_path
-from datasets.pool import BoostedPool, PortionPool
+from datasets.sampling.class_uniform import index_path
+from datasets.sampling.pool import BoostedPool, PortionPool
 
 ROAD, PERSON, CAR, TRUCK = 7, 24, 26, 27                    # ids; trainIds 0, 11, 13, 14
 FINE, COARSE = 20, 40

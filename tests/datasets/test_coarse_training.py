@@ -11,8 +11,9 @@ from small import TRAIN
 import train
 from config import scope
 from datasets import get_dataset
-from utils import checkpoint, flags
-from utils.trainer import Trainer
+from engine.trainer import Trainer
+from utils import checkpoint
+from utils.cli import flags
 
 EPOCH = [*TRAIN, '--max_epoch', '1']
 

@@ -10,8 +10,8 @@ from trees import write
 
 from config import scope
 from datasets import get_dataset
-from datasets.custom import DataFile
-from datasets.custom_splits import share_of
+from datasets.custom.custom import DataFile
+from datasets.custom.splits import share_of
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@ import pytest
 
 from config import scope
 from datasets import get_dataset
-from datasets.cityscapes import choose_cities
-from datasets.cityscapes_labels import CLASS_NAMES, ID_TO_TRAINID, LABELS, PALETTE, TRAINID_TO_ID
+from datasets.collection.cityscapes import choose_cities
+from datasets.collection.cityscapes_labels import CLASS_NAMES, ID_TO_TRAINID, LABELS, PALETTE, TRAINID_TO_ID
 
 TRAIN = ['aachen', 'bochum', 'bremen', 'cologne', 'darmstadt', 'dusseldorf', 'erfurt', 'hamburg', 'hanover', 'jena', 'krefeld',
          'monchengladbach', 'strasbourg', 'stuttgart', 'tubingen', 'ulm', 'weimar', 'zurich']

@@ -18,8 +18,8 @@ import config
 import ensemble
 from config import cfg
 from datasets import registry
-from datasets.browse import main as browse
-from datasets.custom import DataFile
+from datasets.browse.__main__ import main as browse
+from datasets.custom.custom import DataFile
 from datasets.verify.__main__ import main as verify
 from utils import checkpoint
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from datasets import EvalSet, TrainSet, eval_loader, get_dataset, train_loader
-from datasets.sets import image_tensor
-from datasets.workers import Guarded
+from datasets.loading.workers import Guarded
+from datasets.sampling.sets import image_tensor
 
 
 def random_crop(image, label, rng, centroid=None):

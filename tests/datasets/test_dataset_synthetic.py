@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from config import scope
-from datasets.cityscapes_labels import CLASS_NAMES, LABELS
+from datasets.collection.cityscapes_labels import CLASS_NAMES, LABELS
+from datasets.collection.synthetic import Synthetic
 from datasets.prepare import synthetic
 from datasets.prepare.__main__ import main
 from datasets.prepare.street.canvas import Camera, Canvas
 from datasets.prepare.street.sprite import Sprite
-from datasets.synthetic import Synthetic
 
 SMALL = {'train': 8, 'val': 5, 'size': (64, 128), 'seed': 3}
 

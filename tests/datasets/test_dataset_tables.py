@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from datasets import dataset_class
-from datasets.cityscapes_labels import LABELS, TRAINID_TO_ID
-from datasets.tables import read_table
+from datasets.collection.cityscapes_labels import LABELS, TRAINID_TO_ID
+from datasets.collection.tables import read_table
 
 
 def published(name):

@@ -6,7 +6,7 @@ from small import TRAIN
 from trees import LAYOUTS, make_tree
 
 from datasets import dataset_class
-from datasets.nullloader import NullLoader
+from datasets.collection.nullloader import NullLoader
 
 QUICK = ('mapillary', 'gta5', 'ade20k', 'pascal_context')
 UNLABELLED = ('bravo', 'SMIYC_anomaly', 'SMIYC_obstacle')

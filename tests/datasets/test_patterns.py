@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from datasets.patterns import Pattern
+from datasets.custom.patterns import Pattern
 
 
 def parts(pattern, path):

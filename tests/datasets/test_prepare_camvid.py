@@ -3,8 +3,8 @@ import pytest
 from prepare_trees import CAMVID_FRAMES, TREES, contents, image_of, pixels, prepare, write_png
 
 from config import scope
-from datasets.camvid import CamVid
-from datasets.camvid32 import CamVid32
+from datasets.collection.camvid import CamVid
+from datasets.collection.camvid32 import CamVid32
 from datasets.prepare.camvid import GROUPS, split_of
 from datasets.registry import get_dataset
 

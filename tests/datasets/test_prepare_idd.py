@@ -3,9 +3,9 @@ import pytest
 from prepare_trees import TREES, pixels, prepare, square, write_json
 
 from config import scope
+from datasets.collection.tables import read_table
 from datasets.prepare.convert import draw_polygons
 from datasets.registry import get_dataset
-from datasets.tables import read_table
 
 FRAME = 'gtFine/train/0/024541_gtFine'
 # Road everywhere, then the fallback at the top left, the group of persons at the bottom right, sky in the middle of the first row;

@@ -5,7 +5,7 @@ from prepare_trees import TREES, pixels, prepare
 from scipy.io import savemat
 
 from config import scope
-from datasets.pascal_context import PascalContext60
+from datasets.collection.pascal_context import PascalContext60
 from datasets.registry import get_dataset
 
 

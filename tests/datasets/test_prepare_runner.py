@@ -169,10 +169,10 @@ def test_a_full_disk_stops_with_one_line_and_keeps_what_was_done(ade, capsys, mo
         if len(calls) == 2:
             raise OSError(28, 'No space left on device')
         replace(source, target)
-    monkeypatch.setattr('utils.files.os.replace', full)
+    monkeypatch.setattr('utils.files.atomic.os.replace', full)
     code, printed = prepare(capsys, *flags)
     assert code == 2 and 'the disk is full' in printed
-    monkeypatch.setattr('utils.files.os.replace', replace)
+    monkeypatch.setattr('utils.files.atomic.os.replace', replace)
     assert '2 written, 1 up to date' in prepare(capsys, *flags)[1]
 
 

@@ -1,11 +1,11 @@
 """The label tables: rows picked by hand, and what has to hold for every row."""
 import pytest
 
-from datasets.cityscapes_labels import ID_MAP, LABELS, PALETTE
-from datasets.mapillary import Mapillary
-from datasets.pascal_context import PascalContext60
+from datasets.collection.cityscapes_labels import ID_MAP, LABELS, PALETTE
+from datasets.collection.mapillary import Mapillary
+from datasets.collection.pascal_context import PascalContext60
+from datasets.collection.tables import read_table
 from datasets.prepare.pascal_context import original_table
-from datasets.tables import read_table
 
 
 @pytest.mark.parametrize('name, count', [('mapillary', 66), ('wilddash', 81), ('idd', 40), ('shift', 23), ('pascal_context', 60)])

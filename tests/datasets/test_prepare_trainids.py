@@ -9,11 +9,11 @@ from prepare_trees import TREES, contents, image_of, pixels, prepare, wilddash_m
 from scipy.io import savemat
 
 from config import scope
-from datasets.cityscapes_labels import PALETTE
+from datasets.collection.cityscapes_labels import PALETTE
+from datasets.collection.tables import read_table
 from datasets.prepare import shift as shift_program
 from datasets.prepare.convert import CITYSCAPES_PALETTE, look_up_codes
 from datasets.registry import get_dataset
-from datasets.tables import read_table
 
 
 @pytest.fixture

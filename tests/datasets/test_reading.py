@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from datasets.colors import ColorTable
-from datasets.reading import label_size, read_image, read_label
+from datasets.loading.reading import label_size, read_image, read_label
 
 SHAPE = 6, 7
 

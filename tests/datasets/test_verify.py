@@ -10,7 +10,7 @@ from small_trees import flat_image, make_camvid, striped_label, write_png
 from trees import LAYOUTS, coarse_tree, make_tree
 
 from config import scope
-from datasets.camvid import CamVid
+from datasets.collection.camvid import CamVid
 from datasets.registry import get_dataset
 from datasets.verify.__main__ import main
 from datasets.verify.examine import EXACT, count_ids

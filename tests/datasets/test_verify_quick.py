@@ -11,11 +11,11 @@ import pytest
 from small_trees import striped_label, write_png
 from trees import coarse_tree, make_tree
 
-import builders
+import engine.builders
 import train
 from config import scope
 from datasets import check_before_training, get_dataset
-from datasets.reading import PEEK_BYTES, peek
+from datasets.loading.reading import PEEK_BYTES, peek
 from datasets.verify import __main__ as verify
 from datasets.verify import quick
 from datasets.verify.commandline import command
@@ -244,10 +244,10 @@ def test_the_program_refuses_wrong_ids_and_goes_on_with_skip_verify(camvid, tmp_
 
 
 def test_a_fault_that_the_first_process_finds_ends_the_others(monkeypatch):
-    monkeypatch.setattr(builders.datasets, 'check_before_training', lambda *given: pytest.fail('only the first process looks'))
+    monkeypatch.setattr(engine.builders.datasets, 'check_before_training', lambda *given: pytest.fail('only the first process looks'))
     run = SimpleNamespace(is_main=False, dist=SimpleNamespace(broadcast_object=lambda value: 'a.png: is empty'))
     with pytest.raises(ValueError, match='a.png: is empty'):
-        builders.verify(SimpleNamespace(skip_verify=False, assets_path='none'), run, [])
+        engine.builders.verify(SimpleNamespace(skip_verify=False, assets_path='none'), run, [])
 
 
 @pytest.mark.parametrize('ending', ['png', 'jpg', 'webp', 'tif', 'bmp'])

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from datasets.cityscapes_labels import ID_TO_TRAINID
+from datasets.collection.cityscapes_labels import ID_TO_TRAINID
+from datasets.collection.tables import read_table
 from datasets.prepare.synthetic import draw_scene
-from datasets.tables import read_table
 
 SIZE = (64, 128)        # height, width of every image
 FOLDERS = {'train': 'training', 'val': 'validation', 'test': 'testing'}

@@ -5,7 +5,7 @@ import torch
 
 from config import scope
 from network import get_net
-from utils import flags
+from utils.cli import flags
 
 TRUNK = 'hrnetv2_w18_small_v1'
 NARROW_FLAGS = {'ocr_mid_channels': 32, 'ocr_key_channels': 16, 'segattn_bot_ch': 16, 'aspp_bot_ch': 8}

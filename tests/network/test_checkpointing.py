@@ -9,12 +9,12 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from config import scope
+from engine.syncbn import CPUSyncBatchNorm
 from network import ARCHS, cost, get_net
 from network.checkpointing import checkpoint_stages, find_stages
 from network.trunks import build_trunk
 from network.trunks.blocks import Bottleneck, make_blocks
 from network.trunks.hrnet import Exchange, HRNet, Layout
-from utils.syncbn import CPUSyncBatchNorm
 
 TINY = Layout(width=4, planes=4, bottlenecks=2, modules=(1, 2, 1), blocks=2)
 

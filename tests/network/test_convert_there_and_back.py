@@ -6,7 +6,8 @@ from converting import CLASSES, MMSEG_LACKS, NARROW_FLAGS, TRUNK, as_mmseg, as_u
 from config import scope
 from network import ARCHS, get_net
 from network.keys import FLAT, FORMATS, MMSEG, detect, inverse, rename
-from utils import checkpoint, flags
+from utils import checkpoint
+from utils.cli import flags
 
 
 @pytest.mark.parametrize('form, ending', [('hmsa', 'pth'), ('upstream', 'pth'), ('framework', 'pth'), ('mmseg', 'pth'), ('project', 'pth'),

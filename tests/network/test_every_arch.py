@@ -16,7 +16,7 @@ from torch import nn
 from config import scope
 from loss import build_criterion
 from network import ARCHS, get_net, head_keys
-from utils import flags
+from utils.cli import flags
 
 CLASSES = 5
 HEADS = {**NARROW, 'MODEL__ASPP_BOT_CH': 8}

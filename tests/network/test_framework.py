@@ -15,10 +15,10 @@ from narrow import NARROW
 from torch import nn
 
 from config import scope
+from engine import syncbn
 from network import ARCHS, get_net
 from network.trunks import build_trunk
 from network.trunks.hrnet import HRNet, Layout
-from utils import syncbn
 
 PARITY = Path(__file__).parent / 'parity'
 FLAT = ['hrnet', 'hrnet_ocr']

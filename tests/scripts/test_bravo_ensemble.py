@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from aggregation import bravo_names as names
-from aggregation.bravo_files import check_complete
-from aggregation.trees import Tree
+from aggregation.benchmarks import bravo_names as names
+from aggregation.benchmarks.bravo_files import check_complete
+from aggregation.benchmarks.trees import Tree
 from scripts import bravo_tree
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from utils.dumps import Dumper, DumpOptions, EvalBatch
+from utils.outputs.dumper import Dumper, DumpOptions, EvalBatch
 
 INFO = SimpleNamespace(name='street', class_names=['road', 'sidewalk', 'building'], palette=np.zeros((3, 3), np.uint8), ignore_label=255,
                        trainid_to_id=np.arange(256, dtype=np.uint8))

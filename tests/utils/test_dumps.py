@@ -6,9 +6,9 @@ import pytest
 import torch
 from PIL import Image
 
-from utils import image_files
-from utils.dump_names import check_names
-from utils.dumps import Dumper, DumpOptions, EvalBatch
+from utils.outputs import image_files
+from utils.outputs.dumper import Dumper, DumpOptions, EvalBatch
+from utils.outputs.names import check_names
 
 PALETTE = np.array([[128, 64, 128], [244, 35, 232], [70, 70, 70]], np.uint8)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from utils import files
+from utils.files import atomic as files
 
 ROOT = Path(__file__).parents[2]
 

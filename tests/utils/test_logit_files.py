@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from utils.logit_files import FORMATS, Storage, read_logits, reduce, write_logits
+from utils.outputs.logits import FORMATS, Storage, read_logits, reduce, write_logits
 
 zstandard = pytest.importorskip('zstandard')
 SIZE = (9, 14)

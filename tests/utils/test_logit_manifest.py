@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from utils import logit_manifest
+from utils.outputs import logits_manifest as logit_manifest
 
 ENTRY = {'file': 'val/a_logits.npz', 'bytes': 10, 'sha256': 'ab', 'size': [4, 6], 'shape': [3, 4, 6]}
 

@@ -5,8 +5,8 @@ import zlib
 import numpy as np
 import pytest
 
-import utils.npz
-from utils.npz import read_npz, write_npz
+import utils.files.npz
+from utils.files.npz import read_npz, write_npz
 
 
 @pytest.mark.parametrize('shape', [(3, 5, 7), (19, 200, 301), (1,), (2, 0, 4)])
@@ -41,7 +41,7 @@ def test_equal_arrays_give_equal_files(tmp_path):
 
 
 def test_what_does_not_fit_a_plain_zip_is_left_to_numpy(tmp_path, monkeypatch):
-    monkeypatch.setattr(utils.npz, 'ZIP_LIMIT', 100)
+    monkeypatch.setattr(utils.files.npz, 'ZIP_LIMIT', 100)
     array = np.arange(200, dtype=np.float16)
     write_npz(tmp_path / 'a.npz', {'logits': array})
     assert np.array_equal(np.load(tmp_path / 'a.npz')['logits'], array)
@@ -103,7 +103,7 @@ def test_python_objects_are_refused(tmp_path):
 def test_zlib_does_the_work_where_zlib_ng_is_missing(tmp_path, monkeypatch):
     array = np.random.default_rng(0).normal(size=(4, 64, 64)).astype(np.float16)
     write_npz(tmp_path / 'a.npz', {'logits': array})
-    monkeypatch.setattr(utils.npz, 'zlib', zlib)
+    monkeypatch.setattr(utils.files.npz, 'zlib', zlib)
     write_npz(tmp_path / 'b.npz', {'logits': array})
     for name in ('a.npz', 'b.npz'):
         assert np.array_equal(read_npz(tmp_path / name, ['logits'])['logits'], array)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from utils.page import write_page, write_topn_page
-from utils.pictures import make_grid, picture_grid
-from utils.records import Layer, PageRecord, load_record
-from utils.topn import ClassFailures, Failure
+from engine.worst import ClassFailures, Failure
+from utils.outputs.pictures import make_grid, picture_grid
+from utils.pages.page import write_page, write_topn_page
+from utils.pages.records import Layer, PageRecord, load_record
 
 INFO = SimpleNamespace(name='street', class_names=['road', 'R&D <b>'], palette=np.array([[128, 64, 128], [1, 2, 255]], np.uint8))
 NAMES = ['val/a b #1 100%.png', 'val/"><script>alert(1)<|script>.png', "val/it's ü 日本?.png", 'val/x:y&amp;z.png', 'javascript:alert(1).png']

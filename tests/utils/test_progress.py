@@ -3,8 +3,8 @@ import sys
 
 import pytest
 
-from utils import progress as module
-from utils.progress import format_seconds, progress
+from utils.cli import progress as module
+from utils.cli.progress import format_seconds, progress
 
 
 @pytest.fixture

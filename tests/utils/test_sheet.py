@@ -2,8 +2,8 @@ import re
 
 import numpy as np
 
-from utils.page import asset
-from utils.sheet import Picture, Series, gallery, heat_table, line_chart, table, write_sheet
+from utils.pages.page import asset
+from utils.pages.sheet import Picture, Series, gallery, heat_table, line_chart, table, write_sheet
 
 LINE = np.array([0.0, 1.0])
 

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from utils.writers import WriterPool, default_threads
+from utils.outputs.writers import WriterPool, default_threads
 
 
 def test_close_waits_until_everything_has_run():

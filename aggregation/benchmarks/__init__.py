@@ -1,0 +1,1 @@
+"""Benchmarks (BRAVO, Cityscapes, SegmentMeIfYouCan): their files, scores and submissions."""

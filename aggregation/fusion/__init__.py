@@ -1,0 +1,1 @@
+"""Logits of several models, read or computed, fused into labels, confidences and scores."""

@@ -1,0 +1,150 @@
+"""Running statistics over the members of an ensemble, for one image.
+
+Members come one after the other and are forgotten; what is kept depends on what is asked for, not on their number.
+Rows are taken in blocks that fit a core's cache. It works on any device.
+"""
+import copy
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aggregation.fusion.kinds import LOGITS, to_probabilities
+
+BLOCK = 1 << 19                         # values of one block, 2 MiB in float32
+
+# statistic -> whether it has a value per class. Sums are weighted, extremes are not.
+STATISTICS = {
+    'sum': True,                        # of probabilities p
+    'square': True,                     # of p squared
+    'log': True,                        # of log p
+    'logit': True,                      # of logits; every member must be of kind logits
+    'max': True,                        # largest p over the members
+    'min': True,
+    'votes': True,                      # of the members' argmax, one-hot
+    'entropy': False,                   # of the members' own entropies
+    'least_sure': False,                # smallest of the members' own largest p
+}
+_EXTREMES = {'max': torch.maximum, 'min': torch.minimum, 'least_sure': torch.minimum}
+
+
+def bands(num_classes: int, size: tuple[int, int]) -> list[slice]:
+    """The rows of an image (H, W) in slices of about BLOCK values."""
+    rows = max(1, BLOCK // (num_classes * size[1]))
+    return [slice(top, min(top + rows, size[0])) for top in range(0, size[0], rows)]
+
+
+def largest(values: Tensor) -> tuple[Tensor, Tensor]:
+    """(maximum, its index) over the first dimension, the first index where several are largest: values.max(0), which takes a
+    CPU four times as long for values (C, h, w) of a block."""
+    if values.device.type != 'cpu' or len(values) > 255:
+        return tuple(values.max(0))
+    best = values.amax(0)
+    found = torch.from_numpy(np.equal(values.numpy(), best.numpy()).view(np.uint8))                # NumPy compares in half the time
+    places = torch.arange(len(values), 0, -1, dtype=torch.uint8).view(-1, *[1] * best.dim())       # the first class has the highest
+    return best, len(values) - found.mul_(places).amax(0)
+
+
+def entropy(probabilities: Tensor) -> Tensor:
+    """-sum p log p over the first dimension, in nats; 0 log 0 is 0."""
+    return torch.special.entr(probabilities).sum(0)
+
+
+class Pool:
+    """Statistics named in `needs` over members with values (C, H, W).
+
+    `weights` sums what was added: a float, or (C, 1, 1) when members weigh differently by class.
+    """
+
+    def __init__(self, needs, num_classes: int, size: tuple[int, int], device='cpu'):
+        self.needs, self.members, self.weights = set(needs), 0, 0.0
+        assert self.needs <= set(STATISTICS), self.needs
+        self.num_classes, self.size = num_classes, size
+        self._values = {name: torch.empty((num_classes, *size) if STATISTICS[name] else size, device=device) for name in self.needs}
+        self._largest = {}
+
+    def __getitem__(self, name: str) -> Tensor:
+        """The statistic `name`: sums as they are, not divided by the weights."""
+        assert self.members, 'nothing was entered yet'
+        return self._values[name]
+
+    def largest(self, name: str) -> tuple[Tensor, Tensor]:
+        """(the largest value over the classes, its class) of the statistic `name`, each (H, W); labels and scores share it."""
+        if name not in self._largest:
+            self._largest[name] = largest(self[name])
+        return self._largest[name]
+
+    def clear(self) -> 'Pool':
+        """Forget the members; the memory is kept for the next image of this size, which spares the system its pages."""
+        self.members, self.weights, self._largest = 0, 0.0, {}
+        return self
+
+    def add(self, values: Tensor, kind: str, weight: float | Tensor = 1.0):
+        """Enter a member: values (C, H, W) of any float type; weight a number or (C,), at least 0."""
+        assert values.shape == (self.num_classes, *self.size), (values.shape, self.size)
+        assert kind == LOGITS or 'logit' not in self.needs, 'mean logits need logits'
+        weight = weight.view(-1, 1, 1).to(values.device) if isinstance(weight, Tensor) else float(weight)
+        for rows in bands(self.num_classes, self.size):
+            self._add_rows(rows, values[:, rows].float(), kind, weight)
+        self.members, self._largest = self.members + 1, {}
+        self.weights = self.weights + weight
+
+    def band(self, rows: slice) -> 'Pool':
+        """The rows `rows` of every statistic, as views."""
+        part = copy.copy(self)
+        part._values = {name: value[..., rows, :] for name, value in self._values.items()}
+        part.size, part._largest = (len(range(*rows.indices(self.size[0]))), self.size[1]), {}
+        return part
+
+    def without(self, values: Tensor, kind: str, weight: float | Tensor = 1.0) -> 'Pool':
+        """This pool as it would be without a member that was entered as `add(values, kind, weight)`. Only sums can do that."""
+        assert not self.needs & set(_EXTREMES), 'an extreme cannot be undone'
+        rest = copy.copy(self)
+        rest._values = {name: value.clone() for name, value in self._values.items()}
+        rest.add(values, kind, -weight)
+        rest.members = self.members - 1
+        for name in self.needs & {'sum', 'square', 'votes', 'entropy'}:
+            rest._values[name].clamp_min_(0)            # what rounding leaves of zero
+        return rest
+
+    def _add_rows(self, rows: slice, values: Tensor, kind: str, weight):
+        if 'logit' in self.needs:
+            self._enter('logit', rows, values * weight)
+        if self.needs == {'logit'}:
+            return
+        p = to_probabilities(values, kind)
+        if 'sum' in self.needs:
+            self._enter('sum', rows, p if isinstance(weight, float) and weight == 1 else p * weight)       # spares a pass
+        if 'square' in self.needs:
+            self._enter('square', rows, p * p * weight)
+        if 'log' in self.needs:
+            self._enter('log', rows, p.clamp_min(torch.finfo(torch.float32).tiny).log_() * weight)
+        if 'max' in self.needs:
+            self._enter('max', rows, p)
+        if 'min' in self.needs:
+            self._enter('min', rows, p)
+        if 'entropy' in self.needs:
+            self._enter('entropy', rows, entropy(p) * _scalar(weight))
+        if {'votes', 'least_sure'} & self.needs:
+            sure, label = largest(p)
+            if 'votes' in self.needs:
+                label = label.long()[None]
+                share = weight.expand(p.shape).gather(0, label) if isinstance(weight, Tensor) else torch.full(label.shape, weight, device=p.device)
+                self._enter('votes', rows, torch.zeros_like(p).scatter_(0, label, share))
+            if 'least_sure' in self.needs:
+                self._enter('least_sure', rows, sure)
+
+    def _enter(self, name: str, rows: slice, value: Tensor):
+        """Combine a member's `value` of some rows with what the members before it left there."""
+        kept = self._values[name][..., rows, :]
+        if not self.members:
+            kept.copy_(value)
+        elif name in _EXTREMES:
+            _EXTREMES[name](kept, value, out=kept)
+        else:
+            kept += value
+
+
+def _scalar(weight):
+    """The weight of something that has no classes: the mean over them."""
+    return weight.mean() if isinstance(weight, Tensor) else weight

@@ -1,0 +1,1 @@
+"""Statistics of predictions: intervals, ranking, calibration, reliability, reports."""

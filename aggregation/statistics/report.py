@@ -1,0 +1,183 @@
+"""How an ensemble compares with its members, measured on labelled images that stream by.
+
+Every member is measured as an ensemble of one. Its contribution is what changes when it is left out of the sums; its file
+is read a second time for that, so that memory does not grow with members but for a label map and the counts of each.
+"""
+import heapq
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aggregation.fusion.fusing import FuseOptions, finish_band
+from aggregation.fusion.members import Members
+from aggregation.fusion.pool import Pool, bands, entropy
+from aggregation.fusion.stored import describe
+from aggregation.fusion.stream import one_thread, pool_of, read_ahead
+from aggregation.fusion.truths import Truths
+from aggregation.statistics import calibration
+from aggregation.statistics.reliability import Reliability
+from aggregation.statistics.report_pictures import Worst, picture
+from utils.cli.progress import progress
+from utils.metrics import ConfusionMatrix
+
+EXTREMES = {'max', 'min', 'least_sure'}
+LEAST_WEIGHT = 1e-6                     # of the others in a class; with less there is nothing to tell
+
+
+class Tally:
+    """The counts of one way to label the images."""
+
+    def __init__(self, num_classes: int):
+        self.images, self.matrix, self.reliability = 0, ConfusionMatrix(num_classes), Reliability(num_classes, by_class=False)
+
+    def add(self, pool_of_rows: Callable, options: FuseOptions, num_members: int, truth: Tensor) -> Tensor:
+        """Enter an image with labels `truth` (H, W), band by band; returns its prediction uint8 (H, W).
+
+        pool_of_rows(rows) gives the pool of a band.
+        """
+        self.images += 1
+        predictions = []
+        for rows in bands(self.matrix.num_classes, tuple(truth.shape)):
+            fused = finish_band(pool_of_rows(rows), options, num_members)
+            self.matrix.update(fused.prediction, truth[rows])
+            self.reliability.update(fused.probabilities, fused.prediction, fused.confidence, truth[rows])
+            predictions.append(fused.prediction)
+        return torch.cat(predictions)
+
+    def scores(self) -> dict:
+        """images, mean_iou, accuracy, iou (K,), and the measures of the confidence."""
+        return {'images': self.images, 'mean_iou': self.matrix.mean_iou(), 'accuracy': self.matrix.accuracy(), 'iou': self.matrix.iou(),
+                **self.reliability.scores()}
+
+
+@dataclass
+class Measured:
+    """What a report shows. Lists have an entry per member, in the order of members.
+
+    calibrated: of the ensemble, when there is a calibration; left_out: of the others without this member, None where that
+    cannot be told; differing and shared int64 (M, M): labelled pixels that two members label differently, and that both label.
+    """
+    members: Members
+    options: FuseOptions
+    truths: Truths
+    single: list[Tally]
+    ensemble: Tally
+    calibrated: Tally | None
+    left_out: list[Tally | None]
+    differing: np.ndarray
+    shared: np.ndarray
+    worst: list[Worst] = field(default_factory=list)
+
+    def disagreement(self) -> np.ndarray:
+        """The share of pixels that two members label differently, (M, M); nan without a shared image."""
+        with np.errstate(invalid='ignore'):
+            return self.differing / np.where(self.shared > 0, self.shared, np.nan)
+
+
+def measure(members: Members, options: FuseOptions, truths: Truths, worst: int = 12, readers: int = 2, log=None) -> Measured:
+    """Everything that is known of the members and their ensemble on the images with labels.
+
+    worst: how many images with the largest share of wrong pixels to keep pictures of. Raises ValueError naming files that
+    do not fit together or to the labels.
+    """
+    stems, count, classes = truths.shared(members), len(members), truths.dataset.num_classes
+    left_out = [Tally(classes) if can_leave(members, number, options) else None for number in range(count)]
+    found = Measured(members, options, truths, [Tally(classes) for _ in range(count)], Tally(classes),
+                     Tally(classes) if options.calibrator else None, left_out, np.zeros((count, count), np.int64), np.zeros((count, count), np.int64))
+    stream = read_ahead(members, stems, readers, passes=2 if any(left_out) else 1)
+    with one_thread():
+        for stem in progress(stems, total=len(stems), desc='report', log=log):
+            _measure_image(found, stem, stream, worst)
+    if not found.ensemble.reliability.pixels:
+        raise ValueError(calibration.NO_LABELS)
+    found.worst.sort(key=lambda one: one[:2], reverse=True)
+    return found
+
+
+def can_leave(members: Members, number: int, options: FuseOptions) -> bool:
+    """Whether a member can be taken out of the sums: they are no extremes, and the others have a weight in every class."""
+    others = [weight for other, weight in enumerate(members.weights) if other != number]
+    return not options.needs & EXTREMES and _enough(sum(others))
+
+
+def _enough(weights: float | Tensor) -> bool:
+    return bool((torch.as_tensor(weights) > LEAST_WEIGHT).all())
+
+
+def _measure_image(found: Measured, stem: str, stream, worst: int):
+    members, plain, labels, truth = found.members, replace(found.options, calibrator=None, change_labels=False), {}, None
+
+    def alone(store, values):
+        nonlocal truth
+        truth = found.truths.read(stem, values.shape[1:], len(values)) if truth is None else truth
+        number = members.stores.index(store)
+        labels[number] = found.single[number].add(lambda rows: _single(values[:, rows], store.kind, plain.needs), plain, len(members), truth)
+
+    pool = pool_of(members, stem, stream, plain.needs, alone)
+    prediction = found.ensemble.add(pool.band, plain, len(members), truth)
+    if any(found.left_out):
+        _leave_out(found, stem, stream, pool, truth, plain)
+    if found.calibrated is not None:
+        prediction = found.calibrated.add(pool.band, found.options, len(members), truth)
+    known = truth < found.truths.dataset.num_classes
+    _count_pairs(found, labels, known)
+    wrong, pixels = int(((prediction != truth) & known).sum()), int(known.sum())
+    if _is_worst(found.worst, worst, share := wrong / max(pixels, 1), stem):
+        maps = picture(prediction, truth, known, _entropy(pool, found.options, len(members)), list(labels.values()), found.truths.dataset)
+        (heapq.heappush if len(found.worst) < worst else heapq.heapreplace)(found.worst, Worst(share, stem, wrong, pixels, maps))
+
+
+def _single(values: Tensor, kind: str, needs) -> Pool:
+    pool = Pool(needs, len(values), tuple(values.shape[1:]))
+    pool.add(values, kind)
+    return pool
+
+
+def _leave_out(found: Measured, stem: str, stream, pool: Pool, truth: Tensor, options: FuseOptions):
+    """Second pass over the members of an image: what the others make of it. A member without the image changes nothing."""
+    weights = dict(found.members.of(stem))
+    for store, tally in zip(found.members.stores, found.left_out):
+        if store not in weights:
+            if tally is not None:
+                tally.add(pool.band, options, len(found.members), truth)
+            continue
+        values, weight = next(stream).full(), weights[store]
+        if tally is not None and _enough(pool.weights - weight):
+            tally.add(lambda rows: pool.band(rows).without(values[:, rows], store.kind, weight), options, len(found.members), truth)    # noqa: B023 (called here)
+
+
+def _count_pairs(found: Measured, labels: dict[int, Tensor], known: Tensor):
+    pixels = int(known.sum())
+    for number in labels:
+        found.shared[number, number] += pixels
+    for first, second in itertools.combinations(labels, 2):
+        differing = int(((labels[first] != labels[second]) & known).sum())
+        for pair in ((first, second), (second, first)):
+            found.differing[pair] += differing
+            found.shared[pair] += pixels
+
+
+def _is_worst(kept: list[Worst], count: int, share: float, stem: str) -> bool:
+    return len(kept) < count or count > 0 and (share, stem) > kept[0][:2]
+
+
+def _entropy(pool: Pool, options: FuseOptions, num_members: int) -> Tensor:
+    return torch.cat([entropy(finish_band(pool.band(rows), options, num_members).probabilities) for rows in bands(pool.num_classes, pool.size)])
+
+
+def summary(found: Measured) -> dict:
+    """report.json: plain values, shares in [0, 1]."""
+    dataset, whole = found.truths.dataset, {'ensemble': found.ensemble.scores()}
+    if found.calibrated is not None:
+        whole['calibrated'] = found.calibrated.scores()
+    return {'dataset': dataset.name, 'split': dataset.split, 'class_names': list(dataset.class_names), 'images': found.ensemble.images,
+            'pixels': found.ensemble.reliability.pixels, 'fusion': found.options.fusion, 'score': found.options.score,
+            'incomplete_images': found.members.missing,
+            'members': [{**about, **tally.scores()} for about, tally in zip(describe(found.members), found.single)], **whole,
+            'left_out': [None if tally is None else {'without': title, **tally.scores()} for title, tally in zip(found.members.titles, found.left_out)],
+            'disagreement': found.disagreement(),
+            'worst': [{'image': one.stem, 'wrong': one.wrong, 'pixels': one.pixels, 'share': one.share} for one in found.worst]}

@@ -1,0 +1,39 @@
+"""Any folder or archive of images, searched with its sub-folders, without labels: something to run a trained network on."""
+from pathlib import Path
+
+from datasets.base import Dataset
+from datasets.collection.layout import IMAGE_EXTENSIONS, make_items, walk_files
+from datasets.loading.archive import locate
+
+
+class Folder(Dataset):
+    """The images below `folder`, named relative to it, with the classes of the dataset class `classes_of`.
+
+    The dataset itself need not be on the disk. Hidden files and folders are left out; files that are no images are
+    counted in `notes`. Raises FileNotFoundError or NotADirectoryError for a missing folder or one without images.
+    """
+
+    splits = ('folder',)
+    has_folds = True            # every fold is the whole folder: the flags of a training may stand here too
+    _taken_over = ('name', 'num_classes', 'ignore_label', 'class_names', 'palette', 'id_map', 'id_to_trainid', 'trainid_to_id')
+
+    def __init__(self, classes_of: type, folder):
+        self.folder = locate(Path(folder).expanduser())
+        for attribute in self._taken_over:
+            setattr(self, attribute, getattr(classes_of, attribute))
+        super().__init__('folder')
+
+    def _find_items(self):
+        if not self.folder.exists():
+            raise FileNotFoundError(f'{self.folder}: the folder does not exist; give a folder of images with --eval_folder')
+        if not self.folder.is_dir():
+            raise NotADirectoryError(f'{self.folder}: is a file; give the folder that holds it, or a .zip or .tar file of images, with --eval_folder')
+        files = walk_files(self.folder)
+        images = [path for path in files if path.suffix.lower() in IMAGE_EXTENSIONS]
+        if not images:
+            kinds = ', '.join(extension[1:] for extension in IMAGE_EXTENSIONS)
+            raise FileNotFoundError(f'{self.folder}: holds no images ({kinds}), only {len(files)} other files; '
+                                    'give another folder with --eval_folder')
+        if len(files) > len(images):
+            self.notes.append(f'{self.folder}: {len(files) - len(images)} of {len(files)} files are no images and are left out')
+        return self.folder, make_items(images, self.folder)

@@ -1,0 +1,116 @@
+"""Datasets whose labels are found from their images: the same sub-folders below another folder, another ending."""
+import numpy as np
+
+from config import cfg
+from datasets.base import Dataset, dataset_root
+from datasets.collection import cityscapes_labels
+from datasets.collection.layout import find_split, make_items, walk_files
+from datasets.labels import LabelMapper
+from datasets.loading.archive import locate
+
+
+class Paired(Dataset):
+    """Images below one folder, labels below another. A subclass gives, beside the attributes of Dataset, those below.
+
+    {split} in a folder stands for the folder name of the split. Items are named relative to what comes before it, or to
+    the whole folder without it. Images are looked for in all sub-folders. Instances add directory, the dataset's folder.
+    """
+
+    directory_key = ''              # key of cfg.DATASET: the folder below the dataset root
+    other_directories = ('',)       # tried after it; '' is the dataset root itself
+    remedy = ''                     # what to do when something is missing, the end of the error's sentence
+
+    image_folder = ''
+    label_folders = ()              # the first that exists
+    markers = ()                    # folders by which the dataset is known, where the image folder does not tell it
+    folder_names = {}               # split -> its folder, where that has another name
+    image_endings = ('.jpg',)
+    label_ending = '.png'           # takes the place of the image's ending
+    labelled_splits = ('train', 'val')
+
+    def _find_items(self):
+        names = (cfg.DATASET[self.directory_key], *self.other_directories)
+        markers = {split: [self._of_split(folder, split) for folder in self.markers or (self.image_folder,)] for split in self.splits}
+        self.directory = find_split(dataset_root(), names, markers, self.split, self.name, self.remedy)
+        root = self.directory / self.image_folder.partition('{split}')[0]
+        folder = self.directory / self._of_split(self.image_folder)
+        images = self._choose(walk_files(folder, [ending.lower() for ending in self.image_endings]))
+        if self.split not in self.labelled_splits:
+            self.notes.append(self._without_labels())
+            return root, make_items(images, root)
+        labels = self._label_folder()
+        return root, make_items(images, root, lambda image: labels / image.parent.relative_to(folder) / self._label_name(image))
+
+    def _of_split(self, folder: str, split: str = '') -> str:
+        """A folder with that of `split`, or of self.split, in the place of {split}."""
+        split = split or self.split
+        return folder.format(split=self.folder_names.get(split, split))
+
+    def _label_folder(self):
+        folders = [self._of_split(folder) for folder in self.label_folders]
+        for folder in folders:
+            if locate(self.directory / folder).is_dir():
+                return locate(self.directory / folder)
+        raise FileNotFoundError(f'{self.directory}: has no folder {" or ".join(folders)}, which holds the labels; {self.remedy}')
+
+    def _store_ids(self, id_map, id_to_trainid, trainid_to_id):
+        """Read label files by another table than the class's, for a dataset that exists with trainIds and with ids."""
+        self.id_map, self.id_to_trainid, self.trainid_to_id = id_map, id_to_trainid, trainid_to_id
+        self.mapper = LabelMapper(self.name, id_map, self.num_classes, self.ignore_label, cfg.DATASET.IGNORE_IDS)
+
+    def _without_labels(self) -> str:
+        return f'split {self.split!r} of dataset {self.name!r} has no labels, so there is no score'
+
+    def _choose(self, images: list) -> list:
+        """The images of self.split among those that were found; all of them when each split has its own folder."""
+        return images
+
+    def _label_name(self, image) -> str:
+        """The file name of the image's label."""
+        ending = next(ending for ending in self.image_endings if image.name.lower().endswith(ending.lower()))
+        return image.name[:-len(ending)] + self.label_ending
+
+
+class PairedTrainIds(Paired):
+    """Paired with labels that hold the 19 trainIds of Cityscapes, void 255."""
+
+    num_classes = 19
+    ignore_label = cityscapes_labels.IGNORE
+    class_names = cityscapes_labels.CLASS_NAMES
+    palette = cityscapes_labels.PALETTE
+    id_map = {**{trainid: trainid for trainid in range(19)}, cityscapes_labels.IGNORE: cityscapes_labels.IGNORE}
+
+
+def names_and_palette(rows) -> tuple:
+    """(class names, palette uint8 (K, 3)) of the rows of a label table, datasets/tables."""
+    return [row['name'] for row in rows], np.array([row['color'] for row in rows], np.uint8)
+
+
+def read_lines(path, remedy: str) -> list:
+    """The lines of a text file without the space around them and without empty ones; FileNotFoundError with `remedy`."""
+    try:
+        text = read_file(path, remedy).decode('utf-8-sig')
+    except UnicodeDecodeError:
+        raise ValueError(f'{path}: is no text file; {remedy}') from None
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def read_file(path, remedy: str) -> bytes:
+    """The bytes of a file; FileNotFoundError naming it and `remedy`."""
+    try:
+        return locate(path).read_bytes()
+    except FileNotFoundError:
+        raise FileNotFoundError(f'{path}: the file does not exist; {remedy}') from None
+
+
+def with_stems(images: list, stems, source, remedy: str) -> list:
+    """The images whose name without extension stands in `stems`, the list that the file `source` holds.
+
+    Raises FileNotFoundError that counts the listed images that are not there.
+    """
+    stems = set(stems)
+    chosen = [image for image in images if image.stem in stems]
+    missing = sorted(stems - {image.stem for image in chosen})
+    if missing:
+        raise FileNotFoundError(f'{source}: lists {len(stems)} images, of which {len(missing)} are not there, {missing[0]} among them; {remedy}')
+    return chosen

@@ -1,0 +1,39 @@
+"""PASCAL Context (Mottaghi et al., CVPR 2014): the images of VOC 2010, every pixel labelled, with its 59 most frequent classes."""
+from datasets.collection.paired import Paired, names_and_palette, read_lines, with_stems
+from datasets.collection.tables import read_table
+
+CLASSES = read_table('pascal_context')      # background first; the colours are those of ADE20K's first 60 classes, as elsewhere
+
+
+class PascalContext(Paired):
+    """4998 train and 5105 val images of at most 500x500 pixels; 59 classes, the background is ignored.
+
+    As VOC 2010 is unpacked, with the labels beside it: JPEGImages/<id>.jpg, ImageSets/Main/{train,val}.txt with one id
+    per line, PascalContext59/<id>.png with trainIds 0..58 and 255, which `python -m datasets.prepare pascal_context` makes.
+    """
+
+    name = 'pascal_context'
+    num_classes = 59
+    class_names, palette = names_and_palette(CLASSES[1:])
+    id_map = {**{trainid: trainid for trainid in range(59)}, 255: 255}
+    splits = ('train', 'val')
+    directory_key = 'PASCAL_CONTEXT_DIR'
+    other_directories = ('VOCdevkit/VOC2010', 'VOCtrainval_03-May-2010/VOCdevkit/VOC2010', '')
+    remedy = ('unpack VOCtrainval_03-May-2010.tar and the trainval.tar.gz of https://cs.stanford.edu/~roozbeh/pascal-context below ROOT, run '
+              '`python -m datasets.prepare pascal_context --root ROOT`, and give --override_dataset_root ROOT')
+    image_folder = 'JPEGImages'
+    label_folders = ('PascalContext59',)
+
+    def _choose(self, images):
+        path = self.directory / f'ImageSets/Main/{self.split}.txt'
+        return with_stems(images, read_lines(path, self.remedy), path, self.remedy)
+
+
+class PascalContext60(PascalContext):
+    """The same images with the background as class 0: PascalContext60/<id>.png with trainIds 0..59."""
+
+    name = 'pascal_context_60'
+    num_classes = 60
+    class_names, palette = names_and_palette(CLASSES)
+    id_map = {**{trainid: trainid for trainid in range(60)}, 255: 255}
+    label_folders = ('PascalContext60',)

@@ -1,0 +1,1 @@
+"""Dataset custom: images, labels and classes described in a YAML file."""

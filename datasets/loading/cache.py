@@ -1,0 +1,200 @@
+"""Decoded images and label maps in one file that is mapped into memory: epochs without decoding (--cache_dir).
+
+A file holds the pairs of one split as Dataset.load returns them, trainIds included. Its name holds a hash of everything
+they depend on: the dataset, its tables, what archive.fingerprint tells of its files, the rules of reading. It is built once, in
+parallel, before the first epoch; processes that need it at the same time wait for the one that builds it. All processes
+of a machine share the pages that the operating system keeps of it.
+
+    the 8 bytes MAGIC, n as int64, n x (H, W) as int64, then for each pair the image H*W*3 and the label H*W, uint8
+"""
+import copy
+import errno
+import hashlib
+import mmap
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from config import cfg
+from datasets.base import Dataset
+from datasets.loading.archive import fingerprint
+from datasets.loading.reading import RULES
+from datasets.loading.threads import in_threads
+from utils.cli.wording import counted
+from utils.files.atomic import atomic_write, remove_temporaries, write_error
+
+MAGIC = b'rawpair1'
+BYTES_PER_PIXEL = 4         # of a pair: red, green, blue, trainId
+SPARE = 1 << 28             # bytes that are left free on the disk
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)       # of file systems that have none
+
+
+def with_cache(dataset: Dataset, folder=None, *, is_main=True, barrier=None, log=None) -> Dataset:
+    """`dataset` with `load` and `sizes` that read the cache in `folder` (None: cfg.DATASET.CACHE_DIR; without one `dataset`
+    itself), which is built now where it is missing. What load returns is read-only; its values are the same.
+
+    is_main, barrier, log: as in class_uniform.load_or_build. Raises ValueError for a file that cannot be read or when the
+    disk has too little space, and WriteError when the cache cannot be written.
+    """
+    folder = cfg.DATASET.CACHE_DIR if folder is None else folder
+    log = log or (lambda line: None)
+    if not folder:
+        return dataset
+    if not dataset.labelled or not dataset.label_files(dataset.items[0]):
+        log(f'split {dataset.split!r} of dataset {dataset.name!r} has no label files, so --cache_dir is not used for it')
+        return dataset
+    if not is_main and barrier is not None:
+        barrier()
+    pixels = _open_or_build(dataset, Path(folder).expanduser(), log)
+    if is_main and barrier is not None:
+        barrier()
+    cached = copy.copy(dataset)
+    cached.load, cached.sizes = pixels.load, pixels.sizes
+    return cached
+
+
+def cache_path(dataset: Dataset, folder) -> Path:
+    """The file in which the pixels of this dataset, as its files are now, are kept."""
+    digest = hashlib.sha256(repr((MAGIC, RULES, cv2.__version__, dataset.name, dataset.num_classes, dataset.ignore_label, dataset.color_map)).encode())
+    digest.update(dataset.mapper.table.tobytes() + dataset.label_rules.encode())
+    for item in dataset.items:
+        digest.update(repr((item.name, [fingerprint(file) for file in (item.image, *dataset.label_files(item))])).encode())
+    return Path(folder) / f'{dataset.name}_{dataset.split}_{digest.hexdigest()[:16]}.raw'
+
+
+class PixelCache:
+    """The pairs of `items` in the file `path`. Raises ValueError when the file is not that of as many items or incomplete."""
+
+    def __init__(self, path: Path, items: list):
+        self.path, self.places, self.pixels = path, {item: place for place, item in enumerate(items)}, None
+        with open(path, 'rb') as file:
+            header = file.read(_header_bytes(len(items)))
+            length = file.seek(0, os.SEEK_END)
+        if header[:16] != MAGIC + np.int64(len(items)).tobytes() or len(header) < _header_bytes(len(items)):
+            raise ValueError('another header')
+        self.shapes = np.frombuffer(header, np.int64, offset=16).reshape(-1, 2)
+        self.starts = _starts(self.shapes)
+        if length != self.starts[-1]:
+            raise ValueError(f'{length} bytes instead of {self.starts[-1]}')
+
+    def __getstate__(self):
+        return {**self.__dict__, 'pixels': None}            # another process maps the file itself
+
+    def load(self, item):
+        """(image uint8 (H, W, 3), label uint8 (H, W) of trainIds), read-only views of the file: only what is used is read."""
+        if self.pixels is None:
+            with open(self.path, 'rb') as file:
+                self.pixels = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+        place = self.places[item]
+        height, width = self.shapes[place].tolist()
+        pair = self.pixels[self.starts[place]:self.starts[place + 1]]
+        return pair[:3 * height * width].reshape(height, width, 3), pair[3 * height * width:].reshape(height, width)
+
+    def sizes(self):
+        """As Dataset.sizes."""
+        return (tuple(shape) for shape in self.shapes.tolist())
+
+
+def _header_bytes(count: int) -> int:
+    return 16 + 16 * count
+
+
+def _starts(shapes: np.ndarray) -> np.ndarray:
+    """Where each pair of shapes int64 (n, 2) begins, and where the last one ends."""
+    return np.concatenate([[0], np.cumsum(BYTES_PER_PIXEL * shapes.prod(axis=1))]) + _header_bytes(len(shapes))
+
+
+def _open_or_build(dataset, folder, log) -> PixelCache:
+    path = cache_path(dataset, folder)
+    pixels = _open(path, dataset, lambda line: None)        # what is wrong with it is said by the one that builds it anew
+    if pixels is None:
+        with _lock(path, log):
+            pixels = _open(path, dataset, log)              # built while this process waited
+            if pixels is None:
+                _build(path, dataset, log)
+                pixels = PixelCache(path, dataset.items)
+    return pixels
+
+
+def _open(path, dataset, log):
+    """The cache in `path`, or None when there is no usable one; a damaged file is said."""
+    try:
+        return PixelCache(path, dataset.items)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except ValueError as error:
+        log(f'{path}: is no whole cache of this dataset ({error}); building it anew')
+        return None
+
+
+@contextmanager
+def _lock(path, log):
+    """Only one process at a time is in the block for one `path`. The system releases the lock of a process that dies."""
+    import fcntl  # of Unix systems only
+    beside = path.with_suffix('.lock')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = open(beside, 'wb')           # noqa: SIM115 - closed below
+    except OSError as error:
+        raise write_error(beside, error) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log(f'{path}: another process builds this cache; waiting for it')
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise write_error(beside, error) from error
+            log(f'{path.parent}: its file system has no locks; processes that start together each build the cache')
+        try:
+            yield
+        finally:
+            beside.unlink(missing_ok=True)  # who waits for it looks for the cache first
+
+
+def _build(path, dataset, log):
+    shapes = np.array(list(dataset.sizes()), np.int64).reshape(-1, 2)
+    starts = _starts(shapes)
+    remove_temporaries(path.parent, path.name[:40])         # of processes that were killed
+    _check_space(path.parent, int(starts[-1]), dataset, log)
+
+    def write(place):
+        image, label = dataset.load(dataset.items[place])
+        if label.shape != tuple(shapes[place]):
+            raise ValueError(f'{dataset.items[place].label}: changed while the cache was built; start again')
+        _write_at(file.fileno(), image, int(starts[place]))
+        _write_at(file.fileno(), label, int(starts[place]) + image.size)
+
+    with atomic_write(path) as file:
+        file.write(MAGIC + np.int64(len(shapes)).tobytes() + shapes.tobytes())
+        file.flush()
+        for _ in in_threads(write, range(len(shapes)), f'cache of split {dataset.split!r}', 'pairs', log=log):
+            pass
+
+
+def _write_at(descriptor, array, place):
+    data = memoryview(np.ascontiguousarray(array)).cast('B')
+    while data:
+        count = os.pwrite(descriptor, data, place)
+        data, place = data[count:], place + count
+
+
+def _check_space(folder, size, dataset, log):
+    """Say how large the cache is; ValueError when the disk has no room for it."""
+    others = [path.stat().st_size for path in folder.glob(f'{dataset.name}_{dataset.split}_*.raw')]
+    there = f'; {counted(len(others), "earlier cache")} of this split there: {gigabytes(sum(others))}, remove what no run needs' if others else ''
+    free = shutil.disk_usage(folder).free
+    if size + SPARE > free:
+        raise ValueError(f'--cache_dir {folder}: the cache of split {dataset.split!r} takes {gigabytes(size)}, but only {gigabytes(free)} are free there'
+                         f'{there}; free some space, give another folder, or leave the flag out')
+    log(f'the decoded pixels of split {dataset.split!r} ({len(dataset)} pairs, {gigabytes(size)}) are written to {folder}, once{there}')
+
+
+def gigabytes(size: int) -> str:
+    """25000000000 -> '25.0 GB'; below 0.1 GB in MB."""
+    return f'{size / 1e9:.1f} GB' if size >= 1e8 else f'{size / 1e6:.1f} MB'

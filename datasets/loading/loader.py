@@ -1,0 +1,107 @@
+"""Batches for training (an epoch's list, shuffled, shared by the ranks) and for evaluation (every image once)."""
+import torch
+from torch.utils.data import DataLoader, default_collate
+
+from datasets.loading.workers import Failure, Guarded, raised, worker_start
+from datasets.sampling.sampler import EpochBatches
+from datasets.sampling.sets import EvalSet, TrainSet
+
+
+def collate(samples: list):
+    """Samples of one size -> {'image' uint8 (N, 3, h, w), 'label' uint8 (N, h, w) if any, 'name' list, 'scale' float32 (N,)}.
+
+    'photometric' becomes float32 (N, 9), 'index' a list. A Failure among the samples is returned in place of the batch. Raises ValueError when sizes differ.
+    """
+    failure = next((sample for sample in samples if isinstance(sample, Failure)), None)
+    if failure is not None:
+        return failure
+    shapes = [tuple(sample['image'].shape[1:]) for sample in samples]
+    if len(set(shapes)) > 1:
+        other = next(place for place, shape in enumerate(shapes) if shape != shapes[0])
+        return Failure(ValueError(
+            f'{samples[0]["name"]} and {samples[other]["name"]} have different sizes {shapes[0]} and {shapes[other]} (height, width) '
+            'after the transforms and cannot stand in one batch; give --crop_size without --full_crop_training, or --bs_trn 1'))
+    batch = {key: _stack([sample[key] for sample in samples]) for key in ('image', 'label') if key in samples[0]}
+    batch['scale'] = torch.tensor([sample['scale'] for sample in samples], dtype=torch.float32)
+    if 'photometric' in samples[0]:
+        batch['photometric'] = torch.stack([sample['photometric'] for sample in samples])
+    for key in ('name', 'index'):
+        if key in samples[0]:
+            batch[key] = [sample[key] for sample in samples]
+    return batch
+
+
+def _stack(tensors):
+    """One tensor is a view, which keeps the page-locked memory it may lie in; default_collate stacks into shared memory."""
+    return tensors[0][None] if len(tensors) == 1 else default_collate(tensors)
+
+
+def _worker_options(num_workers):
+    """Options of both loaders. A generator of its own: a DataLoader draws from torch's global one at every start otherwise,
+    which would make the random numbers of the network depend on how often a run was resumed."""
+    return {
+        'num_workers': num_workers, 'persistent_workers': num_workers > 0, 'pin_memory': torch.cuda.is_available(),
+        'worker_init_fn': worker_start(), 'generator': torch.Generator().manual_seed(0),
+    }
+
+
+def train_loader(train_set: TrainSet, batch_size: int, num_workers: int, world: int = 1, rank: int = 0, seed: int = 0) -> 'TrainLoader':
+    """The loader of one rank, with batch_size samples per batch and rank; see TrainLoader.
+
+    Raises ValueError when the dataset does not fill a single step of all ranks.
+    """
+    if len(train_set) < batch_size * world:
+        dataset = train_set.dataset
+        processes = f' on each of {world} processes' if world > 1 else ''
+        raise ValueError(f'--bs_trn {batch_size}{processes} needs {batch_size * world} images per step, but split {dataset.split!r} of dataset '
+                         f'{dataset.name!r} has {len(train_set)}; give a smaller --bs_trn')
+    return TrainLoader(train_set, EpochBatches(len(train_set), batch_size, world, rank, seed), num_workers)
+
+
+class TrainLoader:
+    """Iterates over the batches of one epoch (see collate); len() is their number in a whole epoch."""
+
+    def __init__(self, train_set, batches, num_workers):
+        self.train_set, self.batches = train_set, batches
+        self.loader = DataLoader(Guarded(train_set), batch_sampler=batches, collate_fn=collate, **_worker_options(num_workers))
+
+    def set_epoch(self, epoch: int, start_batch: int = 0):
+        """Go to `epoch`, leaving out the first `start_batch` batches, which a resumed run has done before."""
+        self.train_set.set_epoch(epoch)
+        self.batches.set_epoch(epoch, start_batch)
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __iter__(self):
+        return raised(self.loader)
+
+
+def eval_loader(eval_set: EvalSet, batch_size: int, num_workers: int, world: int = 1, rank: int = 0) -> 'EvalLoader':
+    """The loader of one rank: images rank, rank + world, ... in order, none padded, dropped or repeated."""
+    return EvalLoader(eval_set, batch_size, num_workers, range(rank, len(eval_set), world))
+
+
+class EvalLoader:
+    """Iterates over batches (see collate, with 'index') of up to batch_size images that all have one size.
+
+    Images of another size than the one before start a new batch. len() is the number of batches when all sizes are
+    equal, num_images the number of images of this rank.
+    """
+
+    def __init__(self, eval_set, batch_size, num_workers, chosen):
+        self.batch_size, self.num_images = batch_size, len(chosen)
+        self.loader = DataLoader(Guarded(eval_set), batch_size=None, sampler=chosen, **_worker_options(num_workers))
+
+    def __len__(self):
+        return -(-self.num_images // self.batch_size)
+
+    def __iter__(self):
+        group = []
+        for sample in raised(self.loader):
+            if group and (len(group) == self.batch_size or sample['image'].shape != group[0]['image'].shape):
+                yield collate(group)
+                group = []
+            group.append(sample)
+        if group:
+            yield collate(group)

@@ -1,0 +1,24 @@
+"""The same work on many files at once: decoding leaves Python, so threads are enough."""
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+from utils.cli.progress import progress
+
+MAX_THREADS = 32        # what does not leave Python holds its lock: more threads would only wait
+
+
+def in_threads(function, items, description: str, unit: str, threads=None, log=None):
+    """Yield function(item) of every item, in order, from as many threads as there are usable cores; shows the progress in `unit`s, as in 'files'.
+
+    The first error is raised, and what has not begun by then is left undone.
+    """
+    pool = ThreadPoolExecutor(threads or min(usable_cores(), MAX_THREADS))
+    try:
+        yield from progress(pool.map(function, items), total=len(items), desc=description, unit=unit, log=log)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def usable_cores() -> int:
+    """The number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1

@@ -1,0 +1,1 @@
+"""How the images of an epoch are drawn: class-uniform sampling, epochs, joined datasets."""

@@ -1,0 +1,82 @@
+"""Which images and centroids the epochs of a training are drawn from, with coarse labels beside the fine ones or without."""
+import numpy as np
+
+from config import cfg
+from datasets.sampling.epoch import coarse_subset
+
+
+class Pool:
+    """The images of one dataset and their centroids (per class an int array (n, 3) of image, x, y), the same in every epoch."""
+
+    def __init__(self, num_images: int, centroids: list):
+        self.num_images, self.centroids = num_images, centroids
+
+    def at(self, epoch: int) -> tuple:
+        """(images int array (num_images,), centroids) of an epoch, as draw_epoch takes them."""
+        return np.arange(self.num_images), self.centroids
+
+
+class BoostedPool(Pool):
+    """Fine images, with coarse ones in the class-uniform part before epoch `end`. num_images counts the fine ones, so epochs
+    have one length.
+
+    fine, coarse: their centroids. boost: the classes whose coarse centroids stand beside the fine ones; only_coarse: every
+    class has its coarse centroids alone.
+    """
+
+    def __init__(self, num_images: int, fine: list, coarse: list, boost, only_coarse: bool, end: int):
+        super().__init__(num_images, fine)
+        self.end = end
+        self.boosted = coarse if only_coarse else [
+            np.concatenate([own, more]) if trainid in boost else own for trainid, (own, more) in enumerate(zip(fine, coarse))]
+
+    def at(self, epoch):
+        return np.arange(self.num_images), self.boosted if epoch < self.end else self.centroids
+
+
+class PortionPool(Pool):
+    """All fine images and, drawn anew for each epoch, `count` of the coarse ones, which stand behind them. num_images is the
+    sum. Of centroids, those of both, the ones of images that do not take part are left out."""
+
+    def __init__(self, num_fine: int, num_coarse: int, count: int, centroids: list, seed: int):
+        super().__init__(num_fine + count, centroids)
+        self.num_fine, self.num_coarse, self.count, self.seed = num_fine, num_coarse, count, seed
+
+    def at(self, epoch):
+        coarse = self.num_fine + coarse_subset(self.num_coarse, self.count, self.seed, epoch)
+        images = np.concatenate([np.arange(self.num_fine), coarse])
+        if self.count == self.num_coarse:
+            return images, self.centroids
+        takes_part = np.zeros(self.num_fine + self.num_coarse, bool)
+        takes_part[images] = True
+        return images, [places[takes_part[places[:, 0]]] for places in self.centroids]
+
+
+def build_pool(parts: list, centroids: list, seed: int, log=None) -> Pool:
+    """The pool of one dataset, or of a fine and a coarse one; centroids: for each of `parts`, per class.
+
+    cfg.DATASET says what the coarse images are for. Raises ValueError naming the flag when none of them is of use.
+    """
+    if len(parts) == 1:
+        return Pool(len(parts[0]), centroids[0])
+    (fine, coarse), settings, log = parts, cfg.DATASET, log or (lambda line: None)
+    labels = f'{len(coarse)} images with {coarse.quality} labels'
+    own, more = centroids[0], [places + np.array([len(fine), 0, 0], np.int32) for places in centroids[1]]
+    if settings.QUALITY == 'fine_coarse':
+        count = int(len(coarse) * settings.COARSE_PORTION)
+        log(f'every epoch: all {len(fine)} images with fine labels and {count} of the {labels}')
+        return PortionPool(len(fine), len(coarse), count, [np.concatenate(pair) for pair in zip(own, more)], seed)
+    boost = range(fine.num_classes) if settings.ONLY_COARSE else sorted(set(settings.COARSE_BOOST_CLASSES))
+    _check_boost(boost, more, fine, labels, '--only_coarse' if settings.ONLY_COARSE else '--coarse_boost_classes')
+    counts = ', '.join(f'{fine.class_names[trainid]} {len(more[trainid])} ({len(own[trainid])} in fine labels)' for trainid in boost)
+    log(f'before epoch {settings.MAX_CU_EPOCH} the class-uniform part of an epoch is drawn from the {labels}'
+        f'{"" if settings.ONLY_COARSE else " too"}, places: {counts}')
+    return BoostedPool(len(fine), own, more, boost, settings.ONLY_COARSE, settings.MAX_CU_EPOCH)
+
+
+def _check_boost(boost, coarse, dataset, labels, flag):
+    if boost[-1] >= dataset.num_classes:
+        raise ValueError(f'{flag}: {boost[-1]} is no trainId of dataset {dataset.name!r}, which has 0 to {dataset.num_classes - 1}')
+    if not any(len(coarse[trainid]) for trainid in boost):
+        names = ', '.join(dataset.class_names[trainid] for trainid in boost)
+        raise ValueError(f'{flag}: none of the {labels} holds {names}; unpack more of them, lower --custom_coarse_prob, or leave the flag out')

@@ -1,0 +1,119 @@
+"""Torch datasets: training samples drawn class-uniformly, and evaluation samples, each image once."""
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import Dataset as TorchDataset
+
+from config import cfg
+from datasets.base import Dataset
+from datasets.sampling import class_uniform
+from datasets.sampling.epoch import class_quotas, draw_epoch, sample_generator
+from datasets.sampling.joined import Joined
+from datasets.sampling.pool import build_pool
+from utils.cli.wording import listed
+
+
+def image_tensor(image: np.ndarray) -> torch.Tensor:
+    """uint8 (H, W, 3) -> uint8 (3, H, W), contiguous; cv2.split is several times faster than a transposed copy."""
+    planes = np.empty((3, *image.shape[:2]), np.uint8)
+    cv2.split(image, list(planes))
+    return torch.from_numpy(planes)
+
+
+def _sample(image, label, name, scale):
+    sample = {'image': image_tensor(image), 'name': name, 'scale': float(scale)}
+    if label is not None:
+        sample['label'] = torch.from_numpy(np.require(label, requirements=('C', 'W')))        # a cache's pixels are read-only
+    return sample
+
+
+class TrainSet(TorchDataset):
+    """The samples of an epoch: part random images, part crops around centroids of each class in turn.
+
+    A sample is {'image' uint8 (3, h, w) RGB, 'label' uint8 (h, w) of trainIds and ignore_label, 'name', 'scale'}. It
+    depends on (seed, epoch, index) and nothing else, so not on the number of workers nor on what was loaded before.
+
+    transform(image, label, rng, centroid=None or (x, y)) -> (image, label, scale), or None. A fourth value that it returns is
+    the sample's 'photometric': what the device has still to do (transforms.deferred).
+    class_uniform_pct, tile, assets_path: cfg's values when None. is_main, barrier, log: see class_uniform.load_or_build;
+    the index is only built when class_uniform_pct > 0. dataset: one with fine labels, joined with one with coarse labels
+    where cfg.DATASET asks for these (datasets.sampling.joined).
+    """
+
+    def __init__(self, dataset: Dataset, transform, seed: int, class_uniform_pct=None, tile=None, assets_path=None, *,
+                 is_main=True, barrier=None, log=None):
+        if not dataset.labelled:
+            raise ValueError(f'dataset {dataset.name!r}: split {dataset.split!r} has no labels to train on')
+        if seed < 0:
+            raise ValueError(f'--seed {seed}: expected a number of at least 0')
+        self.dataset, self.transform, self.seed = dataset, transform, seed
+        pct = cfg.DATASET.CLASS_UNIFORM_PCT if class_uniform_pct is None else class_uniform_pct
+        tile = cfg.DATASET.CLASS_UNIFORM_TILE if tile is None else tile
+        assets_path = cfg.ASSETS_PATH if assets_path is None else assets_path
+        parts = dataset.parts if isinstance(dataset, Joined) else [dataset]
+        centroids = [[np.empty((0, 3), np.int32)] * dataset.num_classes] * len(parts)
+        if pct > 0:
+            indices = [class_uniform.load_or_build(part, tile, assets_path, is_main=is_main, barrier=barrier, log=log) for part in parts]
+            centroids = [index.centroids for index in indices]
+        self.pool = build_pool(parts, centroids, seed, log)
+        self.quotas = class_quotas(self.pool.num_images, dataset.num_classes, pct, cfg.DATASET.CLASS_UNIFORM_BIAS)
+        if pct > 0 and log is not None:
+            self._tell(pct, log)
+        self.set_epoch(0)
+
+    def _tell(self, pct, log):
+        if not any(self.quotas):
+            log(f'--class_uniform_pct {pct} of {self.pool.num_images} images is less than one draw for each of {self.dataset.num_classes} classes: '
+                'every epoch consists of random images')
+        absent = class_uniform.CentroidIndex(self.pool.at(0)[1]).absent()
+        if absent:
+            names = listed(self.dataset.class_names[trainid] for trainid in absent)
+            log(f'no label of split {self.dataset.split!r} holds {names}: their share of an epoch goes to random images')
+
+    def set_epoch(self, epoch: int):
+        """Draw the list of this epoch, the same one in every process."""
+        self.epoch = epoch
+        images, centroids = self.pool.at(epoch)
+        self.draws = draw_epoch(len(images), centroids, self.quotas, self.seed, epoch, images)
+
+    def __len__(self):
+        return len(self.draws)
+
+    def __getitem__(self, key):
+        """Sample `key` of the current epoch; (epoch, index) moves to that epoch first, which is how workers follow."""
+        epoch, index = key if isinstance(key, tuple) else (self.epoch, key)
+        if epoch != self.epoch:
+            self.set_epoch(epoch)
+        draw = self.draws[index]
+        item = self.dataset.items[draw.image]
+        image, label = self.dataset.load(item)
+        scale, left = 1.0, ()
+        if self.transform is not None:
+            rng = sample_generator(self.seed, epoch, index)
+            image, label, scale, *left = self.transform(image, label, rng, centroid=draw.centroid)
+        sample = _sample(image, label, item.name, scale)
+        if left:
+            sample['photometric'], = left
+        return sample
+
+
+class EvalSet(TorchDataset):
+    """Every image of a dataset once, in order.
+
+    A sample is as in TrainSet with 'index', its place in the dataset, and without 'label' where there is none.
+    transform(image, label or None) -> (image, label or None, scale), or None.
+    """
+
+    def __init__(self, dataset: Dataset, transform=None):
+        self.dataset, self.transform = dataset, transform
+
+    def __len__(self):
+        return len(self.dataset)
+
+    def __getitem__(self, index):
+        item = self.dataset.items[index]
+        image, label = self.dataset.load(item)
+        scale = 1.0
+        if self.transform is not None:
+            image, label, scale = self.transform(image, label)
+        return {**_sample(image, label, item.name, scale), 'index': index}

@@ -1,0 +1,216 @@
+"""A run is a directory: its log, its metrics, the record of how it was started, its checkpoints (utils.checkpoint)."""
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from runx.logx import logx
+from tqdm import tqdm
+
+import config
+from engine.distributed import Dist, init_from_env
+from engine.provenance import describe_start
+from engine.seeding import seed_everything, set_deterministic
+from engine.stop import StopSignal
+from utils.checkpoint import CheckpointKeeper
+from utils.files.atomic import atomic_write, write_error, write_json
+
+__all__ = ['Run', 'StopSignal', 'run_context', 'seed_everything', 'set_deterministic']
+
+
+@dataclass(frozen=True)
+class Run:
+    """A started program: where it writes and which process this is."""
+
+    directory: Path
+    dist: Dist
+    failures: list = field(default_factory=list)        # OSErrors of background threads, such as TensorBoard's writer
+
+    @property
+    def device(self) -> torch.device:
+        return self.dist.device
+
+    @property
+    def is_main(self) -> bool:
+        return self.dist.is_main
+
+    def log(self, line: str):
+        """Print a line and append it to logging.log; on rank 0 only."""
+        if not self.is_main:
+            return
+        self._raise_failure()
+        try:
+            with tqdm.external_write_mode(file=sys.stdout):     # progress bars step aside
+                logx.msg(line)
+                sys.stdout.flush()
+        except BrokenPipeError:                                 # who read our output is gone
+            raise
+        except OSError as error:
+            raise write_error(self.directory / 'logging.log', error) from error
+
+    def metric(self, phase: str, numbers: Mapping, step: int):
+        """Numbers of phase 'train' or 'val' to TensorBoard, and those of 'val' to metrics.csv; on rank 0 only."""
+        self._raise_failure()
+        try:
+            logx.metric(phase, numbers, step)
+        except OSError as error:
+            raise write_error(self.directory, error) from error
+
+    def picture(self, name: str, picture, step: int):
+        """A picture uint8 (3, H, W) to TensorBoard; on rank 0 only."""
+        self._raise_failure()
+        logx.add_image(name, picture, step)
+
+    def _raise_failure(self):
+        """A dead TensorBoard writer takes no more events: its bounded queue would block the next ones for ever."""
+        if self.failures:
+            raise write_error(self.directory, self.failures[0]) from self.failures[0]
+
+
+@contextmanager
+def run_context(args, training: bool, device=None):
+    """Start a run and end it in order: process group, seeds, log, hparams.json. Yields a Run.
+
+    args: every flag, among them result_dir, seed, deterministic, distributed and, for a training, resume. The flags are
+    merged into cfg before. An error that leaves the block is written to logging.log too.
+    Raises ValueError for a training that would mix with another one in the same directory.
+    """
+    directory = Path(args.result_dir)
+    if training:
+        check_directory_is_free(directory, args.resume)
+    dist = init_from_env(args.distributed, device)
+    try:
+        seed_everything(args.seed, dist.rank)
+        set_deterministic(args.deterministic)
+        if dist.is_main:
+            _check_space(directory)
+        _open_log(directory, dist.rank)
+        with _background_failures() as failures, _ending_log():
+            if dist.is_main:
+                write_hparams(directory, args, dist)
+            yield Run(directory, dist, failures)
+            dist.barrier()          # a rank that leaves early would break what the others still tell each other
+    finally:
+        dist.shutdown()
+
+
+def check_directory_is_free(directory: Path, resume):
+    """Raise ValueError when a new training would write its checkpoints among those of another one."""
+    keeper = CheckpointKeeper(directory)
+    files = keeper.last_files() or keeper.best_files()
+    if not files or (resume == 'auto' and keeper.last_files()):
+        return
+    if resume == 'auto':
+        raise ValueError(f'--result_dir {directory}: holds {files[0].name} but no last_checkpoint to continue; start a new run from it with '
+                         '--snapshot and another --result_dir')
+    if not resume:
+        raise ValueError(f'--result_dir {directory}: holds {files[0].name} of an earlier training; '
+                         'continue it with --resume auto, or give another --result_dir')
+    if Path(resume).resolve() != files[0].resolve():
+        raise ValueError(f'--result_dir {directory}: holds {files[0].name}, --resume gives {resume}; continue the newest with --resume auto, '
+                         'or give another --result_dir to branch off')
+
+
+def _check_space(directory: Path):
+    """Raise WriteError where not even a run's first lines would fit: a TensorBoard writer that fails as it starts cannot be silenced."""
+    path = directory / '.space'
+    try:
+        with atomic_write(path) as file:
+            file.write(bytes(1 << 16))
+    except OSError as error:
+        raise write_error(directory, error) from error
+    path.unlink()
+
+
+def _open_log(directory: Path, rank: int):
+    # logx would torch.load the best checkpoint of the directory for its score; checkpoints are utils.checkpoint's business.
+    logx.get_best_checkpoint = lambda: None
+    try:
+        logx.initialize(logdir=str(directory), tensorboard=True, global_rank=rank)
+    except OSError as error:
+        logx.initialized = False
+        raise write_error(directory, error) from error
+
+
+@contextmanager
+def _background_failures():
+    """A list that collects the OSErrors that end background threads within the block."""
+    failures = []
+
+    def collect(ended):
+        if isinstance(ended.exc_value, OSError):
+            failures.append(ended.exc_value)
+        else:
+            before(ended)
+
+    before, threading.excepthook = threading.excepthook, collect
+    try:
+        yield failures
+    finally:
+        threading.excepthook = before
+
+
+@contextmanager
+def _ending_log():
+    """Write the error that ends the block to logging.log, and close what logx has open."""
+    try:
+        yield
+    except BaseException as error:
+        if logx.rank0:
+            _log_error(error)
+        raise
+    finally:
+        if logx.rank0:
+            _close_tensorboard()
+            for file in (logx.metrics_fp, logx.log_file):
+                with suppress(OSError):
+                    file.close()
+
+
+def _log_error(error):
+    """One line for a person's mistake or Ctrl-C, the whole trace for anything else; the program prints its own."""
+    short = isinstance(error, (ValueError, OSError, KeyboardInterrupt))
+    text = f'{type(error).__name__}: {error}' if short else ''.join(traceback.format_exception(error)).rstrip()
+    with suppress(OSError):
+        logx.log_file.write(f'stopped by {text}\n')
+        logx.log_file.flush()
+
+
+def _close_tensorboard():
+    try:
+        logx.tb_writer.close()
+    except OSError:                 # the full disk has been reported; end the writer here, or it prints traces at exit
+        with suppress(AttributeError, OSError):
+            writer = logx.tb_writer.file_writer.event_writer
+            writer._closed = True
+            if writer._worker.is_alive():
+                writer._worker.stop()
+
+
+def write_hparams(directory: Path, args, dist: Dist):
+    """Write hparams.json: every flag and cfg value, and under `command` how, when, where and from which code it was started.
+
+    The layout suits runx's sumx, which compares the top-level entries of runs and leaves `command` out. The record of
+    an earlier start in the same directory becomes hparams_<n>.json, the earliest with n = 1.
+    """
+    path = directory / 'hparams.json'
+    if path.exists():
+        earlier = 1
+        while (directory / f'hparams_{earlier}.json').exists():
+            earlier += 1
+        os.replace(path, directory / f'hparams_{earlier}.json')
+    flags = dict(vars(args))
+    given = flags.pop('given', [])
+    write_json(path, {**flags, **_flat('cfg', config.as_dict()), 'command': {**describe_start(dist.device, dist.world), 'given': given}})
+
+
+def _flat(name, section) -> dict:
+    """{'cfg.MODEL.OCR.MID_CHANNELS': 512, ...}"""
+    if not isinstance(section, Mapping):
+        return {name: section}
+    return {path: value for key, item in section.items() for path, value in _flat(f'{name}.{key}', item).items()}

@@ -1,0 +1,210 @@
+"""The training loop: steps, accumulation, skipped steps, logging, and saving so that nothing is lost.
+
+The position in the run is (epoch, batches done in it); with the random states it is part of every checkpoint, so a
+resumed run takes the same steps as one that was never stopped.
+"""
+import contextlib
+import itertools
+import time
+from dataclasses import dataclass
+
+import torch
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from engine.precision import autocast
+from utils.cli.progress import progress
+
+
+@dataclass
+class TrainOptions:
+    """What the loop needs to know of the flags. save_minutes: the longest time between two saves of a long epoch."""
+
+    max_epoch: int
+    precision: str = 'fp32'
+    accumulate: int = 1
+    clip_grad: float | None = None
+    max_skipped_steps: int = 10
+    log_freq: int = 10
+    schedule_per_step: bool = False
+    save_minutes: float = 30.0
+    max_batches: int | None = None
+
+
+@dataclass
+class Position:
+    """How far a run has come."""
+
+    epoch: int = 0
+    batch: int = 0              # batches of this epoch that are done
+    step: int = 0               # optimizer steps of the whole run
+    skipped: int = 0            # steps left out because of a non-finite loss or gradient
+
+
+class Stopped(Exception):
+    """Raised by a validation that was asked to stop: the training before it is done, the validation is not."""
+
+
+class Meter:
+    """Means since the last line, kept on the device so that no step waits for the host, and the time a batch took."""
+
+    def __init__(self):
+        self._reset()
+
+    def _reset(self):
+        self.sums, self.batches, self.images, self.started = {}, 0, 0, time.monotonic()
+
+    def add(self, losses, images):
+        for name, value in losses.items():
+            self.sums[name] = self.sums.get(name, 0) + value.detach()
+        self.batches += 1
+        self.images += images
+
+    def take(self):
+        """(means by name, images per batch, seconds per batch), and start anew."""
+        means = {name: float(value) / self.batches for name, value in self.sums.items()}
+        images, seconds = self.images / self.batches, (time.monotonic() - self.started) / self.batches
+        self._reset()
+        return means, images, seconds
+
+
+def ema_of(net, decay):
+    """An exponential moving average of the weights of net; its batch statistics are averaged along."""
+    return AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+
+class Trainer:
+    """Trains `net` (bare) through `wrapped` (the same net inside DDP, or itself), one optimizer step after another.
+
+    dist: the process group; log: takes a line; metric: takes (numbers, step); stop.requested: end after this step;
+    augment(images, numbers): the photometric work that loaders leave to the device.
+    """
+
+    def __init__(self, net, wrapped, normalize, criterion, optimizer, scheduler, scaler, dist, options, log, metric, stop, ema=None,
+                 augment=None):
+        self.net, self.wrapped, self.normalize, self.criterion, self.augment = net, wrapped, normalize, criterion, augment
+        self.optimizer, self.scheduler, self.scaler, self.ema = optimizer, scheduler, scaler, ema
+        self.dist, self.options, self.log, self.metric, self.stop = dist, options, log, metric, stop
+        self.parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
+        self.position = Position()
+        self.group_names = []       # images of the step that is being accumulated, for the message about a bad one
+
+    def fit(self, loader, save, validate):
+        """Train to the last epoch; True when it was reached, False when the run was asked to stop before.
+
+        save(score) writes a checkpoint of self.position; validate(epoch) returns a score, None where this epoch has no
+        validation, and raises Stopped when it was asked to stop.
+        """
+        while self.position.epoch < self.options.max_epoch:
+            finished = self._epoch(loader, save)
+            if not finished:
+                save(None)
+                return False
+            try:
+                score = validate(self.position.epoch)
+            except Stopped:
+                save(None)
+                return False
+            self.position.epoch, self.position.batch = self.position.epoch + 1, 0
+            save(score)
+            if self.dist.any(self.stop.requested):
+                return self.position.epoch >= self.options.max_epoch
+        return True
+
+    def _epoch(self, loader, save):
+        """Train the rest of this epoch; False when asked to stop within it."""
+        loader.set_epoch(self.position.epoch, self.position.batch)
+        self.net.train()
+        total = self.batches(loader)
+        remaining = itertools.islice(loader, total - self.position.batch)
+        bar = progress(remaining, total=total, desc=f'epoch {self.position.epoch}', unit='batches', initial=self.position.batch)
+        meter, saved = Meter(), time.monotonic()
+        self.optimizer.zero_grad(set_to_none=True)
+        for batch in bar:
+            last = self._accumulate(batch, total, meter)
+            self.position.batch += 1
+            if not last:
+                continue
+            self._update()
+            if self.position.step % self.options.log_freq == 0 or self.position.batch == total:
+                bar.note(self._report(meter, total))
+            if self.position.batch == total:
+                if not self.options.schedule_per_step:
+                    self.scheduler.step()
+                break
+            if self.dist.any(self.stop.requested):
+                return False
+            if self.options.save_minutes and self.dist.any(time.monotonic() - saved > 60 * self.options.save_minutes):
+                save(None)
+                saved = time.monotonic()
+        return not self.dist.any(self.stop.requested)
+
+    def batches(self, loader):
+        """Batches of one epoch."""
+        return min(len(loader), self.options.max_batches or len(loader))
+
+    def _accumulate(self, batch, total, meter):
+        """Forward and backward of one batch; True when it completes a step."""
+        first = self.position.batch - self.position.batch % self.options.accumulate
+        group = min(self.options.accumulate, total - first)
+        last = self.position.batch + 1 == first + group
+        images = batch['image'].to(self.dist.device, non_blocking=True)
+        if 'photometric' in batch:
+            images = self.augment(images, batch['photometric'])
+        images = self.normalize(images)
+        labels = batch['label'].to(self.dist.device, non_blocking=True).long()
+        with contextlib.nullcontext() if last or self.wrapped is self.net else self.wrapped.no_sync():
+            with autocast(self.dist.device, self.options.precision):
+                outputs = self.wrapped(images)
+            losses = self.criterion(outputs, labels)
+            self.scaler.scale(losses['loss'] / group).backward()
+        meter.add(losses, len(batch['name']))
+        self.group_names += batch['name']
+        return last
+
+    def _update(self):
+        """One optimizer step, left out when a gradient is not finite (DDP has averaged them, so all ranks agree)."""
+        self.scaler.unscale_(self.optimizer)
+        norm = get_total_norm([parameter.grad for parameter in self.parameters if parameter.grad is not None])
+        finite = bool(torch.isfinite(norm))
+        if finite:
+            if self.options.clip_grad is not None:
+                clip_grads_with_norm_(self.parameters, self.options.clip_grad, norm)
+            self.scaler.step(self.optimizer)
+            if self.ema is not None:
+                self.ema.update_parameters(self.net)
+        else:
+            self._skip()
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.position.step += 1
+        self.group_names = []
+        if self.options.schedule_per_step:
+            self.scheduler.step()
+
+    def _skip(self):
+        """Count a step whose gradient is not finite; fp16 loss scaling makes some at the start, which cost nothing."""
+        broken = [name for name, buffer in self.net.named_buffers() if buffer.is_floating_point() and not torch.isfinite(buffer).all()]
+        names, broken = ([item for part in self.dist.gather_objects(mine) for item in part] for mine in (self.group_names, broken))
+        where = f'epoch {self.position.epoch}, batch {self.position.batch}, images {", ".join(names)}'
+        if broken:
+            raise ValueError(f'non-finite activations at {where}: they have reached the batch statistics ({broken[0]} and '
+                             f'{len(broken) - 1} more), which cannot recover; resume from the last checkpoint with a lower --lr or --precision bf16')
+        if self.scaler.is_enabled() and self.scaler.get_scale() > 1:
+            return
+        self.position.skipped += 1
+        self.log(f'non-finite loss or gradient: step skipped ({self.position.skipped} of {self.options.max_skipped_steps} allowed; {where})')
+        if self.position.skipped > self.options.max_skipped_steps:
+            raise ValueError(f'{self.position.skipped} steps had a non-finite loss or gradient, the last at {where}; expected at most '
+                             f'--max_skipped_steps {self.options.max_skipped_steps}: look at these images and labels, or lower --lr')
+
+    def _report(self, meter, total):
+        """Log the means since the last line, over all ranks; returns the short form for the progress bar."""
+        means, images, seconds = meter.take()
+        totals = self.dist.all_reduce_sum(torch.tensor(list(means.values()), dtype=torch.float64))
+        means = dict(zip(means, (totals / self.dist.world).tolist()))
+        rate = self.optimizer.param_groups[-1]['lr']
+        self.log(f'[epoch {self.position.epoch}], [iter {self.position.batch} / {total}], [train main loss {means["loss"]:0.6f}], '
+                 f'[lr {rate:0.6f}] [batchtime {seconds:0.3g}] [images/s {images * self.dist.world / seconds:0.3g}]')
+        self.metric({**means, 'lr': rate}, self.position.step)
+        return f'loss {means["loss"]:.4f}'

@@ -1,0 +1,230 @@
+import argparse
+import csv
+import json
+import os
+import shlex
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from runx.logx import logx
+
+import config
+from engine import provenance, run
+from engine.run import run_context
+from utils import checkpoint
+from utils.files.atomic import WriteError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch):
+    for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'):
+        monkeypatch.delenv(name, raising=False)
+
+
+def flags(tmp_path, **other):
+    return argparse.Namespace(**{'result_dir': str(tmp_path / 'run'), 'seed': 5, 'deterministic': False, 'distributed': False, 'resume': None,
+                                 'crop_size': (8, 16), **other})
+
+
+def start(args, training=True):
+    return run_context(args, training=training, device='cpu')
+
+
+def test_a_record_holds_the_versions_of_all_packages_that_change_numbers(monkeypatch):
+    installed = {'torch': '2.12', 'timm': '1.0.9', 'safetensors': '0.4'}               # the last stores what others compute
+
+    def version(name):
+        if name not in installed:
+            raise provenance.metadata.PackageNotFoundError(name)
+        return installed[name]
+
+    monkeypatch.setattr(provenance.metadata, 'version', version)
+    assert provenance.package_versions() == {'torch': '2.12', 'timm': '1.0.9'}
+
+
+def test_a_run_leaves_its_log_metrics_events_and_record(tmp_path, capsys):
+    with start(flags(tmp_path)) as started:
+        started.log('hello')
+        started.metric('val', {'mean_iu': 0.25}, 3)
+        started.metric('train', {'loss': 1.5}, 7)
+        assert (started.directory, str(started.device), started.is_main) == (tmp_path / 'run', 'cpu', True)
+    kinds = sorted(name.split('.out')[0] for name in os.listdir(tmp_path / 'run'))
+    assert kinds == ['events', 'hparams.json', 'logging.log', 'metrics.csv']
+    assert (tmp_path / 'run/logging.log').read_text() == 'hello\n'
+    assert capsys.readouterr().out == 'hello\n'
+    with open(tmp_path / 'run/metrics.csv') as file:
+        lines = list(csv.reader(file))
+    assert [line[:5] for line in lines] == [['start', 'start/step', '0', 'timestamp', lines[0][4]], ['val', 'mean_iu', '0.25', 'epoch', '3']]
+
+
+def test_the_record_holds_flags_cfg_versions_commit_and_command(tmp_path):
+    with config.scope(MODEL__OCR__MID_CHANNELS=32), start(flags(tmp_path)):
+        pass
+    record = json.loads((tmp_path / 'run/hparams.json').read_text())
+    assert record['crop_size'] == [8, 16]
+    assert record['seed'] == 5
+    assert record['cfg.MODEL.OCR.MID_CHANNELS'] == 32
+    assert record['cfg.LOSS.OCR_ALPHA'] == 0.4
+    command = record['command']
+    assert command['versions']['torch'] == torch.__version__.split('+')[0]
+    assert {'python', 'torchvision', 'numpy', 'pillow', 'runx'} <= command['versions'].keys()
+    assert (command['world'], command['device']) == (1, 'cpu')
+    assert command['line'] == shlex.join(sys.orig_argv)
+    assert command['started'].startswith('20')
+    assert command['git'] is None or len(command['git']['commit']) == 40
+
+
+def test_outside_a_git_checkout_there_is_no_commit(monkeypatch, tmp_path):
+    monkeypatch.setattr(provenance, '__file__', str(tmp_path / 'provenance.py'))
+    monkeypatch.setenv('GIT_CEILING_DIRECTORIES', str(tmp_path.parent))
+    assert provenance.git_state() is None
+
+
+def test_uncommitted_changes_are_listed(monkeypatch, tmp_path):
+    def git(*arguments):
+        subprocess.run(['git', '-c', 'user.name=a', '-c', 'user.email=a@b', *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    (tmp_path / 'a.py').write_text('1')
+    git('init')
+    git('add', 'a.py')
+    git('commit', '-m', 'first')
+    monkeypatch.setattr(provenance, '__file__', str(tmp_path / 'provenance.py'))
+    assert provenance.git_state()['changed'] == []
+    (tmp_path / 'a.py').write_text('2')
+    assert provenance.git_state()['changed'] == ['a.py']
+
+
+def test_every_start_in_a_directory_keeps_its_record(tmp_path):
+    for seed in (1, 2, 3):
+        with start(flags(tmp_path, seed=seed)):
+            pass
+    seeds = {name: json.loads((tmp_path / 'run' / name).read_text())['seed'] for name in ('hparams_1.json', 'hparams_2.json', 'hparams.json')}
+    assert seeds == {'hparams_1.json': 1, 'hparams_2.json': 2, 'hparams.json': 3}
+
+
+def test_seeds_are_set_before_anything_is_built(tmp_path):
+    drawn = []
+    for _ in range(2):
+        with start(flags(tmp_path)):
+            drawn.append(torch.rand(3).tolist())
+    assert drawn[0] == drawn[1]
+
+
+def test_an_existing_best_checkpoint_is_not_read_by_the_log(tmp_path):
+    (tmp_path / 'run').mkdir()
+    (tmp_path / 'run/best_checkpoint_ep4.pth').write_bytes(b'torch.load would refuse this')
+    with start(flags(tmp_path), training=False) as started:
+        started.log('here')
+    assert logx.best_ckpt_fn == ''
+
+
+# Two trainings in one directory
+
+@pytest.fixture
+def trained(tmp_path):
+    for epoch in (3, 4):
+        checkpoint.save(tmp_path / 'run' / f'last_checkpoint_ep{epoch}.pth', {'state_dict': {}, 'epoch': epoch})
+    return tmp_path
+
+
+def test_a_new_training_does_not_mix_with_an_earlier_one(trained):
+    with pytest.raises(ValueError) as caught, start(flags(trained)):
+        pass
+    assert str(caught.value) == (f'--result_dir {trained}/run: holds last_checkpoint_ep4.pth of an earlier training; '
+                                 'continue it with --resume auto, or give another --result_dir')
+    assert sorted(os.listdir(trained / 'run')) == ['last_checkpoint_ep3.pth', 'last_checkpoint_ep4.pth']
+
+
+@pytest.mark.parametrize('resume', ['auto', '{}/run/last_checkpoint_ep4.pth'])
+def test_the_newest_checkpoint_may_be_continued(trained, resume):
+    with start(flags(trained, resume=resume.format(trained))):
+        pass
+
+
+def test_continuing_from_an_older_checkpoint_in_the_same_directory_is_an_error(trained):
+    resume = f'{trained}/run/last_checkpoint_ep3.pth'
+    with pytest.raises(ValueError, match='holds last_checkpoint_ep4.pth, --resume gives .*ep3.pth; continue the newest with --resume auto'):
+        with start(flags(trained, resume=resume)):
+            pass
+    with start(flags(trained, resume=resume, result_dir=str(trained / 'branch'))):
+        pass
+
+
+def test_an_evaluation_may_write_beside_a_training(trained):
+    with start(flags(trained), training=False):
+        pass
+
+
+# Errors
+
+def test_a_mistake_is_one_line_in_the_log_and_a_defect_a_whole_trace(tmp_path):
+    with pytest.raises(ValueError), start(flags(tmp_path)):
+        raise ValueError('--lr x: not a number')
+    with pytest.raises(ZeroDivisionError), start(flags(tmp_path)):
+        1 / 0  # noqa: B018
+    lines = (tmp_path / 'run/logging.log').read_text().splitlines()
+    assert lines[0] == 'stopped by ValueError: --lr x: not a number'
+    assert lines[1] == 'stopped by Traceback (most recent call last):'
+    assert lines[-1] == 'ZeroDivisionError: division by zero'
+
+
+def test_a_result_dir_that_is_a_file_is_named(tmp_path):
+    (tmp_path / 'run').write_text('')
+    with pytest.raises(WriteError, match='run: cannot be written, a part of the path is a file, not a folder; name a folder'):
+        with start(flags(tmp_path)):
+            pass
+
+
+FULL = '''
+import argparse, resource, signal, sys
+from engine.run import run_context
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+args = argparse.Namespace(result_dir=sys.argv[1], seed=1, deterministic=False, distributed=False, resume=None)
+try:
+    with run_context(args, training=True, device='cpu') as run:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+        for step in range(10_000):
+            run.metric('train', {'loss': 1.0, 'lr': 0.1}, step)
+except OSError as error:
+    print(error)
+'''
+
+
+def test_events_that_cannot_be_written_end_the_run_with_one_line_instead_of_blocking_it(tmp_path):
+    done = subprocess.run([sys.executable, '-c', FULL, tmp_path / 'run'], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert done.stdout.startswith(f'{tmp_path}/run: cannot be written, the file is larger than this process or file system may write')
+    assert done.stdout.count('\n') == 1
+    assert done.stderr == ''
+
+
+def test_a_disk_without_room_for_the_first_lines_is_told_once(tmp_path):
+    early = FULL.replace('try:', 'resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\ntry:', 1)
+    done = subprocess.run([sys.executable, '-c', early, tmp_path / 'run'], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert done.stdout.startswith(f'{tmp_path}/run: cannot be written') and done.stdout.count('\n') == 1 and done.stderr == ''
+
+
+def test_the_failure_of_a_background_writer_is_raised_by_the_next_line(tmp_path):
+    def write_to_a_full_disk():
+        with open('/dev/full', 'wb', buffering=0) as file:
+            file.write(b'x')
+
+    with pytest.raises(WriteError, match='run: cannot be written, the disk is full'), start(flags(tmp_path)) as started:
+        thread = threading.Thread(target=write_to_a_full_disk)
+        thread.start()
+        thread.join()
+        started.log('next')
+
+
+def test_other_ranks_write_and_print_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(run, 'init_from_env', lambda *_: run.Dist(rank=1, world=2))
+    with start(flags(tmp_path)) as started:
+        started.log('hello')
+        started.metric('val', {'mean_iu': 0.25}, 3)
+    assert os.listdir(tmp_path / 'run') == []
+    assert capsys.readouterr() == ('', '')

@@ -1,0 +1,1 @@
+"""Command lines: parsers and value types, flags, progress, wording of lists."""

@@ -1,0 +1,1 @@
+"""HTML pages of pictures and tables, and the records they are made from."""
