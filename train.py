@@ -3,10 +3,12 @@
     laptop   python train.py --dataset synthetic --trunk hrnetv2_w18_small_v1 --crop_size 192,384 --max_epoch 20
     one GPU  python train.py --dataset cityscapes --precision bf16 --rmi_loss --crop_size 1024,2048 --result_dir runs/a
     many     torchrun --standalone --nproc-per-node=8 train.py --dataset cityscapes --syncbn --precision bf16 ...
-    score    python train.py --dataset cityscapes --eval val --n_scales 0.5,1.0,2.0 --snapshot runs/a/best_checkpoint_ep174.pth
+    score    python train.py --dataset cityscapes --eval val --n_scales 0.5,1.0,2.0 --snapshot runs/a/best.pth
 
-Exit code 0: done, or stopped by SIGTERM or SIGUSR1 after saving; 2: a mistake in flags, files or data, told in one line.
+Exit code 0: done, or stopped by SIGTERM or SIGUSR1 after saving; 2: a mistake in flags, files or data, told in one
+line.
 """
+
 import copy
 import os
 import shlex
@@ -88,16 +90,21 @@ def remedy(error):
     """What to add to the message of an error that a person can mend; None for an error of the program."""
     text = str(error)
     if isinstance(error, torch.OutOfMemoryError) or 'DefaultCPUAllocator' in text:
-        return ('; needs less with --precision bf16; training: --grad_ckpt, a smaller --crop_size, or --bs_trn 1 with --accumulate; '
-                'evaluation: --bs_val 1, smaller or fewer --n_scales')
+        return (
+            '; needs less with --precision bf16; training: --grad_ckpt, a smaller --crop_size, or --bs_trn 1 with'
+            ' --accumulate; evaluation: --bs_val 1, smaller or fewer --n_scales'
+        )
     if isinstance(error, (ValueError, OSError)):
         return ''
-    lost = 'WORLD_SIZE' in os.environ and any(word in text for word in ('Connection closed by peer', 'Connection reset by peer', 'gloo', 'NCCL'))
+    lost = 'WORLD_SIZE' in os.environ and any(
+        word in text for word in ('Connection closed by peer', 'Connection reset by peer', 'gloo', 'NCCL')
+    )
     return '; another process has ended, its message says why' if lost else None
 
 
 def check_names(args):
-    """Raise ValueError or FileNotFoundError for an unknown network, trunk, data set or weight file, or unfit scales, before anything is written."""
+    """Raise ValueError or FileNotFoundError for an unknown network, trunk, data set or weight file, or unfit scales,
+    before anything is written."""
     datasets.dataset_class(args.dataset)
     trunk = network.check_names(args.arch, args.trunk, args.n_scales)
     if not args.source:
@@ -113,7 +120,11 @@ def load_state(args, log):
         found = checkpoint.CheckpointKeeper(args.result_dir).find_last(log)
         source, state = found or (args.snapshot, None)
         args.snapshot = None if found else args.snapshot
-        log(f'--resume auto: continuing {source}' if found else f'--resume auto: no checkpoint in {args.result_dir}, starting anew')
+        log(
+            f'--resume auto: continuing {source}'
+            if found
+            else f'--resume auto: no checkpoint in {args.result_dir}, starting anew'
+        )
     if source and state is None:
         state = checkpoint.load(source)
     args.source = source and str(source)
@@ -122,9 +133,16 @@ def load_state(args, log):
 
 
 def print_summary(args, notes):
-    """What is to be said of the flags, and what their network costs: a step of training, or with --eval an evaluation."""
+    """What is to be said of the flags, and what their network costs: a step of training, or with --eval an
+    evaluation."""
     size = args.summary_size or (EVALUATION_SIZE if args.eval else args.crop_size)
-    table = summary(args, datasets.dataset_class(args.dataset).num_classes, size, args.bs_val if args.eval else args.bs_trn, training=not args.eval)
+    table = summary(
+        args,
+        datasets.dataset_class(args.dataset).num_classes,
+        size,
+        args.bs_val if args.eval else args.bs_trn,
+        training=not args.eval,
+    )
     print(*notes, table, sep='\n')
 
 
@@ -137,8 +155,16 @@ def evaluate(args, run, state):
     labelled = dataset.items[0].label is not None
     evaluator = build_evaluator(args, run, net, dataset, metrics=labelled and not args.no_metrics)
     loader = build_eval_loader(args, run, dataset)
-    about = {'arch': args.arch, 'checkpoint': args.source, 'dataset': dataset.name, 'split': args.eval, 'n_scales': args.n_scales,
-             'scales': evaluator.options.scales, 'flip': args.do_flip, 'precision': args.precision}
+    about = {
+        'arch': args.arch,
+        'checkpoint': args.source,
+        'dataset': dataset.name,
+        'split': args.eval,
+        'n_scales': args.n_scales,
+        'scales': evaluator.options.scales,
+        'flip': args.do_flip,
+        'precision': args.precision,
+    }
     made_by = {**flags.dump_settings(args), 'weights': args.source and sha256(args.source)}
     dumper = build_dumper(args, run, dataset, made_by=made_by)
     worst = TopnCollector(args.dump_topn, dataset.num_classes, dataset.ignore_label) if args.dump_topn else None
@@ -159,7 +185,10 @@ def evaluate(args, run, state):
 
 def fit(args, run, state):
     """Train, validate, save; ends early, with everything saved, when the run is asked to stop."""
-    sets = [*(get_dataset(args, run, 'train', quality) for quality in datasets.training_qualities()), get_dataset(args, run, 'val')]
+    sets = [
+        *(get_dataset(args, run, 'train', quality) for quality in datasets.training_qualities()),
+        get_dataset(args, run, 'val'),
+    ]
     class_weights = read_class_weights(args.class_weights, sets[0].class_names)
     transform = build_train_transform(args, sets[0].ignore_label)
     verify(args, run, sets)
@@ -168,7 +197,9 @@ def fit(args, run, state):
     net = build_network(args, train_set, run, state, training=True)
     loader = build_train_loader(args, run, train_set, transform)
     ema = ema_of(net, args.ema) if args.ema else None
-    criterion = build_criterion(args, net.output_names, train_set.num_classes, train_set.ignore_label, args.align_corners, class_weights).to(run.device)
+    criterion = build_criterion(
+        args, net.output_names, train_set.num_classes, train_set.ignore_label, args.align_corners, class_weights
+    ).to(run.device)
     optimizer = get_optimizer(net, args)
     if args.augment_on == 'device' and run.device.type == 'cpu':
         run.log('--augment_on device: there is no GPU here, and on a CPU this takes longer than in the loaders')
@@ -178,42 +209,82 @@ def fit(args, run, state):
     scaler = precision.grad_scaler(run.device, args.precision)
     keeper = checkpoint.CheckpointKeeper(run.directory)
     with StopSignal(run.log) as stop:
-        trainer = Trainer(net, wrap(args, run, net), build_normalize(run), criterion, optimizer, scheduler, scaler, run.dist,
-                          options, run.log, lambda numbers, step: run.metric('train', numbers, step), stop, ema, augment)
+        trainer = Trainer(
+            net,
+            wrap(args, run, net),
+            build_normalize(run),
+            criterion,
+            optimizer,
+            scheduler,
+            scaler,
+            run.dist,
+            options,
+            run.log,
+            lambda numbers, step: run.metric('train', numbers, step),
+            stop,
+            ema,
+            augment,
+        )
 
         def interrupt():
-            if run.dist.world == 1 and stop.requested:      # several ranks finish together: the epoch is saved already
+            if run.dist.world == 1 and stop.requested:  # several ranks finish together: the epoch is saved already
                 raise Stopped
 
         evaluator = build_evaluator(args, run, ema.module if ema else net, val_set, interrupt=interrupt)
         trainer.position = restore(args, run, state, keeper, optimizer, scaler, ema)
-        done = trainer.position.batch == batches        # a run stopped in its validation has trained that epoch
+        done = trainer.position.batch == batches  # a run stopped in its validation has trained that epoch
         scheduler.enter(trainer.position.epoch + done, 0 if done else trainer.position.batch // args.accumulate)
 
         def save(score):
             done = trainer.position.batch == 0
             rng = run.dist.gather_objects(capture_rng())
             if run.is_main:
-                keeper.save(pack_state(
-                    net, optimizer, scheduler, scaler, epoch=trainer.position.epoch - done, batch_in_epoch=trainer.position.batch,
-                    global_step=trainer.position.step, rng=rng, ema=ema, skipped=trainer.position.skipped, arch=args.arch,
-                    trunk=net.trunk_name, num_classes=train_set.num_classes, class_names=train_set.class_names, mean_iu=score,
-                    network=flags.network_flags(args), args=vars(args), command=shlex.join(sys.argv),
-                ), trainer.position.epoch - done, score, is_epoch_end=done)
+                keeper.save(
+                    pack_state(
+                        net,
+                        optimizer,
+                        scheduler,
+                        scaler,
+                        epoch=trainer.position.epoch - done,
+                        batch_in_epoch=trainer.position.batch,
+                        global_step=trainer.position.step,
+                        rng=rng,
+                        ema=ema,
+                        skipped=trainer.position.skipped,
+                        arch=args.arch,
+                        trunk=net.trunk_name,
+                        num_classes=train_set.num_classes,
+                        class_names=train_set.class_names,
+                        mean_iu=score,
+                        network=flags.network_flags(args),
+                        args=vars(args),
+                        command=shlex.join(sys.argv),
+                    ),
+                    trainer.position.epoch - done,
+                    score,
+                    is_epoch_end=done,
+                )
             run.dist.barrier()
 
         def validate(epoch):
             if epoch % args.val_freq and epoch != args.max_epoch - 1:
                 return None
-            run.dist.broadcast([*net.buffers(), *(ema.module.buffers() if ema else ())])     # every rank scores the network that is saved
-            save(None)          # so that a validation that runs out of memory loses nothing
+            # every rank scores the network that is saved
+            run.dist.broadcast([*net.buffers(), *(ema.module.buffers() if ema else ())])
+            save(None)  # so that a validation that runs out of memory loses nothing
             if criterion.failures:
-                run.log(f'region mutual information: {criterion.failures} matrices of this run were singular and left out')
+                run.log(
+                    f'region mutual information: {criterion.failures} matrices of this run were singular and left out'
+                )
             return score_epoch(args, run, evaluator, val_set, epoch, keeper.best_score)
 
         finished = trainer.fit(loader, save, validate)
     best = 'none' if keeper.best_score is None else f'{keeper.best_score:.4f} in epoch {keeper.best_epoch}'
-    ending = 'finished' if finished else f'stopped by {stop.name or "a signal to another process"}, saved; continue with --resume auto'
+    ending = (
+        'finished'
+        if finished
+        else f'stopped by {stop.name or "a signal to another process"}, saved; continue with --resume auto'
+    )
     run.log(f'{ending}; best mean IoU: {best}; see {run.directory}')
     return 0
 
@@ -225,9 +296,21 @@ def show_worst(args, run, evaluator, dataset, collector, about, made_by):
             collector.merge(state)
     chosen = copy.copy(dataset)
     chosen.items = [dataset.items[index] for index in collector.indices()]
-    dumper = build_dumper(args, run, chosen, made_by=made_by, dump_logits=False, dump_for_submission=False, dump_for_auto_labelling=False,
-                          dump_all_images=True, dump_assets=args.dump_topn_all, page=False)
-    result = evaluator.run(build_eval_loader(args, run, chosen), dumper, description=f'{len(chosen.items)} worst images')
+    dumper = build_dumper(
+        args,
+        run,
+        chosen,
+        made_by=made_by,
+        dump_logits=False,
+        dump_for_submission=False,
+        dump_for_auto_labelling=False,
+        dump_all_images=True,
+        dump_assets=args.dump_topn_all,
+        page=False,
+    )
+    result = evaluator.run(
+        build_eval_loader(args, run, chosen), dumper, description=f'{len(chosen.items)} worst images'
+    )
     if run.is_main:
         page = dumper.page.with_name('topn_failures.html')
         places = collector.indices()
@@ -250,8 +333,10 @@ def restore(args, run, state, keeper, optimizer, scaler, ema):
         restore_training(state, args.source, optimizer, scaler, ema, run.log)
         restore_random_state(state, args.source, run.dist, run.log)
     except (TypeError, KeyError, AttributeError, IndexError) as error:
-        raise ValueError(f'{args.source}: its training state is not that of this program ({type(error).__name__}: {error}); '
-                         'start a new run from its weights with --snapshot') from error
+        raise ValueError(
+            f'{args.source}: its training state is not that of this program ({type(error).__name__}: {error}); '
+            'start a new run from its weights with --snapshot'
+        ) from error
     changed = flags.changed_since(args, state)
     if changed:
         run.log(f'resumed with other flags, so not bit for bit: {", ".join(changed)}')

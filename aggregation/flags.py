@@ -1,4 +1,5 @@
 """The flags of ensemble.py, one parser per command. A mistake is a ValueError of one sentence."""
+
 from aggregation.benchmarks import smiyc, smiyc_submission
 from aggregation.fusion import score_files
 from aggregation.fusion.kinds import KINDS
@@ -25,7 +26,9 @@ COMMANDS = {
 def make(command: str) -> Parser:
     """The parser of one of COMMANDS."""
     parser = Parser(prog=f'ensemble.py {command}', description=COMMANDS[command])
-    parser.add_argument('--config', metavar='FILE', help='YAML file of flag: value lines, used as defaults under the flags given here')
+    parser.add_argument(
+        '--config', metavar='FILE', help='YAML file of flag: value lines, used as defaults under the flags given here'
+    )
     parser.add_argument('--debug', action='store_true', help='show the stack trace of an error instead of one line')
     _ADD[command](parser)
     return parser
@@ -38,62 +41,117 @@ def _check(parser):
 
 
 def _members(parser):
-    parser.add_argument('folders', nargs='+', metavar='DIR', help='one folder of logits per member, below which the paths of the images coincide')
-    parser.add_argument('--kind', type=names, metavar='LIST', help=f'kind of each folder, in the same order, over what manifests say: {", ".join(KINDS)}')
+    parser.add_argument(
+        'folders',
+        nargs='+',
+        metavar='DIR',
+        help='one folder of logits per member, below which the paths of the images coincide',
+    )
+    parser.add_argument(
+        '--kind',
+        type=names,
+        metavar='LIST',
+        help=f'kind of each folder, in the same order, over what manifests say: {", ".join(KINDS)}',
+    )
     _weights(parser)
-    parser.add_argument('--allow_missing', action='store_true', help='fuse the members that an image has; which were missing is recorded')
+    parser.add_argument(
+        '--allow_missing',
+        action='store_true',
+        help='fuse the members that an image has; which were missing is recorded',
+    )
     _threads(parser)
 
 
 def _weights(parser):
-    parser.add_argument('--weights', metavar='LIST|FILE', help='a weight per member, in the same order, or a JSON file with a list of numbers, '
-                                                               'each one number or a list of one per class (default: all alike)')
+    parser.add_argument(
+        '--weights',
+        metavar='LIST|FILE',
+        help=(
+            'a weight per member, in the same order, or a JSON file with a list of numbers, '
+            'each one number or a list of one per class (default: all alike)'
+        ),
+    )
 
 
 def _fusion(parser):
     parser.add_argument('--fusion', default='mean', metavar='NAME', help=f'what labels come from: {", ".join(FUSIONS)}')
-    parser.add_argument('--score', default='msp', metavar='NAME', help=f'what the confidence comes from: {", ".join(SCORES)}')
+    parser.add_argument(
+        '--score', default='msp', metavar='NAME', help=f'what the confidence comes from: {", ".join(SCORES)}'
+    )
     parser.add_argument('--label_function', choices=tuple(PUBLISHED_LABELS), help='the published name of --fusion')
     parser.add_argument('--score_function', choices=tuple(PUBLISHED_SCORES), help='the published name of --score')
 
 
 def _calibration(parser):
-    parser.add_argument('--calibration', metavar='FILE', help='calibrate the confidence with what ensemble.py calibrate wrote')
+    parser.add_argument(
+        '--calibration', metavar='FILE', help='calibrate the confidence with what ensemble.py calibrate wrote'
+    )
 
 
 def _results(parser):
     _calibration(parser)
-    parser.add_argument('--out', '--out_path', metavar='DIR', help='where <stem>_pred.png, <stem>_conf.png and fusion.json go')
-    parser.add_argument('--write_scores', type=names, default=(), metavar='LIST', help='scores to write as <stem>_<score>.npz, float16, high where anomalous')
+    parser.add_argument(
+        '--out', '--out_path', metavar='DIR', help='where <stem>_pred.png, <stem>_conf.png and fusion.json go'
+    )
+    parser.add_argument(
+        '--write_scores',
+        type=names,
+        default=(),
+        metavar='LIST',
+        help='scores to write as <stem>_<score>.npz, float16, high where anomalous',
+    )
     parser.add_argument('--change_labels', action='store_true', help='let a vector calibration change labels too')
-    parser.add_argument('--overwrite', action='store_true', help='make the results in --out again, also those of other settings')
+    parser.add_argument(
+        '--overwrite', action='store_true', help='make the results in --out again, also those of other settings'
+    )
 
 
 def _fuse(parser):
     _members(parser)
     _fusion(parser)
     _results(parser)
-    parser.add_argument('--prefix', metavar='PATH',
-                        help='put this before the path of every image (default: the BRAVO folder that all folders lie in, else nothing)')
+    parser.add_argument(
+        '--prefix',
+        metavar='PATH',
+        help=(
+            'put this before the path of every image (default: the BRAVO folder that all folders lie in, else nothing)'
+        ),
+    )
 
 
 def _data(parser, split='val'):
     parser.add_argument('--dataset', metavar='NAME', help='dataset with the labels (default: the one of the manifests)')
     parser.add_argument('--split', default=split, choices=('train', 'val', 'test'), help='which part of it')
-    parser.add_argument('--data_yaml', metavar='FILE', help='file that describes the images, labels and classes of --dataset custom (docs/datasets.md)')
-    parser.add_argument('--override_dataset_root', metavar='DIR', help='folder that holds one folder per dataset (default: <assets_path>/data)')
+    parser.add_argument(
+        '--data_yaml',
+        metavar='FILE',
+        help='file that describes the images, labels and classes of --dataset custom (docs/datasets.md)',
+    )
+    parser.add_argument(
+        '--override_dataset_root',
+        metavar='DIR',
+        help='folder that holds one folder per dataset (default: <assets_path>/data)',
+    )
     parser.add_argument('--assets_path', default='assets', metavar='DIR', help='folder of data/')
-    parser.add_argument('--cv', type=count, default=0, metavar='N', help='which cross-validation fold is the validation set')
+    parser.add_argument(
+        '--cv', type=count, default=0, metavar='N', help='which cross-validation fold is the validation set'
+    )
 
 
 def _run(parser):
     parser.add_argument('checkpoints', nargs='+', metavar='CKPT', help='checkpoints of train.py, one per member')
     _data(parser)
     parser.add_argument('--eval_folder', metavar='DIR', help='run on the images of this folder instead of a split')
-    parser.add_argument('--n_scales', type=numbers(float, minimum=0.01), metavar='LIST',
-                        help='scales of hierarchical inference for the members that have it, as in 0.5,1.0,2.0')
+    parser.add_argument(
+        '--n_scales',
+        type=numbers(float, minimum=0.01),
+        metavar='LIST',
+        help='scales of hierarchical inference for the members that have it, as in 0.5,1.0,2.0',
+    )
     parser.add_argument('--do_flip', action='store_true', help='average every member with the mirrored image')
-    parser.add_argument('--precision', choices=('fp32', 'fp16', 'bf16'), default='fp32', help='arithmetic of the networks')
+    parser.add_argument(
+        '--precision', choices=('fp32', 'fp16', 'bf16'), default='fp32', help='arithmetic of the networks'
+    )
     parser.add_argument('--num_workers', type=count, default=2, metavar='N', help='loader processes')
     _weights(parser)
     _fusion(parser)
@@ -108,7 +166,9 @@ def _labelled(parser):
 
 def _calibrate(parser):
     _labelled(parser)
-    parser.add_argument('--method', default='temperature', choices=tuple(calibration.METHODS), help='form of the calibration')
+    parser.add_argument(
+        '--method', default='temperature', choices=tuple(calibration.METHODS), help='form of the calibration'
+    )
     parser.add_argument('--out', metavar='FILE', help='file to write')
 
 
@@ -122,12 +182,18 @@ def _report(parser):
 def _eval_bravo(parser):
     parser.add_argument('--gt', metavar='TAR|DIR', help='ground truth and invalid masks')
     parser.add_argument('--submission', metavar='TAR|DIR', help='encoded archive, or prediction and confidence PNGs')
-    parser.add_argument('--samples', metavar='TAR|DIR', help='sampling archive (default: the same samples, drawn from the ground truth)')
+    parser.add_argument(
+        '--samples', metavar='TAR|DIR', help='sampling archive (default: the same samples, drawn from the ground truth)'
+    )
     _scores(parser)
 
 
 def _eval_cityscapes(parser):
-    parser.add_argument('--gt', metavar='DIR', help='folder with *_gtFine_labelIds.png, and *_gtFine_instanceIds.png for instance-weighted scores')
+    parser.add_argument(
+        '--gt',
+        metavar='DIR',
+        help='folder with *_gtFine_labelIds.png, and *_gtFine_instanceIds.png for instance-weighted scores',
+    )
     parser.add_argument('--pred', metavar='DIR', help='label-id PNGs named <city>_<number>_<number>*.png')
     _scores(parser)
 
@@ -136,48 +202,96 @@ def _eval_ood(parser):
     parser.add_argument('--gt', metavar='DIR', help='masks *_labels_semantic.png: 0 known, 1 anomaly, else void')
     parser.add_argument('--scores', metavar='DIR', help='maps *_<score>.npz, .npy, .hdf5, or *_conf.png')
     parser.add_argument('--score', metavar='NAME', help="which map when there are several; 'confidence' for *_conf.png")
-    parser.add_argument('--track', choices=tuple(smiyc.TRACKS), help='add the SegmentMeIfYouCan pixel and component scores')
-    parser.add_argument('--exact', action='store_true', help='keep every score in memory instead of a histogram of 2^20 levels')
+    parser.add_argument(
+        '--track', choices=tuple(smiyc.TRACKS), help='add the SegmentMeIfYouCan pixel and component scores'
+    )
+    parser.add_argument(
+        '--exact', action='store_true', help='keep every score in memory instead of a histogram of 2^20 levels'
+    )
     _scores(parser)
 
 
 def _scores(parser):
-    parser.add_argument('--json', metavar='FILE', help='write the scores, under the official keys of the benchmark; with --bootstrap, intervals besides')
+    parser.add_argument(
+        '--json',
+        metavar='FILE',
+        help='write the scores, under the official keys of the benchmark; with --bootstrap, intervals besides',
+    )
     parser.add_argument('--page', metavar='FILE', help='write a page with tables')
-    parser.add_argument('--bootstrap', type=count, default=0, metavar='N', help='95 %% intervals from N resamplings of the images')
+    parser.add_argument(
+        '--bootstrap', type=count, default=0, metavar='N', help='95 %% intervals from N resamplings of the images'
+    )
     _threads(parser)
 
 
 def _submit(parser):
-    parser.add_argument('predictions', metavar='DIR', help='what ensemble.py fuse or run wrote, or PNGs of the same names; a folder or a tar')
+    parser.add_argument(
+        'predictions',
+        metavar='DIR',
+        help='what ensemble.py fuse or run wrote, or PNGs of the same names; a folder or a tar',
+    )
     parser.add_argument('out', metavar='OUT', help='what to write')
-    parser.add_argument('--allow_missing', action='store_true', help='leave out missing images; the server refuses such a submission')
+    parser.add_argument(
+        '--allow_missing', action='store_true', help='leave out missing images; the server refuses such a submission'
+    )
 
 
 def _submit_bravo(parser):
     _submit(parser)
-    parser.add_argument('--samples', metavar='TAR|DIR', help='bravo_SAMPLING.tar, which also says what images there must be')
-    parser.add_argument('--images', metavar='PATH', help='folder or archive of the images or their ground truth, whose sizes predictions must have, or a '
-                                                         'list of names or the manifest.json of a dump; without --samples it says what images there must be '
-                                                         '(default: sizes that differ within a subset are noted)')
+    parser.add_argument(
+        '--samples', metavar='TAR|DIR', help='bravo_SAMPLING.tar, which also says what images there must be'
+    )
+    parser.add_argument(
+        '--images',
+        metavar='PATH',
+        help=(
+            'folder or archive of the images or their ground truth, whose sizes predictions must have, or a '
+            'list of names or the manifest.json of a dump; without --samples it says what images there must be '
+            '(default: sizes that differ within a subset are noted)'
+        ),
+    )
 
 
 def _submit_cityscapes(parser):
     _submit(parser)
-    parser.add_argument('--images', metavar='PATH', help='what names the images that there must be: a folder or archive of images or ground truth, '
-                                                         'a list of names (.txt), or the manifest.json of a dump (default: any)')
+    parser.add_argument(
+        '--images',
+        metavar='PATH',
+        help=(
+            'what names the images that there must be: a folder or archive of images or ground truth, '
+            'a list of names (.txt), or the manifest.json of a dump (default: any)'
+        ),
+    )
     parser.add_argument('--ids', default='train', choices=('train', 'label'), help='what the predictions hold')
-    parser.add_argument('--size', type=crop_size, default=(1024, 2048), metavar='H,W', help='size that every image must have, in pixels')
+    parser.add_argument(
+        '--size', type=crop_size, default=(1024, 2048), metavar='H,W', help='size that every image must have, in pixels'
+    )
 
 
 def _submit_smiyc(parser):
     _submit(parser)
-    parser.add_argument('--images', metavar='PATH', help='folder or archive of the frames that there must be, or of their masks, whose sizes the maps must '
-                                                         'have, or a list of names or the manifest.json of a dump (default: any, of any size)')
+    parser.add_argument(
+        '--images',
+        metavar='PATH',
+        help=(
+            'folder or archive of the frames that there must be, or of their masks, whose sizes the maps must '
+            'have, or a list of names or the manifest.json of a dump (default: any, of any size)'
+        ),
+    )
     parser.add_argument('--method', metavar='NAME', help='name of the method, a folder')
-    parser.add_argument('--track_dataset', default=smiyc_submission.DATASETS[0], choices=smiyc_submission.DATASETS, help='which set the frames are of')
+    parser.add_argument(
+        '--track_dataset',
+        default=smiyc_submission.DATASETS[0],
+        choices=smiyc_submission.DATASETS,
+        help='which set the frames are of',
+    )
     parser.add_argument('--score', metavar='NAME', help='which map when there are several')
-    parser.add_argument('--format', default='hdf5', choices=smiyc_submission.FORMATS, help=f'HDF5 as published, or .npz (key {score_files.KEY})')
+    parser.add_argument(
+        '--format',
+        default='hdf5',
+        choices=smiyc_submission.FORMATS,
+        help=f'HDF5 as published, or .npz (key {score_files.KEY})',
+    )
 
 
 def _diff(parser):
@@ -187,16 +301,40 @@ def _diff(parser):
 
 
 def _threads(parser):
-    parser.add_argument('--num_workers', type=positive, default=2, metavar='N', help='threads that read files; results do not depend on it')
+    parser.add_argument(
+        '--num_workers',
+        type=positive,
+        default=2,
+        metavar='N',
+        help='threads that read files; results do not depend on it',
+    )
 
 
-_ADD = {'check': _check, 'fuse': _fuse, 'run': _run, 'calibrate': _calibrate, 'report': _report,
-        'eval bravo': _eval_bravo, 'eval cityscapes': _eval_cityscapes, 'eval ood': _eval_ood,
-        'submit bravo': _submit_bravo, 'submit cityscapes': _submit_cityscapes, 'submit smiyc': _submit_smiyc, 'diff': _diff}
+_ADD = {
+    'check': _check,
+    'fuse': _fuse,
+    'run': _run,
+    'calibrate': _calibrate,
+    'report': _report,
+    'eval bravo': _eval_bravo,
+    'eval cityscapes': _eval_cityscapes,
+    'eval ood': _eval_ood,
+    'submit bravo': _submit_bravo,
+    'submit cityscapes': _submit_cityscapes,
+    'submit smiyc': _submit_smiyc,
+    'diff': _diff,
+}
 # Flags that a command cannot do without.
-REQUIRED = {'fuse': ['out'], 'run': ['out', 'dataset'], 'calibrate': ['out'], 'report': ['out'],
-            'eval bravo': ['gt', 'submission'], 'eval cityscapes': ['gt', 'pred'],
-            'eval ood': ['gt', 'scores'], 'submit smiyc': ['method']}
+REQUIRED = {
+    'fuse': ['out'],
+    'run': ['out', 'dataset'],
+    'calibrate': ['out'],
+    'report': ['out'],
+    'eval bravo': ['gt', 'submission'],
+    'eval cityscapes': ['gt', 'pred'],
+    'eval ood': ['gt', 'scores'],
+    'submit smiyc': ['method'],
+}
 
 
 def parse(command: str, argv) -> object:
@@ -205,7 +343,10 @@ def parse(command: str, argv) -> object:
     for name in REQUIRED.get(command, ()):
         if not getattr(args, name):
             raise ValueError(f'ensemble.py {command} needs --{name}; see ensemble.py {command} --help')
-    for published, ours, table in (('label_function', 'fusion', PUBLISHED_LABELS), ('score_function', 'score', PUBLISHED_SCORES)):
+    for published, ours, table in (
+        ('label_function', 'fusion', PUBLISHED_LABELS),
+        ('score_function', 'score', PUBLISHED_SCORES),
+    ):
         name = getattr(args, published, None)
         if name and ours in args.given:
             raise ValueError(f'--{published} {name} and --{ours} {getattr(args, ours)} say the same thing; give one')

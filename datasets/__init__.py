@@ -3,13 +3,25 @@
 A name is imported when it is first asked for. So `python -m datasets.prepare` and the processes that it starts come up
 without torch, which takes longer to import than everything else together.
 """
+
 import importlib
 
 _HOME = {
-    'Dataset': 'base', 'Item': 'base', 'dataset_class': 'registry', 'dataset_names': 'registry', 'get_dataset': 'registry',
-    'EvalSet': 'sampling.sets', 'TrainSet': 'sampling.sets', 'join': 'sampling.joined', 'training_qualities': 'sampling.joined',
-    'eval_loader': 'loading.loader', 'train_loader': 'loading.loader', 'on_disk': 'loading.archive', 'with_cache': 'loading.cache',
-    'check_before_training': 'verify.quick', 'dump_augmented': 'browse.augmented',
+    'Dataset': 'base',
+    'Item': 'base',
+    'dataset_class': 'registry',
+    'dataset_names': 'registry',
+    'get_dataset': 'registry',
+    'EvalSet': 'sampling.sets',
+    'TrainSet': 'sampling.sets',
+    'join': 'sampling.joined',
+    'training_qualities': 'sampling.joined',
+    'eval_loader': 'loading.loader',
+    'train_loader': 'loading.loader',
+    'on_disk': 'loading.archive',
+    'with_cache': 'loading.cache',
+    'check_before_training': 'verify.quick',
+    'dump_augmented': 'browse.augmented',
 }
 
 __all__ = [*_HOME]

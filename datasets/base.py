@@ -1,4 +1,5 @@
 """What a dataset is: where its images and labels are, what the labels mean, and how one pair is loaded."""
+
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,11 +30,12 @@ class Dataset:
 
     name, num_classes K, class_names (K), palette uint8 (K, 3) RGB, ignore_label; id_map: every raw id the label files
     may hold -> trainId or ignore_label; id_to_trainid: the same as a uint8 (256,) table, None when trainIds are stored;
-    trainid_to_id uint8 (256,): the id that is written for a trainId in submissions; color_map: {(r, g, b): raw id} when the
-    label files hold colours.
+    trainid_to_id uint8 (256,): the id that is written for a trainId in submissions; color_map: {(r, g, b): raw id} when
+    the label files hold colours.
 
-    Instances add split, quality, cv, root (Path), items (list of Item, sorted by name) and notes (list of sentences about
-    what was left out). Constructing one lists files and raises FileNotFoundError or ValueError when something is missing.
+    Instances add split, quality, cv, root (Path), items (list of Item, sorted by name) and notes (list of sentences
+    about what was left out). Constructing one lists files and raises FileNotFoundError or ValueError when something is
+    missing.
     """
 
     name = ''
@@ -45,27 +47,35 @@ class Dataset:
     id_to_trainid: np.ndarray | None = None
     trainid_to_id: np.ndarray = IDENTITY
     color_map: dict | None = None
-    label_rules = ''            # what raw_label depends on beside the files, as text: part of the names of index and cache
+    # what raw_label depends on beside the files, as text: part of the names of index and cache
+    label_rules = ''
     splits = ('train', 'val', 'test')
     qualities = ('fine',)
-    has_folds = False           # whether --cv chooses among several splits into train and val
+    has_folds = False  # whether --cv chooses among several splits into train and val
 
     def __init__(self, split: str, quality: str = 'fine'):
         if split not in self.splits:
-            raise ValueError(f'dataset {self.name!r} has no split {split!r}, only {", ".join(self.splits)}; choose one of them with --eval')
+            raise ValueError(
+                f'dataset {self.name!r} has no split {split!r}, only {", ".join(self.splits)}; choose one of them with'
+                ' --eval'
+            )
         if quality not in self.qualities:
             raise ValueError(f'dataset {self.name!r} has no {quality!r} labels, only {", ".join(self.qualities)}')
         if cfg.DATASET.CV and not self.has_folds:
-            raise ValueError(f'--cv {cfg.DATASET.CV}: dataset {self.name!r} has no folds for cross-validation, only cityscapes and synthetic have; '
-                             'leave the flag out')
+            raise ValueError(
+                f'--cv {cfg.DATASET.CV}: dataset {self.name!r} has no folds for cross-validation, only cityscapes and'
+                ' synthetic have; leave the flag out'
+            )
         self.split, self.quality, self.cv = split, quality, cfg.DATASET.CV
         self.notes = []
         self.mapper = LabelMapper(self.name, self.id_map, self.num_classes, self.ignore_label, cfg.DATASET.IGNORE_IDS)
         self.colors = ColorTable(self.name, self.color_map) if self.color_map else None
         self.root, self.items = self._find_items()
         if not self.items:
-            raise FileNotFoundError(f'{self.root}: no images of split {split!r} of dataset {self.name!r} are there; '
-                                    'unpack them or give another folder with --override_dataset_root')
+            raise FileNotFoundError(
+                f'{self.root}: no images of split {split!r} of dataset {self.name!r} are there; '
+                'unpack them or give another folder with --override_dataset_root'
+            )
 
     def __len__(self):
         return len(self.items)
@@ -86,8 +96,11 @@ class Dataset:
             return image, None
         raw = self.raw_label(item)
         if raw.shape != image.shape[:2]:
-            raise ValueError(f'{item.label}: the label is {raw.shape[1]}x{raw.shape[0]} pixels (width x height) but its image {item.image} is '
-                             f'{image.shape[1]}x{image.shape[0]}; bring both to one size (labels without interpolation)')
+            raise ValueError(
+                f'{item.label}: the label is {raw.shape[1]}x{raw.shape[0]} pixels (width x height) but its image'
+                f' {item.image} is {image.shape[1]}x{image.shape[0]}; bring both to one size (labels without'
+                ' interpolation)'
+            )
         return image, self.mapper(raw, item.label)
 
     def load_label(self, item: Item) -> np.ndarray:
@@ -95,8 +108,8 @@ class Dataset:
         return self.mapper(self.raw_label(item), item.label)
 
     def raw_label(self, item: Item) -> np.ndarray:
-        """The raw ids of an item's label as uint8 (H, W), not mapped. Where a label is made of several files, a subclass
-        overrides this and label_files."""
+        """The raw ids of an item's label as uint8 (H, W), not mapped. Where a label is made of several files, a
+        subclass overrides this and label_files."""
         return read_label(item.label, self.colors)
 
     def label_files(self, item: Item) -> tuple:
@@ -104,7 +117,8 @@ class Dataset:
         return (item.label,)
 
     def sizes(self):
-        """Yield (H, W) of every image of a labelled dataset, from the headers of the labels, which have the same size."""
+        """Yield (H, W) of every image of a labelled dataset, from the headers of the labels, which have the same
+        size."""
         return (label_size(item.label) for item in self.items)
 
     def _find_items(self):

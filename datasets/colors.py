@@ -1,4 +1,5 @@
 """Label maps that hold colours instead of ids: from RGB to raw ids by one table of all colours."""
+
 import cv2
 import numpy as np
 
@@ -7,8 +8,8 @@ class ColorTable:
     """Maps label images (H, W, 3) RGB to raw ids by color_map {(r, g, b): raw id}.
 
     One look-up in a table of 2^24 bytes (made at the first use, once in a process) is faster than comparing with every
-    colour. Raises ValueError for a colour or id out of range. remedy: the end of the error about other colours; strict: off,
-    these become the id `unknown`, which no colour has.
+    colour. Raises ValueError for a colour or id out of range. remedy: the end of the error about other colours; strict:
+    off, these become the id `unknown`, which no colour has.
     """
 
     remedy = 'correct the file or add the colour to the table'
@@ -18,17 +19,24 @@ class ColorTable:
         self.dataset, self.color_map = dataset, {tuple(color): raw for color, raw in color_map.items()}
         for color, raw in self.color_map.items():
             if len(color) != 3 or not all(0 <= value <= 255 for value in (*color, raw)):
-                raise ValueError(f'dataset {dataset!r}: the colour {color} with id {raw} is not three values from 0 to 255 and an id from 0 to 255; correct it')
+                raise ValueError(
+                    f'dataset {dataset!r}: the colour {color} with id {raw} is not three values from 0 to 255 and an id'
+                    ' from 0 to 255; correct it'
+                )
         self.unknown = next((raw for raw in range(256) if raw not in self.color_map.values()), None)
         if self.unknown is None:
-            raise ValueError(f'dataset {dataset!r}: its colours stand for all 256 ids, and none is left for other colours; use 255 ids at most')
+            raise ValueError(
+                f'dataset {dataset!r}: its colours stand for all 256 ids, and none is left for other colours; use 255'
+                ' ids at most'
+            )
         self.table = None
 
     def __getstate__(self):
         return {**self.__dict__, 'table': None}
 
     def __call__(self, image: np.ndarray, path) -> np.ndarray:
-        """Raw ids uint8 (H, W) of an image uint8 (H, W, 3) RGB; ValueError naming `path` and the first colour that is not in the table."""
+        """Raw ids uint8 (H, W) of an image uint8 (H, W, 3) RGB; ValueError naming `path` and the first colour that is
+        not in the table."""
         if self.table is None:
             table = np.full(1 << 24, self.unknown, np.uint8)
             for (red, green, blue), raw in self.color_map.items():
@@ -44,5 +52,7 @@ class ColorTable:
     def _complaint(self, image, outside, path):
         row, column = (int(index) for index in np.argwhere(outside)[0])
         color, pixels = tuple(image[row, column].tolist()), int(outside.sum())
-        return (f'{path}: the colour {color} at row {row}, column {column} is not in the colour table of dataset {self.dataset!r} '
-                f'({pixels} of its {outside.size} pixels have such colours); {self.remedy}')
+        return (
+            f'{path}: the colour {color} at row {row}, column {column} is not in the colour table of dataset'
+            f' {self.dataset!r} ({pixels} of its {outside.size} pixels have such colours); {self.remedy}'
+        )

@@ -3,6 +3,7 @@
 The table sends every id the dataset does not know to a value that no trainId has. Looking for that value costs a
 tenth of the table look-up; an id that is wrongly treated as ignored would cost a training run.
 """
+
 import cv2
 import numpy as np
 
@@ -55,5 +56,7 @@ class LabelMapper:
         row, column = (int(index) for index in np.argwhere(outside)[0])
         ids = np.unique(raw[outside]).tolist()
         shown = ', '.join(map(str, ids[:12])) + (f' and {len(ids) - 12} more' if len(ids) > 12 else '')
-        return (f'{path}: label ids {shown} are not in the map of dataset {self.dataset!r} (first at row {row}, column {column}); '
-                f'{self.remedy}')
+        return (
+            f'{path}: label ids {shown} are not in the map of dataset {self.dataset!r} (first at row {row}, column'
+            f' {column}); {self.remedy}'
+        )

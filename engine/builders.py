@@ -1,4 +1,6 @@
-"""What a run of train.py consists of, each built from the program's flags: data, network, loaders, evaluator, writers."""
+"""What a run of train.py consists of, each built from the program's flags: data, network, loaders, evaluator,
+writers."""
+
 from dataclasses import replace
 
 import torch
@@ -28,7 +30,8 @@ def get_dataset(args, run, split, quality='fine'):
 
 
 def verify(args, run, sets):
-    """Look at the files before the first training on them. Raises ValueError, in every process, when they cannot be trained on."""
+    """Look at the files before the first training on them. Raises ValueError, in every process, when they cannot be
+    trained on."""
     if args.skip_verify:
         run.log('--skip_verify: the files are not looked at before the training')
         return
@@ -60,14 +63,28 @@ def without_results(dataset, run):
 
 def build_network(args, dataset, run, state, training=False):
     """The network with the weights of `state` on this run's device, ready to be wrapped."""
-    net = network.get_net(args.arch, dataset.num_classes, trunk=args.trunk, n_scales=args.n_scales, align_corners=args.align_corners,
-                          pretrained=None if state else args.pretrained)
+    net = network.get_net(
+        args.arch,
+        dataset.num_classes,
+        trunk=args.trunk,
+        n_scales=args.n_scales,
+        align_corners=args.align_corners,
+        pretrained=None if state else args.pretrained,
+    )
     if state:
-        averaged = None if training and (not args.snapshot or args.restore_optimizer) else checkpoint.averaged_weights(state)
+        averaged = (
+            None if training and (not args.snapshot or args.restore_optimizer) else checkpoint.averaged_weights(state)
+        )
         restored = checkpoint.restore_weights(
-            net, averaged or state['state_dict'], source=args.source, source_arch=state.get('arch'), head_keys=network.head_keys(net),
-            allow_class_mismatch=args.allow_class_mismatch, partial=args.snapshot_partial,
-            allow_missing_prefixes=('scale_attn.',) if training else ())
+            net,
+            averaged or state['state_dict'],
+            source=args.source,
+            source_arch=state.get('arch'),
+            head_keys=network.head_keys(net),
+            allow_class_mismatch=args.allow_class_mismatch,
+            partial=args.snapshot_partial,
+            allow_missing_prefixes=('scale_attn.',) if training else (),
+        )
         run.log(str(restored))
         tell_other_classes(args, run, state.get('class_names'), dataset)
     if net.pretrained_report:
@@ -93,8 +110,11 @@ def tell_other_classes(args, run, before, dataset):
     """Say when the classes of a checkpoint have other names, in which case their order may differ too."""
     other = [(then, now) for then, now in zip(before or (), dataset.class_names) if then != now]
     if other and len(before) == dataset.num_classes:
-        run.log(f'{args.source}: was trained on other class names, {len(other)} of {len(before)} differ, {other[0][0]!r} there is {other[0][1]!r} in '
-                f'dataset {dataset.name}; if these are other classes, or in another order, scores and labels mean nothing')
+        run.log(
+            f'{args.source}: was trained on other class names, {len(other)} of {len(before)} differ, {other[0][0]!r}'
+            f' there is {other[0][1]!r} in dataset {dataset.name}; if these are other classes, or in another order,'
+            ' scores and labels mean nothing'
+        )
 
 
 def wrap(args, run, net):
@@ -107,7 +127,9 @@ def wrap(args, run, net):
 def build_train_loader(args, run, dataset, transform):
     """Batches of augmented crops, drawn class-uniformly, in the same order whatever the number of workers."""
     transform.check_crop(dataset.sizes())
-    train_set = datasets.TrainSet(dataset, transform, args.seed, is_main=run.is_main, barrier=run.dist.barrier, log=run.log)
+    train_set = datasets.TrainSet(
+        dataset, transform, args.seed, is_main=run.is_main, barrier=run.dist.barrier, log=run.log
+    )
     if args.dump_augmentation_images and run.is_main:
         paths = datasets.dump_augmented(train_set, run.directory / 'augmented', 50)
         run.log(f'{len(paths)} training samples written to {paths[0].parent}')
@@ -118,14 +140,22 @@ def build_eval_loader(args, run, dataset):
     """Whole images of this rank in order; a folder's images are never resized."""
     transform = None if args.eval == 'folder' else build_val_transform(args, dataset.ignore_label)
     workers = args.num_workers if args.num_workers < 2 else args.num_workers // 2
-    return datasets.eval_loader(datasets.EvalSet(dataset, transform), args.bs_val, workers, run.dist.world, run.dist.rank)
+    return datasets.eval_loader(
+        datasets.EvalSet(dataset, transform), args.bs_val, workers, run.dist.world, run.dist.rank
+    )
 
 
 def build_evaluator(args, run, net, dataset, metrics=True, interrupt=lambda: None):
     """The evaluator that the flags describe."""
     scales = (args.default_scale, *(args.extra_scales if args.multi_scale_inference else ()))
-    options = EvalOptions(scales=scales, flip=args.do_flip, align_corners=args.align_corners, precision=args.precision, metrics=metrics,
-                          max_batches=7 if args.test_mode else None)
+    options = EvalOptions(
+        scales=scales,
+        flip=args.do_flip,
+        align_corners=args.align_corners,
+        precision=args.precision,
+        metrics=metrics,
+        max_batches=7 if args.test_mode else None,
+    )
     return Evaluator(net, build_normalize(run), run.dist, options, dataset.num_classes, run.log, interrupt)
 
 
@@ -136,18 +166,34 @@ def build_normalize(run):
 def build_dumper(args, run, dataset, **changes):
     """The writer of everything that the flags ask for, and of the pictures of about ten images."""
     options = DumpOptions(
-        dump_logits=args.dump_logits, dump_for_submission=args.dump_for_submission, dump_for_auto_labelling=args.dump_for_auto_labelling,
-        dump_assets=args.dump_assets, dump_all_images=args.dump_all_images, overwrite=args.overwrite or not args.eval,
-        storage=Storage(args.logits_format, args.logits_dtype, args.logits_stride))
+        dump_logits=args.dump_logits,
+        dump_for_submission=args.dump_for_submission,
+        dump_for_auto_labelling=args.dump_for_auto_labelling,
+        dump_assets=args.dump_assets,
+        dump_all_images=args.dump_all_images,
+        overwrite=args.overwrite or not args.eval,
+        storage=Storage(args.logits_format, args.logits_dtype, args.logits_stride),
+    )
     options = replace(options, **changes)
-    check_outputs([item.name for item in dataset.items], options.outputs(), run.directory,
-                  inputs={datasets.on_disk(path) for item in dataset.items for path in (item.image, item.label) if path})
+    check_outputs(
+        [item.name for item in dataset.items],
+        options.outputs(),
+        run.directory,
+        inputs={datasets.on_disk(path) for item in dataset.items for path in (item.image, item.label) if path},
+    )
     return Dumper(options, run.directory, dataset, len(dataset.items), run.dist.rank, run.log)
 
 
 def train_options(args):
     """The flags that the training loop reads."""
     return TrainOptions(
-        max_epoch=args.max_epoch, precision=args.precision, accumulate=args.accumulate, clip_grad=args.clip_grad,
-        max_skipped_steps=args.max_skipped_steps, log_freq=args.log_freq, schedule_per_step=args.lr_step == 'iter',
-        save_minutes=args.save_minutes, max_batches=11 if args.test_mode else None)
+        max_epoch=args.max_epoch,
+        precision=args.precision,
+        accumulate=args.accumulate,
+        clip_grad=args.clip_grad,
+        max_skipped_steps=args.max_skipped_steps,
+        log_freq=args.log_freq,
+        schedule_per_step=args.lr_step == 'iter',
+        save_minutes=args.save_minutes,
+        max_batches=11 if args.test_mode else None,
+    )

@@ -3,6 +3,7 @@
 One CPU or GPU:   python train.py ...
 Many:             torchrun --standalone --nnodes=1 --nproc-per-node=2 train.py ...   (NCCL on GPUs, gloo on CPUs)
 """
+
 import itertools
 import os
 import sys
@@ -13,9 +14,10 @@ from datetime import timedelta
 import torch
 import torch.distributed as group
 
-# While one rank builds an index of a large data set the others wait in a collective; a rank that died is torchrun's to notice.
+# While one rank builds an index of a large data set the others wait in a collective; a rank that died is torchrun's to
+# notice.
 TIMEOUT = timedelta(hours=3)
-MEETING = timedelta(minutes=10)         # for all processes to start
+MEETING = timedelta(minutes=10)  # for all processes to start
 _starts = itertools.count()
 
 
@@ -27,8 +29,8 @@ class Dist:
     world: int = 1
     local_rank: int = 0
     device: torch.device = torch.device('cpu')
-    is_group: bool = False          # a process group stands, perhaps of one process
-    owns_group: bool = False        # and this object started it
+    is_group: bool = False  # a process group stands, perhaps of one process
+    owns_group: bool = False  # and this object started it
 
     @property
     def is_main(self) -> bool:
@@ -45,7 +47,10 @@ class Dist:
 
         Counts are exact: float32 would round those above 2^24 pixels.
         """
-        assert tensor.dtype in (torch.int64, torch.float64), f'sums over ranks are taken in int64 or float64, not {tensor.dtype}'
+        assert tensor.dtype in (
+            torch.int64,
+            torch.float64,
+        ), f'sums over ranks are taken in int64 or float64, not {tensor.dtype}'
         if self.is_group:
             moved = tensor.to(self.device)
             group.all_reduce(moved)
@@ -61,7 +66,11 @@ class Dist:
 
     def any(self, flag) -> bool:
         """True on every rank when `flag` is true on at least one; every rank must call it equally often."""
-        return bool(flag) if self.world == 1 else bool(self.all_reduce_sum(torch.tensor(int(bool(flag)), device=self.device)))
+        return (
+            bool(flag)
+            if self.world == 1
+            else bool(self.all_reduce_sum(torch.tensor(int(bool(flag)), device=self.device)))
+        )
 
     def broadcast_object(self, value=None):
         """Rank 0's `value` (anything that pickles) on every rank."""
@@ -108,8 +117,10 @@ def init_from_env(distributed=False, device=None) -> Dist:
         raise ValueError('device cuda: torch sees no GPU here; install a CUDA build of torch or use the CPU')
     if 'WORLD_SIZE' not in os.environ:
         if distributed:
-            raise ValueError(f'--distributed: this process was not started by torchrun; use torchrun --standalone --nproc-per-node=N {sys.argv[0]} ... '
-                             'with N processes, or leave the flag out')
+            raise ValueError(
+                '--distributed: this process was not started by torchrun; use torchrun --standalone --nproc-per-node=N'
+                f' {sys.argv[0]} ... with N processes, or leave the flag out'
+            )
         return Dist(device=_device(kind, 0))
     rank, world, local_rank = (_from_env(name) for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'))
     own_device = _device(kind, local_rank)
@@ -122,8 +133,11 @@ def init_from_env(distributed=False, device=None) -> Dist:
 def _from_env(name) -> int:
     text = os.environ.get(name)
     if text is None or not text.isdigit():
-        raise ValueError(f'environment variable {name}: found {"nothing" if text is None else repr(text)} beside WORLD_SIZE={os.environ["WORLD_SIZE"]}, '
-                         'expected a number; start with torchrun, or unset WORLD_SIZE for a single process')
+        raise ValueError(
+            f'environment variable {name}: found {"nothing" if text is None else repr(text)} beside'
+            f' WORLD_SIZE={os.environ["WORLD_SIZE"]}, expected a number; start with torchrun, or unset WORLD_SIZE for a'
+            ' single process'
+        )
     return int(text)
 
 
@@ -133,8 +147,11 @@ def _device(kind, local_rank) -> torch.device:
         return torch.device('cpu')
     visible = torch.cuda.device_count()
     if local_rank >= visible:
-        raise ValueError(f'process {local_rank} of this machine has no GPU of its own: torch sees {visible} '
-                         f'(CUDA_VISIBLE_DEVICES={os.environ.get("CUDA_VISIBLE_DEVICES", "unset")}); start with --nproc-per-node={visible}')
+        raise ValueError(
+            f'process {local_rank} of this machine has no GPU of its own: torch sees {visible}'
+            f' (CUDA_VISIBLE_DEVICES={os.environ.get("CUDA_VISIBLE_DEVICES", "unset")}); start with'
+            f' --nproc-per-node={visible}'
+        )
     own_device = torch.device('cuda', local_rank)
     torch.cuda.set_device(own_device)
     return own_device
@@ -144,10 +161,19 @@ def _start_group(own_device):
     on_gpu = own_device.type == 'cuda'
     try:
         store, rank, world = next(group.rendezvous('env://', timeout=MEETING))
-        # A prefix of its own: a second group of the same processes would find the addresses of the first in torchrun's store.
-        group.init_process_group('nccl' if on_gpu else 'gloo', store=group.PrefixStore(f'start{next(_starts)}', store), rank=rank, world_size=world,
-                                 timeout=TIMEOUT, device_id=own_device if on_gpu else None)
-    except (ValueError, RuntimeError) as error:         # torch's DistError is a RuntimeError
+        # A prefix of its own: a second group of the same processes would find the addresses of the first in torchrun's
+        # store.
+        group.init_process_group(
+            'nccl' if on_gpu else 'gloo',
+            store=group.PrefixStore(f'start{next(_starts)}', store),
+            rank=rank,
+            world_size=world,
+            timeout=TIMEOUT,
+            device_id=own_device if on_gpu else None,
+        )
+    except (ValueError, RuntimeError) as error:  # torch's DistError is a RuntimeError
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ValueError(f'process group: cannot be started at MASTER_ADDR={os.environ.get("MASTER_ADDR")} MASTER_PORT={os.environ.get("MASTER_PORT")} '
-                         f'({first_line}); start with torchrun, which sets both') from error
+        raise ValueError(
+            f'process group: cannot be started at MASTER_ADDR={os.environ.get("MASTER_ADDR")}'
+            f' MASTER_PORT={os.environ.get("MASTER_PORT")} ({first_line}); start with torchrun, which sets both'
+        ) from error

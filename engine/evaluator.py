@@ -4,6 +4,7 @@ One minibatch: for every flip and scale the normalised image is resized, run and
 in fp32. Prediction, confidence and cross-entropy come from one pass over them, on the device. Each rank sees its own
 images, each image once; counts are int64 and added over ranks, so the score does not depend on world or batch size.
 """
+
 from dataclasses import dataclass, field
 
 import torch
@@ -46,17 +47,23 @@ def average_logits(net, images, options):
     """
     height, width = images.shape[-2:]
     total, outputs = None, {}
-    for mirrored in ((True, False) if options.flip else (False,)):
+    for mirrored in (True, False) if options.flip else (False,):
         for scale in options.scales:
             view = images.flip(-1) if mirrored else images
             if scale != 1.0:
-                view = F.interpolate(view, size=(max(1, round(height * scale)), max(1, round(width * scale))), mode='bilinear',
-                                     align_corners=options.align_corners)
+                view = F.interpolate(
+                    view,
+                    size=(max(1, round(height * scale)), max(1, round(width * scale))),
+                    mode='bilinear',
+                    align_corners=options.align_corners,
+                )
             with autocast(images.device, options.precision):
                 outputs = net(view)
             logits = outputs['pred'].float()
             if logits.shape[-2:] != (height, width):
-                logits = F.interpolate(logits, size=(height, width), mode='bilinear', align_corners=options.align_corners)
+                logits = F.interpolate(
+                    logits, size=(height, width), mode='bilinear', align_corners=options.align_corners
+                )
             logits = logits.flip(-1) if mirrored else logits
             total = logits if total is None else total.add_(logits)
     passes = len(options.scales) * (1 + options.flip)
@@ -94,7 +101,9 @@ class Evaluator:
         was_training = self.net.training
         self.net.eval()
         try:
-            for step, batch in enumerate(progress(loader, total=len(loader), desc=description, unit='batches', log=self.log)):
+            for step, batch in enumerate(
+                progress(loader, total=len(loader), desc=description, unit='batches', log=self.log)
+            ):
                 if step == self.options.max_batches:
                     break
                 self.interrupt()
@@ -135,8 +144,16 @@ class Evaluator:
             raise ValueError(f'{", ".join(batch["name"])}: {error}') from error
         prediction, best, normaliser = classify(logits)
         confidence = torch.exp(best - normaliser) if dumper is not None and dumper.needs_confidence else None
-        result = EvalBatch(names=batch['name'], images=images, labels=labels, logits=logits, prediction=prediction, confidence=confidence,
-                           assets={key: value for key, value in outputs.items() if key != 'pred'}, indices=batch['index'])
+        result = EvalBatch(
+            names=batch['name'],
+            images=images,
+            labels=labels,
+            logits=logits,
+            prediction=prediction,
+            confidence=confidence,
+            assets={key: value for key, value in outputs.items() if key != 'pred'},
+            indices=batch['index'],
+        )
         return result, normaliser
 
     def _gather(self, confusion, loss_sum, pixels, images, dumper):
@@ -147,5 +164,10 @@ class Evaluator:
         records = self.dist.gather_objects(dumper.records) if dumper is not None else []
         logits = self.dist.gather_objects(dumper.logit_entries) if dumper is not None else []
         loss = (loss_sum / pixels).item() if pixels.item() else float('nan')
-        return EvalResult(counts=counts.cpu().numpy(), loss=loss, images=int(seen), records=[record for part in records for record in part],
-                          logits={name: entry for part in logits for name, entry in part.items()})
+        return EvalResult(
+            counts=counts.cpu().numpy(),
+            loss=loss,
+            images=int(seen),
+            records=[record for part in records for record in part],
+            logits={name: entry for part in logits for name, entry in part.items()},
+        )

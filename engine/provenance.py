@@ -1,4 +1,5 @@
 """Where a number comes from: command line, code version, package versions and machine."""
+
 import os
 import platform
 import shlex
@@ -11,12 +12,25 @@ from pathlib import Path
 
 import torch
 
-PACKAGES = ('torch', 'torchvision', 'numpy', 'scipy', 'opencv-python-headless', 'opencv-python', 'pillow', 'runx', 'tensorboardX',
-            'zlib-ng', 'timm')       # timm defines backbones; the other optional packages only store what this code computes
+PACKAGES = (
+    'torch',
+    'torchvision',
+    'numpy',
+    'scipy',
+    'opencv-python-headless',
+    'opencv-python',
+    'pillow',
+    'runx',
+    'tensorboardX',
+    # timm defines backbones; the other optional packages only store what this code computes
+    'zlib-ng',
+    'timm',
+)
 
 
 def describe_start(device: torch.device, world: int = 1) -> dict:
-    """Command line, time, code version, package versions and machine, JSON-ready; for hparams.json and result tables."""
+    """Command line, time, code version, package versions and machine, JSON-ready; for hparams.json and result
+    tables."""
     gpu = torch.cuda.get_device_name(device) if device.type == 'cuda' else None
     return {
         'line': shlex.join(sys.orig_argv),
@@ -65,7 +79,9 @@ def git_state() -> dict | None:
 
 def _git(*arguments) -> str | None:
     try:
-        done = subprocess.run(['git', *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=20, check=True)
+        done = subprocess.run(
+            ['git', *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=20, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout

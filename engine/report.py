@@ -1,4 +1,6 @@
-"""What an evaluation leaves in the run directory beside its dumps: metrics.json, the confusion matrix and its picture."""
+"""What an evaluation leaves in the run directory beside its dumps: metrics.json, the confusion matrix and its
+picture."""
+
 from pathlib import Path
 
 from utils import metrics
@@ -12,12 +14,18 @@ from utils.pages.table_picture import write_confusion_matrix
 def scores(result):
     """The numbers of one evaluation that are logged every time, as plain floats."""
     counts = result.counts
-    return {'loss': result.loss, 'mean_iu': metrics.mean_iou(counts), 'acc_cls': metrics.mean_accuracy(counts), 'acc': metrics.accuracy(counts),
-            'fwavacc': metrics.fwiou(counts)}
+    return {
+        'loss': result.loss,
+        'mean_iu': metrics.mean_iou(counts),
+        'acc_cls': metrics.mean_accuracy(counts),
+        'acc': metrics.accuracy(counts),
+        'fwavacc': metrics.fwiou(counts),
+    }
 
 
 def write_metrics(result_dir, result, dataset, about):
-    """Write metrics.json (about: what was evaluated and how), confusion_matrix.npy (int64, truth x prediction) and .png."""
+    """Write metrics.json (about: what was evaluated and how), confusion_matrix.npy (int64, truth x prediction) and
+    .png."""
     folder = Path(result_dir)
     summary = metrics.summary(result.counts, dataset.class_names)
     write_json(folder / 'metrics.json', {**about, 'images': result.images, 'loss': result.loss, **summary})
@@ -33,7 +41,11 @@ def table(result, dataset):
 def where_to_look(result_dir, dumper):
     """One line that names what an evaluation has written."""
     found = [dumper.page] if dumper.page.exists() else []
-    found += [Path(result_dir) / name for name in ('metrics.json', 'confusion_matrix.png', 'logits', 'submit') if (Path(result_dir) / name).exists()]
+    found += [
+        Path(result_dir) / name
+        for name in ('metrics.json', 'confusion_matrix.png', 'logits', 'submit')
+        if (Path(result_dir) / name).exists()
+    ]
     return f'see {", ".join(map(str, found))}' if found else 'nothing was asked to be written'
 
 
@@ -49,7 +61,10 @@ def write_pictures_page(dumper, result, dataset, about):
     rows = None
     if result.counts.any():
         classes = metrics.summary(result.counts, dataset.class_names)['classes']
-        rows = [{'class': name, **{key: score[key] for key in ('iou', 'precision', 'recall')}} for name, score in classes.items()]
+        rows = [
+            {'class': name, **{key: score[key] for key in ('iou', 'precision', 'recall')}}
+            for name, score in classes.items()
+        ]
     write_page(dumper.page, result.records, dataset, facts=about, rows=rows)
 
 
@@ -58,6 +73,8 @@ def write_logit_manifest(dumper, result, dataset, about, made_by):
     if not dumper.options.dump_logits:
         return
     folder = dumper.names.result_dir / 'logits'
-    files = {item.name: dumper.names.dumped(LOGITS, item.name)[0].relative_to(folder).as_posix() for item in dataset.items}
+    files = {
+        item.name: dumper.names.dumped(LOGITS, item.name)[0].relative_to(folder).as_posix() for item in dataset.items
+    }
     model = {'model': f'{about["arch"]} on {made_by["trunk"]}', 'weights_sha256': made_by['weights']}
     logit_manifest.write(folder, result.logits, files, dataset, dumper.options.storage, {**model, **about})

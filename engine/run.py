@@ -1,4 +1,5 @@
 """A run is a directory: its log, its metrics, the record of how it was started, its checkpoints (utils.checkpoint)."""
+
 import os
 import sys
 import threading
@@ -29,7 +30,7 @@ class Run:
 
     directory: Path
     dist: Dist
-    failures: list = field(default_factory=list)        # OSErrors of background threads, such as TensorBoard's writer
+    failures: list = field(default_factory=list)  # OSErrors of background threads, such as TensorBoard's writer
 
     @property
     def device(self) -> torch.device:
@@ -45,10 +46,10 @@ class Run:
             return
         self._raise_failure()
         try:
-            with tqdm.external_write_mode(file=sys.stdout):     # progress bars step aside
+            with tqdm.external_write_mode(file=sys.stdout):  # progress bars step aside
                 logx.msg(line)
                 sys.stdout.flush()
-        except BrokenPipeError:                                 # who read our output is gone
+        except BrokenPipeError:  # who read our output is gone
             raise
         except OSError as error:
             raise write_error(self.directory / 'logging.log', error) from error
@@ -94,7 +95,7 @@ def run_context(args, training: bool, device=None):
             if dist.is_main:
                 write_hparams(directory, args, dist)
             yield Run(directory, dist, failures)
-            dist.barrier()          # a rank that leaves early would break what the others still tell each other
+            dist.barrier()  # a rank that leaves early would break what the others still tell each other
     finally:
         dist.shutdown()
 
@@ -106,18 +107,25 @@ def check_directory_is_free(directory: Path, resume):
     if not files or (resume == 'auto' and keeper.last_files()):
         return
     if resume == 'auto':
-        raise ValueError(f'--result_dir {directory}: holds {files[0].name} but no last_checkpoint to continue; start a new run from it with '
-                         '--snapshot and another --result_dir')
+        raise ValueError(
+            f'--result_dir {directory}: holds {files[0].name} but no last_checkpoint to continue; start a new run from'
+            ' it with --snapshot and another --result_dir'
+        )
     if not resume:
-        raise ValueError(f'--result_dir {directory}: holds {files[0].name} of an earlier training; '
-                         'continue it with --resume auto, or give another --result_dir')
+        raise ValueError(
+            f'--result_dir {directory}: holds {files[0].name} of an earlier training; '
+            'continue it with --resume auto, or give another --result_dir'
+        )
     if Path(resume).resolve() != files[0].resolve():
-        raise ValueError(f'--result_dir {directory}: holds {files[0].name}, --resume gives {resume}; continue the newest with --resume auto, '
-                         'or give another --result_dir to branch off')
+        raise ValueError(
+            f'--result_dir {directory}: holds {files[0].name}, --resume gives {resume}; continue the newest with'
+            ' --resume auto, or give another --result_dir to branch off'
+        )
 
 
 def _check_space(directory: Path):
-    """Raise WriteError where not even a run's first lines would fit: a TensorBoard writer that fails as it starts cannot be silenced."""
+    """Raise WriteError where not even a run's first lines would fit: a TensorBoard writer that fails as it starts
+    cannot be silenced."""
     path = directory / '.space'
     try:
         with atomic_write(path) as file:
@@ -128,7 +136,8 @@ def _check_space(directory: Path):
 
 
 def _open_log(directory: Path, rank: int):
-    # logx would torch.load the best checkpoint of the directory for its score; checkpoints are utils.checkpoint's business.
+    # logx would torch.load the best checkpoint of the directory for its score; checkpoints are utils.checkpoint's
+    # business.
     logx.get_best_checkpoint = lambda: None
     try:
         logx.initialize(logdir=str(directory), tensorboard=True, global_rank=rank)
@@ -184,7 +193,7 @@ def _log_error(error):
 def _close_tensorboard():
     try:
         logx.tb_writer.close()
-    except OSError:                 # the full disk has been reported; end the writer here, or it prints traces at exit
+    except OSError:  # the full disk has been reported; end the writer here, or it prints traces at exit
         with suppress(AttributeError, OSError):
             writer = logx.tb_writer.file_writer.event_writer
             writer._closed = True
@@ -193,7 +202,8 @@ def _close_tensorboard():
 
 
 def write_hparams(directory: Path, args, dist: Dist):
-    """Write hparams.json: every flag and cfg value, and under `command` how, when, where and from which code it was started.
+    """Write hparams.json: every flag and cfg value, and under `command` how, when, where and from which code it was
+    started.
 
     The layout suits runx's sumx, which compares the top-level entries of runs and leaves `command` out. The record of
     an earlier start in the same directory becomes hparams_<n>.json, the earliest with n = 1.
@@ -206,7 +216,14 @@ def write_hparams(directory: Path, args, dist: Dist):
         os.replace(path, directory / f'hparams_{earlier}.json')
     flags = dict(vars(args))
     given = flags.pop('given', [])
-    write_json(path, {**flags, **_flat('cfg', config.as_dict()), 'command': {**describe_start(dist.device, dist.world), 'given': given}})
+    write_json(
+        path,
+        {
+            **flags,
+            **_flat('cfg', config.as_dict()),
+            'command': {**describe_start(dist.device, dist.world), 'given': given},
+        },
+    )
 
 
 def _flat(name, section) -> dict:

@@ -1,4 +1,5 @@
 """What a training needs to go on as if it had never stopped: collected for a checkpoint, and put back."""
+
 import random
 from collections.abc import Mapping, Sequence
 
@@ -33,7 +34,19 @@ def restore_rng(state: Mapping):
         torch.cuda.set_rng_state(state['cuda'])
 
 
-def pack_state(net, optimizer, scheduler, scaler, *, epoch, batch_in_epoch=0, global_step=0, rng: Sequence[Mapping], ema=None, **description) -> dict:
+def pack_state(
+    net,
+    optimizer,
+    scheduler,
+    scaler,
+    *,
+    epoch,
+    batch_in_epoch=0,
+    global_step=0,
+    rng: Sequence[Mapping],
+    ema=None,
+    **description,
+) -> dict:
     """The content of a checkpoint. rng: `capture_rng()` of every rank, in order; ema: a module of averaged weights.
 
     description: what the file says about itself, such as arch, trunk, num_classes, class_names, args (plain values).
@@ -84,26 +97,36 @@ def restore_optimizer(state: Mapping, source, optimizer):
     """
     saved = state.get('optimizer')
     if not saved:
-        raise ValueError(f'{source}: holds no optimizer state (entries: {", ".join(map(str, state))}); take its weights alone with --snapshot')
+        raise ValueError(
+            f'{source}: holds no optimizer state (entries: {", ".join(map(str, state))}); take its weights alone with'
+            ' --snapshot'
+        )
     name = type(optimizer).__name__
     known = 'betas' if any('betas' in group for group in optimizer.param_groups) else 'momentum'
     same_kind = state.get('optimizer_name', name) == name and all(known in group for group in saved['param_groups'])
     if not same_kind:
-        raise ValueError(f'{source}: its optimizer is {state.get("optimizer_name", "of another kind")}, this run uses {name}; '
-                         'resume with the --optimizer of that run, or take its weights alone with --snapshot')
+        raise ValueError(
+            f'{source}: its optimizer is {state.get("optimizer_name", "of another kind")}, this run uses {name}; '
+            'resume with the --optimizer of that run, or take its weights alone with --snapshot'
+        )
     options = [{name: value for name, value in group.items() if name != 'params'} for group in optimizer.param_groups]
     try:
         optimizer.load_state_dict(saved)
         for group, values in zip(optimizer.param_groups, options):
             group.update(values)
     except (ValueError, KeyError) as error:
-        raise ValueError(f'{source}: its optimizer state belongs to another network ({error}); '
-                         'resume with the flags of that run, or take its weights alone with --snapshot') from error
+        raise ValueError(
+            f'{source}: its optimizer state belongs to another network ({error}); '
+            'resume with the flags of that run, or take its weights alone with --snapshot'
+        ) from error
     for parameter, values in optimizer.state.items():
         for value in values.values():
             if isinstance(value, torch.Tensor) and value.dim() and value.shape != parameter.shape:
-                raise ValueError(f'{source}: its optimizer state is for parameters of other shapes ({tuple(value.shape)} for {tuple(parameter.shape)}); '
-                                 'resume with the flags of that run, or take its weights alone with --snapshot')
+                raise ValueError(
+                    f'{source}: its optimizer state is for parameters of other shapes ({tuple(value.shape)} for'
+                    f' {tuple(parameter.shape)}); resume with the flags of that run, or take its weights alone with'
+                    ' --snapshot'
+                )
 
 
 def restore_random_state(state: Mapping, source, dist, log=print):
@@ -112,4 +135,7 @@ def restore_random_state(state: Mapping, source, dist, log=print):
     if len(states) == dist.world:
         restore_rng(states[dist.rank])
     elif dist.is_main:
-        log(f'{source}: holds the random states of {len(states)} processes, this run has {dist.world}; they start anew, so it continues but not bit for bit')
+        log(
+            f'{source}: holds the random states of {len(states)} processes, this run has {dist.world}; they start anew,'
+            ' so it continues but not bit for bit'
+        )

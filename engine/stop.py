@@ -1,9 +1,11 @@
 """A request to stop: SIGTERM or SIGUSR1, as job schedulers send them before they kill, becomes a flag to look at."""
+
 import os
 import signal
 import threading
 
-SIGNALS = tuple(getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1') if hasattr(signal, name))     # no SIGUSR1 on Windows
+# no SIGUSR1 on Windows
+SIGNALS = tuple(getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1') if hasattr(signal, name))
 
 
 class StopSignal:
@@ -18,7 +20,8 @@ class StopSignal:
 
     @property
     def requested(self) -> bool:
-        """Whether to stop. The first look after the signal says so through `log`: the handler itself may interrupt a print."""
+        """Whether to stop. The first look after the signal says so through `log`: the handler itself may interrupt a
+        print."""
         if self.name is not None and self._log is not None:
             log, self._log = self._log, None
             log(f'{self.name} received: saving, then ending; a second signal ends at once')
@@ -36,7 +39,8 @@ class StopSignal:
             signal.signal(number, self._previous.pop(number) or signal.SIG_DFL)
 
     def _receive(self, number, _frame):
-        if os.getpid() != self._owner or self.name is not None:        # a forked child is not the training: it ends as usual
+        # a forked child is not the training: it ends as usual
+        if os.getpid() != self._owner or self.name is not None:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return

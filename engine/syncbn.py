@@ -1,4 +1,5 @@
 """Batch normalisation over all processes: torch's own on GPUs, a plain one on CPUs, where torch has none."""
+
 import torch
 import torch.distributed as dist
 from torch import nn
@@ -32,7 +33,7 @@ class CPUSyncBatchNorm(nn.BatchNorm2d):
         totals = _SumOverRanks.apply(torch.cat([x.sum(dim=(0, 2, 3)), pixels]))
         count = totals[-1].detach()
         mean = (totals[:-1] / count).view(1, -1, 1, 1)
-        centred = x - mean                                  # a second pass: E[x^2] - E[x]^2 would cancel in fp32
+        centred = x - mean  # a second pass: E[x^2] - E[x]^2 would cancel in fp32
         variance = _SumOverRanks.apply(centred.square().sum(dim=(0, 2, 3))) / count
         self._track(mean.detach().flatten(), variance.detach() * count / (count - 1))
         scale = torch.rsqrt(variance + self.eps) * self.weight
@@ -73,6 +74,7 @@ def _convert_on_gpu(net):
     if not any(map(_activates, net.modules())):
         return nn.SyncBatchNorm.convert_sync_batchnorm(net)
     from timm.layers import convert_sync_batchnorm  # torch's would drop the activations; who has such norms has timm
+
     return convert_sync_batchnorm(net)
 
 

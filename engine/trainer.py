@@ -3,6 +3,7 @@
 The position in the run is (epoch, batches done in it); with the random states it is part of every checkpoint, so a
 resumed run takes the same steps as one that was never stopped.
 """
+
 import contextlib
 import itertools
 import time
@@ -36,9 +37,9 @@ class Position:
     """How far a run has come."""
 
     epoch: int = 0
-    batch: int = 0              # batches of this epoch that are done
-    step: int = 0               # optimizer steps of the whole run
-    skipped: int = 0            # steps left out because of a non-finite loss or gradient
+    batch: int = 0  # batches of this epoch that are done
+    step: int = 0  # optimizer steps of the whole run
+    skipped: int = 0  # steps left out because of a non-finite loss or gradient
 
 
 class Stopped(Exception):
@@ -80,14 +81,35 @@ class Trainer:
     augment(images, numbers): the photometric work that loaders leave to the device.
     """
 
-    def __init__(self, net, wrapped, normalize, criterion, optimizer, scheduler, scaler, dist, options, log, metric, stop, ema=None,
-                 augment=None):
-        self.net, self.wrapped, self.normalize, self.criterion, self.augment = net, wrapped, normalize, criterion, augment
+    def __init__(
+        self,
+        net,
+        wrapped,
+        normalize,
+        criterion,
+        optimizer,
+        scheduler,
+        scaler,
+        dist,
+        options,
+        log,
+        metric,
+        stop,
+        ema=None,
+        augment=None,
+    ):
+        self.net, self.wrapped, self.normalize, self.criterion, self.augment = (
+            net,
+            wrapped,
+            normalize,
+            criterion,
+            augment,
+        )
         self.optimizer, self.scheduler, self.scaler, self.ema = optimizer, scheduler, scaler, ema
         self.dist, self.options, self.log, self.metric, self.stop = dist, options, log, metric, stop
         self.parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
         self.position = Position()
-        self.group_names = []       # images of the step that is being accumulated, for the message about a bad one
+        self.group_names = []  # images of the step that is being accumulated, for the message about a bad one
 
     def fit(self, loader, save, validate):
         """Train to the last epoch; True when it was reached, False when the run was asked to stop before.
@@ -117,7 +139,9 @@ class Trainer:
         self.net.train()
         total = self.batches(loader)
         remaining = itertools.islice(loader, total - self.position.batch)
-        bar = progress(remaining, total=total, desc=f'epoch {self.position.epoch}', unit='batches', initial=self.position.batch)
+        bar = progress(
+            remaining, total=total, desc=f'epoch {self.position.epoch}', unit='batches', initial=self.position.batch
+        )
         meter, saved = Meter(), time.monotonic()
         self.optimizer.zero_grad(set_to_none=True)
         for batch in bar:
@@ -184,19 +208,34 @@ class Trainer:
 
     def _skip(self):
         """Count a step whose gradient is not finite; fp16 loss scaling makes some at the start, which cost nothing."""
-        broken = [name for name, buffer in self.net.named_buffers() if buffer.is_floating_point() and not torch.isfinite(buffer).all()]
-        names, broken = ([item for part in self.dist.gather_objects(mine) for item in part] for mine in (self.group_names, broken))
+        broken = [
+            name
+            for name, buffer in self.net.named_buffers()
+            if buffer.is_floating_point() and not torch.isfinite(buffer).all()
+        ]
+        names, broken = (
+            [item for part in self.dist.gather_objects(mine) for item in part] for mine in (self.group_names, broken)
+        )
         where = f'epoch {self.position.epoch}, batch {self.position.batch}, images {", ".join(names)}'
         if broken:
-            raise ValueError(f'non-finite activations at {where}: they have reached the batch statistics ({broken[0]} and '
-                             f'{len(broken) - 1} more), which cannot recover; resume from the last checkpoint with a lower --lr or --precision bf16')
+            raise ValueError(
+                f'non-finite activations at {where}: they have reached the batch statistics ({broken[0]} and'
+                f' {len(broken) - 1} more), which cannot recover; resume from the last checkpoint with a lower --lr or'
+                ' --precision bf16'
+            )
         if self.scaler.is_enabled() and self.scaler.get_scale() > 1:
             return
         self.position.skipped += 1
-        self.log(f'non-finite loss or gradient: step skipped ({self.position.skipped} of {self.options.max_skipped_steps} allowed; {where})')
+        self.log(
+            f'non-finite loss or gradient: step skipped ({self.position.skipped} of {self.options.max_skipped_steps}'
+            f' allowed; {where})'
+        )
         if self.position.skipped > self.options.max_skipped_steps:
-            raise ValueError(f'{self.position.skipped} steps had a non-finite loss or gradient, the last at {where}; expected at most '
-                             f'--max_skipped_steps {self.options.max_skipped_steps}: look at these images and labels, or lower --lr')
+            raise ValueError(
+                f'{self.position.skipped} steps had a non-finite loss or gradient, the last at {where}; expected at'
+                f' most --max_skipped_steps {self.options.max_skipped_steps}: look at these images and labels, or lower'
+                ' --lr'
+            )
 
     def _report(self, meter, total):
         """Log the means since the last line, over all ranks; returns the short form for the progress bar."""
@@ -204,7 +243,10 @@ class Trainer:
         totals = self.dist.all_reduce_sum(torch.tensor(list(means.values()), dtype=torch.float64))
         means = dict(zip(means, (totals / self.dist.world).tolist()))
         rate = self.optimizer.param_groups[-1]['lr']
-        self.log(f'[epoch {self.position.epoch}], [iter {self.position.batch} / {total}], [train main loss {means["loss"]:0.6f}], '
-                 f'[lr {rate:0.6f}] [batchtime {seconds:0.3g}] [images/s {images * self.dist.world / seconds:0.3g}]')
+        self.log(
+            f'[epoch {self.position.epoch}], [iter {self.position.batch} / {total}], [train main loss'
+            f' {means["loss"]:0.6f}], [lr {rate:0.6f}] [batchtime {seconds:0.3g}] [images/s'
+            f' {images * self.dist.world / seconds:0.3g}]'
+        )
         self.metric({**means, 'lr': rate}, self.position.step)
         return f'loss {means["loss"]:.4f}'

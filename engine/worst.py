@@ -3,6 +3,7 @@
 A first pass over the data set feeds a TopnCollector, a second pass draws the pictures of the images it selected, and
 page.write_topn_page lists them. Only n entries per class and kind of error are kept, whatever the size of the set.
 """
+
 import heapq
 from dataclasses import dataclass
 
@@ -31,7 +32,8 @@ class ClassFailures:
 def false_counts(prediction: torch.Tensor, labels: torch.Tensor, num_classes: int, ignore_label: int):
     """False positives and false negatives of each class: two int64 arrays (K,), from integer maps (h, w) on any device.
 
-    A pixel of truth t predicted as p is a false negative of t and a false positive of p; pixels without a label are neither.
+    A pixel of truth t predicted as p is a false negative of t and a false positive of p; pixels without a label are
+    neither.
     """
     wrong = (labels != prediction) & (labels >= 0) & (labels < num_classes) & (labels != ignore_label)
     counts = [torch.bincount(classes[wrong].long(), minlength=num_classes) for classes in (prediction, labels)]
@@ -53,7 +55,11 @@ class TopnCollector:
     def update(self, batch):
         """Add every image of an EvalBatch that has labels."""
         for k, (name, index) in enumerate(zip(batch.names, batch.indices, strict=True)):
-            self.add(name, int(index), *false_counts(batch.prediction[k], batch.labels[k], self.num_classes, self.ignore_label))
+            self.add(
+                name,
+                int(index),
+                *false_counts(batch.prediction[k], batch.labels[k], self.num_classes, self.ignore_label),
+            )
 
     def add(self, name: str, index: int, false_positives, false_negatives):
         """Add one image by its counts of wrong pixels, two integer sequences (K,)."""
@@ -81,11 +87,17 @@ class TopnCollector:
 
     def tables(self) -> list:
         """ClassFailures of every class that has an error, in class order."""
-        tables = [ClassFailures(label, self._sorted('fp', label), self._sorted('fn', label)) for label in range(self.num_classes)]
+        tables = [
+            ClassFailures(label, self._sorted('fp', label), self._sorted('fn', label))
+            for label in range(self.num_classes)
+        ]
         return [table for table in tables if table.false_positives or table.false_negatives]
 
     def _sorted(self, kind, label):
-        return [Failure(name, -negative, pixels) for pixels, negative, name in sorted(self._heaps[kind, label], reverse=True)]
+        return [
+            Failure(name, -negative, pixels)
+            for pixels, negative, name in sorted(self._heaps[kind, label], reverse=True)
+        ]
 
     def indices(self) -> list:
         """The positions of all selected images, each once, ascending: what the second pass evaluates."""

@@ -1,12 +1,15 @@
 """Questions every criterion asks of what it is given."""
+
 import difflib
 
 
 def check_shapes(logits, labels, num_classes):
     """Raise ValueError unless logits are (N, num_classes, H, W) and labels (N, H, W)."""
     if logits.dim() != 4 or logits.shape[1] != num_classes or labels.shape != logits.shape[:1] + logits.shape[2:]:
-        raise ValueError(f'loss: logits {tuple(logits.shape)} and labels {tuple(labels.shape)} do not fit; expected '
-                         f'(N, {num_classes}, H, W) and (N, H, W)')
+        raise ValueError(
+            f'loss: logits {tuple(logits.shape)} and labels {tuple(labels.shape)} do not fit; expected '
+            f'(N, {num_classes}, H, W) and (N, H, W)'
+        )
 
 
 def unknown(what, name, choices):

@@ -1,4 +1,6 @@
-"""--class_weights: a weight for each class in cross-entropy, given as numbers or taken from a verification of the data."""
+"""--class_weights: a weight for each class in cross-entropy, given as numbers or taken from a verification of the
+data."""
+
 import json
 from pathlib import Path
 
@@ -8,18 +10,22 @@ KINDS = ('inverse', 'balanced', 'median')
 
 
 def read_class_weights(text: str | None, class_names: list) -> torch.Tensor | None:
-    """float64 (K,) of '1,2,0.5,...', one number per class, or of FILE:KIND, a verify.json and one of KINDS; None of None.
+    """float64 (K,) of '1,2,0.5,...', one number per class, or of FILE:KIND, a verify.json and one of KINDS; None of
+    None.
 
-    From a file they are those of its split train, or where it has none of the labels of another kind for training ('train coarse');
-    a class that never occurs there gets 0. Raises ValueError or
-    FileNotFoundError naming the flag.
+    From a file they are those of its split train, or where it has none of the labels of another kind for training
+    ('train coarse'); a class that never occurs there gets 0. Raises ValueError or FileNotFoundError naming the flag.
     """
     if text is None:
         return None
-    values = _from_file(*text.rpartition(':')[::2], class_names) if text.rpartition(':')[2] in KINDS else _from_list(text)
+    values = (
+        _from_file(*text.rpartition(':')[::2], class_names) if text.rpartition(':')[2] in KINDS else _from_list(text)
+    )
     if len(values) != len(class_names) or not all(0 <= value < float('inf') for value in values) or not any(values):
-        raise ValueError(f'--class_weights {text}: has {len(values)} weights ({", ".join(f"{value:g}" for value in values[:3])}, ...); expected '
-                         f'{len(class_names)} finite numbers, one for each class, none negative and not all 0')
+        raise ValueError(
+            f'--class_weights {text}: has {len(values)} weights ({", ".join(f"{value:g}" for value in values[:3])},'
+            f' ...); expected {len(class_names)} finite numbers, one for each class, none negative and not all 0'
+        )
     return torch.tensor(values, dtype=torch.float64)
 
 
@@ -27,8 +33,10 @@ def _from_list(text):
     try:
         return [float(part) for part in text.split(',')]
     except ValueError:
-        raise ValueError(f'--class_weights {text}: expected numbers such as 1,2,0.5, one for each class, or FILE:KIND, where FILE is the verify.json '
-                         f'of python -m datasets.verify and KIND is {", ".join(KINDS[:-1])} or {KINDS[-1]}') from None
+        raise ValueError(
+            f'--class_weights {text}: expected numbers such as 1,2,0.5, one for each class, or FILE:KIND, where FILE is'
+            f' the verify.json of python -m datasets.verify and KIND is {", ".join(KINDS[:-1])} or {KINDS[-1]}'
+        ) from None
 
 
 def _from_file(path, kind, class_names):
@@ -45,8 +53,12 @@ def _from_file(path, kind, class_names):
     except OSError as error:
         raise ValueError(f'--class_weights {path}: cannot be read ({error.strerror}); {remedy}') from None
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-        raise ValueError(f'--class_weights {path}: holds no class weights of split train ({type(error).__name__}: {error}); {remedy}') from None
+        raise ValueError(
+            f'--class_weights {path}: holds no class weights of split train ({type(error).__name__}: {error}); {remedy}'
+        ) from None
     if names != list(class_names):
-        raise ValueError(f'--class_weights {path}: its classes ({", ".join(names[:3])}, ...) are not those of the data set '
-                         f'({", ".join(class_names[:3])}, ...); {remedy} --dataset NAME, NAME that of this training')
+        raise ValueError(
+            f'--class_weights {path}: its classes ({", ".join(names[:3])}, ...) are not those of the data set '
+            f'({", ".join(class_names[:3])}, ...); {remedy} --dataset NAME, NAME that of this training'
+        )
     return values

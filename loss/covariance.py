@@ -2,15 +2,17 @@
 
 A pixel's neighbourhood is nine shifted views of a map. Column shifts are copied, row shifts are an offset into the same
 memory: the stack keeps, row after row, three column-shifted copies of both maps and a row of ones, (7, w-2) each.
-Products of rows at distance 0, 1 and 2, summed over windows of rows, are all 18 x 18 entries; those with the ones are the sums.
+Products of rows at distance 0, 1 and 2, summed over windows of rows, are all 18 x 18 entries; those with the ones are
+the sums.
 """
+
 import torch
 
-SIDE = 3                     # of a neighbourhood
-MAPS = 2 * SIDE              # column-shifted maps in a row of the stack
-DEPTH = MAPS + 1             # and the ones
-STACK_CPU = 8 << 20          # bytes of a stack, one map or many: it stays in the cache
-STACK_GPU = 1 << 28          # few launches, and still small beside the logits
+SIDE = 3  # of a neighbourhood
+MAPS = 2 * SIDE  # column-shifted maps in a row of the stack
+DEPTH = MAPS + 1  # and the ones
+STACK_CPU = 8 << 20  # bytes of a stack, one map or many: it stays in the cache
+STACK_GPU = 1 << 28  # few launches, and still small beside the logits
 
 
 def neighbourhood_covariances(truth, probability):
@@ -30,7 +32,9 @@ def neighbourhood_covariances(truth, probability):
             outer = mean[group, :, :, None, None] * mean[group, None, None] * count
             covariance[group] = products[:, :, :MAPS, :, :MAPS] - outer
     y, p = slice(0, SIDE), slice(SIDE, MAPS)
-    yy, yp, pp = (covariance[:, :, a, :, b].reshape(*shape, SIDE * SIDE, SIDE * SIDE) for a, b in ((y, y), (y, p), (p, p)))
+    yy, yp, pp = (
+        covariance[:, :, a, :, b].reshape(*shape, SIDE * SIDE, SIDE * SIDE) for a, b in ((y, y), (y, p), (p, p))
+    )
     return yy, yp, pp, mean.view(*shape, SIDE, MAPS)
 
 
@@ -43,21 +47,26 @@ def covariance_gradient(truth, probability, mean, grad_yp, grad_pp):
     weights = gradient.new_zeros(shape.numel(), SIDE * SIDE, SIDE, DEPTH)
     weights[..., :SIDE] = grad_yp.transpose(-1, -2).reshape(-1, SIDE * SIDE, SIDE, SIDE)
     weights[..., SIDE:MAPS] = (grad_pp + grad_pp.transpose(-1, -2)).reshape(-1, SIDE * SIDE, SIDE, SIDE)
-    weights[..., 0, MAPS] = -(weights[..., :MAPS] * mean.view(-1, 1, SIDE, MAPS)).sum((-1, -2))          # the ones subtract the means
+    # the ones subtract the means
+    weights[..., 0, MAPS] = -(weights[..., :MAPS] * mean.view(-1, 1, SIDE, MAPS)).sum((-1, -2))
     rows, columns = h - SIDE + 1, w - SIDE + 1
     for group, stack in _stacks(truth, probability):
         maps = group.stop - group.start
-        windows = stack.as_strided((maps * h, SIDE * DEPTH, columns), (DEPTH * columns, columns, 1))        # overlapping: three rows each
+        # overlapping: three rows each
+        windows = stack.as_strided((maps * h, SIDE * DEPTH, columns), (DEPTH * columns, columns, 1))
         spread = weights[group].flatten(2)[:, None].expand(maps, h, SIDE * SIDE, SIDE * DEPTH)
-        of_neighbour = torch.bmm(spread.reshape(maps * h, SIDE * SIDE, SIDE * DEPTH), windows).view(maps, h, SIDE, SIDE, columns)
+        of_neighbour = torch.bmm(spread.reshape(maps * h, SIDE * SIDE, SIDE * DEPTH), windows).view(
+            maps, h, SIDE, SIDE, columns
+        )
         for dy in range(SIDE):
             for dx in range(SIDE):
-                gradient[group, dy:dy + rows, dx:dx + columns] += of_neighbour[:, :rows, dy, dx]
+                gradient[group, dy : dy + rows, dx : dx + columns] += of_neighbour[:, :rows, dy, dx]
     return gradient.view(truth.shape)
 
 
 def _stacks(truth, probability):
-    """Yield maps (a slice of N * K) and their stack (maps * h + 2, 7, w - 2); all share memory, the last two rows are spare."""
+    """Yield maps (a slice of N * K) and their stack (maps * h + 2, 7, w - 2); all share memory, the last two rows are
+    spare."""
     h, w = truth.shape[2:]
     truth, probability = truth.flatten(0, 1), probability.flatten(0, 1)
     columns = w - SIDE + 1
@@ -69,20 +78,21 @@ def _stacks(truth, probability):
         used = (group.stop - group.start) * h
         stack = memory[:used].view(-1, h, DEPTH, columns)
         for dx in range(SIDE):
-            stack[:, :, dx] = truth[group, :, dx:dx + columns]
-            stack[:, :, SIDE + dx] = probability[group, :, dx:dx + columns]
-        yield group, memory[:used + SIDE - 1]
+            stack[:, :, dx] = truth[group, :, dx : dx + columns]
+            stack[:, :, SIDE + dx] = probability[group, :, dx : dx + columns]
+        yield group, memory[: used + SIDE - 1]
 
 
 def _window_products(stack, h):
-    """(G, 3, 7, 3, 7): entry [., dy, i, other, j] sums map i, dy rows down, times map j, other rows down, over all windows."""
+    """(G, 3, 7, 3, 7): entry [., dy, i, other, j] sums map i, dy rows down, times map j, other rows down, over all
+    windows."""
     used, windows = len(stack) - SIDE + 1, h - SIDE + 1
     products = stack.new_empty(used // h, SIDE, DEPTH, SIDE, DEPTH)
     for lag in range(SIDE):
         # Rows of the next class, or spare ones, take part where a row has none below it; no window reaches those.
-        of_row = torch.bmm(stack[:used], stack[lag:lag + used].transpose(1, 2)).view(-1, h, DEPTH, DEPTH)
+        of_row = torch.bmm(stack[:used], stack[lag : lag + used].transpose(1, 2)).view(-1, h, DEPTH, DEPTH)
         for dy in range(SIDE - lag):
-            block = of_row[:, dy:dy + windows].sum(1)
+            block = of_row[:, dy : dy + windows].sum(1)
             products[:, dy, :, dy + lag] = block
             products[:, dy + lag, :, dy] = block.transpose(1, 2)
     return products

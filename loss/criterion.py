@@ -1,10 +1,12 @@
 """The objective of a network: a criterion and a weight for each of its logit outputs.
 
-A network returns {'pred': ..., 'aux': ..., 'pred_05x': ..., ...}; criteria are paired with the logit outputs in that order
-(attention maps, 'attn_*', have none). The published objective is, with alpha = cfg.LOSS.OCR_ALPHA and w = cfg.LOSS.SUPERVISED_MSCALE_WT,
-C(pred) + alpha C(aux) + w C(pred_05x) + w C(pred_10x), where C on anything but pred is the cross-entropy part alone. Outputs of deep
-supervision, 'pred_ds2', 'pred_ds4', ..., weigh half as much from one to the next, and with pred together 1, as in nnU-Net.
+A network returns {'pred': ..., 'aux': ..., 'pred_05x': ..., ...}; criteria are paired with the logit outputs in that
+order (attention maps, 'attn_*', have none). The published objective is, with alpha = cfg.LOSS.OCR_ALPHA and w =
+cfg.LOSS.SUPERVISED_MSCALE_WT, C(pred) + alpha C(aux) + w C(pred_05x) + w C(pred_10x), where C on anything but pred is
+the cross-entropy part alone. Outputs of deep supervision, 'pred_ds2', 'pred_ds4', ..., weigh half as much from one to
+the next, and with pred together 1, as in nnU-Net.
 """
+
 import math
 
 import torch
@@ -22,8 +24,8 @@ LOSSES = ('ce', 'img_wt', 'rmi', 'bce')
 class OutputsCriterion(nn.Module):
     """criterion(outputs, labels) -> {'loss': the weighted sum, '<output>/<part>': detached and unweighted}.
 
-    outputs: dict of logits (N, K, h, w); those smaller than labels (N, H, W) are upsampled to them, bilinear, in float32. An
-    output of weight 0 is neither upsampled nor computed.
+    outputs: dict of logits (N, K, h, w); those smaller than labels (N, H, W) are upsampled to them, bilinear, in
+    float32. An output of weight 0 is neither upsampled nor computed.
     """
 
     def __init__(self, criteria, weights, align_corners=False):
@@ -57,21 +59,40 @@ class OutputsCriterion(nn.Module):
             return F.interpolate(logits, size=labels.shape[1:], mode='bilinear', align_corners=self.align_corners)
 
 
-def get_criterion(names, weights, num_classes, ignore_label=255, class_weights=None, *, align_corners=False, bound=1.0, batch_weighting=False):
+def get_criterion(
+    names,
+    weights,
+    num_classes,
+    ignore_label=255,
+    class_weights=None,
+    *,
+    align_corners=False,
+    bound=1.0,
+    batch_weighting=False,
+):
     """An OutputsCriterion from loss names and weights, one of each per logit output of the network in its order.
 
-    names from LOSSES; class_weights (K,) apply to 'ce'; bound and batch_weighting to 'img_wt'. Raises ValueError for an unknown name,
-    for counts that differ, and for weights that are negative, not finite or all 0.
+    names from LOSSES; class_weights (K,) apply to 'ce'; bound and batch_weighting to 'img_wt'. Raises ValueError for an
+    unknown name, for counts that differ, and for weights that are negative, not finite or all 0.
     """
     for name in names:
         if name not in LOSSES:
             raise ValueError(unknown('--loss:', name, LOSSES))
     if len(weights) != len(names):
-        raise ValueError(f'--loss_weights: {len(weights)} weights for {len(names)} losses ({", ".join(names)}); give one weight for each loss')
+        raise ValueError(
+            f'--loss_weights: {len(weights)} weights for {len(names)} losses ({", ".join(names)}); give one weight for'
+            ' each loss'
+        )
     if any(not math.isfinite(weight) or weight < 0 for weight in weights) or not any(weights):
-        raise ValueError(f'--loss_weights: {list(weights)} cannot be used; give finite weights, none negative and at least one above 0')
+        raise ValueError(
+            f'--loss_weights: {list(weights)} cannot be used; give finite weights, none negative and at least one'
+            ' above 0'
+        )
     if class_weights is not None and 'ce' not in names:
-        raise ValueError(f'--class_weights: class weights apply to ce alone, which is not among the losses ({", ".join(names)}); drop them or name ce')
+        raise ValueError(
+            f'--class_weights: class weights apply to ce alone, which is not among the losses ({", ".join(names)});'
+            ' drop them or name ce'
+        )
     build = {
         'ce': lambda: CrossEntropyLoss(num_classes, ignore_label, class_weights),
         'img_wt': lambda: ImageWeightedCrossEntropyLoss(num_classes, ignore_label, bound, batch_weighting),
@@ -84,8 +105,9 @@ def get_criterion(names, weights, num_classes, ignore_label=255, class_weights=N
 def build_criterion(args, output_names, num_classes, ignore_label, align_corners=False, class_weights=None):
     """The training criterion from flags and cfg.LOSS, for a network with these logit outputs.
 
-    args.rmi_loss goes before args.img_wt_loss, and without either it is cross-entropy; args.loss names the losses one by one
-    instead, and args.loss_weights replaces the published weights (1, alpha, w, w). class_weights (K,): of cross-entropy.
+    args.rmi_loss goes before args.img_wt_loss, and without either it is cross-entropy; args.loss names the losses one
+    by one instead, and args.loss_weights replaces the published weights (1, alpha, w, w). class_weights (K,): of
+    cross-entropy.
     """
     names, weights = published_objective(args, output_names)
     if args.loss:
@@ -97,8 +119,16 @@ def build_criterion(args, output_names, num_classes, ignore_label, align_corners
     if args.loss_weights:
         weights = list(args.loss_weights)
         check_count('--loss_weights: weights', len(weights), output_names)
-    return get_criterion(names, weights, num_classes, ignore_label, class_weights, align_corners=align_corners,
-                         bound=args.wt_bound, batch_weighting=args.batch_weighting)
+    return get_criterion(
+        names,
+        weights,
+        num_classes,
+        ignore_label,
+        class_weights,
+        align_corners=align_corners,
+        bound=args.wt_bound,
+        batch_weighting=args.batch_weighting,
+    )
 
 
 def published_objective(args, output_names):
@@ -106,7 +136,7 @@ def published_objective(args, output_names):
     main = 'rmi' if args.rmi_loss else 'img_wt' if args.img_wt_loss else 'ce'
     part = 'bce' if args.rmi_loss else main
     deep = [output for output in output_names if output.startswith('pred_ds')]
-    share = 1 / sum(0.5 ** level for level in range(len(deep) + 1))
+    share = 1 / sum(0.5**level for level in range(len(deep) + 1))
     names, weights = [], []
     for output in output_names:
         if output == 'pred':
@@ -132,5 +162,7 @@ def logit_outputs(outputs):
 def check_count(what, count, output_names):
     """Raise ValueError unless there is one loss, or one weight, for each output."""
     if count != len(output_names):
-        raise ValueError(f'{what}: {count} given for {len(output_names)} network outputs ({", ".join(output_names)}); '
-                         'give one for each output, in this order')
+        raise ValueError(
+            f'{what}: {count} given for {len(output_names)} network outputs ({", ".join(output_names)}); '
+            'give one for each output, in this order'
+        )

@@ -1,20 +1,22 @@
 """Cross-entropy criteria: plain, class-weighted, weighted by each image's class balance, and the sums of validation.
 
-All compute in float32 (float64 for float64 logits) whatever autocast says. Labels outside [0, K) and the ignore label do
-not count; where nothing counts the loss is 0 with zero gradient, not nan. Sums are taken over per-pixel maps: torch's own
-reductions have no deterministic form on a GPU.
+All compute in float32 (float64 for float64 logits) whatever autocast says. Labels outside [0, K) and the ignore label
+do not count; where nothing counts the loss is 0 with zero gradient, not nan. Sums are taken over per-pixel maps:
+torch's own reductions have no deterministic form on a GPU.
 """
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from loss.checks import check_shapes
 
-IGNORED = -100               # what F.cross_entropy skips by default
+IGNORED = -100  # what F.cross_entropy skips by default
 
 
 class CrossEntropyLoss(nn.Module):
-    """criterion(logits (N, K, H, W), labels (N, H, W)) -> mean over valid pixels; with class weights sum(w nll) / sum(w)."""
+    """criterion(logits (N, K, H, W), labels (N, H, W)) -> mean over valid pixels; with class weights sum(w nll) /
+    sum(w)."""
 
     part = 'ce'
 
@@ -40,8 +42,8 @@ class CrossEntropyLoss(nn.Module):
 class ImageWeightedCrossEntropyLoss(nn.Module):
     """Cross-entropy weighted by each image's own class balance, mean over the images that have a valid pixel.
 
-    With h_c the share of class c among the image's valid pixels, w_c = 1 + bound * (1 - h_c) where the class occurs; an image's
-    loss is sum(w nll) / sum(w). batch_weighting takes the shares over the whole batch instead.
+    With h_c the share of class c among the image's valid pixels, w_c = 1 + bound * (1 - h_c) where the class occurs; an
+    image's loss is sum(w nll) / sum(w). batch_weighting takes the shares over the whole batch instead.
     """
 
     part = 'img_wt'
@@ -72,7 +74,7 @@ class ImageWeightedCrossEntropyLoss(nn.Module):
         """Weights (N, K) float64 from labels (N, H, W) int64; valid bool."""
         bins = labels.where(valid, self.num_classes).flatten(1)
         counts = bins.new_zeros(len(bins), self.num_classes + 1).scatter_add_(1, bins, torch.ones_like(bins))
-        counts = counts[:, :self.num_classes].double()                   # the last bin holds invalid pixels
+        counts = counts[:, : self.num_classes].double()  # the last bin holds invalid pixels
         if self.batch_weighting:
             counts = counts.sum(0, keepdim=True).expand_as(counts)
         share = counts / counts.sum(1, keepdim=True).clamp(min=1)
@@ -93,5 +95,8 @@ def _class_weights(weights, num_classes):
         return None
     weights = torch.as_tensor(weights, dtype=torch.float64)
     if weights.shape != (num_classes,) or not bool((weights >= 0).all()):
-        raise ValueError(f'class weights have shape {tuple(weights.shape)}; expected {num_classes} numbers, none negative, one for each class')
+        raise ValueError(
+            f'class weights have shape {tuple(weights.shape)}; expected {num_classes} numbers, none negative, one for'
+            ' each class'
+        )
     return weights

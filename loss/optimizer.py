@@ -1,8 +1,10 @@
 """Optimizers and learning-rate schedules, chosen by flags.
 
-One parameter group holds every parameter that is trained, so weight decay reaches norms and biases too, as published. The
-schedules are factors on --lr as a function of the epoch t out of T = --max_epoch; with --lr_step iter t has a fraction.
+One parameter group holds every parameter that is trained, so weight decay reaches norms and biases too, as published.
+The schedules are factors on --lr as a function of the epoch t out of T = --max_epoch; with --lr_step iter t has a
+fraction.
 """
+
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -21,7 +23,9 @@ def get_optimizer(net, args):
     if args.optimizer not in OPTIMIZERS:
         raise ValueError(unknown('--optimizer', args.optimizer, OPTIMIZERS))
     if args.amsgrad and args.optimizer not in ('adam', 'adamw'):
-        raise ValueError(f'--amsgrad is a variant of adam and adamw, not of {args.optimizer}; drop it or give --optimizer adam')
+        raise ValueError(
+            f'--amsgrad is a variant of adam and adamw, not of {args.optimizer}; drop it or give --optimizer adam'
+        )
     if args.lr < 0 or args.weight_decay < 0:
         raise ValueError(f'--lr {args.lr} and --weight_decay {args.weight_decay} must not be negative')
     parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
@@ -36,9 +40,11 @@ def get_optimizer(net, args):
 
 
 class Schedule(LambdaLR):
-    """A factor of the epoch on the learning rate; call step() once per epoch, or per iteration where `interval` is 'iter'.
+    """A factor of the epoch on the learning rate; call step() once per epoch, or per iteration where `interval` is
+    'iter'.
 
-    Its state is the run's position and nothing else, so a run enters it anywhere: resumed, extended, or at --start_epoch.
+    Its state is the run's position and nothing else, so a run enters it anywhere: resumed, extended, or at
+    --start_epoch.
     """
 
     def __init__(self, optimizer, factor, interval='epoch', steps_per_epoch=1):
@@ -57,8 +63,8 @@ class Schedule(LambdaLR):
 def get_scheduler(optimizer, args, steps_per_epoch):
     """The Schedule of --lr_schedule, at epoch 0.
 
-    poly: (1 - t/T)^p, p = --poly_exp. poly2: exponent p before epoch --poly_step, 2p from it on. scl-poly: (1 - t/T)^p before epoch
-    r = --rlx_off_epoch, then --rescale * (1 - (t-r)/(T-r))^q, q = --repoly.
+    poly: (1 - t/T)^p, p = --poly_exp. poly2: exponent p before epoch --poly_step, 2p from it on. scl-poly: (1 - t/T)^p
+    before epoch r = --rlx_off_epoch, then --rescale * (1 - (t-r)/(T-r))^q, q = --repoly.
     """
     if args.lr_schedule not in SCHEDULES:
         raise ValueError(unknown('--lr_schedule', args.lr_schedule, SCHEDULES))
@@ -67,8 +73,10 @@ def get_scheduler(optimizer, args, steps_per_epoch):
     if args.max_epoch < 1:
         raise ValueError(f'--max_epoch {args.max_epoch}: expected at least 1')
     if args.lr_schedule == 'scl-poly' and not 0 <= args.rlx_off_epoch < args.max_epoch:
-        raise ValueError(f'--lr_schedule scl-poly changes its slope at --rlx_off_epoch, which is {args.rlx_off_epoch}; '
-                         f'give an epoch from 0 to --max_epoch - 1 = {args.max_epoch - 1}')
+        raise ValueError(
+            f'--lr_schedule scl-poly changes its slope at --rlx_off_epoch, which is {args.rlx_off_epoch}; '
+            f'give an epoch from 0 to --max_epoch - 1 = {args.max_epoch - 1}'
+        )
     return Schedule(optimizer, _factor(args), args.lr_step, steps_per_epoch)
 
 
@@ -77,7 +85,7 @@ def _factor(args):
     change, scale, power_after = args.rlx_off_epoch, args.rescale, args.repoly
     poly_step = args.poly_step
 
-    def left(epoch, first=0):                           # never negative: a step after the last epoch has nothing left
+    def left(epoch, first=0):  # never negative: a step after the last epoch has nothing left
         return max(0.0, 1 - (epoch - first) / (last - first))
 
     def poly(epoch):

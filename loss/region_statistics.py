@@ -5,17 +5,18 @@ form keeps one-hot labels, probabilities and nine shifted float64 copies of both
 through in strips of rows that stay in the cache, labels are pooled by counting, and covariances come from products of
 row-shifted views. Nothing waits for the device. The gradient can be taken once.
 """
+
 import torch
 import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
 from loss.covariance import covariance_gradient, neighbourhood_covariances
 
-POOL = 4                     # side and stride of the average pooling
-PAD = 2                      # zero rows and columns around the image before pooling; they count in the average
-EPSILON = 1e-6               # added to every probability before pooling
-STRIP_CPU = 1 << 20          # elements of a strip: 4 MiB in float32, so that its passes hit the cache
-STRIP_GPU = 1 << 24          # few launches, and still small beside the logits
+POOL = 4  # side and stride of the average pooling
+PAD = 2  # zero rows and columns around the image before pooling; they count in the average
+EPSILON = 1e-6  # added to every probability before pooling
+STRIP_CPU = 1 << 20  # elements of a strip: 4 MiB in float32, so that its passes hit the cache
+STRIP_GPU = 1 << 24  # few launches, and still small beside the logits
 
 
 class PixelStatistics(torch.autograd.Function):
@@ -41,7 +42,8 @@ class PixelStatistics(torch.autograd.Function):
                 pooled = F.avg_pool2d(torch.sigmoid(x).mul_(mask), POOL)
                 strip.write_pooled(pooled, probability)
             flat = x.view(-1)
-            flat.scatter_(0, target, flat.gather(0, target).neg_())     # -x at the true class: softplus is then the BCE of both cases
+            # -x at the true class: softplus is then the BCE of both cases
+            flat.scatter_(0, target, flat.gather(0, target).neg_())
             bce += F.softplus(x).mul_(mask).sum()
         pixels = (labels < classes).sum() + 1
         ctx.grid, ctx.regions = grid, regions
@@ -69,7 +71,8 @@ class PixelStatistics(torch.autograd.Function):
         for strip in grid.strips():
             s = strip.read(logits, work).sigmoid_()
             mask, target = strip.targets(labels, classes, work)
-            if ctx.regions:                                             # s * (c + u * (1 - s)), u the pooled gradient spread over its window
+            # s * (c + u * (1 - s)), u the pooled gradient spread over its window
+            if ctx.regions:
                 u = strip.spread(pooled)
                 rows = s.view(classes, -1, POOL, s.shape[-1])
                 rows.mul_(torch.addcmul(u + per_pixel, u, rows, value=-1))
@@ -107,11 +110,17 @@ class _Grid:
     def pad_labels(self, labels, ignore_label):
         """(N, windows * 4, windows * 4) uint8, or int16 for many classes; K where invalid or outside the image."""
         if labels.element_size() == 1:
-            labels = labels.short()                     # comparisons with numbers a byte does not hold would wrap
+            labels = labels.short()  # comparisons with numbers a byte does not hold would wrap
         invalid = (labels < 0) | (labels >= self.classes) | (labels == ignore_label)
-        padded = torch.full((self.images, self.windows[0] * POOL, self.padded_width), self.classes, device=self.device,
-                            dtype=torch.uint8 if self.classes < 256 else torch.int16)
-        padded[:, PAD:PAD + self.height, PAD:PAD + self.width] = labels.to(padded.dtype).masked_fill_(invalid, self.classes)
+        padded = torch.full(
+            (self.images, self.windows[0] * POOL, self.padded_width),
+            self.classes,
+            device=self.device,
+            dtype=torch.uint8 if self.classes < 256 else torch.int16,
+        )
+        padded[:, PAD : PAD + self.height, PAD : PAD + self.width] = labels.to(padded.dtype).masked_fill_(
+            invalid, self.classes
+        )
         return padded
 
     def pool_labels(self, labels, classes, dtype):
@@ -119,11 +128,15 @@ class _Grid:
         rows = torch.arange(self.windows[0] * POOL, device=self.device) // POOL * self.windows[1]
         window = rows[:, None] + torch.arange(self.padded_width, device=self.device) // POOL
         ones = torch.ones(window.numel(), dtype=dtype, device=self.device)
-        counts = torch.zeros(self.images, (classes + 1) * self.windows[0] * self.windows[1], dtype=dtype, device=self.device)
+        counts = torch.zeros(
+            self.images, (classes + 1) * self.windows[0] * self.windows[1], dtype=dtype, device=self.device
+        )
         for image in range(self.images):
-            counts[image].scatter_add_(0, (labels[image].long().mul_(self.windows[0] * self.windows[1]) + window).view(-1), ones)
+            counts[image].scatter_add_(
+                0, (labels[image].long().mul_(self.windows[0] * self.windows[1]) + window).view(-1), ones
+            )
         counts = counts.view(self.images, classes + 1, *self.windows)
-        return counts[:, :classes, :self.pooled[0], :self.pooled[1]] / (POOL * POOL)
+        return counts[:, :classes, : self.pooled[0], : self.pooled[1]] / (POOL * POOL)
 
     def pooled_ones(self, dtype):
         """The pooled image of ones (h, w): below 1 in windows that reach over the border."""
@@ -135,7 +148,8 @@ class _Grid:
 
 
 class _Strip:
-    """Rows of one image that fill whole pooling windows; on the padded grid it is (K, rows, padded width), contiguous."""
+    """Rows of one image that fill whole pooling windows; on the padded grid it is (K, rows, padded width),
+    contiguous."""
 
     def __init__(self, grid, image, first, last):
         self.grid, self.image, self.first, self.last = grid, image, first, last
@@ -152,12 +166,13 @@ class _Strip:
         if self.buffer is None:
             self.buffer = torch.zeros(size, dtype=dtype, device=grid.device)
         x = self.buffer[:size].view(grid.classes, self.rows, grid.padded_width)
-        x[self.inside] = logits[self.image, :, self.low:self.high]
+        x[self.inside] = logits[self.image, :, self.low : self.high]
         return x
 
     def targets(self, labels, classes, dtype):
-        """mask (rows, width): 1 where valid; target: index of each pixel's true class in the flattened strip (0 where invalid)."""
-        labels = labels[self.image, self.first * POOL:self.last * POOL]
+        """mask (rows, width): 1 where valid; target: index of each pixel's true class in the flattened strip (0 where
+        invalid)."""
+        labels = labels[self.image, self.first * POOL : self.last * POOL]
         mask = (labels < classes).to(dtype)
         target = labels.long().clamp_(max=classes - 1).mul_(labels.numel()).view(-1)
         return mask, target.add_(torch.arange(labels.numel(), device=labels.device))
@@ -165,14 +180,15 @@ class _Strip:
     def write_pooled(self, strip, maps):
         height, width = self.grid.pooled
         rows = min(self.last, height) - self.first
-        maps[self.image, :, self.first:self.first + rows] = strip[:, :rows, :width]
+        maps[self.image, :, self.first : self.first + rows] = strip[:, :rows, :width]
 
     def spread(self, maps):
-        """The strip of pooled maps, each value repeated along its window's width: (K, windows, 1, padded width); rows broadcast."""
+        """The strip of pooled maps, each value repeated along its window's width: (K, windows, 1, padded width); rows
+        broadcast."""
         height, width = self.grid.pooled
-        maps = maps[self.image, :, self.first:min(self.last, height)]
+        maps = maps[self.image, :, self.first : min(self.last, height)]
         maps = F.pad(maps, (0, self.grid.windows[1] - width, 0, self.last - self.first - maps.shape[1]))
         return maps[..., None].expand(*maps.shape, POOL).reshape(maps.shape[0], maps.shape[1], 1, -1)
 
     def write(self, strip, full):
-        full[self.image, :, self.low:self.high] = strip[self.inside]
+        full[self.image, :, self.low : self.high] = strip[self.inside]

@@ -1,18 +1,20 @@
-"""Region mutual information loss (Zhao et al., NeurIPS 2019, arXiv 1910.12037, eq. 11-16), in the form HMSA trained with.
+"""Region mutual information loss (Zhao et al., NeurIPS 2019, arXiv 1910.12037, eq. 11-16), in the form HMSA trained
+with.
 
-Every class is a binary segmentation. A pixel is described by its 3x3 neighbourhood after 4x4 average pooling; the loss is
-half the binary cross-entropy plus half a bound on the mutual information between predicted and true neighbourhoods,
+Every class is a binary segmentation. A pixel is described by its 3x3 neighbourhood after 4x4 average pooling; the loss
+is half the binary cross-entropy plus half a bound on the mutual information between predicted and true neighbourhoods,
 summed over classes. It can be negative: the second half is a log-determinant.
 """
+
 import torch
 from torch import nn
 
 from loss.checks import check_shapes, unknown
 from loss.region_statistics import PixelStatistics
 
-BCE_WEIGHT = 0.5             # lambda of the paper; the information term has the rest
-POS_ALPHA = 5e-4             # added to the diagonals of covariances
-LOG_EPSILON = 1e-8           # added to the diagonal of the Cholesky factor before its logarithm
+BCE_WEIGHT = 0.5  # lambda of the paper; the information term has the rest
+POS_ALPHA = 5e-4  # added to the diagonals of covariances
+LOG_EPSILON = 1e-8  # added to the diagonal of the Cholesky factor before its logarithm
 POOLS = ('avg4',)
 
 
@@ -21,8 +23,9 @@ class RMILoss(nn.Module):
 
     logits (N, K, H, W) of any float type and memory layout, labels (N, H, W) of any integer type; labels outside [0, K)
     and ignore_label do not count. Pixels are computed in float32 and covariances in float64 whatever autocast says, all
-    of it in float64 for float64 logits. `.parts` holds the last values 'bce' and 'mi', detached. A covariance that cannot be
-    factorised adds 0 to the loss and to the gradient and is counted in `.failures`; non-finite logits give a non-finite loss.
+    of it in float64 for float64 logits. `.parts` holds the last values 'bce' and 'mi', detached. A covariance that
+    cannot be factorised adds 0 to the loss and to the gradient and is counted in `.failures`; non-finite logits give a
+    non-finite loss.
     """
 
     def __init__(self, num_classes, ignore_label=255, pool='avg4'):
@@ -56,9 +59,9 @@ class RMILoss(nn.Module):
 def mutual_information(yy, yp, pp):
     """Half the log-determinant of what the prediction leaves unexplained, / 9, mean over images, summed over classes.
 
-    yy, yp, pp (N, K, 9, 9) float64. Returns the scalar and the number of failed factorisations, a tensor.
-    With A = pp + alpha I = L L^T the residual covariance yy - yp A^-1 yp^T is yy - W^T W, W = L^-1 yp^T: the triangular form keeps
-    it positive where the explicit inverse loses it to rounding (condition up to 1e9).
+    yy, yp, pp (N, K, 9, 9) float64. Returns the scalar and the number of failed factorisations, a tensor. With A = pp +
+    alpha I = L L^T the residual covariance yy - yp A^-1 yp^T is yy - W^T W, W = L^-1 yp^T: the triangular form keeps it
+    positive where the explicit inverse loses it to rounding (condition up to 1e9).
     """
     size = yy.shape[-1]
     jitter = POS_ALPHA * torch.eye(size, dtype=yy.dtype, device=yy.device)
@@ -71,7 +74,8 @@ def mutual_information(yy, yp, pp):
 
 
 def _cholesky(matrix):
-    """Factors (..., n, n) and whether each exists; identity stands in for one that does not, so that no gradient turns NaN."""
+    """Factors (..., n, n) and whether each exists; identity stands in for one that does not, so that no gradient turns
+    NaN."""
     _, info = torch.linalg.cholesky_ex(matrix.detach())
     ok = (info == 0) & matrix.detach().isfinite().all(-1).all(-1)
     identity = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)

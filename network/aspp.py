@@ -2,6 +2,7 @@
 
 A 1x1 convolution, three dilated 3x3 convolutions and the mean of the whole image, side by side.
 """
+
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
@@ -16,7 +17,8 @@ RATES = (12, 24, 36)
 
 
 class ASPP(Reordered, nn.Module):
-    """Maps of in_channels together -> `channels` = 5 x bottleneck (default: cfg.MODEL.ASPP_BOT_CH), at the size of the finest.
+    """Maps of in_channels together -> `channels` = 5 x bottleneck (default: cfg.MODEL.ASPP_BOT_CH), at the size of the
+    finest.
 
     Keys features.0 (1x1), features.1 to 3 (dilated) and img_conv, each .0 (convolution) and .1 (norm).
     """
@@ -39,10 +41,11 @@ class ASPP(Reordered, nn.Module):
 
 
 def image_branch(layers: nn.Sequential, maps: list[Tensor], align_corners: bool, plain: bool) -> Tensor:
-    """layers (1x1 convolution, norm, ReLU) of the mean over the image, the same at every pixel: (N, bottleneck, h_0, w_0).
+    """layers (1x1 convolution, norm, ReLU) of the mean over the image, the same at every pixel: (N, bottleneck, h_0,
+    w_0).
 
-    In training a batch of one image has no variance to normalise the mean by. The norm then uses its running statistics,
-    as in evaluation, and leaves them as they are.
+    In training a batch of one image has no variance to normalise the mean by. The norm then uses its running
+    statistics, as in evaluation, and leaves them as they are.
     """
     convolve, norm, activate = layers
     mean = convolve(mean_over_pyramid(maps, align_corners, plain=plain))

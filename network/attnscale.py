@@ -1,8 +1,10 @@
-"""Attention to scale (Chen et al., arXiv 1511.03339): every scale's logits are weighted by an attention map of its own and summed.
+"""Attention to scale (Chen et al., arXiv 1511.03339): every scale's logits are weighted by an attention map of its own
+and summed.
 
 Unlike hierarchical attention, one head reads the features of all scales at once, so training needs them all too. The
 published networks normalise neither over scales nor to (0, 1).
 """
+
 from torch import Tensor, nn
 
 from config import cfg
@@ -19,11 +21,13 @@ PLAIN_CHANNELS = 512
 
 
 class AttentionToScale(DeepV3Plus):
-    """DeepLabV3+ on every scale and one attention channel for each of n_scales, which are those of training and evaluation.
+    """DeepLabV3+ on every scale and one attention channel for each of n_scales, which are those of training and
+    evaluation.
 
     n_scales: default 0.5, 1.0 and 2.0; their number is part of the head's shape. bn_head: a deeper attention head, with
     norms (always, if cfg.MODEL.ATTNSCALE_BN_HEAD is set).
     """
+
     bn_head = False
 
     def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False, n_scales=None):
@@ -43,9 +47,14 @@ class AttentionToScale(DeepV3Plus):
         inputs, outputs = len(self.n_scales) * self.feature_channels, len(self.n_scales)
         if self.bn_head or cfg.MODEL.ATTNSCALE_BN_HEAD:
             return SegmentationHead(inputs, outputs, self.align_corners)
-        # The padding of the 1x1 convolution adds a rim of zeros, which resizing stretches: so were the networks trained.
-        return PyramidHead(nn.Conv2d(inputs, PLAIN_CHANNELS, 3, padding=1, bias=False), nn.ReLU(inplace=True),
-                           nn.Conv2d(PLAIN_CHANNELS, outputs, 1, padding=1, bias=False), align_corners=self.align_corners)
+        # The padding of the 1x1 convolution adds a rim of zeros, which resizing stretches: so were the networks
+        # trained.
+        return PyramidHead(
+            nn.Conv2d(inputs, PLAIN_CHANNELS, 3, padding=1, bias=False),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(PLAIN_CHANNELS, outputs, 1, padding=1, bias=False),
+            align_corners=self.align_corners,
+        )
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """images (N, 3, h, w) float, normalised -> pred (N, K, h, w), and attn_<s>x (N, 1, h, w) of every scale.
@@ -55,7 +64,7 @@ class AttentionToScale(DeepV3Plus):
         size = tuple(images.shape[-2:])
         ascending = sorted(self.scales())
         logits, features = {}, {}
-        for scale in sorted(ascending, key=lambda scale: scale != 1.0):                    # 1.0 first
+        for scale in sorted(ascending, key=lambda scale: scale != 1.0):  # 1.0 first
             logits[scale], features[scale] = self._look(images, scale)
         weights = self.weigh(features, size)
         with without_autocast(images):
@@ -71,7 +80,10 @@ class AttentionToScale(DeepV3Plus):
         """Logits (N, K, h, w) of one scale at the size of the images, and its features."""
         scaled, size = self.scale_images(images, scale)
         features = self.features(scaled)
-        return resize(self.enlarge(self.classify(features), size), tuple(images.shape[-2:]), self.align_corners), features
+        return (
+            resize(self.enlarge(self.classify(features), size), tuple(images.shape[-2:]), self.align_corners),
+            features,
+        )
 
     def weigh(self, features: dict[float, list[Tensor]], size: Size) -> dict[float, Tensor]:
         """Features by scale, 1.0 first and the others ascending -> the weight (N, 1, H, W) of each scale at `size`."""
@@ -94,7 +106,9 @@ class PairedAttentionToScale(AttentionToScale):
         super().__init__(num_classes, trunk, align_corners, n_scales)
         self.training_scales = self.own_scales()
         if len(self.n_scales) < 2:
-            raise ValueError('--n_scales 1 is one scale, but this network weighs scales in pairs; give at least two, such as 0.5,1.0')
+            raise ValueError(
+                '--n_scales 1 is one scale, but this network weighs scales in pairs; give at least two, such as 0.5,1.0'
+            )
 
     def own_scales(self) -> tuple[float, ...]:
         return low_scale(), 1.0
@@ -108,7 +122,10 @@ class PairedAttentionToScale(AttentionToScale):
     def weigh(self, features: dict[float, list[Tensor]], size: Size) -> dict[float, Tensor]:
         """From the smallest pair up, a pair shares out what the pair before gave to the scale that both hold."""
         target = features[1.0][0].shape[-2:]
-        maps = {scale: resize(stack(features[scale], self.align_corners), target, self.align_corners) for scale in sorted(features)}
+        maps = {
+            scale: resize(stack(features[scale], self.align_corners), target, self.align_corners)
+            for scale in sorted(features)
+        }
         scales, weights, share = list(maps), {}, None
         for low, high in zip(scales, scales[1:]):
             pair = self.enlarge(self.scale_attn([maps[low], maps[high]]), size)
@@ -118,6 +135,10 @@ class PairedAttentionToScale(AttentionToScale):
         return weights
 
 
-for _name, _trunk, _network in (('DeepV3R50', 'resnet-50', AttentionToScale), ('DeepV3W38', 'wrn38', AttentionToScale),
-                                ('DeepV3R50B', 'resnet-50', AttentionToScaleBN), ('DeepV3R50BP', 'resnet-50', PairedAttentionToScale)):
+for _name, _trunk, _network in (
+    ('DeepV3R50', 'resnet-50', AttentionToScale),
+    ('DeepV3W38', 'wrn38', AttentionToScale),
+    ('DeepV3R50B', 'resnet-50', AttentionToScaleBN),
+    ('DeepV3R50BP', 'resnet-50', PairedAttentionToScale),
+):
     ARCHS.register(f'attnscale.{_name}', trunk=_trunk, dilated=True)(_network)

@@ -1,4 +1,6 @@
-"""A trunk under one plain segmentation head, alone or with atrous spatial pyramid pooling between, or under a linear probe."""
+"""A trunk under one plain segmentation head, alone or with atrous spatial pyramid pooling between, or under a linear
+probe."""
+
 from torch import Tensor, nn
 
 from network.aspp import ASPP
@@ -29,6 +31,7 @@ class Basic(FeatureSegmentor):
 
 class BasicASPP(FeatureSegmentor):
     """Trunk, ASPP, a 1x1 convolution, head."""
+
     class_layers = ('final.6',)
     kaiming_parts = ('final', 'bot_aspp', 'aspp')
 
@@ -45,10 +48,13 @@ class BasicASPP(FeatureSegmentor):
 
 
 class Linear(Reordered, FeatureSegmentor):
-    """The linear probe of DINOv2 (Oquab et al., arXiv 2304.07193): a norm and a 1x1 convolution with bias, nothing else.
+    """The linear probe of DINOv2 (Oquab et al., arXiv 2304.07193): a norm and a 1x1 convolution with bias, nothing
+    else.
 
-    Maps of several strides are normalised each at its own size and classified as if resized to the finest and concatenated.
+    Maps of several strides are normalised each at its own size and classified as if resized to the finest and
+    concatenated.
     """
+
     classifier = 'linear'
     class_layers = ('linear',)
 

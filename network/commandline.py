@@ -1,4 +1,6 @@
-"""What the programs of this package that build a network have in common: its flags, and a checkpoint that knows them."""
+"""What the programs of this package that build a network have in common: its flags, and a checkpoint that knows
+them."""
+
 from utils import checkpoint
 from utils.cli import flags
 from utils.cli.parser import Parser, positive
@@ -11,13 +13,23 @@ def make_parser(prog: str, description: str) -> Parser:
     parser = Parser(prog=f'python -m {prog}', description=description)
     parser.set_defaults(resume=None)
     group = flags.add_network(parser)
-    group.add_argument('--num_classes', type=positive, metavar='K', help=f'classes (default: what --snapshot holds, else {DEFAULT_CLASSES})')
-    group.add_argument('--snapshot', metavar='FILE', help='checkpoint to take the network flags and weights from (default: random weights)')
+    group.add_argument(
+        '--num_classes',
+        type=positive,
+        metavar='K',
+        help=f'classes (default: what --snapshot holds, else {DEFAULT_CLASSES})',
+    )
+    group.add_argument(
+        '--snapshot',
+        metavar='FILE',
+        help='checkpoint to take the network flags and weights from (default: random weights)',
+    )
     return parser
 
 
 def parse(parser: Parser, argv, log) -> tuple:
-    """(args, state): the flags, completed from the checkpoint `state`, which is None without --snapshot. Raises ValueError."""
+    """(args, state): the flags, completed from the checkpoint `state`, which is None without --snapshot. Raises
+    ValueError."""
     args = parser.parse_all(argv)
     state = checkpoint.load(args.snapshot) if args.snapshot else None
     flags.adopt_network(args, state, log)

@@ -3,6 +3,7 @@
 The network that a file holds is told from its names and shapes and built without memory; what it expects is what the
 file has to have. Names meet in the common form of `network.keys`.
 """
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -12,7 +13,18 @@ from torch import Tensor
 
 from config import scope
 from network import ARCHS, TRUNKS, build_trunk, check_names, get_net, head_keys
-from network.keys import FLAT, FORMATS, MMSEG_BIASES, Format, common_names, detect, inverse, looks_like, rename, strip_wrappers
+from network.keys import (
+    FLAT,
+    FORMATS,
+    MMSEG_BIASES,
+    Format,
+    common_names,
+    detect,
+    inverse,
+    looks_like,
+    rename,
+    strip_wrappers,
+)
 from utils.checkpoint import averaged_weights
 from utils.cli import flags
 
@@ -41,9 +53,10 @@ _WIDTHS = {
 class Conversion:
     """What a file became. arch is None for a trunk alone. Tensors lie in `weights` under the names of `target`.
 
-    renamed holds (name in the file, name now), both without wrappers; filled are tensors that the file's format leaves out
-    and that have one possible value; dropped are of the file, missing of the network.
+    renamed holds (name in the file, name now), both without wrappers; filled are tensors that the file's format leaves
+    out and that have one possible value; dropped are of the file, missing of the network.
     """
+
     source: Format
     why: str
     target: Format
@@ -59,12 +72,18 @@ class Conversion:
     notes: list[str] = field(default_factory=list)
 
 
-def convert(state: Mapping, target: str, source: str | None = None, arch: str | None = None, trunk: str | None = None,
-            align_corners: bool | None = None) -> Conversion:
+def convert(
+    state: Mapping,
+    target: str,
+    source: str | None = None,
+    arch: str | None = None,
+    trunk: str | None = None,
+    align_corners: bool | None = None,
+) -> Conversion:
     """The weights of a checkpoint (utils.checkpoint.load) in the format `target`, a name in FORMATS.
 
-    source, arch, trunk and align_corners overrule what the file says or its names tell. Raises ValueError when the file is of no
-    known format, nothing of it fits, or shapes contradict the network.
+    source, arch, trunk and align_corners overrule what the file says or its names tell. Raises ValueError when the file
+    is of no known format, nothing of it fits, or shapes contradict the network.
     """
     averaged = averaged_weights(state)
     weights = {key: value for key, value in (averaged or state['state_dict']).items() if isinstance(value, Tensor)}
@@ -74,12 +93,23 @@ def convert(state: Mapping, target: str, source: str | None = None, arch: str | 
     form, why = _source_format(state, weights, source, arch)
     places = common_names(weights, form.rules if source else None)
     if not places:
-        raise ValueError(f'--from {form.name}: none of its {len(weights)} tensors ({", ".join(list(weights)[:3])}) has a name of {form.what}; {remedy}')
+        raise ValueError(
+            f'--from {form.name}: none of its {len(weights)} tensors ({", ".join(list(weights)[:3])}) has a name of'
+            f' {form.what}; {remedy}'
+        )
     found = {name: weights[key] for name, key in places.items()}
     stored = state.get('network') if isinstance(state.get('network'), Mapping) else {}
     arch = arch or (state['arch'] if state.get('arch') in ARCHS.names() else _guess_arch(found))
-    if source and form.name != 'timm' and len(places) < len(weights) and all(name.startswith('backbone.') for name in found):
-        raise ValueError(f'--from {source}: it has no head of {form.what}; name another format, or --from timm to take an HRNet trunk alone')
+    if (
+        source
+        and form.name != 'timm'
+        and len(places) < len(weights)
+        and all(name.startswith('backbone.') for name in found)
+    ):
+        raise ValueError(
+            f'--from {source}: it has no head of {form.what}; name another format, or --from timm to take an HRNet'
+            ' trunk alone'
+        )
     network = _network_flags(found, arch, stored)
     trunk = trunk or _known_trunk(stored.get('trunk') or state.get('trunk')) or _guess_trunk(found, arch)
     if align_corners is None:
@@ -108,13 +138,17 @@ def _source_format(state: Mapping, weights: Mapping, source: str | None, arch: s
     if form is None and arch:
         return FORMATS['project'], 'its names are of no other format'
     if form is None:
-        raise ValueError(f'{why} ({", ".join(list(weights)[:3])}), expected a file of {", ".join(FORMATS)}; name its network with --arch or its '
-                         'format with --from (the file of a trunk alone, if that is no HRNet, goes to --pretrained as it is)')
+        raise ValueError(
+            f'{why} ({", ".join(list(weights)[:3])}), expected a file of {", ".join(FORMATS)}; name its network with'
+            ' --arch or its format with --from (the file of a trunk alone, if that is no HRNet, goes to --pretrained'
+            ' as it is)'
+        )
     return form, why
 
 
 def _is_aligned(form: Format, names) -> bool:
-    """Whether networks in this format resize with align_corners, which no name tells: the OCR networks of two projects do."""
+    """Whether networks in this format resize with align_corners, which no name tells: the OCR networks of two projects
+    do."""
     return form.name in ('upstream', 'framework') and 'ocr.cls_head.weight' in names
 
 
@@ -133,11 +167,15 @@ def _guess_arch(found: Mapping[str, Tensor]) -> str | None:
         for arch, modules in _ARCHS:
             if all(_has(found, module) for module in modules):
                 return arch
-        if not any(name.partition('.')[0] not in ('backbone', 'loss', 'criterion') for name in found if name.count('.')):
+        if not any(
+            name.partition('.')[0] not in ('backbone', 'loss', 'criterion') for name in found if name.count('.')
+        ):
             return None
     others = sorted({name.partition('.')[0] for name in found})
     if others == ['backbone']:
-        raise ValueError('it holds a trunk alone that is no HRNet, which needs no conversion; give the file to --pretrained as it is')
+        raise ValueError(
+            'it holds a trunk alone that is no HRNet, which needs no conversion; give the file to --pretrained as it is'
+        )
     raise ValueError(f'its modules ({", ".join(others[:6])}) do not tell which network it is; name it with --arch')
 
 
@@ -154,8 +192,10 @@ def _guess_trunk(found: Mapping[str, Tensor], arch: str | None) -> str | None:
     if not fitting:
         width = 'backbone.transition1.0.0.weight'
         told = f'{found[width].shape[0]} channels wide' if width in found else 'incomplete'
-        raise ValueError(f'its HRNet, {told}, is none of {", ".join(name for name in TRUNKS.names() if name.startswith("hrnet"))}; '
-                         'name the trunk it was made for with --trunk to see what differs')
+        raise ValueError(
+            f'its HRNet, {told}, is none of {", ".join(name for name in TRUNKS.names() if name.startswith("hrnet"))}; '
+            'name the trunk it was made for with --trunk to see what differs'
+        )
     return fitting[max(fitting)]
 
 
@@ -169,27 +209,42 @@ def _trunk_shapes(name: str) -> dict[str, torch.Size]:
 
 def _network_flags(found: Mapping[str, Tensor], arch: str | None, stored: Mapping) -> dict:
     """The entry `network` of a checkpoint: what it says itself, else widths and variants as the shapes tell them."""
-    told = {flag: len(found[f'{layer}.weight']) for flag, layers in _WIDTHS.items()
-            for layer in reversed(layers) if f'{layer}.weight' in found and found[f'{layer}.weight'].ndim}
+    told = {
+        flag: len(found[f'{layer}.weight'])
+        for flag, layers in _WIDTHS.items()
+        for layer in reversed(layers)
+        if f'{layer}.weight' in found and found[f'{layer}.weight'].ndim
+    }
     told['mscale_no3x3'] = 'scale_attn.conv0.weight' in found and 'scale_attn.conv1.weight' not in found
     told['mscale_old_arch'] = 'scale_attn.0.weight' in found and not (arch or '').startswith(('mscale2.', 'attnscale.'))
     told['ocr_aspp'] = arch != 'hrnet_ocr_aspp' and _has(found, 'ocr.ocr_distri_head.aspp')
     defaults = flags.network_flags(flags.build_parser().parse_args([]))
-    usable = {name: stored[name] for name, default in defaults.items() if name in stored and isinstance(stored[name], type(default))}
+    usable = {
+        name: stored[name]
+        for name, default in defaults.items()
+        if name in stored and isinstance(stored[name], type(default))
+    }
     return {name: usable.get(name, told.get(name, default)) for name, default in defaults.items()}
 
 
-def _expected(network: Mapping, found: Mapping[str, Tensor], num_classes) -> tuple[dict[str, tuple[str, torch.Size]], int | None]:
+def _expected(
+    network: Mapping, found: Mapping[str, Tensor], num_classes
+) -> tuple[dict[str, tuple[str, torch.Size]], int | None]:
     """(common name -> (name in this project, shape) of all that the network has, its number of classes)."""
     arch, trunk = network['arch'], network['trunk']
     num_classes = num_classes if isinstance(num_classes, int) and num_classes > 0 else None
     try:
         with torch.device('meta'), scope(**flags.as_cfg(network)):
             if arch is None:
-                return {f'backbone.{key}': (key, value.shape) for key, value in build_trunk(trunk).state_dict().items()}, None
+                return {
+                    f'backbone.{key}': (key, value.shape) for key, value in build_trunk(trunk).state_dict().items()
+                }, None
             net = get_net(arch, num_classes or 1, trunk=trunk)
     except (TypeError, RuntimeError, ZeroDivisionError) as error:
-        raise ValueError(f'the network that it describes cannot be built ({" ".join(str(error).split())[:200]}); name it with --arch and --trunk') from error
+        raise ValueError(
+            f'the network that it describes cannot be built ({" ".join(str(error).split())[:200]}); name it with --arch'
+            ' and --trunk'
+        ) from error
     shapes = {key: value.shape for key, value in net.state_dict().items()}
     names = common_names(shapes)
     if not num_classes:
@@ -211,15 +266,28 @@ def _fill(result: Conversion, own: Mapping, found: dict[str, Tensor]):
         of_norm = f'{module}.running_mean' in found and kind in values
         of_convolution = name in no_bias and f'{module}.weight' in found
         if name not in found and (of_norm or of_convolution):
-            found[name] = torch.full(shape, values[kind], dtype=torch.int64 if kind == 'num_batches_tracked' else torch.float32)
+            found[name] = torch.full(
+                shape, values[kind], dtype=torch.int64 if kind == 'num_batches_tracked' else torch.float32
+            )
             result.filled.append(name)
 
 
 def _remedy(arch: str | None, trunk: str | None, source: str | None) -> str:
     """What to do about a file that does not fit: of the flags given another value, else the flags that would tell."""
-    given = [f'{what} with {flag}' for what, flag, value in (('network', '--arch', arch), ('trunk', '--trunk', trunk), ('format', '--from', source)) if value]
+    given = [
+        f'{what} with {flag}'
+        for what, flag, value in (
+            ('network', '--arch', arch),
+            ('trunk', '--trunk', trunk),
+            ('format', '--from', source),
+        )
+        if value
+    ]
     if given:
-        return f'name another {" or another ".join(given)}, or leave {"them" if len(given) > 1 else "it"} out to have the file tell'
+        return (
+            f'name another {" or another ".join(given)}, or leave {"them" if len(given) > 1 else "it"} out to have the'
+            ' file tell'
+        )
     return 'name the network with --arch, its trunk with --trunk, or the format with --from'
 
 
@@ -229,14 +297,21 @@ def _check(result: Conversion, own: Mapping, found: Mapping[str, Tensor], weight
     filled = set(result.filled)
     if not any(name in found and name not in filled for name in own):
         looks = looks_like(weights)
-        raise ValueError(f'none of its {len(weights)} tensors ({", ".join(list(weights)[:3])}) is one of {network}; {looks + ", " if looks else ""}'
-                         f'read as {result.source.what} ({result.why}): {remedy}')
-    wrong = [f'{key}: {tuple(found[name].shape)} in the file, {tuple(shape)} in the network' for name, (key, shape) in own.items()
-             if name in found and found[name].shape != shape]
+        raise ValueError(
+            f'none of its {len(weights)} tensors ({", ".join(list(weights)[:3])}) is one of {network};'
+            f' {looks + ", " if looks else ""}read as {result.source.what} ({result.why}): {remedy}'
+        )
+    wrong = [
+        f'{key}: {tuple(found[name].shape)} in the file, {tuple(shape)} in the network'
+        for name, (key, shape) in own.items()
+        if name in found and found[name].shape != shape
+    ]
     if wrong:
         classes = f' with {result.num_classes} classes' if result.num_classes else ''
-        raise ValueError(f'{len(wrong)} of its tensors contradict {network}{classes} ({"; ".join(wrong[:3])}{"; ..." if len(wrong) > 3 else ""}); '
-                         f'{remedy}')
+        raise ValueError(
+            f'{len(wrong)} of its tensors contradict {network}{classes}'
+            f' ({"; ".join(wrong[:3])}{"; ..." if len(wrong) > 3 else ""}); {remedy}'
+        )
 
 
 def _place(result: Conversion, own: Mapping, found: dict[str, Tensor], before: Mapping[str, str]):
@@ -255,11 +330,19 @@ def _place(result: Conversion, own: Mapping, found: dict[str, Tensor], before: M
     # The attention head stands beside the others; of anything else that is left out the rest would make no network.
     lost = [name for name in present if names[name] is None and not name.startswith('scale_attn.')]
     if not placed or (form.name != 'timm' and lost):
-        raise ValueError(f'--to {form.name}: {form.what} has no place for {result.arch or "this trunk"}; choose another format'
-                         + (', or --to timm for the HRNet trunk alone' if form.name != 'timm' and _has(own, 'backbone.transition1') else ''))
+        raise ValueError(
+            f'--to {form.name}: {form.what} has no place for {result.arch or "this trunk"}; choose another format'
+            + (
+                ', or --to timm for the HRNet trunk alone'
+                if form.name != 'timm' and _has(own, 'backbone.transition1')
+                else ''
+            )
+        )
     if form.name != 'project' and heads and result.network['align_corners'] != _is_aligned(form, placed):
-        result.notes.append(f'the network resizes with align_corners {str(result.network["align_corners"]).lower()}, which the file cannot say: '
-                            'set it where the file is used')
+        result.notes.append(
+            f'the network resizes with align_corners {str(result.network["align_corners"]).lower()}, which the file'
+            ' cannot say: set it where the file is used'
+        )
     result.weights = {form.wrapper + names[name]: found[name] for name in placed}
     result.renamed = [(before[name], names[name]) for name in placed if name in before and before[name] != names[name]]
     result.filled = [names[name] for name in result.filled if names[name] is not None]
@@ -267,16 +350,20 @@ def _place(result: Conversion, own: Mapping, found: dict[str, Tensor], before: M
 
 
 def _is_plain_hrnet(own: Mapping) -> bool:
-    """Whether it is one of the networks that HRNet-Semantic-Segmentation and the framework have without a prefix for the trunk."""
+    """Whether it is one of the networks that HRNet-Semantic-Segmentation and the framework have without a prefix for
+    the trunk."""
     modules = {name.partition('.')[0] for name in own}
     return modules in ({'backbone', 'ocr'}, {'backbone', 'last_layer'}) and not _has(own, 'ocr.ocr_distri_head.aspp')
 
 
 def _fold_biases(result: Conversion, found: dict[str, Tensor]):
-    """Biases that the format lacks: one before a norm is the same as a lower running mean, as training's batch mean takes it out too."""
+    """Biases that the format lacks: one before a norm is the same as a lower running mean, as training's batch mean
+    takes it out too."""
     for bias, mean in MMSEG_BIASES:
         if bias in found and mean in found:
             value = found.pop(bias)
             if value.any():
                 found[mean] = found[mean] - value
-                result.notes.append(f'{bias} became part of {mean}: the format has no bias there; outputs are equal up to rounding')
+                result.notes.append(
+                    f'{bias} became part of {mean}: the format has no bias there; outputs are equal up to rounding'
+                )

@@ -4,9 +4,10 @@
     python -m network.convert best_checkpoint_ep174.pth ocr.pth --to upstream  # and the other way round
     python -m network.convert weights.pth weights.safetensors                  # the ending of OUT says the kind of file
 
-The format of IN is told from its names. OUT loads with `train.py --snapshot OUT`, which takes the network's flags from it;
-a trunk alone loads with `--pretrained OUT`. Exit code 2: nothing was written, one line says why.
+The format of IN is told from its names. OUT loads with `train.py --snapshot OUT`, which takes the network's flags from
+it; a trunk alone loads with `--pretrained OUT`. Exit code 2: nothing was written, one line says why.
 """
+
 import argparse
 import sys
 from pathlib import Path
@@ -28,11 +29,22 @@ def build_parser():
     parser.add_argument('input', metavar='IN', help='a .pth or .safetensors file')
     parser.add_argument('output', metavar='OUT', help='the file to write, .pth or .safetensors')
     parser.add_argument('--to', default='project', choices=tuple(FORMATS), help='format to write')
-    parser.add_argument('--from', dest='source', choices=tuple(FORMATS), help='format of IN (default: told from its names)')
-    parser.add_argument('--arch', metavar='NAME', help='network that it holds (default: what it says, or what its names tell)')
+    parser.add_argument(
+        '--from', dest='source', choices=tuple(FORMATS), help='format of IN (default: told from its names)'
+    )
+    parser.add_argument(
+        '--arch', metavar='NAME', help='network that it holds (default: what it says, or what its names tell)'
+    )
     parser.add_argument('--trunk', metavar='NAME', help='its trunk (default: what it says, or what its shapes tell)')
-    parser.add_argument('--align_corners', type=_truth, metavar='true|false',
-                        help='how its network resizes (default: what it says; true for the OCR networks of upstream and framework, else false)')
+    parser.add_argument(
+        '--align_corners',
+        type=_truth,
+        metavar='true|false',
+        help=(
+            'how its network resizes (default: what it says; true for the OCR networks of upstream and framework, else'
+            ' false)'
+        ),
+    )
     parser.add_argument('--report', metavar='FILE', help='write what became of every tensor as JSON')
     parser.add_argument('--overwrite', action='store_true', help='replace OUT and the report if they are there')
     return parser
@@ -50,7 +62,9 @@ def main(argv=None) -> int:
         args = build_parser().parse_all(sys.argv[1:] if argv is None else argv)
         _check(args)
         try:
-            result = convert(checkpoint.load(args.input), args.to, args.source, args.arch, args.trunk, args.align_corners)
+            result = convert(
+                checkpoint.load(args.input), args.to, args.source, args.arch, args.trunk, args.align_corners
+            )
         except ValueError as error:
             text = str(error)
             raise ValueError(text if text.startswith((str(args.input), '--')) else f'{args.input}: {text}') from error
@@ -82,31 +96,65 @@ def _check(args):
 
 
 def content(result: Conversion) -> dict:
-    """What the file holds: in this project's format beside the weights what describes the network, else what the format's own program reads."""
+    """What the file holds: in this project's format beside the weights what describes the network, else what the
+    format's own program reads."""
     if result.target.name == 'project':
-        about = {'arch': result.arch, 'trunk': result.trunk, 'num_classes': result.num_classes, 'network': result.network if result.arch else None}
+        about = {
+            'arch': result.arch,
+            'trunk': result.trunk,
+            'num_classes': result.num_classes,
+            'network': result.network if result.arch else None,
+        }
         return {'state_dict': result.weights, **{key: value for key, value in about.items() if value is not None}}
     return {'state_dict': result.weights}
 
 
 def report(result: Conversion, source, output) -> dict:
     """Everything that became of the tensors, for --report."""
-    return {'input': str(source), 'output': str(output), 'from': result.source.name, 'why': result.why, 'to': result.target.name,
-            'arch': result.arch, 'trunk': result.trunk, 'num_classes': result.num_classes, 'network': result.network,
-            'written': list(result.weights), 'renamed': result.renamed, 'filled': result.filled, 'missing': result.missing,
-            'dropped': result.dropped, 'notes': result.notes}
+    return {
+        'input': str(source),
+        'output': str(output),
+        'from': result.source.name,
+        'why': result.why,
+        'to': result.target.name,
+        'arch': result.arch,
+        'trunk': result.trunk,
+        'num_classes': result.num_classes,
+        'network': result.network,
+        'written': list(result.weights),
+        'renamed': result.renamed,
+        'filled': result.filled,
+        'missing': result.missing,
+        'dropped': result.dropped,
+        'notes': result.notes,
+    }
 
 
 def summary(result: Conversion, source, output) -> str:
     """The same, for a person."""
     classes = f', {result.num_classes} classes' if result.num_classes else ''
-    name = f'{result.arch or "the trunk"} on {result.trunk}' if result.trunk and result.arch else result.arch or f'the trunk {result.trunk}'
-    lines = [f'{source}: {result.source.what} ({result.why})',
-             f'holds {name}{classes}' + (f', align_corners {str(result.network["align_corners"]).lower()}' if result.arch else ''),
-             f'{len(result.weights) - len(result.filled)} tensors taken over']
-    groups = {'of them renamed': [f'{old} -> {new}' for old, new in result.renamed], 'filled in, which the file leaves out': result.filled,
-              'missing in the file': result.missing, 'dropped': result.dropped}
-    lines += [f'{len(names)} {what}: {", ".join(names[:SHOWN])}{" ..." if len(names) > SHOWN else ""}' for what, names in groups.items() if names]
+    name = (
+        f'{result.arch or "the trunk"} on {result.trunk}'
+        if result.trunk and result.arch
+        else result.arch or f'the trunk {result.trunk}'
+    )
+    lines = [
+        f'{source}: {result.source.what} ({result.why})',
+        f'holds {name}{classes}'
+        + (f', align_corners {str(result.network["align_corners"]).lower()}' if result.arch else ''),
+        f'{len(result.weights) - len(result.filled)} tensors taken over',
+    ]
+    groups = {
+        'of them renamed': [f'{old} -> {new}' for old, new in result.renamed],
+        'filled in, which the file leaves out': result.filled,
+        'missing in the file': result.missing,
+        'dropped': result.dropped,
+    }
+    lines += [
+        f'{len(names)} {what}: {", ".join(names[:SHOWN])}{" ..." if len(names) > SHOWN else ""}'
+        for what, names in groups.items()
+        if names
+    ]
     return '\n'.join([*lines, *result.notes, f'written: {output}'])
 
 

@@ -1,8 +1,10 @@
 """What a network costs: operations and memory, counted on tensors without values, so that no size is too large.
 
 Operations are those of convolutions and matrix products, two for a multiplication with its addition, as torch's
-FlopCounterMode counts them. Memory is that of the tensors of a pass in the precision of the network, without its weights.
+FlopCounterMode counts them. Memory is that of the tensors of a pass in the precision of the network, without its
+weights.
 """
+
 import math
 import weakref
 from collections import Counter
@@ -22,9 +24,10 @@ class Cost:
     """Of one pass. Counters are by module name, '' for the whole network.
 
     flops: of the forward pass; plain_flops: of its plain form (network.plain); outputs: bytes that a module returns;
-    peak: the most bytes that are alive at one time. In training also kept: bytes that the forward pass of a module leaves
-    for the backward pass; backward_flops: of the backward pass, with what checkpointing computes again.
+    peak: the most bytes that are alive at one time. In training also kept: bytes that the forward pass of a module
+    leaves for the backward pass; backward_flops: of the backward pass, with what checkpointing computes again.
     """
+
     flops: Counter = field(default_factory=Counter)
     plain_flops: Counter = field(default_factory=Counter)
     outputs: Counter = field(default_factory=Counter)
@@ -66,9 +69,12 @@ def _loss(net: nn.Module, outputs: dict[str, Tensor]) -> Tensor:
 
 
 def flop_counter() -> FlopCounterMode:
-    """A FlopCounterMode that also knows the in-place product of network.pyramid, and gradients of grouped convolutions."""
+    """A FlopCounterMode that also knows the in-place product of network.pyramid, and gradients of grouped
+    convolutions."""
     aten = torch.ops.aten
-    return FlopCounterMode(display=False, custom_mapping={aten.baddbmm_: _baddbmm_flops, aten.convolution_backward: _conv_backward_flops})
+    return FlopCounterMode(
+        display=False, custom_mapping={aten.baddbmm_: _baddbmm_flops, aten.convolution_backward: _conv_backward_flops}
+    )
 
 
 def _baddbmm_flops(total: torch.Size, left: torch.Size, right: torch.Size, **_) -> int:
@@ -76,8 +82,11 @@ def _baddbmm_flops(total: torch.Size, left: torch.Size, right: torch.Size, **_) 
     return 2 * batch * rows * inner * right[-1]
 
 
-def _conv_backward_flops(grad, images, weight, bias, stride, padding, dilation, transposed, output_padding, groups, mask, **_) -> int:
-    """As much for the gradient of the images, and of the weights, as the forward pass; torch's own formula ignores the groups."""
+def _conv_backward_flops(
+    grad, images, weight, bias, stride, padding, dilation, transposed, output_padding, groups, mask, **_
+) -> int:
+    """As much for the gradient of the images, and of the weights, as the forward pass; torch's own formula ignores the
+    groups."""
     positions = images if transposed else grad
     return (mask[0] + mask[1]) * 2 * positions[0] * math.prod(positions[2:]) * math.prod(weight)
 
@@ -85,10 +94,13 @@ def _conv_backward_flops(grad, images, weight, bias, stride, padding, dilation, 
 def _by_module(counter: FlopCounterMode) -> Counter:
     """Its counts by module name: 'Global' -> '', 'Net.backbone.conv1' -> 'backbone.conv1'.
 
-    Names without a dot are those of classes: of the network, or of a module that no other holds, such as a slice of a Sequential.
+    Names without a dot are those of classes: of the network, or of a module that no other holds, such as a slice of a
+    Sequential.
     """
     counts = {name: sum(kinds.values()) for name, kinds in counter.get_flop_counts().items()}
-    return Counter({'': counts.get('Global', 0)} | {name.partition('.')[2]: count for name, count in counts.items() if '.' in name})
+    return Counter(
+        {'': counts.get('Global', 0)} | {name.partition('.')[2]: count for name, count in counts.items() if '.' in name}
+    )
 
 
 def count_memory(net: nn.Module, images: Tensor, cost: Cost):
@@ -108,7 +120,8 @@ def count_memory(net: nn.Module, images: Tensor, cost: Cost):
 class Calls:
     """Follows the calls of the modules of `net` within it.
 
-    running: the names of the modules that run; returned: the bytes that each has returned, '' for the network's outputs.
+    running: the names of the modules that run; returned: the bytes that each has returned, '' for the network's
+    outputs.
     """
 
     def __init__(self, net: nn.Module):
@@ -116,6 +129,7 @@ class Calls:
 
     def __enter__(self):
         for name, module in self.net.named_modules():
+
             def enter(module, inputs, name=name):
                 self.running += (name,)
 
@@ -142,7 +156,7 @@ class LiveBytes(TorchDispatchMode):
         self.live = self.peak = 0
         self.calls = None
         self._ignored = {tensor.untyped_storage()._cdata for tensor in (*net.parameters(), *net.buffers(), *inputs)}
-        self._alive: dict[int, tuple[int, tuple[str, ...]]] = {}            # storage -> bytes, modules that made it
+        self._alive: dict[int, tuple[int, tuple[str, ...]]] = {}  # storage -> bytes, modules that made it
 
     def by_module(self) -> Counter:
         """The bytes alive now by the modules that made them."""

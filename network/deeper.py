@@ -1,4 +1,6 @@
-"""A decoder that climbs from the ASPP back to stride 2 in steps of two, as Panoptic-DeepLab does (Cheng et al., arXiv 1911.10194)."""
+"""A decoder that climbs from the ASPP back to stride 2 in steps of two, as Panoptic-DeepLab does (Cheng et al., arXiv
+1911.10194)."""
+
 from torch import Tensor, nn
 
 from network.aspp import ASPP
@@ -9,12 +11,13 @@ from network.registry import ARCHS
 from network.segmentor import FeatureSegmentor, strides_in_words
 
 CHANNELS = 256
-SKIPS = {2: 32, 4: 64}                   # stride of the trunk: channels it is thinned to
+SKIPS = {2: 32, 4: 64}  # stride of the trunk: channels it is thinned to
 TRUNKS_OF_NAMES = {'W38': 'wrn38', 'X71': 'xception71', 'EffB4': 'efficientnet_b4'}
 
 
 class Widen(Reordered, nn.Module):
-    """Resizes a map to the size of a finer one, concatenates both, coarse first, and mixes them by a 5x5 convolution, norm, ReLU."""
+    """Resizes a map to the size of a finer one, concatenates both, coarse first, and mixes them by a 5x5 convolution,
+    norm, ReLU."""
 
     def __init__(self, in_channels: int, align_corners: bool):
         super().__init__()
@@ -33,6 +36,7 @@ class Deeper(FeatureSegmentor):
 
     A trunk without these is a ValueError.
     """
+
     classifier = 'conv_up5'
     class_layers = ('conv_up5',)
     decoder_parts = ('convs2', 'convs4', 'conv_up1', 'conv_up2', 'conv_up3', 'conv_up5')
@@ -40,11 +44,16 @@ class Deeper(FeatureSegmentor):
     def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False):
         super().__init__(trunk, align_corners)
         if not set(SKIPS) <= set(trunk.channels):
-            raise ValueError(f'--trunk: this decoder adds the maps of {strides_in_words(SKIPS)}, but the trunk has maps of '
-                             f'{strides_in_words(trunk.channels)}; choose one with both, such as {", ".join(TRUNKS_OF_NAMES.values())}')
+            raise ValueError(
+                f'--trunk: this decoder adds the maps of {strides_in_words(SKIPS)}, but the trunk has maps of'
+                f' {strides_in_words(trunk.channels)}; choose one with both, such as'
+                f' {", ".join(TRUNKS_OF_NAMES.values())}'
+            )
         self.feature_channels = CHANNELS
         self.aspp = ASPP(self.head_channels, align_corners=align_corners)
-        self.convs2, self.convs4 = (conv(trunk.channels[stride], channels, kernel=1) for stride, channels in SKIPS.items())
+        self.convs2, self.convs4 = (
+            conv(trunk.channels[stride], channels, kernel=1) for stride, channels in SKIPS.items()
+        )
         self.conv_up1 = conv(self.aspp.channels, CHANNELS, kernel=1)
         self.conv_up2 = Widen(CHANNELS + SKIPS[4], align_corners)
         self.conv_up3 = Widen(CHANNELS + SKIPS[2], align_corners)
@@ -63,6 +72,7 @@ class Deeper(FeatureSegmentor):
 
 class DeeperAlone(Deeper):
     """The form of one scale, whose checkpoints call the trunk `trunk`."""
+
     trunk_key = 'trunk'
 
     @property

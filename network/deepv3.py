@@ -2,6 +2,7 @@
 
 ASPP over the trunk's deepest map; DeepLabV3+ adds a finer map of the trunk before the head.
 """
+
 from torch import Tensor, nn
 
 from network.aspp import ASPP
@@ -16,6 +17,7 @@ TRUNKS_OF_NAMES = {'W38': 'wrn38', 'X71': 'xception71', 'R50': 'resnet-50', 'Eff
 
 class DeepV3(FeatureSegmentor):
     """The head reads the ASPP."""
+
     class_layers = ('final.6',)
     kaiming_parts = ('aspp', 'final')
 
@@ -35,6 +37,7 @@ class DeepV3Plus(FeatureSegmentor):
 
     A trunk without skip maps is a ValueError.
     """
+
     class_layers = ('final.6',)
     kaiming_parts = ('final',)
     decoder_parts = ('bot_fine', 'bot_aspp', 'final')
@@ -42,9 +45,11 @@ class DeepV3Plus(FeatureSegmentor):
     def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False):
         super().__init__(trunk, align_corners)
         if not trunk.skip_strides:
-            raise ValueError('--trunk: DeepLabV3+ adds a finer map to the ones that the ASPP reads, but this trunk has only maps of '
-                             f'{strides_in_words(trunk.head_strides)}, which the ASPP reads; choose a trunk with stride 8 and a skip map at stride 2 or 4, '
-                             f'such as {", ".join(TRUNKS_OF_NAMES.values())}')
+            raise ValueError(
+                '--trunk: DeepLabV3+ adds a finer map to the ones that the ASPP reads, but this trunk has only maps of'
+                f' {strides_in_words(trunk.head_strides)}, which the ASPP reads; choose a trunk with stride 8 and a'
+                f' skip map at stride 2 or 4, such as {", ".join(TRUNKS_OF_NAMES.values())}'
+            )
         self.skip_stride = trunk.skip_strides[0]
         self.feature_channels = FINE_CHANNELS + DEEP_CHANNELS
         self.aspp = ASPP(self.head_channels, align_corners=align_corners)
@@ -60,6 +65,7 @@ class DeepV3Plus(FeatureSegmentor):
 
 class DeepV3PlusKaiming(DeepV3Plus):
     """All of the decoder starts Kaiming-normal."""
+
     kaiming_parts = ('aspp', 'bot_aspp', 'bot_fine', 'final')
 
 

@@ -1,13 +1,15 @@
-"""Write a network as a program that runs without this package: torch.export (.pt2) or ONNX (.onnx), checked before it is written.
+"""Write a network as a program that runs without this package: torch.export (.pt2) or ONNX (.onnx), checked before it
+is written.
 
-    python -m network.export --snapshot runs/a/best_checkpoint_ep174.pth --n_scales 0.5,1.0,2.0 --size 1024,2048 --out street.pt2
+    python -m network.export --snapshot best.pth --n_scales 0.5,1,2 --size 1024,2048 --out street.pt2
     python -m network.export --snapshot best.pth --format onnx --uint8 --labels --dynamic --out street.onnx
 
-The program takes one tensor `images` (N, 3, h, w), normalised float32 or with --uint8 RGB bytes, and returns one: `logits`
-(N, K, h, w), or with --labels `labels` (N, h, w), uint8 trainIds. It is loaded again, by torch or onnxruntime, and compared
-with the network on random images; above --tolerance nothing is written and the exit code is 1. Exit code 2: a mistake.
-A program stops with an error at a size that it was not made for.
+The program takes one tensor `images` (N, 3, h, w), normalised float32 or with --uint8 RGB bytes, and returns one:
+`logits` (N, K, h, w), or with --labels `labels` (N, h, w), uint8 trainIds. It is loaded again, by torch or onnxruntime,
+and compared with the network on random images; above --tolerance nothing is written and the exit code is 1. Exit code
+2: a mistake. A program stops with an error at a size that it was not made for.
 """
+
 import sys
 import tempfile
 from contextlib import nullcontext
@@ -33,17 +35,36 @@ from utils.files.atomic import atomic_write
 def build_parser():
     parser = make_parser('network.export', 'Write a network as a program that runs without this package.')
     group = parser.add_argument_group('export')
-    group.add_argument('--format', choices=tuple(FORMATS), help='kind of program (default: what the ending of --out says, .pt2 or .onnx)')
+    group.add_argument(
+        '--format',
+        choices=tuple(FORMATS),
+        help='kind of program (default: what the ending of --out says, .pt2 or .onnx)',
+    )
     group.add_argument('--out', required=True, metavar='FILE', help='file to write')
     group.add_argument('--overwrite', action='store_true', help='replace the file of --out if it is there')
-    group.add_argument('--size', type=crop_size, default=(1024, 2048), metavar='S|H,W', help='size of the images in pixels')
+    group.add_argument(
+        '--size', type=crop_size, default=(1024, 2048), metavar='S|H,W', help='size of the images in pixels'
+    )
     group.add_argument('--batch', type=positive, default=1, metavar='N', help='images at a time')
-    group.add_argument('--dynamic', action='store_true',
-                       help='any size whose sides are multiples of the largest stride (32 for HRNet), divided by the fraction in --n_scales or the low '
-                            'scale (so 64 with scale 0.5); --size is then one of those it is checked at')
+    group.add_argument(
+        '--dynamic',
+        action='store_true',
+        help=(
+            'any size whose sides are multiples of the largest stride (32 for HRNet), divided by the fraction in'
+            ' --n_scales or the low scale (so 64 with scale 0.5); --size is then one of those it is checked at'
+        ),
+    )
     group.add_argument('--uint8', action='store_true', help='the program takes RGB bytes and normalises them itself')
-    group.add_argument('--labels', action='store_true', help='the program returns the class of every pixel instead of logits')
-    group.add_argument('--tolerance', type=amount, default=1e-3, metavar='D', help='largest difference allowed, as a share of the largest logit')
+    group.add_argument(
+        '--labels', action='store_true', help='the program returns the class of every pixel instead of logits'
+    )
+    group.add_argument(
+        '--tolerance',
+        type=amount,
+        default=1e-3,
+        metavar='D',
+        help='largest difference allowed, as a share of the largest logit',
+    )
     return parser
 
 
@@ -59,20 +80,27 @@ def main(argv=None) -> int:
         with tempfile.TemporaryDirectory(prefix='export_') as folder:
             file = Path(folder) / f'program{FORMATS[kind]}'
             images = [random_images(args, size) for size in sizes]
-            expected = [reference(program, batch) for batch in images]          # first: it tells what size does not fit
+            expected = [reference(program, batch) for batch in images]  # first: it tells what size does not fit
             write(kind, traced(program, images[0], args), file, about)
             run = load(kind, file)
-            worst = torch.tensor([compare(run, *pair, args.labels) for pair in zip(images, expected)]).max().item()        # nan if one is
+            # nan if one is
+            worst = torch.tensor([compare(run, *pair, args.labels) for pair in zip(images, expected)]).max().item()
             if not worst <= args.tolerance:
-                print(f'network.export: the program differs from the network by {worst:.2e} of the largest logit, more than --tolerance '
-                      f'{args.tolerance:g}; nothing was written', file=sys.stderr)
+                print(
+                    f'network.export: the program differs from the network by {worst:.2e} of the largest logit, more'
+                    f' than --tolerance {args.tolerance:g}; nothing was written',
+                    file=sys.stderr,
+                )
                 return 1
             with atomic_write(args.out) as out:
                 out.write(file.read_bytes())
     except (ValueError, OSError) as error:
         print(f'network.export: error: {" ".join(str(error).split())}', file=sys.stderr)
         return 2
-    print(f'{args.out}: largest difference to the network {worst:.2e} of the largest logit, at {", ".join(f"{h}x{w}" for h, w in sizes)}')
+    print(
+        f'{args.out}: largest difference to the network {worst:.2e} of the largest logit, at'
+        f' {", ".join(f"{h}x{w}" for h, w in sizes)}'
+    )
     return 0
 
 
@@ -82,9 +110,15 @@ def format_of(args) -> str:
     told = endings.get(Path(args.out).suffix)
     kind = args.format or told
     if told not in (None, kind):
-        raise ValueError(f'--out {args.out}: the name says {told}, --format {args.format}; leave --format out, or let the name end in {FORMATS[kind]}')
+        raise ValueError(
+            f'--out {args.out}: the name says {told}, --format {args.format}; leave --format out, or let the name end'
+            f' in {FORMATS[kind]}'
+        )
     if kind is None:
-        raise ValueError(f'--out {args.out}: the name does not say what to write; let it end in {" or ".join(endings)}, or give --format')
+        raise ValueError(
+            f'--out {args.out}: the name does not say what to write; let it end in {" or ".join(endings)}, or give'
+            ' --format'
+        )
     if Path(args.out).exists() and not args.overwrite:
         raise FileExistsError(f'--out {args.out}: is there already; give another name, or --overwrite to replace it')
     if args.labels and args.num_classes > 256:
@@ -122,10 +156,16 @@ class Program(nn.Module):
 
 def build_program(args, state) -> Program:
     """The network of the flags, with the weights of `state` if there is one, in evaluation."""
-    net = network.get_net(args.arch, args.num_classes, trunk=args.trunk, n_scales=args.n_scales, align_corners=args.align_corners).eval()
+    net = network.get_net(
+        args.arch, args.num_classes, trunk=args.trunk, n_scales=args.n_scales, align_corners=args.align_corners
+    ).eval()
     if state:
         weights = checkpoint.averaged_weights(state) or state['state_dict']
-        print(checkpoint.restore_weights(net, weights, source=args.snapshot, source_arch=state.get('arch'), head_keys=network.head_keys(net)))
+        print(
+            checkpoint.restore_weights(
+                net, weights, source=args.snapshot, source_arch=state.get('arch'), head_keys=network.head_keys(net)
+            )
+        )
     else:
         print('no --snapshot was given: these are random weights')
     net.keep_scales = False
@@ -136,18 +176,30 @@ def build_program(args, state) -> Program:
 def describe(args, program: Program, state) -> dict:
     """What a user of the program wants to know, for its file."""
     net = program.net
-    return {'arch': net.arch, 'trunk': net.trunk_name, 'scales': net.scales(), 'num_classes': args.num_classes,
-            'class_names': (state or {}).get('class_names'), 'input': 'RGB bytes' if args.uint8 else 'RGB / 255, minus mean, divided by std',
-            'mean': list(cfg.DATASET.MEAN), 'std': list(cfg.DATASET.STD), 'output': 'labels' if args.labels else 'logits',
-            'multiple': program.multiple}
+    return {
+        'arch': net.arch,
+        'trunk': net.trunk_name,
+        'scales': net.scales(),
+        'num_classes': args.num_classes,
+        'class_names': (state or {}).get('class_names'),
+        'input': 'RGB bytes' if args.uint8 else 'RGB / 255, minus mean, divided by std',
+        'mean': list(cfg.DATASET.MEAN),
+        'std': list(cfg.DATASET.STD),
+        'output': 'labels' if args.labels else 'logits',
+        'multiple': program.multiple,
+    }
 
 
 def size_multiple(net) -> int:
-    """What the sides of images have to be multiples of, so that at every scale they are multiples of the largest stride."""
+    """What the sides of images have to be multiples of, so that at every scale they are multiples of the largest
+    stride."""
     denominators = [scale.as_integer_ratio()[1] for scale in net.scales()]
     if max(denominators) > EXACT_SCALES:
         inexact = [f'{scale:g}' for scale, denominator in zip(net.scales(), denominators) if denominator > EXACT_SCALES]
-        raise ValueError(f'--dynamic: sizes at scale {", ".join(inexact)} have no simple formula; take binary fractions such as 0.75, or leave it out')
+        raise ValueError(
+            f'--dynamic: sizes at scale {", ".join(inexact)} have no simple formula; take binary fractions such as'
+            ' 0.75, or leave it out'
+        )
     return net.deepest_stride * max(denominators)
 
 
@@ -157,8 +209,10 @@ def sizes_to_check(args, multiple: int | None) -> list[tuple[int, int]]:
         return [args.size]
     nearest = tuple(multiple * max(SMALLEST, round(side / multiple)) for side in args.size)
     if nearest != args.size:
-        raise ValueError(f'--size {args.size[0]},{args.size[1]}: with --dynamic {refusal(multiple)} '
-                         f'(the largest stride, at the smallest scale); the nearest size is {nearest[0]},{nearest[1]}')
+        raise ValueError(
+            f'--size {args.size[0]},{args.size[1]}: with --dynamic {refusal(multiple)} '
+            f'(the largest stride, at the smallest scale); the nearest size is {nearest[0]},{nearest[1]}'
+        )
     others = [(multiple * rows, multiple * columns) for rows, columns in ((2, 3), (4, 2), (3, 3))]
     return [args.size, *[size for size in others if size != args.size][:2]]
 
@@ -166,7 +220,11 @@ def sizes_to_check(args, multiple: int | None) -> list[tuple[int, int]]:
 def random_images(args, size: tuple[int, int]) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     shape = (args.batch, 3, *size)
-    return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8) if args.uint8 else torch.randn(shape, generator=generator)
+    return (
+        torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+        if args.uint8
+        else torch.randn(shape, generator=generator)
+    )
 
 
 def reference(program: Program, images: Tensor) -> Tensor:
@@ -187,18 +245,25 @@ def traced(program: Program, images: Tensor, args) -> torch.export.ExportedProgr
     try:
         with plain_form(program) if multiple else nullcontext(), torch.no_grad(), quiet():
             return torch.export.export(program, (images,), dynamic_shapes=shapes)
-    except Exception as error:                      # torch raises many kinds, about what a trunk does with sizes
+    except Exception as error:  # torch raises many kinds, about what a trunk does with sizes
         remedy = 'leave --dynamic out' if multiple else 'choose another network'
-        raise ValueError(f'{args.arch}{" --dynamic" if multiple else ""}: torch.export cannot follow this network ({first_line(error)}); {remedy}') from error
+        raise ValueError(
+            f'{args.arch}{" --dynamic" if multiple else ""}: torch.export cannot follow this network'
+            f' ({first_line(error)}); {remedy}'
+        ) from error
 
 
 def compare(run, images: Tensor, logits: Tensor, labels: bool) -> float:
-    """The difference of a program's output for `images` from the network's logits. Raises ValueError where the program fails."""
+    """The difference of a program's output for `images` from the network's logits. Raises ValueError where the program
+    fails."""
     try:
         found = run(images)
-    except Exception as error:                      # of torch or onnxruntime
+    except Exception as error:  # of torch or onnxruntime
         size = 'x'.join(map(str, images.shape[-2:]))
-        raise ValueError(f'the program fails at {size} ({first_line(error)}), so nothing was written; export another --size, or without --dynamic') from error
+        raise ValueError(
+            f'the program fails at {size} ({first_line(error)}), so nothing was written; export another --size, or'
+            ' without --dynamic'
+        ) from error
     return difference(found, logits, labels)
 
 

@@ -1,8 +1,10 @@
 """HRNet and its OCR family as the MIC-DKFZ segmentation framework builds them, so that its checkpoints fit by name.
 
-`hrnet` and `hrnet_ocr` have the layer names of the public HRNet-Semantic-Segmentation project, which has no prefix for the
-trunk. The weights of the OCR family (all but `hrnet`) were trained with aligned corners: build them with align_corners=True.
+`hrnet` and `hrnet_ocr` have the layer names of the public HRNet-Semantic-Segmentation project, which has no prefix for
+the trunk. The weights of the OCR family (all but `hrnet`) were trained with aligned corners: build them with
+align_corners=True.
 """
+
 from torch import Tensor, nn
 
 from config import cfg
@@ -45,13 +47,19 @@ class FlatSegmentor(Segmentor):
 
 class PlainHRNet(FlatSegmentor):
     """A 1x1 convolution of all branches, norm, ReLU, classifier."""
+
     class_layers = ('last_layer.3',)
 
     def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False):
         super().__init__(trunk, align_corners)
         channels = self.head_channels
-        self.last_layer = PyramidHead(conv(channels, channels, kernel=1, bias=True), nn.BatchNorm2d(channels), nn.ReLU(inplace=True),
-                                      conv(channels, num_classes, kernel=1, bias=True), align_corners=align_corners)
+        self.last_layer = PyramidHead(
+            conv(channels, channels, kernel=1, bias=True),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+            conv(channels, num_classes, kernel=1, bias=True),
+            align_corners=align_corners,
+        )
         if cfg.MODEL.INIT_DECODER:
             kaiming(self.last_layer)
 
@@ -61,6 +69,7 @@ class PlainHRNet(FlatSegmentor):
 
 class FlatOCR(FlatSegmentor):
     """`ocrnet.HRNet` under HRNet-OCR's names: no prefixes, and norms not nested in conv3x3_ocr and aux_head."""
+
     output_names = ('pred', 'aux')
     class_layers = ('cls_head', 'aux_head.3')
 
@@ -73,7 +82,7 @@ class FlatOCR(FlatSegmentor):
         self._adopt(ocr)
 
     def predict(self, images: Tensor, attention: bool = False) -> Prediction:
-        logits, aux, _ = OCRBlock.forward(self, self.trunk_maps(images))       # it too reads nothing but its layers
+        logits, aux, _ = OCRBlock.forward(self, self.trunk_maps(images))  # it too reads nothing but its layers
         return Prediction(logits, aux)
 
 
@@ -85,6 +94,7 @@ def unnested(head: PyramidHead) -> PyramidHead:
 
 class TwoASPPs(OCRNetASPP):
     """`--aspp_bot_ch` is the width of the inner one."""
+
     outer_channels = 256
     inner_aspp = True
 

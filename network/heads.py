@@ -1,4 +1,5 @@
 """Segmentation and attention heads: two 3x3 convolutions and a 1x1."""
+
 import torch
 from torch import Tensor, nn
 
@@ -24,9 +25,14 @@ class PyramidHead(Reordered, nn.Sequential):
         self.align_corners = align_corners
 
     def forward(self, maps: list[Tensor] | Tensor) -> Tensor:
-        """maps (N, c_i, h_i, w_i), finest first, or one -> what the layers make of all of them at the size of the first."""
+        """maps (N, c_i, h_i, w_i), finest first, or one -> what the layers make of all of them at the size of the
+        first."""
         first, *rest = self
-        x = first(maps) if isinstance(maps, Tensor) else conv_over_pyramid(first, maps, self.align_corners, plain=self.plain)
+        x = (
+            first(maps)
+            if isinstance(maps, Tensor)
+            else conv_over_pyramid(first, maps, self.align_corners, plain=self.plain)
+        )
         for layer in rest:
             x = layer(x)
         return x
@@ -41,7 +47,11 @@ class SegmentationHead(PyramidHead):
 
 def _numbered(in_channels: int, out_channels: int) -> list[nn.Module]:
     inner = cfg.MODEL.SEGATTN_BOT_CH
-    return [*conv_bn_relu(in_channels, inner, kernel=3), *conv_bn_relu(inner, inner, kernel=3), conv(inner, out_channels, kernel=1)]
+    return [
+        *conv_bn_relu(in_channels, inner, kernel=3),
+        *conv_bn_relu(inner, inner, kernel=3),
+        conv(inner, out_channels, kernel=1),
+    ]
 
 
 def numbered_attention_head(in_channels: int, out_channels: int = 1, align_corners: bool = False) -> PyramidHead:

@@ -3,15 +3,22 @@
 Batch normalisation is always torch's own class (eps 1e-5, momentum 0.1), so `SyncBatchNorm.convert_sync_batchnorm`
 finds it. Positions inside the Sequentials are part of the checkpoint keys.
 """
+
 from torch import nn
 
 
-def conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1, dilation: int = 1, bias: bool = False) -> nn.Conv2d:
+def conv(
+    in_channels: int, out_channels: int, kernel: int, stride: int = 1, dilation: int = 1, bias: bool = False
+) -> nn.Conv2d:
     """A convolution padded so that stride 1 keeps the size."""
-    return nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2 * dilation, dilation=dilation, bias=bias)
+    return nn.Conv2d(
+        in_channels, out_channels, kernel, stride=stride, padding=kernel // 2 * dilation, dilation=dilation, bias=bias
+    )
 
 
-def conv_bn(in_channels: int, out_channels: int, kernel: int, stride: int = 1, dilation: int = 1) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
+def conv_bn(
+    in_channels: int, out_channels: int, kernel: int, stride: int = 1, dilation: int = 1
+) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
     return conv(in_channels, out_channels, kernel, stride, dilation), nn.BatchNorm2d(out_channels)
 
 

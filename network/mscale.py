@@ -3,6 +3,7 @@
 Every network that predicts logits and an attention map can be trained on two scales and run on any number of them:
 `MultiScale` is mixed in before such a `Segmentor` and replaces its forward pass.
 """
+
 from typing import NamedTuple
 
 import torch
@@ -29,17 +30,23 @@ def check_scales(n_scales) -> tuple[float, ...]:
         raise ValueError(f'--n_scales: {n_scales!r} is no list of numbers; give for example 0.5,1.0,2.0') from None
     listed = ','.join(f'{scale:g}' for scale in scales)
     if 1.0 not in scales:
-        raise ValueError(f'--n_scales {listed} lacks 1.0, the scale that predictions are returned at; add 1.0 to the list')
+        raise ValueError(
+            f'--n_scales {listed} lacks 1.0, the scale that predictions are returned at; add 1.0 to the list'
+        )
     if len(set(scales)) < len(scales) or min(scales) <= 0:
         raise ValueError(f'--n_scales {listed}: scales must be positive and each be given once')
     return tuple(scales)
 
 
 def low_scale() -> float:
-    """The smaller of the two scales of the training, cfg.MODEL.MSCALE_LO_SCALE; ValueError unless it is below the other, 1.0."""
+    """The smaller of the two scales of the training, cfg.MODEL.MSCALE_LO_SCALE; ValueError unless it is below the
+    other, 1.0."""
     scale = float(cfg.MODEL.MSCALE_LO_SCALE)
     if not 0 < scale < 1:
-        raise ValueError(f'--mscale_lo_scale {scale:g}: the low scale of the training has to be above 0 and below 1, the other one; give for example 0.5')
+        raise ValueError(
+            f'--mscale_lo_scale {scale:g}: the low scale of the training has to be above 0 and below 1, the other one;'
+            ' give for example 0.5'
+        )
     return scale
 
 
@@ -50,7 +57,7 @@ def fuse(logits: Tensor, attention: Tensor, other: Tensor, align_corners: bool) 
     Returns (N, C, H, W): up(attention * logits) + (1 - up(attention)) * other.
     """
     size = other.shape[-2:]
-    with without_autocast(other):                    # fp32: nearly equal logits decide the class
+    with without_autocast(other):  # fp32: nearly equal logits decide the class
         if logits.shape == other.shape:
             return torch.lerp(other, logits, attention)
         weighted = resize(attention * logits, size, align_corners)
@@ -81,9 +88,10 @@ class MultiScale(Reordered):
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """images (N, 3, h, w) float, normalised -> dict of logits (N, K, h, w) and attention maps (N, 1, h, w).
 
-        pred, in training aux, pred_<s>x of every scale and attn_<s>x of every scale but the largest, each at its scale's
-        size. Evaluation returns only pred unless keep_scales. From the largest scale down, each scale's attention blends it
-        with all larger ones: down to scale 1.0 at the size of the scale at hand, below it at the size of the images.
+        pred, in training aux, pred_<s>x of every scale and attn_<s>x of every scale but the largest, each at its
+        scale's size. Evaluation returns only pred unless keep_scales. From the largest scale down, each scale's
+        attention blends it with all larger ones: down to scale 1.0 at the size of the scale at hand, below it at the
+        size of the images.
         """
         full = tuple(images.shape[-2:])
         scales = self.scales()
@@ -113,14 +121,16 @@ class MultiScale(Reordered):
         return outputs
 
     def predict_scale(self, images: Tensor, full: Size, smaller: Prediction | None, attention: bool) -> Prediction:
-        """What the heads say of the images of one scale, given what they said of the next smaller one (None at the smallest).
+        """What the heads say of the images of one scale, given what they said of the next smaller one (None at the
+        smallest).
 
         images (N, 3, h, w); full is the size at scale 1.0; attention: whether its attention will be used.
         """
         return self.predict(images, attention)
 
     def attention_between(self, smaller: Prediction, larger: Prediction) -> Tensor:
-        """The attention (N, 1 or more, h, w) by which `smaller` is blended with all that is larger; its first channel counts."""
+        """The attention (N, 1 or more, h, w) by which `smaller` is blended with all that is larger; its first channel
+        counts."""
         return smaller.attention
 
     def meeting_size(self, size: Size, full: Size) -> Size:
@@ -142,10 +152,11 @@ class MultiScale(Reordered):
         return resize(self.enlarge(maps, size), self.meeting_size(size, full), self.align_corners)
 
     def _first_size(self, logits: Tensor, size: Size, following: Size) -> Size:
-        """The size to enlarge the largest scale's logits (N, K, h, w) to: its own, or the next scale's if that is the same.
+        """The size to enlarge the largest scale's logits (N, K, h, w) to: its own, or the next scale's if that is the
+        same.
 
-        Bilinear halving without aligned corners is the mean of two neighbours. Enlarged by a multiple of 4, these two lie
-        on one straight piece between the same two logits, so their mean is what direct resizing reads there.
+        Bilinear halving without aligned corners is the mean of two neighbours. Enlarged by a multiple of 4, these two
+        lie on one straight piece between the same two logits, so their mean is what direct resizing reads there.
         """
         (height, width), (h, w) = size, logits.shape[-2:]
         halves = all(full == 2 * half for full, half in zip(size, following))
@@ -155,12 +166,14 @@ class MultiScale(Reordered):
 
 class View(NamedTuple):
     """What a network sees at one scale, and the size (h, w) of the images there."""
+
     prediction: Prediction
     size: Size
 
 
 class Attentive(MultiScale):
     """Mixin before a FeatureSegmentor: an attention head beside its class head, over the same features."""
+
     attention_channels = 1
 
     def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False, n_scales=None):

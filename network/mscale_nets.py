@@ -1,4 +1,6 @@
-"""Hierarchical multi-scale attention over the heads without OCR, and its chained form, in which ASPP features are blended too."""
+"""Hierarchical multi-scale attention over the heads without OCR, and its chained form, in which ASPP features are
+blended too."""
+
 from torch import Tensor
 
 from network.basic import Basic, BasicASPP
@@ -42,15 +44,20 @@ class ChainedDeepV3Plus(MultiScaleDeepV3Plus):
         if smaller is not None:
             aspp = self._blend_aspp(aspp, smaller, full)
         features = [self.bot_fine(maps[self.skip_stride]), self.bot_aspp(aspp)]
-        return Prediction(self.classify(features), attention=self.scale_attn(features) if attention else None,
-                          context=(aspp, tuple(images.shape[-2:])) if attention else None)
+        return Prediction(
+            self.classify(features),
+            attention=self.scale_attn(features) if attention else None,
+            context=(aspp, tuple(images.shape[-2:])) if attention else None,
+        )
 
     def _blend_aspp(self, aspp: Tensor, smaller: Prediction, full: Size) -> Tensor:
         """aspp (N, C, h, w) blended with that of the next smaller scale by the last channel of its attention."""
         size = aspp.shape[-2:]
         smaller_aspp, smaller_size = smaller.context
         attention = resize(self._place(smaller.attention[:, -1:], smaller_size, full), size, self.align_corners)
-        return fuse(single(resize(smaller_aspp, size, self.align_corners)), attention, single(aspp), self.align_corners).to(aspp.dtype)
+        return fuse(
+            single(resize(smaller_aspp, size, self.align_corners)), attention, single(aspp), self.align_corners
+        ).to(aspp.dtype)
 
     def meeting_size(self, size: Size, full: Size) -> Size:
         return full if self.hierarchical else size
@@ -58,14 +65,20 @@ class ChainedDeepV3Plus(MultiScaleDeepV3Plus):
 
 class TwiceChainedDeepV3Plus(ChainedDeepV3Plus):
     """A second attention channel for the ASPP features."""
+
     attention_channels = 2
 
 
 for _network, _trunks in {
     MultiScaleBasic: {'HRNet': 'hrnetv2', 'Basic': 'hrnetv2'},
     MultiScaleASPP: {'HRNet_ASP': 'hrnetv2', 'ASPP': 'resnet-50'},
-    MultiScaleDeepV3Plus: {'DeepV3R50': 'resnet-50', 'DeepV3W38': 'wrn38', 'DeepV3EffB4': 'efficientnet_b4', 'DeepV3X71': 'xception71',
-                           'DeepV3Plus': 'resnet-50'},
+    MultiScaleDeepV3Plus: {
+        'DeepV3R50': 'resnet-50',
+        'DeepV3W38': 'wrn38',
+        'DeepV3EffB4': 'efficientnet_b4',
+        'DeepV3X71': 'xception71',
+        'DeepV3Plus': 'resnet-50',
+    },
     ChainedDeepV3Plus: {'DeepV3W38Fuse': 'wrn38', 'DeepV3EffB4Fuse': 'efficientnet_b4'},
     TwiceChainedDeepV3Plus: {'DeepV3W38Fuse2': 'wrn38'},
     MultiScaleDeeper: {'DeeperW38': 'wrn38', 'DeeperX71': 'xception71', 'DeeperEffB4': 'efficientnet_b4'},

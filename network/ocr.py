@@ -4,6 +4,7 @@ Auxiliary logits say softly which pixels belong to which class; their weighted m
 pixel then attends to the class features and is classified from its own features and that context. Names of the
 submodules are those of the published checkpoints.
 """
+
 import torch
 from torch import Tensor, nn
 
@@ -49,34 +50,42 @@ class ObjectAttention(Reordered, nn.Module):
 
     @staticmethod
     def _two_layers(channels: int, key_channels: int) -> nn.Sequential:
-        return nn.Sequential(conv(channels, key_channels, kernel=1), bn_relu(key_channels),
-                             conv(key_channels, key_channels, kernel=1), bn_relu(key_channels))
+        return nn.Sequential(
+            conv(channels, key_channels, kernel=1),
+            bn_relu(key_channels),
+            conv(key_channels, key_channels, kernel=1),
+            bn_relu(key_channels),
+        )
 
     def forward(self, feats: Tensor, context: Tensor) -> Tensor:
         """feats (N, C, h, w), context (N, C, K, 1). Returns (N, C, h, w)."""
-        query = tokens(self.f_pixel(feats))                                       # (N, h w, key)
-        key = self.f_object(context).flatten(2)                                   # (N, key, K)
-        value = self.f_down(context)                                              # (N, key, K, 1)
-        with without_autocast(feats):                                             # fp32: scores and their softmax
-            scores = single(query) @ single(key) * self.key_channels ** -0.5
-            attention = torch.softmax(scores, dim=2).to(value.dtype)              # (N, h w, K)
+        query = tokens(self.f_pixel(feats))  # (N, h w, key)
+        key = self.f_object(context).flatten(2)  # (N, key, K)
+        value = self.f_down(context)  # (N, key, K, 1)
+        with without_autocast(feats):  # fp32: scores and their softmax
+            scores = single(query) @ single(key) * self.key_channels**-0.5
+            attention = torch.softmax(scores, dim=2).to(value.dtype)  # (N, h w, K)
         if self.plain:
             return self.f_up((attention @ tokens(value)).transpose(1, 2).unflatten(2, feats.shape[-2:]))
-        # f_up's convolution is linear and K is small: projecting the K values rather than their h w mixtures is the same.
+        # f_up's convolution is linear and K is small: projecting the K values rather than their h w mixtures is the
+        # same.
         project, activate = self.f_up
-        mixed = attention @ tokens(project(value))                                # (N, h w, C)
+        mixed = attention @ tokens(project(value))  # (N, h w, C)
         return activate(mixed.transpose(1, 2).unflatten(2, feats.shape[-2:]))
 
 
 class DistributeHead(nn.Module):
-    """Concatenates the object context with the pixel's own features, and an ASPP of these if asked for, and mixes them (eq. 8)."""
+    """Concatenates the object context with the pixel's own features, and an ASPP of these if asked for, and mixes them
+    (eq. 8)."""
 
     def __init__(self, channels: int, key_channels: int, aspp: ASPP | None = None, dropout: float = 0.05):
         super().__init__()
         self.object_context_block = ObjectAttention(channels, key_channels)
         self.aspp = aspp
         together = 2 * channels + (0 if aspp is None else aspp.channels)
-        self.conv_bn_dropout = nn.Sequential(conv(together, channels, kernel=1), bn_relu(channels), nn.Dropout2d(dropout))
+        self.conv_bn_dropout = nn.Sequential(
+            conv(together, channels, kernel=1), bn_relu(channels), nn.Dropout2d(dropout)
+        )
 
     def forward(self, feats: Tensor, context: Tensor) -> Tensor:
         parts = [self.object_context_block(feats, context), feats]
@@ -95,15 +104,22 @@ class OCRBlock(nn.Module):
         super().__init__()
         channels, key_channels = cfg.MODEL.OCR.MID_CHANNELS, cfg.MODEL.OCR.KEY_CHANNELS
         self.channels = channels
-        self.conv3x3_ocr = PyramidHead(conv(in_channels, channels, kernel=3, bias=True), bn_relu(channels), align_corners=align_corners)
+        self.conv3x3_ocr = PyramidHead(
+            conv(in_channels, channels, kernel=3, bias=True), bn_relu(channels), align_corners=align_corners
+        )
         aspp = ASPP(channels, align_corners=align_corners) if inner_aspp or cfg.MODEL.OCR_ASPP else None
         self.ocr_distri_head = DistributeHead(channels, key_channels, aspp)
         self.cls_head = conv(channels, num_classes, kernel=1, bias=True)
-        self.aux_head = PyramidHead(conv(in_channels, in_channels, kernel=1, bias=True), bn_relu(in_channels),
-                                    conv(in_channels, num_classes, kernel=1, bias=True), align_corners=align_corners)
+        self.aux_head = PyramidHead(
+            conv(in_channels, in_channels, kernel=1, bias=True),
+            bn_relu(in_channels),
+            conv(in_channels, num_classes, kernel=1, bias=True),
+            align_corners=align_corners,
+        )
 
     def forward(self, maps: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """maps (N, c_i, h_i, w_i), finest first -> logits (N, K, h_0, w_0), aux likewise, features (N, channels, h_0, w_0)."""
+        """maps (N, c_i, h_i, w_i), finest first -> logits (N, K, h_0, w_0), aux likewise, features (N, channels, h_0,
+        w_0)."""
         feats, aux = self.conv3x3_ocr(maps), self.aux_head(maps)
         feats = self.ocr_distri_head(feats, gather_objects(feats, aux))
         return self.cls_head(feats), aux, feats

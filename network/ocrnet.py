@@ -1,4 +1,5 @@
 """Networks with an OCR block: one scale, and hierarchical multi-scale attention on top of it."""
+
 from torch import Tensor, nn
 
 from config import cfg
@@ -13,6 +14,7 @@ from network.segmentor import Prediction, Segmentor
 
 class OCRNet(Segmentor):
     """Object-contextual representations on a trunk (arXiv 1909.11065)."""
+
     output_names = ('pred', 'aux')
     class_layers = ('ocr.cls_head', 'ocr.aux_head.2')
 
@@ -30,9 +32,10 @@ class OCRNet(Segmentor):
 class OCRNetASPP(OCRNet):
     """An ASPP between trunk and OCR block.
 
-    outer_channels: of each of its branches, cfg.MODEL.ASPP_BOT_CH if None. inner_aspp: another one inside the block (always,
-    if cfg.MODEL.OCR_ASPP is set).
+    outer_channels: of each of its branches, cfg.MODEL.ASPP_BOT_CH if None. inner_aspp: another one inside the block
+    (always, if cfg.MODEL.OCR_ASPP is set).
     """
+
     outer_channels: int | None = None
     inner_aspp = False
 

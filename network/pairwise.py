@@ -1,4 +1,6 @@
-"""Multi-scale attention read from the features of two neighbouring scales together, rather than from those of the smaller."""
+"""Multi-scale attention read from the features of two neighbouring scales together, rather than from those of the
+smaller."""
+
 from torch import Tensor, nn
 
 from network.basic import Basic

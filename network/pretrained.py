@@ -1,9 +1,10 @@
 """Weights of others for the trunk, or for as much of a network as fits (`--pretrained`).
 
-A trunk file is matched by the trunk's own names, whatever stands before them; the classifier's layers, which have no place
-in a segmentation network, are dropped. A file of a whole network is matched name by name; only its class layers may
-have other shapes. Nothing is ever downloaded.
+A trunk file is matched by the trunk's own names, whatever stands before them; the classifier's layers, which have no
+place in a segmentation network, are dropped. A file of a whole network is matched name by name; only its class layers
+may have other shapes. Nothing is ever downloaded.
 """
+
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -24,12 +25,13 @@ _STEM = {'conv1': 'layer0.0', 'bn1': 'layer0.1'}
 @dataclass(frozen=True)
 class PretrainedReport:
     """What a trunk or network (part) took from a file: names as in the trunk or network."""
+
     path: str
     part: str
     matched: list[str]
-    missing: list[str]                   # in the network, not in the file: they keep their random values
-    dropped: list[str]                   # in the file, not in the network
-    mismatched: list[str] = field(default_factory=list)     # of another shape in the file: random too
+    missing: list[str]  # in the network, not in the file: they keep their random values
+    dropped: list[str]  # in the file, not in the network
+    mismatched: list[str] = field(default_factory=list)  # of another shape in the file: random too
 
     def __str__(self) -> str:
         total = len(self.matched) + len(self.missing) + len(self.mismatched)
@@ -37,17 +39,20 @@ class PretrainedReport:
         if self.missing:
             lines.append(f'{len(self.missing)} not in the file and left random: {_some(self.missing)}')
         if self.mismatched:
-            lines.append(f'{len(self.mismatched)} of another shape in the file and left random: {_some(self.mismatched)}')
+            lines.append(
+                f'{len(self.mismatched)} of another shape in the file and left random: {_some(self.mismatched)}'
+            )
         if self.dropped:
             lines.append(f'{len(self.dropped)} of the file not in the {self.part} and dropped: {_some(self.dropped)}')
         return '; '.join(lines)
 
 
 def load_pretrained(net: Segmentor, source: str, assets) -> PretrainedReport:
-    """Fill the trunk of `net`, or all of it that fits, from the file that `source` means (network.weights.find_weights).
+    """Fill the trunk of `net`, or all of it that fits, from the file that `source` means
+    (network.weights.find_weights).
 
-    assets: the folder of seg_weights/. Raises FileNotFoundError, or ValueError if the network has no such source or the file
-    is unreadable or of another network; the network is then as it was.
+    assets: the folder of seg_weights/. Raises FileNotFoundError, or ValueError if the network has no such source or the
+    file is unreadable or of another network; the network is then as it was.
     """
     path, scope = find_weights(source, net.arch, net.trunk_name, assets)
     weights = {key: value for key, value in load(path)['state_dict'].items() if isinstance(value, Tensor)}
@@ -66,23 +71,37 @@ def _fill_trunk(net: Segmentor, weights: Mapping[str, Tensor], path) -> Pretrain
     expected = _expected(own)
     matched = [name for name in expected if name in found]
     if not matched:
-        raise ValueError(f'{path}: none of its {len(weights)} entries ({_some(weights)}) is one of this trunk ({_some(expected)}); {remedy}')
+        raise ValueError(
+            f'{path}: none of its {len(weights)} entries ({_some(weights)}) is one of this trunk ({_some(expected)});'
+            f' {remedy}'
+        )
     for name in matched:
         if found[name].shape != own[name].shape:
-            raise ValueError(f'{path}: {name} has shape {tuple(found[name].shape)}, this trunk has {tuple(own[name].shape)}; {remedy}')
+            raise ValueError(
+                f'{path}: {name} has shape {tuple(found[name].shape)}, this trunk has {tuple(own[name].shape)};'
+                f' {remedy}'
+            )
     for names, others, holder in ((found, own, 'the file'), (own, found, 'this trunk')):
         module = _module_beyond(names, others)
         if module:
-            raise ValueError(f'{path}: only {holder} has {module}, a layer beyond those of both: the file is of a trunk of another depth; {remedy}')
+            raise ValueError(
+                f'{path}: only {holder} has {module}, a layer beyond those of both: the file is of a trunk of another'
+                f' depth; {remedy}'
+            )
     _copy(found, own, matched)
-    dropped = [name for name in found if name not in own] + [strip_wrappers(key) for key in weights if key not in places]
+    dropped = [name for name in found if name not in own] + [
+        strip_wrappers(key) for key in weights if key not in places
+    ]
     return PretrainedReport(str(path), 'trunk', matched, [name for name in expected if name not in found], dropped)
 
 
 def _fill_network(net: Segmentor, weights: Mapping[str, Tensor], path) -> PretrainedReport:
     entries = net.state_dict()
     keys, places = common_names(entries), common_names(weights)
-    own, found = {name: entries[key] for name, key in keys.items()}, {name: weights[key] for name, key in places.items()}
+    own, found = (
+        {name: entries[key] for name, key in keys.items()},
+        {name: weights[key] for name, key in places.items()},
+    )
     expected = _expected(own)
     missing = [name for name in expected if name not in found]
     matched = [name for name in expected if name in found and found[name].shape == own[name].shape]
@@ -93,24 +112,38 @@ def _fill_network(net: Segmentor, weights: Mapping[str, Tensor], path) -> Pretra
     wrong = [name for name in mismatched if keys[name] not in classes and (not missing or name.startswith('backbone.'))]
     remedy = _remedy(weights, 'a file of this network')
     if not matched:
-        raise ValueError(f'{path}: none of its {len(weights)} entries ({_some(weights)}) is one of {net.arch} ({_some(entries)}); {remedy}')
+        raise ValueError(
+            f'{path}: none of its {len(weights)} entries ({_some(weights)}) is one of {net.arch} ({_some(entries)});'
+            f' {remedy}'
+        )
     if wrong:
-        shapes = [f'{keys[name]}: {tuple(found[name].shape)} in the file, {tuple(own[name].shape)} in the network' for name in wrong]
-        raise ValueError(f'{path}: {len(wrong)} entries have another shape ({_some(shapes)}), only layers with one output per class may; '
-                         f'give the --trunk and the widths of the heads that the file was trained with, or {remedy}')
+        shapes = [
+            f'{keys[name]}: {tuple(found[name].shape)} in the file, {tuple(own[name].shape)} in the network'
+            for name in wrong
+        ]
+        raise ValueError(
+            f'{path}: {len(wrong)} entries have another shape ({_some(shapes)}), only layers with one output per class'
+            f' may; give the --trunk and the widths of the heads that the file was trained with, or {remedy}'
+        )
     _copy(found, own, matched)
     matched, missing, mismatched = ([keys[name] for name in names] for names in (matched, missing, mismatched))
     used = {places[name] for name in own if name in places}
-    return PretrainedReport(str(path), 'network', matched, missing, [strip_wrappers(key) for key in weights if key not in used], mismatched)
+    return PretrainedReport(
+        str(path), 'network', matched, missing, [strip_wrappers(key) for key in weights if key not in used], mismatched
+    )
 
 
 def _as_timm(model: nn.Module, found: Mapping[str, Tensor], path) -> dict[str, Tensor]:
-    """The entries as timm's own loader of this model would have them: older names mended, position embeddings resized."""
+    """The entries as timm's own loader of this model would have them: older names mended, position embeddings
+    resized."""
     mend = getattr(sys.modules[type(model).__module__], 'checkpoint_filter_fn', None)
     try:
         return dict(mend(dict(found), model)) if mend else dict(found)
     except (AttributeError, KeyError, IndexError, RuntimeError, ValueError, TypeError, AssertionError) as error:
-        raise ValueError(f'{path}: timm cannot read it for this trunk ({type(error).__name__}: {error}); {_remedy(found, "the file of this model")}') from None
+        raise ValueError(
+            f'{path}: timm cannot read it for this trunk ({type(error).__name__}: {error});'
+            f' {_remedy(found, "the file of this model")}'
+        ) from None
 
 
 def _copy(found: Mapping[str, Tensor], own: Mapping[str, Tensor], names: Iterable[str]):
@@ -120,12 +153,14 @@ def _copy(found: Mapping[str, Tensor], own: Mapping[str, Tensor], names: Iterabl
 
 
 def _expected(own: Iterable[str]) -> list[str]:
-    """The entries that a file should have: not the counts of batches that norms have seen, which older files lack and nothing needs."""
+    """The entries that a file should have: not the counts of batches that norms have seen, which older files lack and
+    nothing needs."""
     return [key for key in own if not key.endswith('num_batches_tracked')]
 
 
 def _trunk_places(weights: Iterable[str], own: Iterable[str]) -> dict[str, str]:
-    """Name in the file -> name in a trunk alone: of what is below `backbone` where there is such a module, else of everything."""
+    """Name in the file -> name in a trunk alone: of what is below `backbone` where there is such a module, else of
+    everything."""
     bare = {key: strip_wrappers(key) for key in weights}
     below = {key: name.partition('.')[2] for key, name in bare.items() if name.startswith(('backbone.', 'trunk.'))}
     return {key: _stem_name(strip_wrappers(name), own) for key, name in (below or bare).items()}

@@ -1,8 +1,9 @@
 """Programs in files, which run without this package: those of torch.export (.pt2) and ONNX (.onnx).
 
-A program for many sizes refuses images of any other one. From torch.export it has an assertion (network.export), which ONNX
-lacks; there the same is built of what it has.
+A program for many sizes refuses images of any other one. From torch.export it has an assertion (network.export), which
+ONNX lacks; there the same is built of what it has.
 """
+
 import json
 import logging
 import warnings
@@ -13,7 +14,8 @@ import torch
 
 FORMATS = {'torch_export': '.pt2', 'onnx': '.onnx'}
 REMEDY = 'pip install -r requirements-extras.txt'
-SMALLEST = 2         # multiples in a side of a dynamic size: at one, a map may be a single pixel, which exporters treat as a case of its own
+# multiples in a side of a dynamic size: at one, a map may be a single pixel, which exporters treat as a case of its own
+SMALLEST = 2
 
 
 def refusal(multiple: int) -> str:
@@ -53,10 +55,14 @@ def write(kind: str, traced: torch.export.ExportedProgram, file: Path, about: di
             torch.export.save(traced, file, extra_files={'about.json': json.dumps(about)})
             return
         try:
-            program = torch.onnx.export(traced, dynamo=True, input_names=['images'], output_names=[about['output']], verbose=False)
-        except Exception as error:                  # of many kinds too, about operations that ONNX does not have
-            raise ValueError(f'--format onnx: torch.onnx cannot write {about["arch"]} ({first_line(error)}); choose another network, '
-                             'or --format torch_export') from error
+            program = torch.onnx.export(
+                traced, dynamo=True, input_names=['images'], output_names=[about['output']], verbose=False
+            )
+        except Exception as error:  # of many kinds too, about operations that ONNX does not have
+            raise ValueError(
+                f'--format onnx: torch.onnx cannot write {about["arch"]} ({first_line(error)}); choose another network,'
+                ' or --format torch_export'
+            ) from error
         program.model.metadata_props['about'] = json.dumps(about)
         program.save(file, external_data=False)
         if about['multiple']:
@@ -66,25 +72,35 @@ def write(kind: str, traced: torch.export.ExportedProgram, file: Path, about: di
 def refuse_other_sizes(file: Path, multiple: int):
     """Make the ONNX program in `file` fail at sizes that it was not made for; from torch it has no assertion.
 
-    In ONNX an index out of bounds is an error, which names its node: each side looks up 0 in a list of one, at 0 if it fits.
-    The zeros are where a slice of the images starts, which is all of them.
+    In ONNX an index out of bounds is an error, which names its node: each side looks up 0 in a list of one, at 0 if it
+    fits. The zeros are where a slice of the images starts, which is all of them.
     """
     onnx, _ = onnx_packages()
     model, make = onnx.load(file), onnx.helper.make_node
-    constants = {'check_multiple': [multiple], 'check_smallest': [SMALLEST * multiple], 'check_zero': [0], 'check_axes': [2, 3]}
-    checks = [make('Shape', ['images'], ['check_sides'], start=2),
-              make('Mod', ['check_sides', 'check_multiple'], ['check_left']),
-              make('Less', ['check_sides', 'check_smallest'], ['check_small']),
-              make('Cast', ['check_small'], ['check_small_number'], to=onnx.TensorProto.INT64),
-              make('Add', ['check_left', 'check_small_number'], ['check_index']),
-              make('Gather', ['check_zero', 'check_index'], ['check_start'], name=refusal(multiple)),
-              make('Slice', ['images', 'check_start', 'check_sides', 'check_axes'], ['check_images'])]
+    constants = {
+        'check_multiple': [multiple],
+        'check_smallest': [SMALLEST * multiple],
+        'check_zero': [0],
+        'check_axes': [2, 3],
+    }
+    checks = [
+        make('Shape', ['images'], ['check_sides'], start=2),
+        make('Mod', ['check_sides', 'check_multiple'], ['check_left']),
+        make('Less', ['check_sides', 'check_smallest'], ['check_small']),
+        make('Cast', ['check_small'], ['check_small_number'], to=onnx.TensorProto.INT64),
+        make('Add', ['check_left', 'check_small_number'], ['check_index']),
+        make('Gather', ['check_zero', 'check_index'], ['check_start'], name=refusal(multiple)),
+        make('Slice', ['images', 'check_start', 'check_sides', 'check_axes'], ['check_images']),
+    ]
     nodes = list(model.graph.node)
     for node in nodes:
         node.input[:] = ['check_images' if name == 'images' else name for name in node.input]
     del model.graph.node[:]
     model.graph.node.extend([*checks, *nodes])
-    model.graph.initializer.extend(onnx.helper.make_tensor(name, onnx.TensorProto.INT64, [len(values)], values) for name, values in constants.items())
+    model.graph.initializer.extend(
+        onnx.helper.make_tensor(name, onnx.TensorProto.INT64, [len(values)], values)
+        for name, values in constants.items()
+    )
     onnx.save(model, file)
 
 

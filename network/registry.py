@@ -1,4 +1,5 @@
 """Tables of engine.builders by name: architectures (`--arch`) and trunks (`--trunk`)."""
+
 import difflib
 from collections.abc import Callable
 
@@ -16,10 +17,12 @@ class Registry:
 
     def register(self, name: str, **facts) -> Callable:
         """Decorator that files a builder under `name`, with `facts` about it that a caller needs before building."""
+
         def file_under(builder):
             assert name not in self._builders, f'{self.kind} {name} is registered twice'
             self._builders[name], self._facts[name] = builder, facts
             return builder
+
         return file_under
 
     def fact(self, name: str, key: str, default=None):

@@ -2,6 +2,7 @@
 
 Nothing here antialiases: the published weights were trained without.
 """
+
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -9,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Size = tuple[int, int]
-EXACT_SCALES = 64        # scales that are a multiple of 1 / 64 (or 1 / 32, ...) resize in integers
+EXACT_SCALES = 64  # scales that are a multiple of 1 / 64 (or 1 / 32, ...) resize in integers
 
 
 def resize(maps: Tensor, size: Size, align_corners: bool) -> Tensor:
@@ -43,7 +44,8 @@ def single(maps: Tensor) -> Tensor:
 def without_autocast(maps: Tensor) -> AbstractContextManager:
     """A context in which operations on the device of `maps` keep the dtype they are given.
 
-    It is empty where autocast is off anyway: an exporter would make a subgraph of each. On the meta device it always is.
+    It is empty where autocast is off anyway: an exporter would make a subgraph of each. On the meta device it always
+    is.
     """
     device = maps.device.type
     if maps.is_meta or not torch.is_autocast_enabled(device):

@@ -1,4 +1,5 @@
 """What every network has in common: a trunk, heads, one forward pass at one scale."""
+
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -12,10 +13,11 @@ from network.resize import Size, resize, scaled_size, single
 class Prediction(NamedTuple):
     """What the heads say of one image, at the resolution of the trunk's finest map.
 
-    logits (N, K, h, w); aux the same, or None without an auxiliary head, in evaluation also where logits do not depend on
-    it (FCN, DeepLabv3: it is not run); attention (N, 1, h, w) in (0, 1) or None; context is what the prediction of a
+    logits (N, K, h, w); aux the same, or None without an auxiliary head, in evaluation also where logits do not depend
+    on it (FCN, DeepLabv3: it is not run); attention (N, 1, h, w) in (0, 1) or None; context is what the prediction of a
     neighbouring scale reads of this one, if it does.
     """
+
     logits: Tensor
     aux: Tensor | None = None
     attention: Tensor | None = None
@@ -26,13 +28,14 @@ class Segmentor(nn.Module):
     """A trunk and heads; subclasses say in `predict` how one becomes the other.
 
     arch and trunk_name are the names it was built by. output_names are the logits that the training pass returns, in
-    order. class_layers are the layers with one output channel per class. keep_scales: whether evaluation returns, beside
-    `pred`, the maps of single scales that a network has. trunk_key is the name of the trunk in state-dict keys.
+    order. class_layers are the layers with one output channel per class. keep_scales: whether evaluation returns,
+    beside `pred`, the maps of single scales that a network has. trunk_key is the name of the trunk in state-dict keys.
 
     Auxiliary logits are for training: evaluation does not return `aux`, whose enlargement nobody would read. Those that
     OCR networks gather their context by are in `predict(images).aux`, at the size of the finest map; `enlarge` brings
     them to that of the images.
     """
+
     output_names: tuple[str, ...] = ('pred',)
     class_layers: tuple[str, ...] = ()
     trunk_key = 'backbone'
@@ -44,7 +47,8 @@ class Segmentor(nn.Module):
         setattr(self, self.trunk_key, trunk)
         if trunk is not None:
             self.head_strides, self.deepest_stride = trunk.head_strides, trunk.deepest_stride
-            self.head_channels = sum(trunk.channels[stride] for stride in trunk.head_strides)       # of trunk_maps together
+            # of trunk_maps together
+            self.head_channels = sum(trunk.channels[stride] for stride in trunk.head_strides)
         self.align_corners = align_corners
         self.keep_scales = True
         self.trunk_is_frozen = False
@@ -54,7 +58,8 @@ class Segmentor(nn.Module):
         raise NotImplementedError
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """images (N, 3, h, w) float, normalised -> {'pred': (N, K, h, w)}, in training (only) 'aux' too if there is one.
+        """images (N, 3, h, w) float, normalised -> {'pred': (N, K, h, w)}, in training (only) 'aux' too if there is
+        one.
 
         Logits are float32 (float64 for a float64 network), whatever autocast says.
         """
@@ -82,7 +87,8 @@ class Segmentor(nn.Module):
         return resize(single(maps).contiguous(), size, self.align_corners)
 
     def trunk_parts(self) -> dict[str, nn.Module]:
-        """The modules that make up the trunk by their names within it: one, the trunk itself, named ''; none without a trunk."""
+        """The modules that make up the trunk by their names within it: one, the trunk itself, named ''; none without a
+        trunk."""
         return {} if self.backbone is None else {'': self.backbone}
 
     def trunk_parameters(self):
@@ -90,7 +96,8 @@ class Segmentor(nn.Module):
         return chain.from_iterable(part.parameters() for part in self.trunk_parts().values())
 
     def freeze_trunk(self):
-        """From now on train the heads only: the trunk's weights get no gradient, its norms and dropout stay in evaluation."""
+        """From now on train the heads only: the trunk's weights get no gradient, its norms and dropout stay in
+        evaluation."""
         for parameter in self.trunk_parameters():
             parameter.requires_grad_(False)
         self.trunk_is_frozen = True
@@ -104,9 +111,13 @@ class Segmentor(nn.Module):
         return self
 
     def trunk_entries(self) -> dict[str, Tensor]:
-        """The trunk's state-dict entries under the names they have in a trunk alone; tensors share memory with the network's."""
-        return {f'{name}.{key}' if name else key: value
-                for name, part in self.trunk_parts().items() for key, value in part.state_dict().items()}
+        """The trunk's state-dict entries under the names they have in a trunk alone; tensors share memory with the
+        network's."""
+        return {
+            f'{name}.{key}' if name else key: value
+            for name, part in self.trunk_parts().items()
+            for key, value in part.state_dict().items()
+        }
 
     def scales(self) -> tuple[float, ...]:
         """The scales of the next pass."""
@@ -122,14 +133,18 @@ class Segmentor(nn.Module):
         """Raise ValueError if images (N, 3, h, w), resized to `size` by `scale`, are too small for the trunk."""
         height, width = size
         if min(height, width) < 1:
-            raise ValueError(f'images of {images.shape[-2]}x{images.shape[-1]} pixels vanish at scale {scale:g}; '
-                             f'both sides must be at least {-(-1 // scale):g} pixels')
+            raise ValueError(
+                f'images of {images.shape[-2]}x{images.shape[-1]} pixels vanish at scale {scale:g}; '
+                f'both sides must be at least {-(-1 // scale):g} pixels'
+            )
         stride = self.deepest_stride
         values = images.shape[0] * -(-height // stride) * -(-width // stride)
         if self.training and values == 1:
-            raise ValueError(f'a batch of one image of {images.shape[-2]}x{images.shape[-1]} pixels cannot be trained on: at scale '
-                             f'{scale:g} and stride {stride} it is a single value, which has no variance to normalise by; use a '
-                             f'crop with a side of at least {-(-(stride + 1) // scale):g} pixels, or a larger batch')
+            raise ValueError(
+                f'a batch of one image of {images.shape[-2]}x{images.shape[-1]} pixels cannot be trained on: at scale '
+                f'{scale:g} and stride {stride} it is a single value, which has no variance to normalise by; use a '
+                f'crop with a side of at least {-(-(stride + 1) // scale):g} pixels, or a larger batch'
+            )
 
 
 class FeatureSegmentor(Segmentor):
@@ -138,6 +153,7 @@ class FeatureSegmentor(Segmentor):
     kaiming_parts are the layers that start Kaiming-normal rather than as torch has them, decoder_parts those that do so
     with cfg.MODEL.INIT_DECODER.
     """
+
     classifier = 'final'
     kaiming_parts: tuple[str, ...] = ()
     decoder_parts: tuple[str, ...] = ()
@@ -162,7 +178,8 @@ class FeatureSegmentor(Segmentor):
 
 
 def head_keys(net: Segmentor) -> list[str]:
-    """The state-dict keys whose first dimension is the number of classes (what a checkpoint of other classes cannot fill)."""
+    """The state-dict keys whose first dimension is the number of classes (what a checkpoint of other classes cannot
+    fill)."""
     return [key for key in net.state_dict() if key.rpartition('.')[0] in net.class_layers]
 
 

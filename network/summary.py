@@ -3,8 +3,10 @@
     python -m network.summary --arch ocrnet.HRNet_Mscale --n_scales 0.5,1.0,2.0 --size 1024,2048
     python -m network.summary --arch deepv3.DeepV3PlusR50 --training --size 896,896 --grad_ckpt
 
-Nothing is computed: tensors have shapes only, so that any size takes seconds. `train.py --summary` prints the same for its flags.
+Nothing is computed: tensors have shapes only, so that any size takes seconds. `train.py --summary` prints the same for
+its flags.
 """
+
 import sys
 
 import torch
@@ -24,10 +26,16 @@ EVALUATION_SIZE = (1024, 2048)
 def build_parser():
     parser = make_parser('network.summary', 'Print what a network costs: parameters, operations, memory.')
     group = parser.add_argument_group('summary')
-    group.add_argument('--size', type=crop_size, default=EVALUATION_SIZE, metavar='S|H,W', help='size of the image in pixels')
+    group.add_argument(
+        '--size', type=crop_size, default=EVALUATION_SIZE, metavar='S|H,W', help='size of the image in pixels'
+    )
     group.add_argument('--batch', type=positive, default=1, metavar='N', help='images at a time')
     group.add_argument('--training', action='store_true', help='a step of training instead of an evaluation')
-    group.add_argument('--grad_ckpt', action='store_true', help='with --training: compute the stages of the trunk again in the backward pass')
+    group.add_argument(
+        '--grad_ckpt',
+        action='store_true',
+        help='with --training: compute the stages of the trunk again in the backward pass',
+    )
     group.add_argument('--freeze_trunk', action='store_true', help='with --training: train the heads only')
     group.add_argument('--depth', type=count, default=2, metavar='N', help='levels of modules to show')
     return parser
@@ -51,11 +59,13 @@ def main(argv=None) -> int:
 def summary(args, num_classes: int, size: tuple[int, int], batch: int, training: bool, depth: int = 2) -> str:
     """The table of the network that the flags `args` describe, on `batch` images of `size` (h, w), and its totals.
 
-    training: of a step of training instead of an evaluation; depth: levels of modules to show. Raises ValueError for names,
-    scales or a size that do not fit.
+    training: of a step of training instead of an evaluation; depth: levels of modules to show. Raises ValueError for
+    names, scales or a size that do not fit.
     """
     with torch.device('meta'):
-        net = network.get_net(args.arch, num_classes, trunk=args.trunk, n_scales=args.n_scales, align_corners=args.align_corners)
+        net = network.get_net(
+            args.arch, num_classes, trunk=args.trunk, n_scales=args.n_scales, align_corners=args.align_corners
+        )
     net.keep_scales = False
     if args.grad_ckpt and training:
         checkpoint_stages(net)
@@ -82,21 +92,33 @@ def table(net: nn.Module, found: cost.Cost, depth: int) -> list[str]:
         level = name.count('.') + 1 if name else 0
         if level > depth or not found.plain_flops[name]:
             continue
-        cells = [name or type(net).__name__, f'{parameters(module):,}', f'{found.flops[name] / size:.4f}', f'{found.plain_flops[name] / size:.4f}',
-                 f'{found.outputs[name] / 2 ** 20:,.1f}']
-        rows.append(cells + [f'{found.kept[name] / 2 ** 20:,.1f}'] * net.training)
+        cells = [
+            name or type(net).__name__,
+            f'{parameters(module):,}',
+            f'{found.flops[name] / size:.4f}',
+            f'{found.plain_flops[name] / size:.4f}',
+            f'{found.outputs[name] / 2**20:,.1f}',
+        ]
+        rows.append(cells + [f'{found.kept[name] / 2**20:,.1f}'] * net.training)
     widths = [max(map(len, column)) for column in zip(*rows)]
-    return ['  '.join(cell.ljust(width) if place == 0 else cell.rjust(width) for place, (cell, width) in enumerate(zip(row, widths))) for row in rows]
+    return [
+        '  '.join(
+            cell.ljust(width) if place == 0 else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths))
+        )
+        for row in rows
+    ]
 
 
 def flop_unit(found: cost.Cost) -> tuple[str, float]:
-    """The unit for operations of a network and how many they are: tera, or giga where fractions of tera would round to 0."""
+    """The unit for operations of a network and how many they are: tera, or giga where fractions of tera would round to
+    0."""
     return ('TFLOP', 1e12) if found.plain_flops[''] >= 1e11 else ('GFLOP', 1e9)
 
 
 def memory(count: int) -> str:
     """Bytes as '2.10 GiB', or below one as '35.2 MiB'."""
-    return f'{count / 2 ** 30:.2f} GiB' if count >= 2 ** 30 else f'{count / 2 ** 20:.1f} MiB'
+    return f'{count / 2**30:.2f} GiB' if count >= 2**30 else f'{count / 2**20:.1f} MiB'
 
 
 def parameters(module: nn.Module) -> int:
@@ -107,12 +129,20 @@ def totals(net: nn.Module, found: cost.Cost) -> list[str]:
     weights = sum(item.nbytes for item in (*net.parameters(), *net.buffers()))
     unit, size = flop_unit(found)
     forward, plain = found.flops[''] / size, found.plain_flops[''] / size
-    lines = [f'parameters: {parameters(net):,} ({memory(weights)})',
-             f'forward pass: {forward:.3f} {unit}, 2 for a multiplication with its addition; {plain:.3f} in the plain form, every layer where papers draw it']
+    lines = [
+        f'parameters: {parameters(net):,} ({memory(weights)})',
+        (
+            f'forward pass: {forward:.3f} {unit}, 2 for a multiplication with its addition; {plain:.3f} in the plain'
+            ' form, every layer where papers draw it'
+        ),
+    ]
     if net.training:
         backward = found.backward_flops / size
         lines.append(f'backward pass: {backward:.3f} {unit}, together {forward + backward:.3f}')
-        lines.append(f'memory beside the weights: {memory(found.kept[""])} kept for the backward pass, {memory(found.peak)} at most')
+        lines.append(
+            f'memory beside the weights: {memory(found.kept[""])} kept for the backward pass, {memory(found.peak)} at'
+            ' most'
+        )
     else:
         lines.append(f'memory beside the weights: {memory(found.peak)} at most')
     return lines

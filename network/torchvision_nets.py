@@ -1,8 +1,9 @@
 """FCN and DeepLabv3 as torchvision builds them, with as many classes as the data set has; its files fit by name.
 
-Long et al., arXiv 1411.4038; Chen et al., arXiv 1706.05587. Nothing is ever downloaded. In training an earlier map of the
-trunk is classified too; on a trunk that offers none, the auxiliary head reads what the main one reads.
+Long et al., arXiv 1411.4038; Chen et al., arXiv 1706.05587. Nothing is ever downloaded. In training an earlier map of
+the trunk is classified too; on a trunk that offers none, the auxiliary head reads what the main one reads.
 """
+
 import torch
 from torch import Tensor, nn
 
@@ -24,12 +25,17 @@ class FCNHead(PyramidHead):
 
     def __init__(self, in_channels: int, num_classes: int, align_corners: bool):
         inner = in_channels // 4
-        super().__init__(*conv_bn_relu(in_channels, inner, kernel=3), nn.Dropout(0.1),
-                         conv(inner, num_classes, kernel=1, bias=True), align_corners=align_corners)
+        super().__init__(
+            *conv_bn_relu(in_channels, inner, kernel=3),
+            nn.Dropout(0.1),
+            conv(inner, num_classes, kernel=1, bias=True),
+            align_corners=align_corners,
+        )
 
 
 class ProjectedASPP(Reordered, nn.Module):
-    """Atrous spatial pyramid pooling and a 1x1 convolution of its branches; keys convs.0 to convs.4 (the image) and project."""
+    """Atrous spatial pyramid pooling and a 1x1 convolution of its branches; keys convs.0 to convs.4 (the image) and
+    project."""
 
     def __init__(self, in_channels: int, align_corners: bool):
         super().__init__()
@@ -42,7 +48,10 @@ class ProjectedASPP(Reordered, nn.Module):
     def forward(self, maps: list[Tensor]) -> Tensor:
         """maps (N, c_i, h_i, w_i), finest first -> (N, 256, h_0, w_0)."""
         *local, image = self.convs
-        branches = [activate(norm(conv_over_pyramid(convolve, maps, self.align_corners, plain=self.plain))) for convolve, norm, activate in local]
+        branches = [
+            activate(norm(conv_over_pyramid(convolve, maps, self.align_corners, plain=self.plain)))
+            for convolve, norm, activate in local
+        ]
         branches.append(image_branch(image[1:], maps, self.align_corners, self.plain))
         return self.project(torch.cat(branches, dim=1))
 
@@ -51,12 +60,16 @@ class DeepLabHead(nn.Sequential):
     """ASPP, a 3x3 convolution with norm and ReLU, classifier; keys 0, 1, 2 and 4."""
 
     def __init__(self, in_channels: int, num_classes: int, align_corners: bool):
-        super().__init__(ProjectedASPP(in_channels, align_corners), *conv_bn_relu(BOTTLENECK, BOTTLENECK, kernel=3),
-                         conv(BOTTLENECK, num_classes, kernel=1, bias=True))
+        super().__init__(
+            ProjectedASPP(in_channels, align_corners),
+            *conv_bn_relu(BOTTLENECK, BOTTLENECK, kernel=3),
+            conv(BOTTLENECK, num_classes, kernel=1, bias=True),
+        )
 
 
 class TorchvisionNet(Segmentor):
     """A head over a trunk and, in training, an FCN head over an earlier map of it."""
+
     output_names = ('pred', 'aux')
     class_layers = ('classifier.4', 'aux_classifier.4')
 

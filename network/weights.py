@@ -1,4 +1,6 @@
-"""Which published weight files there are and what they fit: the table `weights.tsv`, which scripts/fetch_weights.sh reads too."""
+"""Which published weight files there are and what they fit: the table `weights.tsv`, which scripts/fetch_weights.sh
+reads too."""
+
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
@@ -10,7 +12,9 @@ SOURCES = ('imagenet', 'paddle', 'mapillary', 'torchvision', 'timm')
 
 @dataclass(frozen=True)
 class WeightFile:
-    """A row of the table: name below <assets>/seg_weights; scope 'trunk', 'network' or 'snapshot' says what it fills."""
+    """A row of the table: name below <assets>/seg_weights; scope 'trunk', 'network' or 'snapshot' says what it
+    fills."""
+
     name: str
     sources: tuple[str, ...]
     fits: tuple[str, ...]
@@ -20,22 +24,26 @@ class WeightFile:
     what: str
 
     def fits_network(self, arch: str, trunk: str | None) -> bool:
-        return any(fnmatchcase(f'{arch}@{trunk}', pattern if '@' in pattern else f'*@{pattern}') for pattern in self.fits)
+        return any(
+            fnmatchcase(f'{arch}@{trunk}', pattern if '@' in pattern else f'*@{pattern}') for pattern in self.fits
+        )
 
 
 @cache
 def weight_files() -> tuple[WeightFile, ...]:
     """Every row of the table, in its order, which is the order of preference."""
     rows = (line.split('\t') for line in TABLE.read_text(encoding='utf-8').splitlines() if not line.startswith('#'))
-    return tuple(WeightFile(name, tuple(sources.split(',')), tuple(fits.split(',')), scope, sha256, url, what)
-                 for name, sources, fits, scope, sha256, url, what in rows)
+    return tuple(
+        WeightFile(name, tuple(sources.split(',')), tuple(fits.split(',')), scope, sha256, url, what)
+        for name, sources, fits, scope, sha256, url, what in rows
+    )
 
 
 def find_weights(source: str, arch: str, trunk: str | None, assets) -> tuple[Path, str]:
     """(path, scope) of the file that `--pretrained source` means: one of SOURCES for this network, or a path.
 
-    Of several files that would do, the first that is there. Raises ValueError for a source that the network does not have,
-    FileNotFoundError for a file that is not there.
+    Of several files that would do, the first that is there. Raises ValueError for a source that the network does not
+    have, FileNotFoundError for a file that is not there.
     """
     if source not in SOURCES:
         path = Path(source)
@@ -48,8 +56,10 @@ def find_weights(source: str, arch: str, trunk: str | None, assets) -> tuple[Pat
         if path.exists():
             return path, scope
     name = places[0][0].relative_to(folder)
-    raise FileNotFoundError(f'--pretrained {source}: {places[0][0]} is not there ({rows[0].what}); put it into {folder}, '
-                            f'or fetch it with: bash scripts/fetch_weights.sh {name}')
+    raise FileNotFoundError(
+        f'--pretrained {source}: {places[0][0]} is not there ({rows[0].what}); put it into {folder}, '
+        f'or fetch it with: bash scripts/fetch_weights.sh {name}'
+    )
 
 
 def _rows(source: str, arch: str, trunk: str | None) -> list[WeightFile]:
@@ -59,17 +69,23 @@ def _rows(source: str, arch: str, trunk: str | None) -> list[WeightFile]:
         has = [name for name in SOURCES if any(name in row.sources for row in fitting)]
         there = f'has {", ".join(has)}' if has else 'has none of them'
         network = f'{arch} on the trunk {trunk}' if trunk else arch
-        raise ValueError(f'--pretrained {source}: {network} {there}; {"name one of these" if has else "leave the flag out"} or give the path of a file')
+        raise ValueError(
+            f'--pretrained {source}: {network} {there}; {"name one of these" if has else "leave the flag out"} or give'
+            ' the path of a file'
+        )
     return [row for row in rows if '@' in row.fits[0]] or rows
 
 
 def _names(row: WeightFile, trunk: str | None) -> list[str]:
-    """The file names of a row; for the row of any timm model, those of this trunk, with its default tag and as it is."""
+    """The file names of a row; for the row of any timm model, those of this trunk, with its default tag and as it
+    is."""
     if '*' not in row.name:
         return [row.name]
     model = trunk.removeprefix('timm/')
     models = [model] if '.' in model else [f'{model}{_default_tag(model)}', model]
-    return [row.name.replace('*', name) for name in models] + [row.name.replace('*', name).replace('.safetensors', '.pth') for name in models]
+    return [row.name.replace('*', name) for name in models] + [
+        row.name.replace('*', name).replace('.safetensors', '.pth') for name in models
+    ]
 
 
 def _default_tag(model: str) -> str:

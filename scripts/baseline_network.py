@@ -4,6 +4,7 @@ It computes the obvious way with the layers of a built network: every convolutio
 every head at every scale, every output enlarged to its image, one operation after the other, in contiguous NCHW order.
 It is slow on purpose and shares no forward code with the `network` package, only its weights.
 """
+
 import copy
 
 import torch
@@ -56,7 +57,11 @@ def plain_trunk(trunk: nn.Module, x: Tensor, align_corners: bool) -> Tensor:
     for block in trunk.layer1:
         x = plain_block(block, x)
     xs = [path(x) for path in trunk.transition1]
-    for stage, transition in ((trunk.stage2, trunk.transition2), (trunk.stage3, trunk.transition3), (trunk.stage4, None)):
+    for stage, transition in (
+        (trunk.stage2, trunk.transition2),
+        (trunk.stage3, trunk.transition3),
+        (trunk.stage4, None),
+    ):
         for exchange in stage:
             xs = plain_exchange(exchange, xs, align_corners)
         if transition is not None:
@@ -68,14 +73,16 @@ def plain_ocr(ocr: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Logits, auxiliary logits and features of the OCR block."""
     feats, aux = ocr.conv3x3_ocr([x]), ocr.aux_head([x])
     n, classes, h, w = aux.shape
-    weights = torch.softmax(aux.view(n, classes, -1).float() if aux.dtype != torch.float64 else aux.view(n, classes, -1), dim=2)
+    weights = torch.softmax(
+        aux.view(n, classes, -1).float() if aux.dtype != torch.float64 else aux.view(n, classes, -1), dim=2
+    )
     pixels = feats.view(n, feats.shape[1], -1).permute(0, 2, 1)
     context = torch.matmul(weights, pixels.to(weights.dtype)).permute(0, 2, 1).unsqueeze(3)
     attend = ocr.ocr_distri_head.object_context_block
     query = attend.f_pixel(feats).flatten(2).permute(0, 2, 1)
     key = attend.f_object(context).flatten(2)
     value = attend.f_down(context).flatten(2).permute(0, 2, 1)
-    scores = torch.matmul(query, key) * attend.key_channels ** -0.5
+    scores = torch.matmul(query, key) * attend.key_channels**-0.5
     attention = torch.softmax(scores.float() if scores.dtype != torch.float64 else scores, dim=2)
     mixed = torch.matmul(attention, value.to(attention.dtype)).permute(0, 2, 1).contiguous().view(n, -1, h, w)
     feats = ocr.ocr_distri_head.conv_bn_dropout(torch.cat([attend.f_up(mixed), feats], dim=1))
@@ -90,7 +97,9 @@ def plain_scale(net: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def plain_resize(x: Tensor, scale: float, align_corners: bool) -> Tensor:
-    return F.interpolate(x, scale_factor=scale, mode='bilinear', align_corners=align_corners, recompute_scale_factor=True)
+    return F.interpolate(
+        x, scale_factor=scale, mode='bilinear', align_corners=align_corners, recompute_scale_factor=True
+    )
 
 
 def plain_two_scale(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
@@ -105,7 +114,8 @@ def plain_two_scale(net: nn.Module, x: Tensor) -> dict[str, Tensor]:
 
 
 def plain_n_scale(net: nn.Module, x: Tensor, scales) -> dict[str, Tensor]:
-    """Hierarchical inference on x (N, 3, h, w) over `scales`: pred, and pred_<s>x, aux_<s>x, attn_<s>x of every scale."""
+    """Hierarchical inference on x (N, 3, h, w) over `scales`: pred, and pred_<s>x, aux_<s>x, attn_<s>x of every
+    scale."""
     corners, outputs, pred = net.align_corners, {}, None
     joint_aux = None
     for scale in sorted(scales, reverse=True):

@@ -1,9 +1,11 @@
 """A training sample the obvious way: the whole image resized and floating point on the CPU, all with Pillow and SciPy.
 
-`plain_sample` decodes, resizes the whole image bicubically, crops, flips, jitters the colours, blurs and normalises.
-It draws from its generator what transforms.TrainTransform draws, in the same order, so one seed gives both the same
-sample: the baseline of the benchmark is also the oracle of the tests. `photo_like_pair` makes the files to measure with.
+`plain_sample` decodes, resizes the whole image bicubically, crops, flips, jitters the colours, blurs and normalises. It
+draws from its generator what transforms.TrainTransform draws, in the same order, so one seed gives both the same
+sample: the baseline of the benchmark is also the oracle of the tests. `photo_like_pair` makes the files to measure
+with.
 """
+
 import cv2
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
@@ -12,7 +14,9 @@ from scipy.ndimage import gaussian_filter
 MEAN, STD = np.array((0.485, 0.456, 0.406)), np.array((0.229, 0.224, 0.225))
 
 
-def plain_sample(image_path, label_path, rng, crop_size, scale_min=0.5, scale_max=2.0, color_aug=0.25, ignore_label=255):
+def plain_sample(
+    image_path, label_path, rng, crop_size, scale_min=0.5, scale_max=2.0, color_aug=0.25, ignore_label=255
+):
     """crop_size (h, w) -> image float32 (3, h, w), normalised, and label int64 (h, w)."""
     image, label = Image.open(image_path).convert('RGB'), Image.open(label_path)
     image, label = plain_size_and_crop(image, label, rng, crop_size, scale_min, scale_max, ignore_label)
@@ -31,8 +35,9 @@ def plain_size_and_crop(image, label, rng, crop_size, scale_min, scale_max, igno
     missing = [max(0, target - side) for side, target in zip(size, crop)]
     border = (*(length // 2 for length in missing), *(length - length // 2 for length in missing))
     image, label = ImageOps.expand(image, border, (0, 0, 0)), ImageOps.expand(label, border, ignore_label)
-    left, top = (0 if side < target else int(rng.integers(0, side - target, endpoint=True))
-                 for side, target in zip(size, crop))
+    left, top = (
+        0 if side < target else int(rng.integers(0, side - target, endpoint=True)) for side, target in zip(size, crop)
+    )
     box = (left, top, left + crop[0], top + crop[1])
     return image.crop(box), label.crop(box)
 

@@ -4,13 +4,14 @@
     python scripts/bench.py                                   every line on the CPU; keep the machine idle
     python scripts/bench.py rmi confusion                     some of them
     python scripts/bench.py data                              those of one group: data, networks, ensembles
-    python scripts/bench.py --device cuda                     the GPU: bf16 and fp16, compiled, at 1024x2048, and peak memory
+    python scripts/bench.py --device cuda   the GPU: bf16 and fp16, compiled, at 1024x2048
     python scripts/bench.py --trunk hrnetv2_w18 --size 128,256 --repeats 2     small and quick
     python scripts/bench.py --out docs/results/bench_cpu.md   keeps the table
 
-Budgets are ratios to the plain form, measured in one process in turn, so they hold on any machine. `--baseline` runs the
-plain forms alone. Exit code 0 whether budgets hold or not, 2 for a mistake in the flags.
+Budgets are ratios to the plain form, measured in one process in turn, so they hold on any machine. `--baseline` runs
+the plain forms alone. Exit code 0 whether budgets hold or not, 2 for a mistake in the flags.
 """
+
 import difflib
 import sys
 import time
@@ -49,17 +50,17 @@ GROUPS = {
     'networks': ('evaluation', 'training', 'dump'),
     'ensembles': ('fuse', 'run', 'fuse_memory', 'storage'),
 }
-WITHOUT_FORMS = ('fuse_memory', 'storage')                      # these measure themselves and return rows
+WITHOUT_FORMS = ('fuse_memory', 'storage')  # these measure themselves and return rows
 WITH_TRUNK = ('evaluation', 'training', 'dump')
 DEFAULT_TRUNKS = ('hrnetv2', 'hrnetv2_w18_small_v1')
 SIZES = {'cpu': (256, 512), 'cuda': (1024, 2048)}
-IMAGES = {'cpu': 3, 'cuda': 32}         # of a run that dumps: on a GPU enough for the writers' last files not to count
+IMAGES = {'cpu': 3, 'cuda': 32}  # of a run that dumps: on a GPU enough for the writers' last files not to count
 
 
 @dataclass
 class Settings:
-    """What a line is measured with. size: (h, w) of images that networks see, photo_size: of the others; batch: images of a
-    training step; images: of a run that dumps; logits: file whose storage is measured.
+    """What a line is measured with. size: (h, w) of images that networks see, photo_size: of the others; batch: images
+    of a training step; images: of a run that dumps; logits: file whose storage is measured.
     """
 
     device: torch.device
@@ -74,15 +75,34 @@ class Settings:
 def parse_args(argv):
     """The flags; ValueError for a mistake."""
     parser = Parser(prog='bench.py', description='Measure speed against the plain form of each computation.')
-    parser.add_argument('lines', nargs='*', metavar='LINE',
-                        help=f'what to measure, of {", ".join(LINES)}, or several: {", ".join(GROUPS)} (default: all)')
+    parser.add_argument(
+        'lines',
+        nargs='*',
+        metavar='LINE',
+        help=f'what to measure, of {", ".join(LINES)}, or several: {", ".join(GROUPS)} (default: all)',
+    )
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu', help='where to compute')
     parser.add_argument('--trunk', type=names, default=DEFAULT_TRUNKS, metavar='LIST', help='backbones, comma list')
-    parser.add_argument('--size', type=crop_size, metavar='H,W', help='images that networks see (default: 256,512 on a CPU, 1024,2048 on a GPU)')
-    parser.add_argument('--photo_size', type=crop_size, default=(1024, 2048), metavar='H,W', help='images of the lines without a network')
+    parser.add_argument(
+        '--size',
+        type=crop_size,
+        metavar='H,W',
+        help='images that networks see (default: 256,512 on a CPU, 1024,2048 on a GPU)',
+    )
+    parser.add_argument(
+        '--photo_size',
+        type=crop_size,
+        default=(1024, 2048),
+        metavar='H,W',
+        help='images of the lines without a network',
+    )
     parser.add_argument('--batch', type=positive, default=1, metavar='N', help='images of a training step')
-    parser.add_argument('--images', type=positive, metavar='N', help='images of a run that dumps (default: 3 on a CPU, 32 on a GPU)')
-    parser.add_argument('--logits', metavar='FILE', help='stored logits of one image, for storage (default: smooth random ones)')
+    parser.add_argument(
+        '--images', type=positive, metavar='N', help='images of a run that dumps (default: 3 on a CPU, 32 on a GPU)'
+    )
+    parser.add_argument(
+        '--logits', metavar='FILE', help='stored logits of one image, for storage (default: smooth random ones)'
+    )
     parser.add_argument('--repeats', type=positive, metavar='N', help='runs of each form (default: 3 to 41, by line)')
     parser.add_argument('--baseline', action='store_true', help='run the plain forms only')
     parser.add_argument('--out', metavar='FILE', help='write the table there as Markdown')

@@ -1,4 +1,5 @@
 """The benchmark's lines without a network: samples, the class-uniform index, the region loss, the confusion matrix."""
+
 import os
 import shutil
 import tempfile
@@ -27,9 +28,9 @@ from utils.cli import flags
 from utils.metrics import ConfusionMatrix
 
 NUM_CLASSES, IGNORE = 19, 255
-SAMPLES = 8                 # per call: the random scale decides what one costs
-FILES, COPIES = 6, 6        # label files drawn, and how often each stands in the dataset
-VERIFIED = 12               # pairs of the dataset that is verified
+SAMPLES = 8  # per call: the random scale decides what one costs
+FILES, COPIES = 6, 6  # label files drawn, and how often each stands in the dataset
+VERIFIED = 12  # pairs of the dataset that is verified
 
 
 @contextmanager
@@ -56,7 +57,8 @@ def photo_batch(size, device, images: int = 1):
     """A batch of `images` photo-like pictures uint8 (N, 3, h, w), labels uint8 (N, h, w) of trainIds, some ignored."""
     pairs = [photo_like_pair(*size, seed=number) for number in range(images)]
     ids = torch.from_numpy(np.stack([label for _, label in pairs]))
-    labels = torch.where(ids < 31, ids % NUM_CLASSES, IGNORE)               # of 34 ids 31 count: about a tenth of the pixels is ignored
+    # of 34 ids 31 count: about a tenth of the pixels is ignored
+    labels = torch.where(ids < 31, ids % NUM_CLASSES, IGNORE)
     pictures = torch.from_numpy(np.stack([image for image, _ in pairs])).permute(0, 3, 1, 2).contiguous()
     return pictures.to(device), labels.to(device)
 
@@ -68,7 +70,9 @@ def sample(settings):
     args = flags.check(flags.build_parser().parse_all(['--crop_size', str(side), '--gblur']))
     with street_files(settings.photo_size, 1) as dataset:
         item = dataset.items[0]
-        train_set = datasets.TrainSet(dataset, build_train_transform(args, dataset.ignore_label), seed=0, class_uniform_pct=0)
+        train_set = datasets.TrainSet(
+            dataset, build_train_transform(args, dataset.ignore_label), seed=0, class_uniform_pct=0
+        )
         epochs = count()
 
         def decode():
@@ -80,22 +84,34 @@ def sample(settings):
             for _ in range(SAMPLES):
                 train_set[next(epochs), 0]
 
-        yield Case(f'{SAMPLES} training samples from {shape(settings.photo_size)} PNG pairs, crop {side}x{side}, one core', 'decoding the pairs with OpenCV',
-                   Form(decode), [Form(load, 1.35)], repeats=15, images=SAMPLES, threads=1)
+        yield Case(
+            f'{SAMPLES} training samples from {shape(settings.photo_size)} PNG pairs, crop {side}x{side}, one core',
+            'decoding the pairs with OpenCV',
+            Form(decode),
+            [Form(load, 1.35)],
+            repeats=15,
+            images=SAMPLES,
+            threads=1,
+        )
 
 
 @contextmanager
 def cached(settings):
-    """Samples from a cache of decoded pixels, against decoding what they need: the whole pair read; a sample scaled, cropped and
-    flipped, whose colour jitter and blur are left to the device; and one whose loader does these too."""
+    """Samples from a cache of decoded pixels, against decoding what they need: the whole pair read; a sample scaled,
+    cropped and flipped, whose colour jitter and blur are left to the device; and one whose loader does these too."""
     side = min(settings.photo_size)
 
     def transform(where):
-        return build_train_transform(flags.check(flags.build_parser().parse_all(['--crop_size', str(side), '--gblur', '--augment_on', where])), IGNORE)
+        return build_train_transform(
+            flags.check(flags.build_parser().parse_all(['--crop_size', str(side), '--gblur', '--augment_on', where])),
+            IGNORE,
+        )
 
     with street_files(settings.photo_size, SAMPLES) as dataset:
         pixels = datasets.with_cache(dataset, Path(config.cfg.ASSETS_PATH, 'cache'), log=lambda line: None)
-        deferred, full = (datasets.TrainSet(pixels, transform(where), seed=0, class_uniform_pct=0) for where in ('device', 'loader'))
+        deferred, full = (
+            datasets.TrainSet(pixels, transform(where), seed=0, class_uniform_pct=0) for where in ('device', 'loader')
+        )
         epochs = count()
 
         def decode():
@@ -113,15 +129,26 @@ def cached(settings):
             for place in range(SAMPLES):
                 train_set[epoch, place]
 
-        yield Case(f'{SAMPLES} training samples from the cache of {shape(settings.photo_size)} pairs, crop {side}x{side}, one core',
-                   'decoding the pairs with OpenCV', Form(decode),
-                   [Form(read, 0.15, 'pair'), Form(lambda: load(deferred), 0.15, 'device'), Form(lambda: load(full), name='loader')],
-                   repeats=15, images=SAMPLES, threads=1)
+        yield Case(
+            f'{SAMPLES} training samples from the cache of {shape(settings.photo_size)} pairs, crop {side}x{side}, one'
+            ' core',
+            'decoding the pairs with OpenCV',
+            Form(decode),
+            [
+                Form(read, 0.15, 'pair'),
+                Form(lambda: load(deferred), 0.15, 'device'),
+                Form(lambda: load(full), name='loader'),
+            ],
+            repeats=15,
+            images=SAMPLES,
+            threads=1,
+        )
 
 
 @contextmanager
 def photometric(settings):
-    """Colour jitter and Gaussian blur of one crop where --augment_on device has it computed, against a loader on one core."""
+    """Colour jitter and Gaussian blur of one crop where --augment_on device has it computed, against a loader on one
+    core."""
     side = min(settings.photo_size)
     pictures, _ = photo_batch((side, side), settings.device)
     image = pictures[0].permute(1, 2, 0).contiguous().cpu().numpy()
@@ -132,8 +159,15 @@ def photometric(settings):
         rng = np.random.default_rng(next(seeds))
         return blur(jitter(image, rng), rng)
 
-    yield Case(f'colour jitter and blur of a crop of {side}x{side}', 'in a loader, on one core', Form(loader),
-               [Form(lambda: augment(pictures, draw(jitter, blur, np.random.default_rng(next(seeds)))[None]))], repeats=15, images=1, threads=1)
+    yield Case(
+        f'colour jitter and blur of a crop of {side}x{side}',
+        'in a loader, on one core',
+        Form(loader),
+        [Form(lambda: augment(pictures, draw(jitter, blur, np.random.default_rng(next(seeds)))[None]))],
+        repeats=15,
+        images=1,
+        threads=1,
+    )
 
 
 @contextmanager
@@ -151,14 +185,21 @@ def index(settings):
             path.unlink(missing_ok=True)
             class_uniform.load_or_build(dataset, 1024, config.cfg.ASSETS_PATH, log=lambda line: None)
 
-        yield Case(f'class-uniform index of {len(dataset)} label files of {shape(settings.photo_size)}', f'decoding the files once, in {threads} threads',
-                   Form(decode), [Form(build, 1.5)], repeats=15)
+        yield Case(
+            f'class-uniform index of {len(dataset)} label files of {shape(settings.photo_size)}',
+            f'decoding the files once, in {threads} threads',
+            Form(decode),
+            [Form(build, 1.5)],
+            repeats=15,
+        )
 
 
 @contextmanager
 def verification(settings):
-    """Verification of a split: every image and label read once, without the page; both forms in as many threads as there are cores."""
+    """Verification of a split: every image and label read once, without the page; both forms in as many threads as
+    there are cores."""
     with street_files(settings.photo_size, VERIFIED) as dataset:
+
         def decode(item):
             cv2.imread(str(item.image))
             cv2.imread(str(item.label), cv2.IMREAD_UNCHANGED)
@@ -167,8 +208,13 @@ def verification(settings):
             with ThreadPoolExecutor(usable_cores()) as pool:
                 list(pool.map(decode, dataset.items))
 
-        yield Case(f'verification of {len(dataset)} pairs of {shape(settings.photo_size)}', f'decoding the files once, in {usable_cores()} threads',
-                   Form(decode_all), [Form(lambda: verify('cityscapes', ['train'], log=lambda line: None), 1.5)], repeats=7)
+        yield Case(
+            f'verification of {len(dataset)} pairs of {shape(settings.photo_size)}',
+            f'decoding the files once, in {usable_cores()} threads',
+            Form(decode_all),
+            [Form(lambda: verify('cityscapes', ['train'], log=lambda line: None), 1.5)],
+            repeats=7,
+        )
 
 
 @contextmanager
@@ -186,21 +232,31 @@ def rmi(settings):
     def cross_entropy(logits, labels):
         return F.cross_entropy(logits, labels, ignore_index=IGNORE)
 
-    yield Case(f'RMI forward and backward, {NUM_CLASSES}x{shape(settings.photo_size)}', 'cross-entropy forward and backward',
-               Form(lambda: run(cross_entropy)), [Form(lambda: run(criterion), 3.0)], repeats=7)
+    yield Case(
+        f'RMI forward and backward, {NUM_CLASSES}x{shape(settings.photo_size)}',
+        'cross-entropy forward and backward',
+        Form(lambda: run(cross_entropy)),
+        [Form(lambda: run(criterion), 3.0)],
+        repeats=7,
+    )
 
 
 @contextmanager
 def confusion(settings):
-    """The confusion matrix of one image, in bytes as evaluation has it, against a bincount of pixels that need no preparation."""
+    """The confusion matrix of one image, in bytes as evaluation has it, against a bincount of pixels that need no
+    preparation."""
     _, labels = photo_batch(settings.photo_size, settings.device)
     wrong = torch.rand(labels.shape, device=labels.device) < 0.1
     predictions = torch.where(wrong | (labels == IGNORE), torch.randint_like(labels, NUM_CLASSES), labels)
     index = labels.long().clamp(max=NUM_CLASSES).mul(NUM_CLASSES).add(predictions).flatten()
     matrix = ConfusionMatrix(NUM_CLASSES)
-    yield Case(f'confusion matrix of one image of {shape(settings.photo_size)}', 'one bincount of its pixels',
-               Form(lambda: torch.bincount(index, minlength=NUM_CLASSES * (NUM_CLASSES + 1))),
-               [Form(lambda: matrix.update(predictions, labels), 1.3)], repeats=41)
+    yield Case(
+        f'confusion matrix of one image of {shape(settings.photo_size)}',
+        'one bincount of its pixels',
+        Form(lambda: torch.bincount(index, minlength=NUM_CLASSES * (NUM_CLASSES + 1))),
+        [Form(lambda: matrix.update(predictions, labels), 1.3)],
+        repeats=41,
+    )
 
 
 def shape(size) -> str:

@@ -1,4 +1,6 @@
-"""The benchmark's lines of ensembles: fusing stored logits, fusing networks as they run, peak memory, forms of storage."""
+"""The benchmark's lines of ensembles: fusing stored logits, fusing networks as they run, peak memory, forms of
+storage."""
+
 import shutil
 import subprocess
 import sys
@@ -28,8 +30,9 @@ from utils.outputs import logits as logit_files
 from utils.outputs import logits_manifest as logit_manifest
 from utils.outputs.logits import DTYPES, FORMATS, STRIDES, Storage
 
-READERS, IMAGES = 2, 4                 # images enough for the last one, whose results are written when nothing is left to read, not to count
-MEMORY_BUDGET = 1.5e9                   # bytes, of the whole process
+# images enough for the last one, whose results are written when nothing is left to read, not to count
+READERS, IMAGES = 2, 4
+MEMORY_BUDGET = 1.5e9  # bytes, of the whole process
 # On Linux the peak that getrusage gives is at least that of the process that started this one; VmHWM begins anew.
 PEAK = """
 import re, resource, sys, ensemble
@@ -44,7 +47,12 @@ sys.exit(code)
 
 def smooth_logits(size, seed: int) -> torch.Tensor:
     """Logits float16 (C, *size) that vary slowly, as a network's do."""
-    coarse = torch.randn(1, NUM_CLASSES, max(size[0] // 16, 2), max(size[1] // 16, 2), generator=torch.Generator().manual_seed(seed)) * 4
+    coarse = (
+        torch.randn(
+            1, NUM_CLASSES, max(size[0] // 16, 2), max(size[1] // 16, 2), generator=torch.Generator().manual_seed(seed)
+        )
+        * 4
+    )
     return F.interpolate(coarse, size, mode='bilinear')[0].half()
 
 
@@ -58,7 +66,9 @@ def stored_members(size, count: int):
             files = {f'{image}.png': f'{image}_logits.npz' for image in range(IMAGES)}
             entries = {}
             for image, (name, file) in enumerate(files.items()):
-                logit_files.write_logits(folder / file, smooth_logits(size, 100 * member + image).numpy(), size, Storage())
+                logit_files.write_logits(
+                    folder / file, smooth_logits(size, 100 * member + image).numpy(), size, Storage()
+                )
                 entries[name] = logit_manifest.describe(folder / file, size, (NUM_CLASSES, *size))
             logit_manifest.write(folder, entries, files, info, Storage(), {'model': f'member {member}'})
         yield folders
@@ -72,23 +82,37 @@ def fuse(settings):
 
         def read():
             with ThreadPoolExecutor(READERS) as pool:
-                for _ in pool.map(lambda path: np.load(path)['logits'].shape, [store.path(stem) for stem in members.stems for store in members.stores]):
+                for _ in pool.map(
+                    lambda path: np.load(path)['logits'].shape,
+                    [store.path(stem) for stem in members.stems for store in members.stores],
+                ):
                     pass
 
         def run():
             shutil.rmtree(out, ignore_errors=True)
             fuse_stored(members, options, Outputs(out, options, {}), READERS, log=lambda line: None)
 
-        yield Case(f'fusing {len(members)} stored members, {IMAGES} images of {NUM_CLASSES}x{shape(settings.photo_size)}',
-                   f'numpy.load of their files, in {READERS} threads', Form(read), [Form(run, 1.3)], repeats=5, images=IMAGES)
+        yield Case(
+            f'fusing {len(members)} stored members, {IMAGES} images of {NUM_CLASSES}x{shape(settings.photo_size)}',
+            f'numpy.load of their files, in {READERS} threads',
+            Form(read),
+            [Form(run, 1.3)],
+            repeats=5,
+            images=IMAGES,
+        )
 
 
 @contextmanager
 def run(settings):
-    """Two networks fused as they run, against their forward passes; networks of the small trunk at half of --photo_size."""
+    """Two networks fused as they run, against their forward passes; networks of the small trunk at half of
+    --photo_size."""
     size, device = tuple(max(side // 2, 64) for side in settings.photo_size), settings.device
-    nets = [network.get_net('ocrnet.HRNet', NUM_CLASSES, trunk='hrnetv2_w18_small_v1').to(device, memory_format=torch.channels_last).eval()
-            for _ in range(2)]
+    nets = [
+        network.get_net('ocrnet.HRNet', NUM_CLASSES, trunk='hrnetv2_w18_small_v1')
+        .to(device, memory_format=torch.channels_last)
+        .eval()
+        for _ in range(2)
+    ]
     pictures, _ = photo_batch(size, device)
     to_floats, options, evaluation = normalize(device), FuseOptions(), EvalOptions()
     loader = [{'image': pictures, 'name': ['a.png']}]
@@ -100,12 +124,30 @@ def run(settings):
             average_logits(net, images, evaluation)
 
     with tempfile.TemporaryDirectory(prefix='bench_') as root:
+
         def fused():
             shutil.rmtree(Path(root, 'fused'), ignore_errors=True)
             with redirect_stderr(StringIO()):
-                ensemble.run_images(nets, ['a', 'b'], [1.0, 1.0], loader, to_floats, options, Outputs(Path(root, 'fused'), options, {}), evaluation, device)
+                ensemble.run_images(
+                    nets,
+                    ['a', 'b'],
+                    [1.0, 1.0],
+                    loader,
+                    to_floats,
+                    options,
+                    Outputs(Path(root, 'fused'), options, {}),
+                    evaluation,
+                    device,
+                )
 
-        yield Case(f'running and fusing {len(nets)} networks, {shape(size)}', 'their forward passes', Form(passes), [Form(fused, 1.05)], repeats=7, images=1)
+        yield Case(
+            f'running and fusing {len(nets)} networks, {shape(size)}',
+            'their forward passes',
+            Form(passes),
+            [Form(fused, 1.05)],
+            repeats=7,
+            images=1,
+        )
 
 
 def memory(settings) -> list[Row]:
@@ -113,33 +155,71 @@ def memory(settings) -> list[Row]:
     rows = []
     with stored_members(settings.photo_size, 6) as folders:
         for count in (2, 6):
-            command = [sys.executable, '-c', PEAK, 'fuse', *map(str, folders[:count]), '--out', str(folders[0].parent / f'fused{count}')]
+            command = [
+                sys.executable,
+                '-c',
+                PEAK,
+                'fuse',
+                *map(str, folders[:count]),
+                '--out',
+                str(folders[0].parent / f'fused{count}'),
+            ]
             done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True)
             peak = int(done.stdout.split()[-1])
-            rows.append(Row(f'fuse_memory-{count}', f'peak memory of fusing {count} members of {NUM_CLASSES}x{shape(settings.photo_size)}',
-                            'what it may take', MEMORY_BUDGET, peak, peak / MEMORY_BUDGET, budget=1.0, unit='B'))
+            rows.append(
+                Row(
+                    f'fuse_memory-{count}',
+                    f'peak memory of fusing {count} members of {NUM_CLASSES}x{shape(settings.photo_size)}',
+                    'what it may take',
+                    MEMORY_BUDGET,
+                    peak,
+                    peak / MEMORY_BUDGET,
+                    budget=1.0,
+                    unit='B',
+                )
+            )
     return rows
 
 
 def storage(settings) -> list[Row]:
-    """Every form of stored logits of one image: bytes, seconds to write and read, and the share of pixels that keep their label.
+    """Every form of stored logits of one image: bytes, seconds to write and read, and the share of pixels that keep
+    their label.
 
     The image is the one of --logits, without it one of smooth random logits.
     """
-    logits = logit_files.read_logits(settings.logits).full() if settings.logits else smooth_logits(settings.photo_size, 0)
+    logits = (
+        logit_files.read_logits(settings.logits).full() if settings.logits else smooth_logits(settings.photo_size, 0)
+    )
     logits, size = logits.float(), tuple(logits.shape[1:])
     labels, rows, plain = logits.argmax(0), [], None
     with tempfile.TemporaryDirectory(prefix='bench_') as root:
-        for form in (Storage('npy'), *(Storage(name, dtype, stride) for name in FORMATS for dtype in DTYPES for stride in STRIDES)):
+        for form in (
+            Storage('npy'),
+            *(Storage(name, dtype, stride) for name in FORMATS for dtype in DTYPES for stride in STRIDES),
+        ):
             path = Path(root, f'a{form.suffix}')
             values = logit_files.reduce(logits, form.stride).half().numpy()
-            written = seconds(lambda path=path, values=values, form=form: logit_files.write_logits(path, values, size, form))
+            written = seconds(
+                lambda path=path, values=values, form=form: logit_files.write_logits(path, values, size, form)
+            )
             read = seconds(lambda path=path: logit_files.read_logits(path).full())
             plain = plain or read
             same = (logit_files.read_logits(path).full().float().argmax(0) == labels).double().mean().item()
             name, title = (separator.join(map(str, form)) for separator in ('-', ', '))
-            rows.append(Row(f'storage-{name}', f'reading one image of {shape(size)}: {title}', 'npy, float16, 1', plain, read, read / plain,
-                            note=f'{path.stat().st_size / 1e6:.1f} MB, written in {written:.2f} s, {100 * same:.3f} % of the labels kept'))
+            rows.append(
+                Row(
+                    f'storage-{name}',
+                    f'reading one image of {shape(size)}: {title}',
+                    'npy, float16, 1',
+                    plain,
+                    read,
+                    read / plain,
+                    note=(
+                        f'{path.stat().st_size / 1e6:.1f} MB, written in {written:.2f} s, {100 * same:.3f} % of the'
+                        ' labels kept'
+                    ),
+                )
+            )
     return rows[1:]
 
 

@@ -1,7 +1,9 @@
 """Timing of forms of one computation against each other, so that whatever else the machine does hits all of them.
 
-The forms of a case are run in turn, A B C A B C ..., in one process with one number of threads; a ratio is one of medians.
+The forms of a case are run in turn, A B C A B C ..., in one process with one number of threads; a ratio is one of
+medians.
 """
+
 import statistics
 import time
 from collections.abc import Callable
@@ -36,7 +38,8 @@ class Case:
     """The plain form of something and the forms measured against it.
 
     title and plain_title say in words what is measured and against what. images: how many of them one call takes, for
-    images per second. threads: how many each form may use (None: as many as the program has). repeats: how often each runs.
+    images per second. threads: how many each form may use (None: as many as the program has). repeats: how often each
+    runs.
     """
 
     title: str
@@ -52,8 +55,8 @@ class Case:
 class Row:
     """A line of the result: a form, or its peak memory, against the plain form. Numbers are None where there are none.
 
-    plain, ours: seconds (medians), or bytes when `unit` is 'B'; low, high: the smallest and largest ratio of two calls that
-    ran one after the other; note: free text.
+    plain, ours: seconds (medians), or bytes when `unit` is 'B'; low, high: the smallest and largest ratio of two calls
+    that ran one after the other; note: free text.
     """
 
     name: str
@@ -76,9 +79,11 @@ class Row:
 
 
 def measure(name: str, case: Case, device: torch.device, repeats: int | None = None, baseline: bool = False) -> list:
-    """The Rows of a case: one for each form, and on a GPU one more for the memory of each form that has a budget for it.
+    """The Rows of a case: one for each form, and on a GPU one more for the memory of each form that has a budget for
+    it.
 
-    repeats replaces those of the case; baseline: run the plain form alone. Running out of memory makes a row that says so.
+    repeats replaces those of the case; baseline: run the plain form alone. Running out of memory makes a row that says
+    so.
     """
     forms = [case.plain, *([] if baseline else case.forms)]
     try:
@@ -99,8 +104,18 @@ def measure(name: str, case: Case, device: torch.device, repeats: int | None = N
             row.note = f'{rate(case.images / row.ours)}, plain {rate(case.images / row.plain)}'
         rows.append(row)
         if peak is not None and form.memory_budget is not None:
-            rows.append(Row(join(name, form.name, 'memory'), f'{case.title}, {form.name}, {MEMORY}', case.plain_title, peaks[0], peak,
-                            peak / peaks[0], budget=form.memory_budget, unit='B'))
+            rows.append(
+                Row(
+                    join(name, form.name, 'memory'),
+                    f'{case.title}, {form.name}, {MEMORY}',
+                    case.plain_title,
+                    peaks[0],
+                    peak,
+                    peak / peaks[0],
+                    budget=form.memory_budget,
+                    unit='B',
+                )
+            )
     return rows
 
 
@@ -110,8 +125,18 @@ def compare(name: str, case: Case, form: Form, plain: list, own: list) -> Row:
     ratios = [(b - a * form.added) / a for a, b in zip(plain, own)]
     seconds = statistics.median(own) - shared
     title = f'{case.title}, {form.name}' if form.name else case.title
-    return Row(join(name, form.name), title, case.plain_title, statistics.median(plain), seconds, seconds / statistics.median(plain),
-               min(ratios), max(ratios), form.budget, samples={'plain': plain, 'ours': own})
+    return Row(
+        join(name, form.name),
+        title,
+        case.plain_title,
+        statistics.median(plain),
+        seconds,
+        seconds / statistics.median(plain),
+        min(ratios),
+        max(ratios),
+        form.budget,
+        samples={'plain': plain, 'ours': own},
+    )
 
 
 def join(*parts: str) -> str:
@@ -157,7 +182,9 @@ def resident_bytes(owners) -> int:
     tensors = []
     for owner in owners:
         if isinstance(owner, torch.optim.Optimizer):
-            tensors += [value for state in owner.state.values() for value in state.values() if isinstance(value, torch.Tensor)]
+            tensors += [
+                value for state in owner.state.values() for value in state.values() if isinstance(value, torch.Tensor)
+            ]
         else:
             tensors += [*owner.parameters(), *owner.buffers()]
     return sum(tensor.nbytes for tensor in tensors)

@@ -3,6 +3,7 @@
 The plain form is eager and contiguous, computes every head at every scale at the size of the image and keeps every map;
 on a CPU it is fp32, on a GPU fp16 autocast. Ours is what train.py runs: its evaluator, its training loop, its dumper.
 """
+
 import io
 import tempfile
 from contextlib import contextmanager, redirect_stderr
@@ -37,12 +38,14 @@ BUDGETS = {
     'cuda': {'bf16': (1 / 3, 1 / 2.5), 'fp16': (1 / 3, 1 / 2.5)},
 }
 MEMORY_BUDGET = 0.5
-DUMP_BUDGET = {'cpu': 0.25, 'cuda': 0.05}       # on a GPU: hidden, that is within what two runs differ by
+DUMP_BUDGET = {'cpu': 0.25, 'cuda': 0.05}  # on a GPU: hidden, that is within what two runs differ by
 
 
 def build_net(trunk: str, device: torch.device):
     """HMSA on `trunk` as train.py builds it, compiled on a GPU."""
-    net = network.get_net('ocrnet.HRNet_Mscale', NUM_CLASSES, trunk=trunk, n_scales=SCALES).to(device, memory_format=torch.channels_last)
+    net = network.get_net('ocrnet.HRNet_Mscale', NUM_CLASSES, trunk=trunk, n_scales=SCALES).to(
+        device, memory_format=torch.channels_last
+    )
     net.keep_scales = False
     if device.type == 'cuda':
         net.compile()
@@ -59,7 +62,10 @@ def plain_precision(device: torch.device) -> str:
 
 
 def plain_normalize(pictures):
-    mean, std = (torch.tensor(values, device=pictures.device).view(1, 3, 1, 1) for values in (config.cfg.DATASET.MEAN, config.cfg.DATASET.STD))
+    mean, std = (
+        torch.tensor(values, device=pictures.device).view(1, 3, 1, 1)
+        for values in (config.cfg.DATASET.MEAN, config.cfg.DATASET.STD)
+    )
     return (pictures.float() / 255 - mean) / std
 
 
@@ -91,28 +97,60 @@ def evaluation(settings):
         prediction, best, normaliser = classify(logits)
         return prediction, torch.exp(best - normaliser)
 
-    forms = [Form(partial(run, name), budget, name, memory_budget=MEMORY_BUDGET, resident=(net,))
-             for name, (budget, _) in BUDGETS[device.type].items()]
-    yield Case(f'evaluation at scales {", ".join(map(str, SCALES))}, {settings.trunk}, {shape(settings.size)}', plain_title(device),
-               Form(run_plain, resident=(plain,)), forms, repeats=5, images=1)
+    forms = [
+        Form(partial(run, name), budget, name, memory_budget=MEMORY_BUDGET, resident=(net,))
+        for name, (budget, _) in BUDGETS[device.type].items()
+    ]
+    yield Case(
+        f'evaluation at scales {", ".join(map(str, SCALES))}, {settings.trunk}, {shape(settings.size)}',
+        plain_title(device),
+        Form(run_plain, resident=(plain,)),
+        forms,
+        repeats=5,
+        images=1,
+    )
 
 
 @contextmanager
 def training(settings):
     """A step of training on two scales: RMI, auxiliary output and supervised scales, SGD."""
     device = settings.device
-    args = flags.check(flags.build_parser().parse_all(
-        ['--rmi_loss', '--supervised_mscale_loss_wt', str(SUPERVISED_SCALES), '--lr', '1e-5', '--trunk', settings.trunk]))
+    args = flags.check(
+        flags.build_parser().parse_all(
+            [
+                '--rmi_loss',
+                '--supervised_mscale_loss_wt',
+                str(SUPERVISED_SCALES),
+                '--lr',
+                '1e-5',
+                '--trunk',
+                settings.trunk,
+            ]
+        )
+    )
     with config.scope(**flags.as_cfg(vars(args))):
         batch = photo_batch(settings.size, device, settings.batch)
         plain = PlainTraining(plain_net(settings.trunk, device), args, batch)
         forms = []
         for name, (_, budget) in BUDGETS[device.type].items():
             trainer = build_trainer(build_net(settings.trunk, device), args, device, name)
-            forms.append(Form(partial(step, trainer, batch), budget, name, memory_budget=MEMORY_BUDGET,
-                              resident=(trainer.net, trainer.optimizer)))
-        yield Case(f'training step, two scales, RMI, {settings.trunk}, {settings.batch}x{shape(settings.size)}', plain_title(device),
-                   Form(plain.step, resident=(plain.net, plain.optimizer)), forms, repeats=5, images=settings.batch)
+            forms.append(
+                Form(
+                    partial(step, trainer, batch),
+                    budget,
+                    name,
+                    memory_budget=MEMORY_BUDGET,
+                    resident=(trainer.net, trainer.optimizer),
+                )
+            )
+        yield Case(
+            f'training step, two scales, RMI, {settings.trunk}, {settings.batch}x{shape(settings.size)}',
+            plain_title(device),
+            Form(plain.step, resident=(plain.net, plain.optimizer)),
+            forms,
+            repeats=5,
+            images=settings.batch,
+        )
 
 
 class PlainTraining:
@@ -121,10 +159,17 @@ class PlainTraining:
     def __init__(self, net, args, batch):
         self.net, (self.pictures, self.labels) = net.train(), batch
         self.criterion = PlainRMILoss(NUM_CLASSES)
-        self.optimizer = torch.optim.SGD(net.parameters(), lr=args.lr, momentum=args.momentum, weight_decay=args.weight_decay)
+        self.optimizer = torch.optim.SGD(
+            net.parameters(), lr=args.lr, momentum=args.momentum, weight_decay=args.weight_decay
+        )
         self.precision = plain_precision(self.pictures.device)
         self.scaler = precision.grad_scaler(self.pictures.device, self.precision)
-        self.weights = {'pred': 1.0, 'aux': args.ocr_alpha, 'pred_05x': SUPERVISED_SCALES, 'pred_10x': SUPERVISED_SCALES}
+        self.weights = {
+            'pred': 1.0,
+            'aux': args.ocr_alpha,
+            'pred_05x': SUPERVISED_SCALES,
+            'pred_10x': SUPERVISED_SCALES,
+        }
 
     def step(self):
         with precision.autocast(self.pictures.device, self.precision):
@@ -159,6 +204,7 @@ class OneBatch:
 
 def build_trainer(net, args, device: torch.device, name: str) -> Trainer:
     """The training loop of train.py in precision `name`, with nothing to log, save or validate."""
+
     def ignore(*arguments):
         return None
 
@@ -166,8 +212,20 @@ def build_trainer(net, args, device: torch.device, name: str) -> Trainer:
     optimizer = get_optimizer(net, args)
     scheduler = get_scheduler(optimizer, args, steps_per_epoch=1)
     options = TrainOptions(max_epoch=0, precision=name)
-    return Trainer(net, net, normalize(device), criterion, optimizer, scheduler, precision.grad_scaler(device, name), Dist(device=device),
-                   options, log=ignore, metric=ignore, stop=SimpleNamespace(requested=False))
+    return Trainer(
+        net,
+        net,
+        normalize(device),
+        criterion,
+        optimizer,
+        scheduler,
+        precision.grad_scaler(device, name),
+        Dist(device=device),
+        options,
+        log=ignore,
+        metric=ignore,
+        stop=SimpleNamespace(requested=False),
+    )
 
 
 def step(trainer: Trainer, batch):
@@ -179,17 +237,29 @@ def step(trainer: Trainer, batch):
 
 @contextmanager
 def dump(settings):
-    """Evaluation of a few images with every logit written to disk, against the same without; the rest of a run is the same."""
+    """Evaluation of a few images with every logit written to disk, against the same without; the rest of a run is the
+    same."""
     device, images = settings.device, settings.images
     name = 'bf16' if device.type == 'cuda' else 'fp32'
     net = build_net(settings.trunk, device)
-    with street_files(settings.size, 1, images, 'val') as dataset, tempfile.TemporaryDirectory(prefix='bench_') as folder:
+    with (
+        street_files(settings.size, 1, images, 'val') as dataset,
+        tempfile.TemporaryDirectory(prefix='bench_') as folder,
+    ):
         loader = datasets.eval_loader(datasets.EvalSet(dataset), 1, num_workers=0)
-        evaluator = Evaluator(net, normalize(device), Dist(device=device), EvalOptions(precision=name), NUM_CLASSES, log=lambda line: None)
+        evaluator = Evaluator(
+            net, normalize(device), Dist(device=device), EvalOptions(precision=name), NUM_CLASSES, log=lambda line: None
+        )
 
         def run(dumping):
             options = DumpOptions(dump_logits=True, pictures=False, overwrite=True)
             evaluator.run(loader, Dumper(options, folder, dataset, images) if dumping else None)
 
-        yield Case(f'dumping the logits of {images} images of {shape(settings.size)}, {settings.trunk}, {name}: time added', 'evaluating them at three scales',
-                   Form(lambda: run(False)), [Form(lambda: run(True), DUMP_BUDGET[device.type], added=True)], repeats=3, images=images)
+        yield Case(
+            f'dumping the logits of {images} images of {shape(settings.size)}, {settings.trunk}, {name}: time added',
+            'evaluating them at three scales',
+            Form(lambda: run(False)),
+            [Form(lambda: run(True), DUMP_BUDGET[device.type], added=True)],
+            repeats=3,
+            images=images,
+        )

@@ -1,4 +1,5 @@
 """The result of the benchmark as a table, with everything that the numbers depend on above it."""
+
 import os
 import shlex
 import time
@@ -28,19 +29,28 @@ def markdown(rows: list, about: dict, seconds: float) -> str:
 def header(about: dict, seconds: float) -> str:
     """What was run where, as a list."""
     git = about['git']
-    commit = 'no git checkout' if git is None else git['commit'][:12] + (f', {len(git["changed"])} files changed' if git['changed'] else '')
-    gpu = f'; {about["gpu"]}, {about["gpu_bytes"] / 2 ** 30:.0f} GiB, CUDA {about["cuda"]}' if about['gpu'] else ''
+    commit = (
+        'no git checkout'
+        if git is None
+        else git['commit'][:12] + (f', {len(git["changed"])} files changed' if git['changed'] else '')
+    )
+    gpu = f'; {about["gpu"]}, {about["gpu_bytes"] / 2**30:.0f} GiB, CUDA {about["cuda"]}' if about['gpu'] else ''
     versions = ', '.join(f'{name} {version}' for name, version in about['versions'].items())
     facts = {
-        'command': f'`{about["line"]}`', 'commit': commit, 'date': about['started'],
+        'command': f'`{about["line"]}`',
+        'commit': commit,
+        'date': about['started'],
         'hardware': f'{about["cpu"]}, {about["cores"]} cores, {about["threads"]} threads{gpu}',
-        'load average at the start': about['load'], 'versions': versions, 'took': f'{seconds / 60:.1f} minutes',
+        'load average at the start': about['load'],
+        'versions': versions,
+        'took': f'{seconds / 60:.1f} minutes',
     }
     return '\n'.join(f'* {name}: {value}' for name, value in facts.items() if value is not None)
 
 
-EXPLANATION = """Every form is run in turn with the others in one process. Times are medians, *ratio* is ours divided by the plain form, *pairs* the
-smallest and largest ratio of two neighbouring runs: where they lie far apart the machine had other work to do."""
+EXPLANATION = """Every form is run in turn with the others in one process. Times are medians, *ratio* is ours divided
+by the plain form, *pairs* the smallest and largest ratio of two neighbouring runs: where they lie far apart the
+machine had other work to do."""
 
 
 def table(rows: list) -> str:
@@ -49,7 +59,8 @@ def table(rows: list) -> str:
 
 
 def aligned(cells: list) -> str:
-    """Lines of cells, the first of them the head, as a Markdown table; columns with nothing under their head are left out."""
+    """Lines of cells, the first of them the head, as a Markdown table; columns with nothing under their head are left
+    out."""
     used = [column for column in zip(*cells) if any(column[1:])]
     widths = [max(map(len, column)) for column in used]
     lines = ['| ' + ' | '.join(cell.ljust(width) for cell, width in zip(line, widths)) + ' |' for line in zip(*used)]
@@ -67,9 +78,18 @@ def sentence(row) -> str:
 
 def row_cells(row) -> tuple:
     number = '{:.3f}'.format
-    return (row.name, row.title, row.plain_title, quantity(row.plain, row.unit), quantity(row.ours, row.unit), show(row.ratio, number),
-            '' if row.low is None else f'{row.low:.2f} to {row.high:.2f}', show(row.budget, number),
-            {None: '', True: 'yes', False: 'NO'}[row.holds], row.note)
+    return (
+        row.name,
+        row.title,
+        row.plain_title,
+        quantity(row.plain, row.unit),
+        quantity(row.ours, row.unit),
+        show(row.ratio, number),
+        '' if row.low is None else f'{row.low:.2f} to {row.high:.2f}',
+        show(row.budget, number),
+        {None: '', True: 'yes', False: 'NO'}[row.holds],
+        row.note,
+    )
 
 
 def show(value, form) -> str:
@@ -81,10 +101,15 @@ def quantity(value, unit: str) -> str:
     if value is None:
         return ''
     if unit == 'B':
-        return f'{value / 2 ** 30:.2f} GiB'
+        return f'{value / 2**30:.2f} GiB'
     return f'{value:.3g} s' if abs(value) >= 1 else f'{1e3 * value:.3g} ms'
 
 
 def as_json(rows: list, about: dict, settings: dict) -> dict:
     """Everything: {'about', 'settings', 'rows': [{..., 'holds', 'samples': seconds of every run}]}."""
-    return {'about': about, 'settings': settings, 'date': time.strftime('%Y-%m-%d'), 'rows': [{**vars(row), 'holds': row.holds} for row in rows]}
+    return {
+        'about': about,
+        'settings': settings,
+        'date': time.strftime('%Y-%m-%d'),
+        'rows': [{**vars(row), 'holds': row.holds} for row in rows],
+    }

@@ -6,6 +6,7 @@
 It is for trying the procedure, not for measuring anything: weather folders hold the rendered street as it is, and an
 anomaly is a patch of noise.
 """
+
 import sys
 from pathlib import Path
 
@@ -23,20 +24,32 @@ from utils.cli.progress import progress
 from utils.files.atomic import write_bytes
 
 # subset -> the path of an image below the tree, without its ending
-KEYS = {**{f'ACDC{weather}': f'bravo_ACDC/{weather}/test/GOPR0001/GOPR0001_frame_%06d' for weather in ('fog', 'rain', 'night', 'snow')},
-        'SMIYC': 'bravo_SMIYC/RoadAnomaly21/images/airplane%04d', 'synobjs': 'bravo_synobjs/polar bear/%d',
-        **{split: f'bravo_{split}/lindau/lindau_%06d_000019' for split in ('synrain', 'synflare', 'outofcontext')}}
+KEYS = {
+    **{
+        f'ACDC{weather}': f'bravo_ACDC/{weather}/test/GOPR0001/GOPR0001_frame_%06d'
+        for weather in ('fog', 'rain', 'night', 'snow')
+    },
+    'SMIYC': 'bravo_SMIYC/RoadAnomaly21/images/airplane%04d',
+    'synobjs': 'bravo_synobjs/polar bear/%d',
+    **{split: f'bravo_{split}/lindau/lindau_%06d_000019' for split in ('synrain', 'synflare', 'outofcontext')},
+}
 
 
 def main(argv=None) -> int:
     parser = Parser(prog='bravo_tree.py', description='Render a small tree in the shape of the BRAVO benchmark.')
     parser.add_argument('--root', required=True, metavar='DIR', help='gets the folders images/bravo, truth and samples')
-    parser.add_argument('--per_subset', type=positive, default=2, metavar='N', help='images of each of the nine subsets')
+    parser.add_argument(
+        '--per_subset', type=positive, default=2, metavar='N', help='images of each of the nine subsets'
+    )
     parser.add_argument('--size', type=crop_size, default=(96, 192), metavar='H,W', help='of the images, in pixels')
     parser.add_argument('--seed', type=count, default=0, metavar='N', help='of the scenes')
     try:
         args = parser.parse_all(sys.argv[1:] if argv is None else argv)
-        jobs = [(key % number, len(KEYS) * number + place) for number in range(args.per_subset) for place, key in enumerate(KEYS.values())]
+        jobs = [
+            (key % number, len(KEYS) * number + place)
+            for number in range(args.per_subset)
+            for place, key in enumerate(KEYS.values())
+        ]
         for key, index in progress(jobs, total=len(jobs), desc='rendering', unit='images'):
             write_image(Path(args.root), key, args.size, args.seed, index)
     except (ValueError, OSError) as error:
@@ -56,7 +69,10 @@ def write_image(root: Path, key: str, size, seed: int, index: int):
         image[patch], truth[patch], mask[patch] = rng.integers(0, 256, image[patch].shape), 0, 1
     for kind, array in (('truth', truth), ('mask', mask)):
         write_png(root / 'truth' / names.name_of(key, kind), array)
-    write_png(root / 'images' / 'bravo' / f'{key}{names.SPLITS[names.split_of(key)].image[-1].replace(".jpg", ".png")}', image[..., ::-1])
+    write_png(
+        root / 'images' / 'bravo' / f'{key}{names.SPLITS[names.split_of(key)].image[-1].replace(".jpg", ".png")}',
+        image[..., ::-1],
+    )
     write_bytes(root / 'samples' / names.name_of(key, 'samples'), encode_samples(draw_samples(truth)), durable=False)
 
 

@@ -1,10 +1,12 @@
-"""Writes a table for docs/results/ of trainings that differ in a flag or two: what each scored, and the mean over seeds.
+"""Writes a table for docs/results/ of trainings that differ in a flag or two: what each scored, and the mean over
+seeds.
 
     python scripts/record_comparison.py --title 'Where to augment' --out docs/results/augment_on.md RUN RUN [RUN ...]
 
-A RUN is the directory of a finished training. Which flags differ is read from the directories; paths do not count. Trainings
-that differ in nothing but --seed are one row. The score is that of the last validation.
+A RUN is the directory of a finished training. Which flags differ is read from the directories; paths do not count.
+Trainings that differ in nothing but --seed are one row. The score is that of the last validation.
 """
+
 import statistics
 import sys
 from pathlib import Path
@@ -13,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts.record_results import PATH_FLAGS, command_of, machine, page_parser, read_json, validations, write_page
 
-UNSET = 'None'          # a flag that came after a training: it had no value then
+UNSET = 'None'  # a flag that came after a training: it had no value then
 IGNORED = {'given', 'command', 'source', 'seed', 'resume', *(flag.removeprefix('--') for flag in PATH_FLAGS)}
 
 
@@ -41,7 +43,10 @@ def table(hparams, results):
     groups = {}
     for flags, one, result in zip(every, hparams, results):
         groups.setdefault(tuple(flags.get(name, UNSET) for name in names), []).append((one['seed'], *result))
-    lines = ['| ' + ' | '.join(f'`--{name}`' for name in names) + ' | mean IoU % | of seeds | minutes |', '|---' * len(names) + '|---:|---|---:|']
+    lines = [
+        '| ' + ' | '.join(f'`--{name}`' for name in names) + ' | mean IoU % | of seeds | minutes |',
+        '|---' * len(names) + '|---:|---|---:|',
+    ]
     for values, rows in groups.items():
         scores = ', '.join(f'{100 * score:.2f} ({seed})' for seed, score, _ in rows)
         means = [statistics.fmean(row[place] for row in rows) for place in (1, 2)]
@@ -59,14 +64,34 @@ def page(title, runs):
     if empty:
         raise ValueError(f'{", ".join(empty)}: there is no validation in metrics.csv; give finished trainings')
     if not differing([settings(one) for one in hparams]):
-        raise ValueError(f'{runs[0]} and the others: no flag but --seed and paths differs; give trainings of two settings')
+        raise ValueError(
+            f'{runs[0]} and the others: no flag but --seed and paths differs; give trainings of two settings'
+        )
     epochs = {rows[-1][0] for rows in found}
     if len(epochs) > 1:
-        raise ValueError(f'the last validations are of epochs {", ".join(map(str, sorted(epochs)))}; give trainings of one length')
-    return '\n'.join([f'# {title}', '', 'Written by `scripts/record_comparison.py` from the run directories.', '', *machine(hparams[0], hparams[0]), '',
-                      'The first of the trainings:', '', '```', command_of(hparams[0]), '```', '',
-                      f'Mean IoU of the validation after epoch {epochs.pop()}; in parentheses the seed.', '',
-                      *table(hparams, [(score, seconds / 60) for rows in found for _, score, seconds in rows[-1:]]), ''])
+        raise ValueError(
+            f'the last validations are of epochs {", ".join(map(str, sorted(epochs)))}; give trainings of one length'
+        )
+    return '\n'.join(
+        [
+            f'# {title}',
+            '',
+            'Written by `scripts/record_comparison.py` from the run directories.',
+            '',
+            *machine(hparams[0], hparams[0]),
+            '',
+            'The first of the trainings:',
+            '',
+            '```',
+            command_of(hparams[0]),
+            '```',
+            '',
+            f'Mean IoU of the validation after epoch {epochs.pop()}; in parentheses the seed.',
+            '',
+            *table(hparams, [(score, seconds / 60) for rows in found for _, score, seconds in rows[-1:]]),
+            '',
+        ]
+    )
 
 
 def main(argv=None):

@@ -2,9 +2,11 @@
 
     python scripts/record_results.py --title 'CamVid on a CPU' --out docs/results/camvid_cpu.md RUN EVAL [EVAL ...]
 
-RUN is the directory of a finished training, each EVAL that of an evaluation of its checkpoint. Every number comes from the
-files in them. Flags that are paths are written as their names: where files lie on one machine means nothing on another.
+RUN is the directory of a finished training, each EVAL that of an evaluation of its checkpoint. Every number comes from
+the files in them. Flags that are paths are written as their names: where files lie on one machine means nothing on
+another.
 """
+
 import argparse
 import csv
 import json
@@ -18,7 +20,16 @@ sys.path.insert(0, str(ROOT))
 from utils.cli.wording import listed  # noqa: E402
 from utils.files.atomic import write_text  # noqa: E402  (the repository is not installed)
 
-PATH_FLAGS = ('--override_dataset_root', '--assets_path', '--result_dir', '--snapshot', '--resume', '--eval_folder', '--pretrained', '--config')
+PATH_FLAGS = (
+    '--override_dataset_root',
+    '--assets_path',
+    '--result_dir',
+    '--snapshot',
+    '--resume',
+    '--eval_folder',
+    '--pretrained',
+    '--config',
+)
 
 
 def page_parser(doc):
@@ -48,7 +59,7 @@ def read_json(path, remedy='give the directory of a finished training, then of e
 def command_of(hparams):
     """The command line without the interpreter's folder, and with the names of path flags in place of their values."""
     words = shlex.split(hparams['command']['line'])
-    words = words[next(place for place, word in enumerate(words) if word.endswith('train.py')):]
+    words = words[next(place for place, word in enumerate(words) if word.endswith('train.py')) :]
     words[0] = 'train.py'
     for place, word in enumerate(words[:-1]):
         if word in PATH_FLAGS and words[place + 1] != 'auto':
@@ -70,15 +81,25 @@ def validations(run):
 
 
 def machine(hparams, evaluation):
-    """The lines about hardware and versions; an evaluation on the same host fills in what an older training did not record."""
+    """The lines about hardware and versions; an evaluation on the same host fills in what an older training did not
+    record."""
     command, later = hparams['command'], evaluation['command']
     same = command.get('host') == later.get('host')
     device = command['gpu'] or command.get('cpu') or (same and later.get('cpu')) or command['platform']
     versions = ', '.join(f'{name} {version}' for name, version in command['versions'].items())
     git = command['git'] or {}
-    commit = git.get('commit', 'unknown')[:12] + (f', with changes in {listed(git["changed"])}' if git.get('changed') else '')
-    return [f'* hardware: {device}, {command["cpus"]} cores, {command["threads"]} threads per process, {command["world"]} process(es)',
-            f'* versions: {versions}', f'* commit: {commit}', f'* date: {command["started"][:10]}']
+    commit = git.get('commit', 'unknown')[:12] + (
+        f', with changes in {listed(git["changed"])}' if git.get('changed') else ''
+    )
+    return [
+        (
+            f'* hardware: {device}, {command["cpus"]} cores, {command["threads"]} threads per process,'
+            f' {command["world"]} process(es)'
+        ),
+        f'* versions: {versions}',
+        f'* commit: {commit}',
+        f'* date: {command["started"][:10]}',
+    ]
 
 
 def class_table(evaluations):
@@ -91,8 +112,11 @@ def class_table(evaluations):
 
     def percent(value):
         return '-' if value is None else f'{100 * value:.2f}'
+
     lines = ['| class | ' + ' | '.join(map(column, evaluations)) + ' |', '|---|' + '---:|' * len(evaluations)]
-    lines += [f'| {name} | ' + ' | '.join(percent(e['classes'][name]['iou']) for e in evaluations) + ' |' for name in names]
+    lines += [
+        f'| {name} | ' + ' | '.join(percent(e['classes'][name]['iou']) for e in evaluations) + ' |' for name in names
+    ]
     lines.append('| **mean IoU** | ' + ' | '.join(f'**{percent(e["mean_iou"])}**' for e in evaluations) + ' |')
     lines.append('| pixel accuracy | ' + ' | '.join(percent(e['accuracy']) for e in evaluations) + ' |')
     return lines
@@ -100,13 +124,36 @@ def class_table(evaluations):
 
 def page(title, run, evaluations):
     """The whole page as Markdown."""
-    hparams, scores = read_json(Path(run) / 'hparams.json'), [read_json(Path(folder) / 'metrics.json') for folder in evaluations]
+    hparams, scores = (
+        read_json(Path(run) / 'hparams.json'),
+        [read_json(Path(folder) / 'metrics.json') for folder in evaluations],
+    )
     rows = validations(run)
-    lines = [f'# {title}', '', 'Written by `scripts/record_results.py` from the run directories.', '',
-             *machine(hparams, read_json(Path(evaluations[0]) / 'hparams.json')), '', '```', command_of(hparams)]
+    lines = [
+        f'# {title}',
+        '',
+        'Written by `scripts/record_results.py` from the run directories.',
+        '',
+        *machine(hparams, read_json(Path(evaluations[0]) / 'hparams.json')),
+        '',
+        '```',
+        command_of(hparams),
+    ]
     lines += [command_of(read_json(Path(folder) / 'hparams.json')) for folder in evaluations]
-    lines += ['```', '', f'Training took {rows[-1][2] / 60:.0f} minutes, validations included.', '', f'IoU in percent on {scores[0]["images"]} images:', '',
-              *class_table(scores), '', 'Mean IoU of the validations during training:', '', '| epoch | minutes | mean IoU % |', '|---:|---:|---:|']
+    lines += [
+        '```',
+        '',
+        f'Training took {rows[-1][2] / 60:.0f} minutes, validations included.',
+        '',
+        f'IoU in percent on {scores[0]["images"]} images:',
+        '',
+        *class_table(scores),
+        '',
+        'Mean IoU of the validations during training:',
+        '',
+        '| epoch | minutes | mean IoU % |',
+        '|---:|---:|---:|',
+    ]
     lines += [f'| {epoch} | {seconds / 60:.0f} | {100 * score:.2f} |' for epoch, score, seconds in rows]
     return '\n'.join(lines) + '\n'
 

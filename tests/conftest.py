@@ -1,4 +1,5 @@
 """Fixtures shared by all tests: one thread, a small street data set, and the program called from Python."""
+
 import pytest
 import torch
 from small import SMALL
@@ -23,13 +24,25 @@ def street(tmp_path_factory):
 
 @pytest.fixture
 def program(street, tmp_path, capsys):
-    """program(*flags) -> (exit code, what it printed): train.main on the small data set and network, in this process."""
+    """program(*flags) -> (exit code, what it printed): train.main on the small data set and network, in this
+    process."""
+
     def call(*flags, dataset='synthetic', small=True):
-        argv = ['--dataset', dataset, '--override_dataset_root', str(street), '--assets_path', str(tmp_path / 'assets'), '--num_workers', '0']
+        argv = [
+            '--dataset',
+            dataset,
+            '--override_dataset_root',
+            str(street),
+            '--assets_path',
+            str(tmp_path / 'assets'),
+            '--num_workers',
+            '0',
+        ]
         argv += SMALL if small else []
         argv += ['--result_dir', str(tmp_path / 'run')] if '--result_dir' not in flags else []
         code = train.main([*argv, *map(str, flags)])
         captured = capsys.readouterr()
         return code, captured.out + captured.err
+
     call.run_dir, call.street = tmp_path / 'run', street
     return call

@@ -1,4 +1,5 @@
 """Trunks of one convolution per stride, so that every architecture can be tested in a fraction of a second."""
+
 from torch import nn
 
 from network.layers import conv_bn_relu

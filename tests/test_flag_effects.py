@@ -1,4 +1,5 @@
 """Flags that the other tests of the program do not show at work."""
+
 import json
 import re
 
@@ -43,8 +44,14 @@ def test_val_freq_validates_every_second_epoch_and_the_last(program):
 def test_save_minutes_saves_within_an_epoch(program, monkeypatch):
     saved = []
     original = checkpoint.CheckpointKeeper.save
-    monkeypatch.setattr(checkpoint.CheckpointKeeper, 'save', lambda self, state, *rest, **named: (saved.append(state['batch_in_epoch']),
-                                                                                                  original(self, state, *rest, **named)))
+    monkeypatch.setattr(
+        checkpoint.CheckpointKeeper,
+        'save',
+        lambda self, state, *rest, **named: (
+            saved.append(state['batch_in_epoch']),
+            original(self, state, *rest, **named),
+        ),
+    )
     assert program(*EPOCH, '--save_minutes', '1e-9')[0] == 0
     assert saved == [1, 2, 3, 4, 5, 6, 0], 'after every step but the last, before the validation, after the epoch'
     saved.clear()
@@ -90,7 +97,10 @@ def test_class_weights_change_the_loss_and_need_cross_entropy(program, tmp_path)
     assert code == 2 and '--class_weights: class weights apply to ce alone' in printed
 
 
-@pytest.mark.parametrize('flags, words', [(['--class_weights', '1,2'], 'expected 19 finite numbers'), (['--bblur', '--augment_on', 'device'], '--bblur')])
+@pytest.mark.parametrize(
+    'flags, words',
+    [(['--class_weights', '1,2'], 'expected 19 finite numbers'), (['--bblur', '--augment_on', 'device'], '--bblur')],
+)
 def test_mistakes_are_told_before_a_cache_is_written(program, tmp_path, flags, words):
     code, printed = program(*EPOCH, '--cache_dir', tmp_path / 'cache', *flags)
     assert code == 2 and words in printed and not (tmp_path / 'cache').exists()
@@ -99,13 +109,31 @@ def test_mistakes_are_told_before_a_cache_is_written(program, tmp_path, flags, w
 def test_augmenting_on_the_device_is_the_training_of_the_loaders_but_for_roundings(program, tmp_path):
     losses = {}
     for where in ('loader', 'device'):
-        code, printed = program(*EPOCH, '--gblur', '--lr', '1e-9', '--augment_on', where, '--dump_augmentation_images', '--result_dir', tmp_path / where)
+        code, printed = program(
+            *EPOCH,
+            '--gblur',
+            '--lr',
+            '1e-9',
+            '--augment_on',
+            where,
+            '--dump_augmentation_images',
+            '--result_dir',
+            tmp_path / where,
+        )
         assert code == 0, printed
         losses[where] = float(re.findall(r'train main loss ([0-9.]+)', printed)[-1])
         assert ('takes longer than in the loaders' in printed) == (where == 'device' and not torch.cuda.is_available())
     assert losses['loader'] != losses['device'] and abs(losses['loader'] / losses['device'] - 1) < 1e-2
-    seen = [np.stack([cv2.imread(str(path)).astype(float) for path in sorted((tmp_path / where / 'augmented').rglob('*.png')) if 'mask' not in path.name])
-            for where in losses]
+    seen = [
+        np.stack(
+            [
+                cv2.imread(str(path)).astype(float)
+                for path in sorted((tmp_path / where / 'augmented').rglob('*.png'))
+                if 'mask' not in path.name
+            ]
+        )
+        for where in losses
+    ]
     assert 0 < np.abs(seen[0] - seen[1]).max() <= 8
 
 
@@ -114,11 +142,15 @@ def test_a_log_line_every_log_freq_steps_and_at_the_end_of_the_epoch(program):
     assert code == 0 and re.findall(r'\[iter (\d) / 6\]', printed) == ['4', '6']
 
 
-@pytest.mark.parametrize('flags, key', [
-    (['--loss', 'ce,img_wt,bce,rmi', '--loss_weights', '1,0.5,0.25,0.1'], 'pred/ce'),
-    (['--img_wt_loss', '--wt_bound', '2', '--batch_weighting'], 'pred/img_wt'),
-    (['--rmi_loss', '--ocr_aux_loss_rmi', '--ocr_alpha', '0.3'], 'aux/mi'), (['--rmi_loss'], 'pred/mi'),
-])
+@pytest.mark.parametrize(
+    'flags, key',
+    [
+        (['--loss', 'ce,img_wt,bce,rmi', '--loss_weights', '1,0.5,0.25,0.1'], 'pred/ce'),
+        (['--img_wt_loss', '--wt_bound', '2', '--batch_weighting'], 'pred/img_wt'),
+        (['--rmi_loss', '--ocr_aux_loss_rmi', '--ocr_alpha', '0.3'], 'aux/mi'),
+        (['--rmi_loss'], 'pred/mi'),
+    ],
+)
 def test_every_loss_trains_and_its_parts_are_logged(program, monkeypatch, flags, key):
     logged = []
     from engine.run import Run
@@ -130,15 +162,53 @@ def test_every_loss_trains_and_its_parts_are_logged(program, monkeypatch, flags,
     assert len(train) == 6 and key in train[0] and all(np.isfinite(list(numbers.values())).all() for numbers in train)
 
 
-@pytest.mark.parametrize('flags', [
-    ['--mscale_no3x3', '--init_decoder'], ['--mscale_old_arch', '--align_corners', '--mscale_lo_scale', '0.25'],
-    ['--gblur', '--rand_augment', '2,9', '--pre_size', '100'],
-    ['--bblur', '--translate_aug_fix', '--color_aug', '0', '--scale_min', '0.3', '--scale_max', '0.9', '--crop_size', '48'],
-    ['--full_crop_training', '--optimizer', 'radam', '--lr_schedule', 'poly2', '--poly_step', '1'],
-    ['--pre_size', '64', '--crop_val', '--crop_size', '16,32', '--optimizer', 'adam', '--amsgrad', '--deterministic'],
-    ['--cv', '3', '--class_uniform_pct', '0'],
-    ['--lr_schedule', 'scl-poly', '--rlx_off_epoch', '0', '--rescale', '0.5', '--repoly', '2', '--momentum', '0.5', '--precision', 'bf16'],
-])
+@pytest.mark.parametrize(
+    'flags',
+    [
+        ['--mscale_no3x3', '--init_decoder'],
+        ['--mscale_old_arch', '--align_corners', '--mscale_lo_scale', '0.25'],
+        ['--gblur', '--rand_augment', '2,9', '--pre_size', '100'],
+        [
+            '--bblur',
+            '--translate_aug_fix',
+            '--color_aug',
+            '0',
+            '--scale_min',
+            '0.3',
+            '--scale_max',
+            '0.9',
+            '--crop_size',
+            '48',
+        ],
+        ['--full_crop_training', '--optimizer', 'radam', '--lr_schedule', 'poly2', '--poly_step', '1'],
+        [
+            '--pre_size',
+            '64',
+            '--crop_val',
+            '--crop_size',
+            '16,32',
+            '--optimizer',
+            'adam',
+            '--amsgrad',
+            '--deterministic',
+        ],
+        ['--cv', '3', '--class_uniform_pct', '0'],
+        [
+            '--lr_schedule',
+            'scl-poly',
+            '--rlx_off_epoch',
+            '0',
+            '--rescale',
+            '0.5',
+            '--repoly',
+            '2',
+            '--momentum',
+            '0.5',
+            '--precision',
+            'bf16',
+        ],
+    ],
+)
 def test_these_flags_train_and_are_recorded(program, flags):
     code, printed = program(*EPOCH, '--test_mode', *flags)
     assert code == 0, printed
@@ -149,8 +219,16 @@ def test_these_flags_train_and_are_recorded(program, flags):
 def test_scores_at_another_scale_and_with_flips_are_scores_of_the_same_labels(program, tmp_path):
     assert program(*EPOCH)[0] == 0
     snapshot, pixels = next(program.run_dir.glob('last*.pth')), []
-    for number, flags in enumerate((['--default_scale', '0.5'], ['--multi_scale_inference', '--extra_scales', '0.75', '--do_flip'], ['--eval', 'val'])):
-        code, printed = program('--eval', 'val', '--snapshot', snapshot, '--result_dir', tmp_path / str(number), *flags, small=False)
+    for number, flags in enumerate(
+        (
+            ['--default_scale', '0.5'],
+            ['--multi_scale_inference', '--extra_scales', '0.75', '--do_flip'],
+            ['--eval', 'val'],
+        )
+    ):
+        code, printed = program(
+            '--eval', 'val', '--snapshot', snapshot, '--result_dir', tmp_path / str(number), *flags, small=False
+        )
         assert code == 0, printed
         pixels.append(int(np.load(tmp_path / str(number) / 'confusion_matrix.npy').sum()))
     assert pixels[0] == pixels[1] == pixels[2]
@@ -158,7 +236,15 @@ def test_scores_at_another_scale_and_with_flips_are_scores_of_the_same_labels(pr
 
 def test_eval_trn_scores_every_training_image_once(program, tmp_path):
     assert program(*EPOCH)[0] == 0
-    code, printed = program('--eval', 'trn', '--snapshot', next(program.run_dir.glob('last*.pth')), '--result_dir', tmp_path / 'trn', small=False)
+    code, printed = program(
+        '--eval',
+        'trn',
+        '--snapshot',
+        next(program.run_dir.glob('last*.pth')),
+        '--result_dir',
+        tmp_path / 'trn',
+        small=False,
+    )
     assert code == 0 and '12 images evaluated' in printed
 
 
@@ -202,7 +288,9 @@ def test_cache_dir_decodes_once_and_changes_no_weight(program, tmp_path):
     assert len(list((tmp_path / 'cache').glob('synthetic_*.raw'))) == 2, 'train and val'
     cached = last(tmp_path / 'cached')['state_dict']
     assert all(torch.equal(plain[key], cached[key]) for key in plain)
-    code, printed = program('--dataset', 'synthetic', '--eval', 'val', '--snapshot', next((tmp_path / 'cached').glob('last*.pth')), *cache)
+    code, printed = program(
+        '--dataset', 'synthetic', '--eval', 'val', '--snapshot', next((tmp_path / 'cached').glob('last*.pth')), *cache
+    )
     assert code == 0 and '--cache_dir: no effect with --eval' in printed
 
 
@@ -213,5 +301,12 @@ def test_grad_ckpt_trains_to_the_same_weights(program, tmp_path):
         assert code == 0, printed
         assert ('4 stages are computed again in the backward pass' in printed) is bool(flags)
         state = last(tmp_path / name)
-        weights.append({**state['state_dict'], **{f'ema.{key}': value for key, value in checkpoint.averaged_weights(state).items()}})
-    assert list(weights[0]) == list(weights[1]) and all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+        weights.append(
+            {
+                **state['state_dict'],
+                **{f'ema.{key}': value for key, value in checkpoint.averaged_weights(state).items()},
+            }
+        )
+    assert list(weights[0]) == list(weights[1]) and all(
+        torch.equal(weights[0][key], weights[1][key]) for key in weights[0]
+    )

@@ -1,4 +1,5 @@
 """What bad input gets: one line that names the file or flag and the remedy, exit code 2, nothing half-written."""
+
 import shutil
 
 import cv2
@@ -20,7 +21,8 @@ def one_line(printed, *parts):
 
 @pytest.fixture
 def broken(street, tmp_path):
-    """A copy of the data set to spoil: its root, and (image, label) paths of the first validation and training images."""
+    """A copy of the data set to spoil: its root, and (image, label) paths of the first validation and training
+    images."""
     root = tmp_path / 'spoilt'
     shutil.copytree(street, root)
 
@@ -28,6 +30,7 @@ def broken(street, tmp_path):
         image = sorted((root / 'synthetic' / 'leftImg8bit' / split).rglob('*.png'))[0]
         label = next(root.rglob(image.name.replace('leftImg8bit', 'gtFine_labelIds')))
         return image, label
+
     return root, files
 
 
@@ -39,20 +42,23 @@ def snapshot(program, tmp_path):
     return next(result.glob('last_checkpoint_ep*.pth'))
 
 
-@pytest.mark.parametrize('flags, parts', [
-    (['--arch', 'ocrnet.HRNet_Mscal'], ['--arch', 'ocrnet.HRNet_Mscale']),
-    (['--trunk', 'hrnetv3'], ['--trunk', 'hrnetv2']),
-    (['--dataset', 'cityscape'], ['--dataset', 'cityscapes']),
-    (['--loss', 'ce,rmi'], ['--loss', 'pred, aux']),
-    (['--loss', 'ce,ce,ce,diec'], ['--loss', 'diec']),
-    (['--bs_trn', '64'], ['--bs_trn']),
-    (['--crop_size', '900,900'], ['--crop_size', '128']),
-    (['--lr_schedule', 'scl-poly'], ['--rlx_off_epoch']),
-    (['--distributed'], ['torchrun']),
-    (['--rand_augment', '2'], ['--rand_augment']),
-    (['--snapshot', 'nowhere.pth'], ['nowhere.pth']),
-    (['--resume', 'nowhere.pth'], ['nowhere.pth']),
-])
+@pytest.mark.parametrize(
+    'flags, parts',
+    [
+        (['--arch', 'ocrnet.HRNet_Mscal'], ['--arch', 'ocrnet.HRNet_Mscale']),
+        (['--trunk', 'hrnetv3'], ['--trunk', 'hrnetv2']),
+        (['--dataset', 'cityscape'], ['--dataset', 'cityscapes']),
+        (['--loss', 'ce,rmi'], ['--loss', 'pred, aux']),
+        (['--loss', 'ce,ce,ce,diec'], ['--loss', 'diec']),
+        (['--bs_trn', '64'], ['--bs_trn']),
+        (['--crop_size', '900,900'], ['--crop_size', '128']),
+        (['--lr_schedule', 'scl-poly'], ['--rlx_off_epoch']),
+        (['--distributed'], ['torchrun']),
+        (['--rand_augment', '2'], ['--rand_augment']),
+        (['--snapshot', 'nowhere.pth'], ['nowhere.pth']),
+        (['--resume', 'nowhere.pth'], ['nowhere.pth']),
+    ],
+)
 def test_a_wrong_value_is_told_with_what_would_be_right(program, flags, parts):
     code, printed = program(*TRAIN, *flags)
     assert code == 2
@@ -110,7 +116,12 @@ def test_checkpoints_that_are_none_hold_code_or_fit_nothing(program, tmp_path):
     torch.save({'state_dict': {'x': torch.zeros(1)}, 'trick': torch.nn.Linear(1, 1)}, tmp_path / 'code.pth')
     torch.save({'state_dict': {'nothing.like.it': torch.zeros(3)}}, tmp_path / 'other.pth')
     torch.save({'epoch': 3}, tmp_path / 'empty.pth')
-    for name, part in (('text', 'not a PyTorch checkpoint'), ('code', 'holds code'), ('other', 'none of its'), ('empty', 'state_dict')):
+    for name, part in (
+        ('text', 'not a PyTorch checkpoint'),
+        ('code', 'holds code'),
+        ('other', 'none of its'),
+        ('empty', 'state_dict'),
+    ):
         code, printed = program('--eval', 'val', '--snapshot', tmp_path / f'{name}.pth')
         assert code == 2
         one_line(printed, f'{name}.pth', part)
@@ -120,20 +131,38 @@ def test_checkpoints_that_are_none_hold_code_or_fit_nothing(program, tmp_path):
 def test_another_number_of_classes_needs_a_flag(program, snapshot, tmp_path):
     state = checkpoint.load(snapshot)
     heads = ('ocr.cls_head.', 'ocr.aux_head.2.')
-    state['state_dict'] = {key: torch.cat([value, value])[:23] if key.startswith(heads) else value for key, value in state['state_dict'].items()}
+    state['state_dict'] = {
+        key: torch.cat([value, value])[:23] if key.startswith(heads) else value
+        for key, value in state['state_dict'].items()
+    }
     checkpoint.save(tmp_path / 'wide.pth', state)
     code, printed = program(*TRAIN, '--snapshot', tmp_path / 'wide.pth')
     assert code == 2
     one_line(printed, '23 classes', '19', '--allow_class_mismatch')
-    code, printed = program(*TRAIN, '--snapshot', tmp_path / 'wide.pth', '--allow_class_mismatch', '--test_mode', '--result_dir', tmp_path / 'again')
+    code, printed = program(
+        *TRAIN,
+        '--snapshot',
+        tmp_path / 'wide.pth',
+        '--allow_class_mismatch',
+        '--test_mode',
+        '--result_dir',
+        tmp_path / 'again',
+    )
     assert code == 0, printed
 
 
 def test_a_checkpoint_without_attention_starts_a_multi_scale_training_but_is_not_evaluated(program, snapshot, tmp_path):
     state = checkpoint.load(snapshot)
-    weights = {f'module.{key}': value for key, value in state['state_dict'].items() if not key.startswith('scale_attn.')}
-    torch.save({'state_dict': weights, 'epoch': 3, 'mean_iu': np.float64(0.5), '__metric': np.float64(0.5)}, tmp_path / 'old.pth')
-    code, printed = program(*TRAIN, '--snapshot', tmp_path / 'old.pth', '--test_mode', '--result_dir', tmp_path / 'again')
+    weights = {
+        f'module.{key}': value for key, value in state['state_dict'].items() if not key.startswith('scale_attn.')
+    }
+    torch.save(
+        {'state_dict': weights, 'epoch': 3, 'mean_iu': np.float64(0.5), '__metric': np.float64(0.5)},
+        tmp_path / 'old.pth',
+    )
+    code, printed = program(
+        *TRAIN, '--snapshot', tmp_path / 'old.pth', '--test_mode', '--result_dir', tmp_path / 'again'
+    )
     assert code == 0 and 'missing in the file (scale_attn' in printed, printed
     code, printed = program('--eval', 'val', '--snapshot', tmp_path / 'old.pth')
     assert code == 2
@@ -163,6 +192,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_names_of_the_images(program, m
     def poisoned(self, outputs, labels):
         losses = forward(self, outputs, labels)
         return {**losses, 'loss': losses['loss'] * float('nan')}
+
     monkeypatch.setattr(OutputsCriterion, 'forward', poisoned)
     code, printed = program(*TRAIN, '--max_skipped_steps', '2')
     assert code == 2
@@ -176,6 +206,7 @@ def test_a_full_disk_stops_with_the_file_and_leaves_no_half_checkpoint(program, 
 
     def full(handle):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     monkeypatch.setattr('utils.files.atomic.os.fsync', full)
     code, printed = program(*TRAIN, '--max_epoch', '1')
     assert code == 2
@@ -188,8 +219,11 @@ def test_running_out_of_memory_is_told_with_the_flags_that_help(program, monkeyp
 
     def exhausted(self, *arguments):
         raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 5.00 GiB.')
+
     monkeypatch.setattr(Evaluator, '_forward', exhausted)
     code, printed = program(*TRAIN, '--max_epoch', '1')
     assert code == 2
     one_line(printed, 'Tried to allocate 5.00 GiB', '--n_scales', '--accumulate')
-    assert checkpoint.load(program.run_dir / 'last_checkpoint_ep0.pth')['batch_in_epoch'] == 6, 'the epoch before the validation is saved'
+    assert checkpoint.load(program.run_dir / 'last_checkpoint_ep0.pth')['batch_in_epoch'] == 6, (
+        'the epoch before the validation is saved'
+    )

@@ -1,4 +1,5 @@
 """Faults that a review found in the program as a whole; each stays mended."""
+
 import re
 
 import cv2
@@ -26,16 +27,25 @@ def test_a_finished_run_is_extended_at_the_learning_rate_of_the_new_flags(progra
 def test_a_checkpoint_of_an_earlier_program_goes_on_at_its_place_in_the_schedule(program, tmp_path):
     assert program(*EPOCH)[0] == 0
     state = checkpoint.load(next(program.run_dir.glob('last*.pth')))
-    old = {'epoch': 5, 'arch': state['arch'], 'optimizer': state['optimizer'], 'state_dict': {f'module.{k}': v for k, v in state['state_dict'].items()}}
+    old = {
+        'epoch': 5,
+        'arch': state['arch'],
+        'optimizer': state['optimizer'],
+        'state_dict': {f'module.{k}': v for k, v in state['state_dict'].items()},
+    }
     torch.save(old, tmp_path / 'old.pth')
-    code, printed = program(*TRAIN, '--max_epoch', '8', '--lr', '0.008', '--resume', tmp_path / 'old.pth', '--result_dir', tmp_path / 'on')
+    code, printed = program(
+        *TRAIN, '--max_epoch', '8', '--lr', '0.008', '--resume', tmp_path / 'old.pth', '--result_dir', tmp_path / 'on'
+    )
     assert code == 0 and rates(printed) == [('6', '0.002000'), ('7', '0.001000')]
 
 
 def test_restore_optimizer_does_not_bring_the_old_learning_rate(program, tmp_path):
     assert program(*EPOCH)[0] == 0
     start = next(program.run_dir.glob('last*.pth'))
-    code, printed = program(*EPOCH, '--lr', '0.004', '--snapshot', start, '--restore_optimizer', '--result_dir', tmp_path / 'on')
+    code, printed = program(
+        *EPOCH, '--lr', '0.004', '--snapshot', start, '--restore_optimizer', '--result_dir', tmp_path / 'on'
+    )
     assert code == 0 and rates(printed) == [('0', '0.004000')]
 
 
@@ -51,6 +61,7 @@ def test_half_precision_that_overflows_forward_stops_before_it_reaches_a_checkpo
         last = accumulate(self, batch, total, meter)
         self.normalize.offset[0, 0] = 0
         return last
+
     monkeypatch.setattr(Trainer, '_accumulate', poisoned)
     code, printed = program(*EPOCH)
     assert code == 2 and 'batch statistics' in printed and '_leftImg8bit.png' in printed
@@ -60,11 +71,15 @@ def test_half_precision_that_overflows_forward_stops_before_it_reaches_a_checkpo
 def test_overflowing_gradients_under_loss_scaling_are_skipped_without_being_counted(program, monkeypatch):
     from engine import precision
 
-    monkeypatch.setattr(precision, 'grad_scaler', lambda device, kind: torch.amp.GradScaler('cpu', init_scale=2.0 ** 127, growth_interval=10 ** 6))
+    monkeypatch.setattr(
+        precision,
+        'grad_scaler',
+        lambda device, kind: torch.amp.GradScaler('cpu', init_scale=2.0**127, growth_interval=10**6),
+    )
     code, printed = program(*EPOCH)
     assert code == 0 and 'step skipped' not in printed
     state = checkpoint.load(next(program.run_dir.glob('last*.pth')))
-    assert state['skipped'] == 0 and state['scaler']['scale'] < 2.0 ** 127
+    assert state['skipped'] == 0 and state['scaler']['scale'] < 2.0**127
 
 
 def photo(path, size=(40, 60)):
@@ -76,7 +91,9 @@ def test_automatic_labels_are_never_written_over_the_images(program, tmp_path):
     folder = tmp_path / 'photos'
     photo(folder / 'a.png')
     before = (folder / 'a.png').read_bytes()
-    code, printed = program('--eval', 'folder', '--eval_folder', folder, '--result_dir', folder, '--dump_for_auto_labelling', '--overwrite')
+    code, printed = program(
+        '--eval', 'folder', '--eval_folder', folder, '--result_dir', folder, '--dump_for_auto_labelling', '--overwrite'
+    )
     assert code == 2 and 'would replace an image' in printed
     assert (folder / 'a.png').read_bytes() == before
 
@@ -84,7 +101,9 @@ def test_automatic_labels_are_never_written_over_the_images(program, tmp_path):
 def test_results_below_the_evaluated_folder_are_not_taken_for_images(program, tmp_path):
     photo(tmp_path / 'photos' / 'a.png')
     for _ in range(2):
-        code, printed = program('--eval', 'folder', '--eval_folder', tmp_path / 'photos', '--result_dir', tmp_path / 'photos' / 'out')
+        code, printed = program(
+            '--eval', 'folder', '--eval_folder', tmp_path / 'photos', '--result_dir', tmp_path / 'photos' / 'out'
+        )
         assert code == 0 and '1 images evaluated' in printed, printed
 
 
@@ -118,6 +137,7 @@ def test_a_run_stopped_within_an_epoch_is_not_resumed_in_steps_of_another_size(p
         update(self)
         if self.position.step == 4:
             signal.raise_signal(signal.SIGTERM)
+
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, '_update', stopping)
         assert program(*EPOCH)[0] == 0
@@ -138,22 +158,37 @@ def test_resume_takes_the_trunk_that_the_run_had_by_default(program, tmp_path):
     assert code == 0 and '--trunk hrnetv2_w18_small_v1: taken from the checkpoint' in printed
 
 
-@pytest.mark.parametrize('spoil', [
-    {'epoch': None}, {'epoch': 'abc'}, {'optimizer': {'state': {}}}, {'optimizer': [1]}, {'rng': [{}]}, {'scaler': 3, 'ema': 3},
-])
+@pytest.mark.parametrize(
+    'spoil',
+    [
+        {'epoch': None},
+        {'epoch': 'abc'},
+        {'optimizer': {'state': {}}},
+        {'optimizer': [1]},
+        {'rng': [{}]},
+        {'scaler': 3, 'ema': 3},
+    ],
+)
 def test_a_checkpoint_with_a_malformed_training_state_is_told_in_one_line(program, tmp_path, spoil):
     assert program(*EPOCH, '--test_mode', '--ema', '0.5')[0] == 0
     state = {**checkpoint.load(next(program.run_dir.glob('last*.pth'))), **spoil}
     torch.save(state, tmp_path / 'spoilt.pth')
-    code, printed = program(*EPOCH, '--ema', '0.5', '--resume', tmp_path / 'spoilt.pth', '--result_dir', tmp_path / 'on')
+    code, printed = program(
+        *EPOCH, '--ema', '0.5', '--resume', tmp_path / 'spoilt.pth', '--result_dir', tmp_path / 'on'
+    )
     assert code == 2 and 'spoilt.pth' in printed and 'Traceback' not in printed
 
 
-@pytest.mark.parametrize('flags, part', [
-    (['--n_scales', 'nan,1.0'], 'not a finite number'), (['--lr', 'inf'], 'not a finite number'),
-    (['--start_epoch', '5', '--max_epoch', '5'], '--start_epoch 5'),
-    (['--ema', '1.0'], '--ema 1.0'), (['--eval', 'val', '--snapshot', 'x', '--allow_class_mismatch'], 'random values'),
-])
+@pytest.mark.parametrize(
+    'flags, part',
+    [
+        (['--n_scales', 'nan,1.0'], 'not a finite number'),
+        (['--lr', 'inf'], 'not a finite number'),
+        (['--start_epoch', '5', '--max_epoch', '5'], '--start_epoch 5'),
+        (['--ema', '1.0'], '--ema 1.0'),
+        (['--eval', 'val', '--snapshot', 'x', '--allow_class_mismatch'], 'random values'),
+    ],
+)
 def test_values_that_would_train_or_score_nonsense_are_refused(program, flags, part):
     code, printed = program(*flags)
     assert code == 2 and part in printed
@@ -175,7 +210,10 @@ def test_an_image_that_vanishes_at_a_scale_is_named(program, tmp_path):
 def test_flags_that_nothing_reads_are_said(program):
     code, printed = program(*EPOCH, '--wt_bound', '3', '--extra_scales', '0.5')
     assert code == 0
-    assert '--wt_bound has no effect without --img_wt_loss' in printed and '--extra_scales has no effect without --multi_scale_inference' in printed
+    assert (
+        '--wt_bound has no effect without --img_wt_loss' in printed
+        and '--extra_scales has no effect without --multi_scale_inference' in printed
+    )
 
 
 def test_the_record_of_the_run_says_the_precision_that_was_used(program):
@@ -189,7 +227,12 @@ def test_resume_auto_beside_a_snapshot_starts_from_it_once_and_then_continues(pr
     assert program(*EPOCH, '--result_dir', tmp_path / 'first')[0] == 0
     flags = [*TRAIN, '--resume', 'auto', '--snapshot', next((tmp_path / 'first').glob('last*.pth'))]
     code, printed = program(*flags, '--max_epoch', '1')
-    assert code == 0 and 'starting anew' in printed and '499 of 499 tensors' in printed and '[epoch 0], [iter 1 / 6]' in printed
+    assert (
+        code == 0
+        and 'starting anew' in printed
+        and '499 of 499 tensors' in printed
+        and '[epoch 0], [iter 1 / 6]' in printed
+    )
     code, printed = program(*flags)
     assert code == 0 and 'continuing at epoch 1, batch 0' in printed and '[epoch 0]' not in printed
 
@@ -206,7 +249,9 @@ def test_the_python_sample_of_the_docs_builds_the_network_of_a_checkpoint(progra
 def test_the_report_of_a_pretrained_trunk_is_logged(program, tmp_path):
     assert program(*EPOCH, '--test_mode', '--result_dir', tmp_path / 'first')[0] == 0
     state = checkpoint.load(next((tmp_path / 'first').glob('last*.pth')))['state_dict']
-    trunk = {f'model.{key.removeprefix("backbone.")}': value for key, value in state.items() if key.startswith('backbone.')}
+    trunk = {
+        f'model.{key.removeprefix("backbone.")}': value for key, value in state.items() if key.startswith('backbone.')
+    }
     torch.save(trunk, tmp_path / 'trunk.pth')
     code, printed = program(*EPOCH, '--test_mode', '--pretrained', tmp_path / 'trunk.pth')
     assert code == 0 and 'trunk.pth: 355 of 355 trunk entries loaded' in printed

@@ -1,4 +1,5 @@
 """Several processes: the published training command, and scores that do not depend on how many there are."""
+
 import os
 import re
 import signal
@@ -14,7 +15,9 @@ from utils import checkpoint
 
 
 def torchrun(*flags):
-    done = command('-m', 'torch.distributed.run', '--standalone', '--nnodes=1', '--nproc-per-node=2', 'train.py', *flags)
+    done = command(
+        '-m', 'torch.distributed.run', '--standalone', '--nnodes=1', '--nproc-per-node=2', 'train.py', *flags
+    )
     return done.returncode, done.stdout + done.stderr
 
 
@@ -24,14 +27,67 @@ def trained(street, tmp_path_factory):
     folder = tmp_path_factory.mktemp('torchrun')
     (folder / 'D').mkdir()
     (folder / 'D' / 'Cityscapes-nvidia').symlink_to(street / 'synthetic')
-    first = command('train.py', '--dataset', 'cityscapes', '--override_dataset_root', folder / 'D', '--assets_path', folder / 'A', *SMALL, '--test_mode',
-                    '--arch', 'ocrnet.HRNet', '--crop_size', '48,64', '--num_workers', '0', '--result_dir', folder / 'first')
+    first = command(
+        'train.py',
+        '--dataset',
+        'cityscapes',
+        '--override_dataset_root',
+        folder / 'D',
+        '--assets_path',
+        folder / 'A',
+        *SMALL,
+        '--test_mode',
+        '--arch',
+        'ocrnet.HRNet',
+        '--crop_size',
+        '48,64',
+        '--num_workers',
+        '0',
+        '--result_dir',
+        folder / 'first',
+    )
     assert first.returncode == 0, first.stderr
     code, printed = torchrun(
-        '--assets_path', folder / 'A', '--override_dataset_root', folder / 'D', '--dataset', 'cityscapes', '--cv', '0', '--syncbn', '--distributed',
-        '--result_dir', folder / 'R', '--crop_size', '52,94', '--fp16', '--bs_trn', '3', '--bs_val', '3', '--poly_exp', '2', '--lr', '1e-2',
-        '--supervised_mscale_loss_wt', '0.05', '--max_epoch', '2', '--arch', 'ocrnet.HRNet_Mscale', '--n_scales', '0.5,1.0,2.0', '--rmi_loss',
-        '--class_uniform_tile', '1024', '--snapshot', folder / 'first' / 'last_checkpoint_ep1.pth', *SMALL, '--num_workers', '1')
+        '--assets_path',
+        folder / 'A',
+        '--override_dataset_root',
+        folder / 'D',
+        '--dataset',
+        'cityscapes',
+        '--cv',
+        '0',
+        '--syncbn',
+        '--distributed',
+        '--result_dir',
+        folder / 'R',
+        '--crop_size',
+        '52,94',
+        '--fp16',
+        '--bs_trn',
+        '3',
+        '--bs_val',
+        '3',
+        '--poly_exp',
+        '2',
+        '--lr',
+        '1e-2',
+        '--supervised_mscale_loss_wt',
+        '0.05',
+        '--max_epoch',
+        '2',
+        '--arch',
+        'ocrnet.HRNet_Mscale',
+        '--n_scales',
+        '0.5,1.0,2.0',
+        '--rmi_loss',
+        '--class_uniform_tile',
+        '1024',
+        '--snapshot',
+        folder / 'first' / 'last_checkpoint_ep1.pth',
+        *SMALL,
+        '--num_workers',
+        '1',
+    )
     return folder, code, printed
 
 
@@ -47,9 +103,32 @@ def test_the_published_training_command_runs_on_two_processes(trained):
 def test_two_processes_count_every_image_once_and_dump_them_all(trained):
     folder, code, printed = trained
     assert code == 0, printed
-    flags = ['--dataset', 'cityscapes', '--cv', '0', '--fp16', '--bs_val', '1', '--arch', 'ocrnet.HRNet_Mscale', '--n_scales', '0.5,1.0,2.0', '--eval', 'val',
-             '--snapshot', 'ASSETS_PATH/seg_weights/F.pth', '--assets_path', folder / 'A', '--override_dataset_root', folder / 'D', '--dump_logits',
-             '--dump_all_images', '--num_workers', '0', *SMALL]
+    flags = [
+        '--dataset',
+        'cityscapes',
+        '--cv',
+        '0',
+        '--fp16',
+        '--bs_val',
+        '1',
+        '--arch',
+        'ocrnet.HRNet_Mscale',
+        '--n_scales',
+        '0.5,1.0,2.0',
+        '--eval',
+        'val',
+        '--snapshot',
+        'ASSETS_PATH/seg_weights/F.pth',
+        '--assets_path',
+        folder / 'A',
+        '--override_dataset_root',
+        folder / 'D',
+        '--dump_logits',
+        '--dump_all_images',
+        '--num_workers',
+        '0',
+        *SMALL,
+    ]
     (folder / 'A' / 'seg_weights').mkdir()
     (folder / 'A' / 'seg_weights' / 'F.pth').symlink_to(folder / 'R' / 'last_checkpoint_ep1.pth')
     one = command('train.py', *flags, '--result_dir', folder / 'one')
@@ -59,15 +138,29 @@ def test_two_processes_count_every_image_once_and_dump_them_all(trained):
     counts = [np.load(folder / name / 'confusion_matrix.npy') for name in ('one', 'two')]
     assert np.array_equal(*counts)
     logged = np.load(folder / 'R' / 'confusion_matrix.npy')
-    assert np.abs(logged - counts[0]).sum() <= 0.002 * counts[0].sum(), 'the validation scored the network that was saved, on every rank'
+    assert np.abs(logged - counts[0]).sum() <= 0.002 * counts[0].sum(), (
+        'the validation scored the network that was saved, on every rank'
+    )
     for name in ('one', 'two'):
         assert len(list((folder / name / 'logits').rglob('*.npz'))) == 5
         assert (folder / name / 'best_images' / 'index.html').read_text().count('<article') == 5
 
 
 def test_a_mistake_on_two_processes_ends_them_both(street, tmp_path):
-    code, printed = torchrun('--dataset', 'synthetic', '--override_dataset_root', street, '--assets_path', tmp_path, '--arch', 'nothing.Like',
-                             '--result_dir', tmp_path / 'run', '--num_workers', '0')
+    code, printed = torchrun(
+        '--dataset',
+        'synthetic',
+        '--override_dataset_root',
+        street,
+        '--assets_path',
+        tmp_path,
+        '--arch',
+        'nothing.Like',
+        '--result_dir',
+        tmp_path / 'run',
+        '--num_workers',
+        '0',
+    )
     assert code != 0
     assert 'train.py: error: --arch' in printed
 
@@ -78,9 +171,35 @@ def test_sigusr1_to_torchrun_saves_as_the_recipes_set_it_up(street, tmp_path):
     log, run = tmp_path / 'log', tmp_path / 'run'
     with open(log, 'w') as output:
         started = subprocess.Popen(
-            [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=2', 'train.py', '--dataset', 'synthetic',
-             '--override_dataset_root', street, '--assets_path', tmp_path, '--result_dir', run, '--num_workers', '0', *SMALL, *TRAIN,
-             '--max_epoch', '1000', '--val_freq', '1000'], cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
+            [
+                sys.executable,
+                '-m',
+                'torch.distributed.run',
+                '--standalone',
+                '--nproc-per-node=2',
+                'train.py',
+                '--dataset',
+                'synthetic',
+                '--override_dataset_root',
+                street,
+                '--assets_path',
+                tmp_path,
+                '--result_dir',
+                run,
+                '--num_workers',
+                '0',
+                *SMALL,
+                *TRAIN,
+                '--max_epoch',
+                '1000',
+                '--val_freq',
+                '1000',
+            ],
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
         deadline = time.monotonic() + 120
         while '[epoch 1]' not in log.read_text() and time.monotonic() < deadline and started.poll() is None:
             time.sleep(0.2)

@@ -1,4 +1,5 @@
 """The program as a whole, on the small data set: train, stop, resume, evaluate, dump."""
+
 import csv
 import json
 import signal
@@ -30,6 +31,7 @@ def stop_after(monkeypatch, steps):
         update(self)
         if self.position.step == steps:
             signal.raise_signal(signal.SIGTERM)
+
     monkeypatch.setattr(Trainer, '_update', counted)
 
 
@@ -37,8 +39,16 @@ def test_a_training_leaves_everything_a_run_directory_holds(program):
     code, printed = program(*TRAIN, '--rmi_loss', '--supervised_mscale_loss_wt', '0.05')
     assert code == 0, printed
     found = {path.name for path in program.run_dir.iterdir()}
-    assert {'hparams.json', 'logging.log', 'metrics.csv', 'metrics.json', 'confusion_matrix.npy', 'confusion_matrix.png', 'best_images',
-            'last_checkpoint_ep1.pth'} <= found
+    assert {
+        'hparams.json',
+        'logging.log',
+        'metrics.csv',
+        'metrics.json',
+        'confusion_matrix.npy',
+        'confusion_matrix.png',
+        'best_images',
+        'last_checkpoint_ep1.pth',
+    } <= found
     assert 'last_checkpoint_ep0.pth' not in found
     assert (program.run_dir / 'best_images' / 'index.html').exists()
     assert json.loads((program.run_dir / 'hparams.json').read_text())['max_epoch'] == 2
@@ -48,14 +58,21 @@ def test_a_training_leaves_everything_a_run_directory_holds(program):
     assert counts.dtype == np.int64 and counts.shape == (19, 19) and 0 < counts.sum() <= 5 * 64 * 128
     assert '[epoch 1], [iter 6 / 6], [train main loss' in printed
     state = checkpoint.load(program.run_dir / 'last_checkpoint_ep1.pth')
-    assert (state['arch'], state['num_classes'], state['epoch'], state['class_names'][0]) == ('ocrnet.HRNet_Mscale', 19, 1, 'road')
+    assert (state['arch'], state['num_classes'], state['epoch'], state['class_names'][0]) == (
+        'ocrnet.HRNet_Mscale',
+        19,
+        1,
+        'road',
+    )
     assert type(state['mean_iu']) is float
 
 
 def test_the_same_seed_trains_the_same_weights_and_another_seed_others(program, tmp_path):
     finals = {}
     for name, seed, workers in (('a', 5, 0), ('b', 5, 2), ('c', 6, 0)):
-        code, printed = program(*TRAIN, '--max_epoch', '1', '--seed', seed, '--num_workers', workers, '--result_dir', tmp_path / name)
+        code, printed = program(
+            *TRAIN, '--max_epoch', '1', '--seed', seed, '--num_workers', workers, '--result_dir', tmp_path / name
+        )
         assert code == 0, printed
         finals[name] = weights(tmp_path / name / 'last_checkpoint_ep0.pth')
     assert same(finals['a'], finals['b'])
@@ -63,11 +80,23 @@ def test_the_same_seed_trains_the_same_weights_and_another_seed_others(program, 
 
 
 def test_a_stopped_and_resumed_run_ends_in_the_same_weights_bit_for_bit(program, tmp_path, monkeypatch):
-    flags = [*TRAIN, '--rmi_loss', '--ema', '0.9', '--lr_step', 'iter', '--mscale_dropout', '--accumulate', '2', '--optimizer', 'adamw']
+    flags = [
+        *TRAIN,
+        '--rmi_loss',
+        '--ema',
+        '0.9',
+        '--lr_step',
+        'iter',
+        '--mscale_dropout',
+        '--accumulate',
+        '2',
+        '--optimizer',
+        'adamw',
+    ]
     code, printed = program(*flags, '--result_dir', tmp_path / 'whole')
     assert code == 0, printed
     with monkeypatch.context() as patch:
-        stop_after(patch, steps=4)                   # the first step of the second epoch
+        stop_after(patch, steps=4)  # the first step of the second epoch
         code, printed = program(*flags, '--result_dir', tmp_path / 'parts')
     assert code == 0 and 'SIGTERM received' in printed and 'continue with --resume auto' in printed
     assert checkpoint.load(tmp_path / 'parts' / 'last_checkpoint_ep1.pth')['batch_in_epoch'] == 2
@@ -87,6 +116,7 @@ def test_a_signal_during_validation_stops_without_losing_the_epoch(program, tmp_
     def interrupted(self, *arguments):
         signal.raise_signal(signal.SIGUSR1)
         return forward(self, *arguments)
+
     with monkeypatch.context() as patch:
         patch.setattr(Evaluator, '_forward', interrupted)
         code, printed = program(*TRAIN, '--max_epoch', '1')
@@ -114,21 +144,32 @@ def test_accumulating_two_batches_of_one_equals_one_batch_of_two_without_batch_s
         torch.manual_seed(0)
         net = torch.nn.Conv2d(3, 4, 1)
         optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-        trainer = Trainer(net, net, torch.nn.Identity(), lambda outputs, labels: {'loss': torch.nn.functional.cross_entropy(outputs, labels)}, optimizer,
-                          torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0), torch.amp.GradScaler('cpu', enabled=False), Dist(),
-                          TrainOptions(max_epoch=1, accumulate=accumulate), lambda line: None, lambda numbers, step: None,
-                          SimpleNamespace(requested=False))
+        trainer = Trainer(
+            net,
+            net,
+            torch.nn.Identity(),
+            lambda outputs, labels: {'loss': torch.nn.functional.cross_entropy(outputs, labels)},
+            optimizer,
+            torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0),
+            torch.amp.GradScaler('cpu', enabled=False),
+            Dist(),
+            TrainOptions(max_epoch=1, accumulate=accumulate),
+            lambda line: None,
+            lambda numbers, step: None,
+            SimpleNamespace(requested=False),
+        )
 
         class Loader(list):
             def set_epoch(self, epoch, start):
                 pass
+
         trainer.fit(Loader(batches), lambda score: None, lambda epoch: None)
         assert trainer.position.step == 1
         return net.weight
 
     generator = torch.Generator().manual_seed(1)
     images, labels = torch.randn(2, 3, 5, 5, generator=generator), torch.randint(0, 4, (2, 5, 5), generator=generator)
-    halves = [{'image': images[k:k + 1], 'label': labels[k:k + 1], 'name': [str(k)]} for k in (0, 1)]
+    halves = [{'image': images[k : k + 1], 'label': labels[k : k + 1], 'name': [str(k)]} for k in (0, 1)]
     whole = [{'image': images, 'label': labels, 'name': ['0', '1']}]
     torch.testing.assert_close(one_step(halves, 2), one_step(whole, 1), rtol=0, atol=1e-7)
 
@@ -147,8 +188,25 @@ def test_evaluation_dumps_agree_with_each_other_and_with_the_metrics(program, tm
     assert program(*TRAIN, '--max_epoch', '1')[0] == 0
     snapshot = program.run_dir / 'last_checkpoint_ep0.pth'
     out = tmp_path / 'eval'
-    code, printed = program('--eval', 'val', '--snapshot', snapshot, '--n_scales', '0.5,1.0,2.0', '--bs_val', '2', '--result_dir', out,
-                            '--dump_logits', '--dump_for_submission', '--dump_for_auto_labelling', '--dump_assets', '--dump_topn', '1', small=False)
+    code, printed = program(
+        '--eval',
+        'val',
+        '--snapshot',
+        snapshot,
+        '--n_scales',
+        '0.5,1.0,2.0',
+        '--bs_val',
+        '2',
+        '--result_dir',
+        out,
+        '--dump_logits',
+        '--dump_for_submission',
+        '--dump_for_auto_labelling',
+        '--dump_assets',
+        '--dump_topn',
+        '1',
+        small=False,
+    )
     assert code == 0, printed
     assert not list(out.glob('*.pth')), 'an evaluation saves no checkpoint'
     logits_files = sorted((out / 'logits').rglob('*.npz'))
@@ -162,13 +220,17 @@ def test_evaluation_dumps_agree_with_each_other_and_with_the_metrics(program, tm
         confidence = cv2.imread(str(out / 'submit' / f'{stem}_conf.png'), cv2.IMREAD_UNCHANGED)
         assert confidence.dtype == np.uint16
         close = torch.softmax(torch.from_numpy(logits.astype(np.float32)), 0).amax(0).numpy() * 65535
-        assert np.abs(close - confidence).max() < 0.03 * 65535, 'half-precision logits change a probability by a few percent at most'
+        assert np.abs(close - confidence).max() < 0.03 * 65535, (
+            'half-precision logits change a probability by a few percent at most'
+        )
         assert (ID_TO_TRAINID[submitted] == logits.argmax(0)).mean() > 0.99
         assert (out / f'{stem}.png').exists() and (out / f'{stem}_prob.png').exists()
         label_path = next(program.street.rglob(stem.split('/')[-1].replace('leftImg8bit', 'gtFine_labelIds') + '.png'))
         truth = ID_TO_TRAINID[cv2.imread(str(label_path), cv2.IMREAD_UNCHANGED)]
         valid = truth != 255
-        counts += np.bincount(19 * truth[valid].astype(int) + ID_TO_TRAINID[submitted[valid]], minlength=361).reshape(19, 19)
+        counts += np.bincount(19 * truth[valid].astype(int) + ID_TO_TRAINID[submitted[valid]], minlength=361).reshape(
+            19, 19
+        )
     assert np.array_equal(counts, np.load(out / 'confusion_matrix.npy'))
     assert (out / 'best_images' / 'topn_failures.html').exists()
 
@@ -177,7 +239,20 @@ def test_scores_do_not_depend_on_the_batch_size(program, tmp_path):
     assert program(*TRAIN, '--max_epoch', '1')[0] == 0
     snapshot, results = program.run_dir / 'last_checkpoint_ep0.pth', []
     for size in (1, 2, 5):
-        assert program('--eval', 'val', '--snapshot', snapshot, '--bs_val', size, '--result_dir', tmp_path / str(size), small=False)[0] == 0
+        assert (
+            program(
+                '--eval',
+                'val',
+                '--snapshot',
+                snapshot,
+                '--bs_val',
+                size,
+                '--result_dir',
+                tmp_path / str(size),
+                small=False,
+            )[0]
+            == 0
+        )
         results.append(np.load(tmp_path / str(size) / 'confusion_matrix.npy'))
     for result in results[1:]:
         assert np.abs(result - results[0]).sum() <= 4, 'rounding may move a pixel whose two best logits are equal'
@@ -189,9 +264,25 @@ def test_eval_folder_needs_no_data_set_on_disk_and_keeps_relative_names(program,
     folder.mkdir(parents=True)
     for name, size in (('a.png', (40, 60)), ('b.jpg', (33, 47))):
         cv2.imwrite(str(folder / name), np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8))
-    code, printed = program('--eval', 'folder', '--eval_folder', folder.parent, '--snapshot', program.run_dir / 'last_checkpoint_ep0.pth',
-                            '--override_dataset_root', tmp_path / 'nowhere', '--dump_for_submission', '--bs_val', '2', '--n_scales', '0.5,1.0',
-                            '--result_dir', tmp_path / 'out', dataset='cityscapes', small=False)
+    code, printed = program(
+        '--eval',
+        'folder',
+        '--eval_folder',
+        folder.parent,
+        '--snapshot',
+        program.run_dir / 'last_checkpoint_ep0.pth',
+        '--override_dataset_root',
+        tmp_path / 'nowhere',
+        '--dump_for_submission',
+        '--bs_val',
+        '2',
+        '--n_scales',
+        '0.5,1.0',
+        '--result_dir',
+        tmp_path / 'out',
+        dataset='cityscapes',
+        small=False,
+    )
     assert code == 0, printed
     assert cv2.imread(str(tmp_path / 'out' / 'submit' / 'day 1' / 'b_pred.png'), cv2.IMREAD_UNCHANGED).shape == (33, 47)
     assert 'mean_iu' not in printed and not (tmp_path / 'out' / 'metrics.json').exists()
@@ -199,7 +290,16 @@ def test_eval_folder_needs_no_data_set_on_disk_and_keeps_relative_names(program,
 
 def test_an_interrupted_dump_is_continued_not_repeated(program, tmp_path):
     assert program(*TRAIN, '--max_epoch', '1')[0] == 0
-    flags = ['--eval', 'val', '--snapshot', program.run_dir / 'last_checkpoint_ep0.pth', '--dump_logits', '--no_metrics', '--result_dir', tmp_path / 'out']
+    flags = [
+        '--eval',
+        'val',
+        '--snapshot',
+        program.run_dir / 'last_checkpoint_ep0.pth',
+        '--dump_logits',
+        '--no_metrics',
+        '--result_dir',
+        tmp_path / 'out',
+    ]
     assert program(*flags, small=False)[0] == 0
     files = sorted((tmp_path / 'out' / 'logits').rglob('*.npz'))
     times = [path.stat().st_mtime_ns for path in files]

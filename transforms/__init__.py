@@ -6,6 +6,7 @@
 
 Images are uint8 (H, W, 3) RGB, labels uint8 (H, W); `Normalize` makes floats of a batch on the device.
 """
+
 import math
 
 from transforms.geometry import RandomSizeAndCrop
@@ -19,17 +20,24 @@ __all__ = ['Normalize', 'TrainTransform', 'ValTransform', 'build_train_transform
 
 def build_train_transform(args, ignore_label):
     """TrainTransform from args.crop_size (h, w), scale_min, scale_max, pre_size, full_crop_training, translate_aug_fix,
-    color_aug, gblur, bblur (which wins over gblur), rand_augment 'N,M' and augment_on. ValueError names the flag that is wrong.
+    color_aug, gblur, bblur (which wins over gblur), rand_augment 'N,M' and augment_on. ValueError names the flag that
+    is wrong.
     """
     _check_scales(args.scale_min, args.scale_max)
     _check_pre_size(args.pre_size)
     if not (math.isfinite(args.color_aug) and args.color_aug >= 0):
-        raise ValueError(f'--color_aug {args.color_aug} is not an amount of change; use 0 (off) or above, the published value is 0.25')
+        raise ValueError(
+            f'--color_aug {args.color_aug} is not an amount of change; use 0 (off) or above, the published value is'
+            ' 0.25'
+        )
     if args.bblur and args.augment_on == 'device':
-        raise ValueError('--bblur is computed by the loaders only and --augment_on is device; use --gblur, or --augment_on loader')
+        raise ValueError(
+            '--bblur is computed by the loaders only and --augment_on is device; use --gblur, or --augment_on loader'
+        )
     crop_size = None if args.full_crop_training else _check_crop_size(args.crop_size)
-    size_and_crop = RandomSizeAndCrop(crop_size, args.scale_min, args.scale_max, ignore_label,
-                                      args.pre_size, args.translate_aug_fix)
+    size_and_crop = RandomSizeAndCrop(
+        crop_size, args.scale_min, args.scale_max, ignore_label, args.pre_size, args.translate_aug_fix
+    )
     rand_augment = RandAugment(*parse_rand_augment(args.rand_augment), ignore_label) if args.rand_augment else None
     jitter = ColorJitter(args.color_aug) if args.color_aug else None
     blur = RandomBilateralBlur() if args.bblur else RandomGaussianBlur() if args.gblur else None
@@ -40,7 +48,9 @@ def build_val_transform(args, ignore_label):
     """ValTransform from args.pre_size (pixels or None) and crop_val. ValueError names the flag that is wrong."""
     _check_pre_size(args.pre_size)
     if args.crop_val and args.pre_size is None:
-        raise ValueError('--crop_val needs a side length and --pre_size is not given; add --pre_size PIXELS or drop --crop_val')
+        raise ValueError(
+            '--crop_val needs a side length and --pre_size is not given; add --pre_size PIXELS or drop --crop_val'
+        )
     return ValTransform(ignore_label, args.pre_size, args.crop_val)
 
 
@@ -50,7 +60,9 @@ def _check_scales(scale_min, scale_max):
     if not (math.isfinite(scale_max) and scale_max > 0):
         raise ValueError(f'--scale_max {scale_max} is not a scale; use a number above 0, the published value is 2.0')
     if scale_min > scale_max:
-        raise ValueError(f'--scale_min {scale_min} is larger than --scale_max {scale_max}; swap the two or make them equal')
+        raise ValueError(
+            f'--scale_min {scale_min} is larger than --scale_max {scale_max}; swap the two or make them equal'
+        )
 
 
 def _check_pre_size(pre_size):
@@ -60,5 +72,8 @@ def _check_pre_size(pre_size):
 
 def _check_crop_size(crop_size):
     if len(crop_size) != 2 or min(crop_size) < 1:
-        raise ValueError(f'--crop_size {",".join(map(str, crop_size))} is not a size in pixels; use one side or HEIGHT,WIDTH, each 1 or more')
+        raise ValueError(
+            f'--crop_size {",".join(map(str, crop_size))} is not a size in pixels; use one side or HEIGHT,WIDTH, each 1'
+            ' or more'
+        )
     return tuple(crop_size)

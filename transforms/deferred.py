@@ -1,8 +1,10 @@
 """Photometric augmentation on the device (--augment_on device): a loader draws the numbers, the device does the work.
 
 The operations are those of transforms.photometric, on floats: brightness, contrast and saturation are rounded down as
-there, hue is turned exactly instead of in 8-bit HSV, and the Gaussian blur is rounded. Nothing here waits for the device.
+there, hue is turned exactly instead of in 8-bit HSV, and the Gaussian blur is rounded. Nothing here waits for the
+device.
 """
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -10,18 +12,20 @@ from torch import Tensor
 
 from transforms.photometric import ROUND_DOWN, gaussian_size, hue_steps
 
-GREY = (0.299, 0.587, 0.114)            # ITU-R 601, as Pillow and OpenCV
-NUMBERS = 9                             # of one image: four factors, the order of the four, sigma (0: no blur)
+GREY = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow and OpenCV
+NUMBERS = 9  # of one image: four factors, the order of the four, sigma (0: no blur)
 
 
 def draw(jitter, blur, rng) -> Tensor:
-    """What ColorJitter `jitter` and RandomGaussianBlur `blur` (each may be None) would draw next, float32 (NUMBERS,)."""
+    """What ColorJitter `jitter` and RandomGaussianBlur `blur` (each may be None) would draw next, float32
+    (NUMBERS,)."""
     factors, order = jitter.draw(rng) if jitter else ((1, 1, 1, 0), range(4))
     return torch.from_numpy(np.array([*factors, *order, blur.draw(rng) if blur else 0], np.float32))
 
 
 def augment(images: Tensor, numbers: Tensor) -> Tensor:
-    """images uint8 (N, 3, h, w) on any device, numbers float32 (N, NUMBERS) on the CPU -> float32 (N, 3, h, w), whole in [0, 255]."""
+    """images uint8 (N, 3, h, w) on any device, numbers float32 (N, NUMBERS) on the CPU -> float32 (N, 3, h, w), whole
+    in [0, 255]."""
     return torch.stack([_augment_one(image.float(), row) for image, row in zip(images, numbers.tolist())])
 
 
@@ -70,14 +74,19 @@ def _hue(image, turn):
     red, green, blue = image
     value = image.amax(0)
     chroma = value - image.amin(0)
-    hue = torch.where(value == red, green - blue, torch.where(value == green, blue - red + 2 * chroma, red - green + 4 * chroma))
+    hue = torch.where(
+        value == red, green - blue, torch.where(value == green, blue - red + 2 * chroma, red - green + 4 * chroma)
+    )
     hue = hue / chroma.clamp_min(1) + 6 * steps / 256
     sectors = (hue[None] + shift for shift in (5, 3, 1))
-    return torch.round(value - chroma * torch.cat([torch.minimum(sector % 6, 4 - sector % 6) for sector in sectors]).clamp_(0, 1))
+    return torch.round(
+        value - chroma * torch.cat([torch.minimum(sector % 6, 4 - sector % 6) for sector in sectors]).clamp_(0, 1)
+    )
 
 
 def _blur(image, sigma):
-    """A Gaussian of `sigma` pixels, rows before columns, borders replicated; shifted sums, which no setting turns into TF32."""
+    """A Gaussian of `sigma` pixels, rows before columns, borders replicated; shifted sums, which no setting turns into
+    TF32."""
     weights = _gaussian(sigma)
     reach = len(weights) // 2
     for axis, pad in ((-1, (reach, reach, 0, 0)), (-2, (0, 0, reach, reach))):
@@ -92,4 +101,4 @@ def _gaussian(sigma):
     return (weights / weights.sum()).tolist()
 
 
-_OPERATIONS = (_brightness, _contrast, _saturation, _hue)       # in the order of photometric.ColorJitter
+_OPERATIONS = (_brightness, _contrast, _saturation, _hue)  # in the order of photometric.ColorJitter

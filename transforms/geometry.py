@@ -2,6 +2,7 @@
 
 Sizes are (height, width), points (x, y). An image is padded with 0 and its label with the ignore label.
 """
+
 from dataclasses import dataclass
 
 import cv2
@@ -13,7 +14,9 @@ from transforms.resample import nearest_window, resize_window
 
 @dataclass(frozen=True)
 class Window:
-    """One axis of a crop: the pixels start .. start + length of the image go to offset .. offset + length of the crop."""
+    """One axis of a crop: the pixels start .. start + length of the image go to offset .. offset + length of the
+    crop."""
+
     start: int
     length: int
     offset: int
@@ -46,7 +49,8 @@ def random_window(size, crop, rng, centre=None, translate=False):
 
 
 def paste(image, label, crop_size, y, x, ignore_label):
-    """Put image (y.length, x.length, 3) and label at the target of Windows y and x of a padded crop; label may be None."""
+    """Put image (y.length, x.length, 3) and label at the target of Windows y and x of a padded crop; label may be
+    None."""
     if image.shape[:2] == tuple(crop_size):
         return image, label
     padded = np.zeros((*crop_size, 3), np.uint8)
@@ -100,9 +104,10 @@ class RandomSizeAndCrop:
         fitting = [(min(height, crop_height), min(width, crop_width)) for height, width in largest]
         best = max(range(len(largest)), key=lambda i: (fitting[i][0] * fitting[i][1], largest[i]))
         raise ValueError(
-            f'--crop_size {crop_height},{crop_width} (height,width) is larger than every training image: after the '
-            f'largest scale ({self.scale_max:g}) the best one is {largest[best][0]} x {largest[best][1]}, so every crop '
-            f'would be padded; use --crop_size {fitting[best][0]},{fitting[best][1]} or a larger --scale_max')
+            f'--crop_size {crop_height},{crop_width} (height,width) is larger than every training image: after the'
+            f' largest scale ({self.scale_max:g}) the best one is {largest[best][0]} x {largest[best][1]}, so every'
+            f' crop would be padded; use --crop_size {fitting[best][0]},{fitting[best][1]} or a larger --scale_max'
+        )
 
     def _base_scale(self, height, width):
         return self.pre_size / max(height, width) if self.pre_size else 1.0
@@ -136,13 +141,15 @@ def scale_long_edge(image, label, long_edge):
 
 
 def resize_height(image, label, height):
-    """Resize to `height` rows, keeping the aspect: image bicubic, label (or None) nearest. Returns image, label, scale."""
+    """Resize to `height` rows, keeping the aspect: image bicubic, label (or None) nearest. Returns image, label,
+    scale."""
     size = height, max(1, int(image.shape[1] / image.shape[0] * height))
     return *_resize_pair(image, label, size, Image.BICUBIC), height / image.shape[0]
 
 
 def center_crop_pad(image, label, size, ignore_label):
-    """The middle size x size pixels of image and label (or None); what is missing is padded evenly, at most one pixel apart."""
+    """The middle size x size pixels of image and label (or None); what is missing is padded evenly, at most one pixel
+    apart."""
     y, x = (_centre_window(length, size) for length in image.shape[:2])
     image = np.ascontiguousarray(image[slice(*y.source), slice(*x.source)])
     if label is not None:

@@ -1,4 +1,6 @@
-"""From uint8 images to what a network is fed, on the device: a batch travels as bytes, a quarter of its size in fp32."""
+"""From uint8 images to what a network is fed, on the device: a batch travels as bytes, a quarter of its size in
+fp32."""
+
 import torch
 from torch import nn
 
@@ -14,8 +16,10 @@ class Normalize(nn.Module):
         super().__init__()
         mean, std = torch.tensor(mean, dtype=torch.float64), torch.tensor(std, dtype=torch.float64)
         if mean.shape != std.shape or mean.dim() != 1 or not (std > 0).all():
-            raise ValueError(f'cfg.DATASET.MEAN {mean.tolist()} and STD {std.tolist()} do not fit: expected one value per '
-                             f'channel each and standard deviations above 0; correct them in config.py')
+            raise ValueError(
+                f'cfg.DATASET.MEAN {mean.tolist()} and STD {std.tolist()} do not fit: expected one value per '
+                'channel each and standard deviations above 0; correct them in config.py'
+            )
         self.register_buffer('factor', (1 / (255 * std)).float().view(1, -1, 1, 1), persistent=False)
         self.register_buffer('offset', (-mean / std).float().view(1, -1, 1, 1), persistent=False)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format

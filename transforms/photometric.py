@@ -3,12 +3,13 @@
 Brightness, contrast and saturation are Pillow's ImageEnhance Brightness, Contrast and Color, which blend with black,
 with the mean grey and with the grey image and round down. Nothing here reads or moves a label.
 """
+
 import math
 
 import cv2
 import numpy as np
 
-ROUND_DOWN = -0.4999    # OpenCV rounds to nearest where Pillow cuts off; not -0.5: whole numbers have to stay
+ROUND_DOWN = -0.4999  # OpenCV rounds to nearest where Pillow cuts off; not -0.5: whole numbers have to stay
 
 
 def blend(image, degenerate, factor):
@@ -40,7 +41,8 @@ def adjust_hue(image, turn):
         return image
     hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)
     rows = hsv.reshape(len(hsv), -1)
-    rows += np.tile(np.array([steps, 0, 0], np.uint8), hsv.shape[1])        # wraps around, as hue does; faster than every third value
+    # wraps around, as hue does; faster than every third value
+    rows += np.tile(np.array([steps, 0, 0], np.uint8), hsv.shape[1])
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL)
 
 
@@ -78,7 +80,8 @@ def gaussian_size(sigma):
 
 
 def gaussian_blur(image, sigma):
-    """Gaussian of standard deviation sigma pixels, cut off at 4 sigma, borders replicated (as scikit-image's, but rounded)."""
+    """Gaussian of standard deviation sigma pixels, cut off at 4 sigma, borders replicated (as scikit-image's, but
+    rounded)."""
     kernel = cv2.getGaussianKernel(gaussian_size(sigma), sigma, cv2.CV_32F)
     # not cv2.GaussianBlur: its 8-bit weights are off by up to one grey level, and it is no faster
     return cv2.sepFilter2D(image, -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE)

@@ -1,4 +1,5 @@
 """What happens to a training and to a validation sample, in order."""
+
 from transforms import deferred
 from transforms.geometry import center_crop_pad, random_flip, resize_height, scale_long_edge
 
@@ -6,8 +7,8 @@ from transforms.geometry import center_crop_pad, random_flip, resize_height, sca
 class TrainTransform:
     """Scale and crop, flip, RandAugment, colour jitter, blur; all randomness comes from the generator of the call.
 
-    size_and_crop: a geometry.RandomSizeAndCrop; rand_augment, jitter and blur: callables or None. defer: jitter and blur
-    are left to the device, which needs no bilateral blur then.
+    size_and_crop: a geometry.RandomSizeAndCrop; rand_augment, jitter and blur: callables or None. defer: jitter and
+    blur are left to the device, which needs no bilateral blur then.
     """
 
     def __init__(self, size_and_crop, rand_augment=None, jitter=None, blur=None, defer=False):
@@ -19,9 +20,9 @@ class TrainTransform:
     def __call__(self, image, label, rng, centroid=None):
         """image uint8 (H, W, 3), label uint8 (H, W), rng a numpy Generator, centroid (x, y) in pixels of image or None.
 
-        Returns image uint8 (h, w, 3), label uint8 (h, w) of the crop size, and the scale by which both were resized; with
-        defer also the numbers that deferred.augment needs to finish the image. The same generator state gives the same sample,
-        bit for bit. The arguments stay as they are.
+        Returns image uint8 (h, w, 3), label uint8 (h, w) of the crop size, and the scale by which both were resized;
+        with defer also the numbers that deferred.augment needs to finish the image. The same generator state gives the
+        same sample, bit for bit. The arguments stay as they are.
         """
         image, label, scale = self.size_and_crop(image, label, rng, centroid)
         image, label = random_flip(image, label, rng)

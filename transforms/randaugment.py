@@ -1,14 +1,24 @@
 """RandAugment (Cubuk et al., arXiv 1909.13719) for segmentation: geometric operations move image and label alike."""
+
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 # name: strength at M = 0 and at M = 30
 RANGES = {
     'Identity': (0, 1),
-    'ShearX': (0, 0.3), 'ShearY': (0, 0.3), 'TranslateX': (0, 0.33), 'TranslateY': (0, 0.33), 'Rotate': (0, 30),
-    'AutoContrast': (0, 1), 'Invert': (0, 1), 'Equalize': (0, 1),
-    'Solarize': (0, 110), 'Posterize': (4, 8),
-    'Color': (0.1, 1.9), 'Brightness': (0.1, 1.9), 'Sharpness': (0.1, 1.9),
+    'ShearX': (0, 0.3),
+    'ShearY': (0, 0.3),
+    'TranslateX': (0, 0.33),
+    'TranslateY': (0, 0.33),
+    'Rotate': (0, 30),
+    'AutoContrast': (0, 1),
+    'Invert': (0, 1),
+    'Equalize': (0, 1),
+    'Solarize': (0, 110),
+    'Posterize': (4, 8),
+    'Color': (0.1, 1.9),
+    'Brightness': (0.1, 1.9),
+    'Sharpness': (0.1, 1.9),
 }
 SIGNED = ('ShearX', 'ShearY', 'TranslateX', 'TranslateY', 'Rotate')
 MAX_MAGNITUDE = 30
@@ -33,8 +43,10 @@ def parse_rand_augment(text):
     except ValueError:
         count, magnitude = 0, 0
     if count < 1 or not 0 <= magnitude <= MAX_MAGNITUDE:
-        raise ValueError(f'--rand_augment {text!r} is not N,M: expected a number of operations N >= 1 and a magnitude '
-                         f'M from 0 to {MAX_MAGNITUDE}, for instance --rand_augment 2,10')
+        raise ValueError(
+            f'--rand_augment {text!r} is not N,M: expected a number of operations N >= 1 and a magnitude '
+            f'M from 0 to {MAX_MAGNITUDE}, for instance --rand_augment 2,10'
+        )
     return count, magnitude
 
 
@@ -63,8 +75,10 @@ def apply_operation(name, image, label, strength, ignore_label):
     if name in PHOTOMETRIC:
         return np.array(PHOTOMETRIC[name](Image.fromarray(image), strength)), label
     resample = Image.NEAREST if name == 'Rotate' else Image.BILINEAR
-    return (_move(name, image, strength, resample, (0, 0, 0)),
-            _move(name, label, strength, Image.NEAREST, ignore_label))
+    return (
+        _move(name, image, strength, resample, (0, 0, 0)),
+        _move(name, label, strength, Image.NEAREST, ignore_label),
+    )
 
 
 def _move(name, array, strength, resample, fill):

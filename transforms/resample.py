@@ -7,15 +7,17 @@ PyTorch's uint8 kernel computes the same with 14-bit weights, several times fast
 one grey level in less than 1 % of the values and two in about 0.001 %. OpenCV's bicubic is another filter (a = -0.75,
 not antialiased).
 """
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-SUPPORT = 2     # pixels that the bicubic kernel reaches to each side, in units of the coarser of the two grids
+SUPPORT = 2  # pixels that the bicubic kernel reaches to each side, in units of the coarser of the two grids
 
 
 def resize_window(image, resized, rows, cols):
-    """Bicubic resize of image uint8 (H, W, 3) to resized (h, w), of which rows and cols, two (start, stop), are returned.
+    """Bicubic resize of image uint8 (H, W, 3) to resized (h, w), of which rows and cols, two (start, stop), are
+    returned.
 
     Returns uint8 (rows, cols, 3): what resizing all and cropping gives. Works on the pixels that the window depends on.
     """
@@ -47,12 +49,13 @@ def _nearest(size, new_size):
 
 
 def _source_span(size, new_size, start, stop):
-    """The source pixels (first, last + 1) that the new pixels start..stop depend on, and for which `_factor` is safe."""
+    """The source pixels (first, last + 1) that the new pixels start..stop depend on, and for which `_factor` is
+    safe."""
     step = size / new_size
     reach = SUPPORT * max(step, 1.0) + 1
     first, last = max(0, int(start * step - reach)), min(size, int(stop * step + reach) + 1)
     out = int(last * _factor(size, new_size))
-    if out < stop or out == last:       # torch copies instead of resampling where the size happens to stay
+    if out < stop or out == last:  # torch copies instead of resampling where the size happens to stay
         last = size
     return first, last
 
@@ -71,7 +74,7 @@ def _resize_columns(image, width, new_width, cols):
 def _resize_rows(strip, top, height, new_height, rows):
     """`strip` holds the source rows from `top`; the rows above it are never looked at, so they stay uninitialised."""
     if height == new_height:
-        return np.ascontiguousarray(strip[rows[0] - top:rows[1] - top])
+        return np.ascontiguousarray(strip[rows[0] - top : rows[1] - top])
     tall = np.empty((top + len(strip), *strip.shape[1:]), np.uint8)
     tall[top:] = strip
     return _bicubic(tall, (_factor(height, new_height), 1.0))[slice(*rows)]

@@ -1,10 +1,12 @@
-"""Checkpoints: written whole or not at all, complete enough to continue a run bit for bit, and loaded without running code.
+"""Checkpoints: written whole or not at all, complete enough to continue a run bit for bit, and loaded without running
+code.
 
 A file is a dict. `state_dict`: the weights, without `module.` or `_orig_mod.` prefixes. Beside it, where there is a
 training to continue: optimizer, scheduler, scaler, ema, rng (per rank), epoch, epoch_done, batch_in_epoch, global_step,
 score, best_score, best_epoch, and what describes the network: arch, trunk, num_classes, class_names, args. All of it is
 tensors and plain Python values, so that `torch.load(weights_only=True)` reads it.
 """
+
 import math
 import os
 import pickle
@@ -24,7 +26,16 @@ from utils.files.atomic import atomic_write, remove_temporaries, sync_folder, wr
 from utils.files.safetensors_file import is_safetensors
 from utils.restore import RestoreReport, clean_key, restore_weights
 
-__all__ = ['CheckpointKeeper', 'RestoreReport', 'averaged_weights', 'clean_key', 'load', 'restore_weights', 'resume_point', 'save']
+__all__ = [
+    'CheckpointKeeper',
+    'RestoreReport',
+    'averaged_weights',
+    'clean_key',
+    'load',
+    'restore_weights',
+    'resume_point',
+    'save',
+]
 
 
 def save(path, state: Mapping):
@@ -40,7 +51,7 @@ def save(path, state: Mapping):
         recorder = _WriteRecorder(file)
         try:
             torch.save(state, recorder)
-        except RuntimeError:                # torch's zip writer hides the OSError of a full disk
+        except RuntimeError:  # torch's zip writer hides the OSError of a full disk
             if recorder.error is not None:
                 raise recorder.error from None
             raise
@@ -65,7 +76,11 @@ class _WriteRecorder:
 
 def _plain(value):
     """`value` in types that a weights-only load accepts."""
-    if value is None or isinstance(value, (torch.Tensor, bool, int, float, str, bytes)) and not isinstance(value, np.generic):
+    if (
+        value is None
+        or isinstance(value, (torch.Tensor, bool, int, float, str, bytes))
+        and not isinstance(value, np.generic)
+    ):
         return value
     if isinstance(value, np.generic):
         return value.item()
@@ -76,7 +91,10 @@ def _plain(value):
     if isinstance(value, (list, tuple)):
         items = [_plain(item) for item in value]
         return items if isinstance(value, list) else tuple(items)
-    raise AssertionError(f'a {type(value).__module__}.{type(value).__name__} cannot be stored in a checkpoint: a weights-only load would refuse the file')
+    raise AssertionError(
+        f'a {type(value).__module__}.{type(value).__name__} cannot be stored in a checkpoint: a weights-only load would'
+        ' refuse the file'
+    )
 
 
 class _OldDtype:
@@ -96,18 +114,25 @@ class _OldDtype:
 
 def _old_scalar(dtype: _OldDtype, data):
     """Stands in for NumPy's scalar constructor: a Python number from the bytes of a NumPy one."""
-    return np.frombuffer(data if isinstance(data, bytes) else data.encode('latin1'), dtype=dtype.code, count=1)[0].item()
+    return np.frombuffer(data if isinstance(data, bytes) else data.encode('latin1'), dtype=dtype.code, count=1)[
+        0
+    ].item()
 
 
-# Files of earlier programs hold their score as a NumPy scalar. NumPy 1 and 2 name its constructor differently; neither is called.
-_NUMPY_SCALARS = [(_OldDtype, 'numpy.dtype'), (_old_scalar, 'numpy.core.multiarray.scalar'), (_old_scalar, 'numpy._core.multiarray.scalar')]
+# Files of earlier programs hold their score as a NumPy scalar. NumPy 1 and 2 name its constructor differently; neither
+# is called.
+_NUMPY_SCALARS = [
+    (_OldDtype, 'numpy.dtype'),
+    (_old_scalar, 'numpy.core.multiarray.scalar'),
+    (_old_scalar, 'numpy._core.multiarray.scalar'),
+]
 
 
 def load(path) -> dict:
     """The content of a checkpoint, on the CPU, with an entry `state_dict`; code in the file is never run.
 
-    Takes files of earlier programs (NumPy scalars, read as Python numbers), bare state dicts and safetensors files. Raises
-    FileNotFoundError, or ValueError for a file that holds code, is cut off or damaged, or is no checkpoint.
+    Takes files of earlier programs (NumPy scalars, read as Python numbers), bare state dicts and safetensors files.
+    Raises FileNotFoundError, or ValueError for a file that holds code, is cut off or damaged, or is no checkpoint.
     """
     path = Path(path)
     _check_looks_like_checkpoint(path)
@@ -120,10 +145,16 @@ def load(path) -> dict:
         raise
     except pickle.UnpicklingError as error:
         raise ValueError(f'{path}: {_why_refused(str(error))}') from None
-    except Exception as error:              # what torch raises for a damaged file depends on where the damage is
+    except Exception as error:  # what torch raises for a damaged file depends on where the damage is
         if 'TorchScript' in str(error):
-            raise ValueError(f'{path}: is an exported TorchScript program, expected a checkpoint with weights; name the file it was exported from') from None
-        raise ValueError(f'{path}: is damaged or cut off ({_first_line(error)}); copy or download it again, or name an earlier checkpoint') from None
+            raise ValueError(
+                f'{path}: is an exported TorchScript program, expected a checkpoint with weights; name the file it was'
+                ' exported from'
+            ) from None
+        raise ValueError(
+            f'{path}: is damaged or cut off ({_first_line(error)}); copy or download it again, or name an earlier'
+            ' checkpoint'
+        ) from None
     return _with_state_dict(path, content)
 
 
@@ -131,10 +162,19 @@ def _check_looks_like_checkpoint(path: Path):
     """Raise for what can be told from the outside, in words that torch does not find."""
     if not path.exists():
         others = sorted(file.name for file in path.parent.glob('*.pth'))
-        there = f'found {", ".join(others[:3])}{" ..." if len(others) > 3 else ""} in that folder' if others else 'that folder holds no .pth file'
-        raise FileNotFoundError(f'{path}: no such checkpoint, {there}; give the path of one (bash scripts/fetch_weights.sh lists the published ones)')
+        there = (
+            f'found {", ".join(others[:3])}{" ..." if len(others) > 3 else ""} in that folder'
+            if others
+            else 'that folder holds no .pth file'
+        )
+        raise FileNotFoundError(
+            f'{path}: no such checkpoint, {there}; give the path of one (bash scripts/fetch_weights.sh lists the'
+            ' published ones)'
+        )
     if path.is_dir():
-        raise ValueError(f'{path}: is a folder, expected a checkpoint file; name a file in it, such as last_checkpoint_ep0.pth')
+        raise ValueError(
+            f'{path}: is a folder, expected a checkpoint file; name a file in it, such as last_checkpoint_ep0.pth'
+        )
     with open(path, 'rb') as file:
         head = file.read(512)
     if not head:
@@ -142,11 +182,17 @@ def _check_looks_like_checkpoint(path: Path):
     if head.startswith(b'version https://git-lfs'):
         raise ValueError(f'{path}: is a Git LFS pointer, not the checkpoint itself; run git lfs pull')
     if head.lstrip()[:1] == b'<':
-        raise ValueError(f'{path}: is a web page, not a checkpoint; download it again, with a link that needs no log-in or confirmation')
+        raise ValueError(
+            f'{path}: is a web page, not a checkpoint; download it again, with a link that needs no log-in or'
+            ' confirmation'
+        )
     if head.startswith(b'PK'):
         _check_sums(path)
-    elif not head.startswith(b'\x80') and not is_safetensors(path):      # a zip archive, or a pickle in the format before torch 1.6
-        raise ValueError(f'{path}: is not a PyTorch checkpoint (it starts with {head[:8]!r}); give a file written by torch.save')
+    # a zip archive, or a pickle in the format before torch 1.6
+    elif not head.startswith(b'\x80') and not is_safetensors(path):
+        raise ValueError(
+            f'{path}: is not a PyTorch checkpoint (it starts with {head[:8]!r}); give a file written by torch.save'
+        )
 
 
 def _check_sums(path: Path):
@@ -155,7 +201,7 @@ def _check_sums(path: Path):
         with zipfile.ZipFile(path) as archive:
             altered = archive.testzip()
     except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, RuntimeError, zlib.error) as error:
-        cut = str(error) == 'File is not a zip file'        # the table of contents at its end is missing
+        cut = str(error) == 'File is not a zip file'  # the table of contents at its end is missing
         told = f'cut off after {path.stat().st_size:,} bytes' if cut else f'damaged ({_first_line(error)})'
         raise ValueError(f'{path}: is {told}; copy or download it again') from None
     if altered:
@@ -165,9 +211,14 @@ def _check_sums(path: Path):
 def _why_refused(message: str) -> str:
     found = re.search(r'GLOBAL (\S+)', message)
     if found:
-        return (f'holds code ({found.group(1)}) beside weights and was refused, nothing of it was run; if you trust where it comes from, '
-                "re-save its weights alone: torch.save({'state_dict': torch.load(FILE, weights_only=False)['state_dict']}, NEW)")
-    return f'is damaged, or holds more than weights and plain values ({_first_line(message)}); copy or download it again'
+        return (
+            f'holds code ({found.group(1)}) beside weights and was refused, nothing of it was run; if you trust where'
+            " it comes from, re-save its weights alone: torch.save({'state_dict': torch.load(FILE,"
+            " weights_only=False)['state_dict']}, NEW)"
+        )
+    return (
+        f'is damaged, or holds more than weights and plain values ({_first_line(message)}); copy or download it again'
+    )
 
 
 def _first_line(error) -> str:
@@ -177,17 +228,23 @@ def _first_line(error) -> str:
 
 
 def _with_state_dict(path, content) -> dict:
-    if isinstance(content, Mapping) and isinstance(content.get('model_dict'), Mapping):         # as aligned_xception71.pth calls it
+    # as aligned_xception71.pth calls it
+    if isinstance(content, Mapping) and isinstance(content.get('model_dict'), Mapping):
         content = {**content, 'state_dict': content['model_dict']}
     if isinstance(content, Mapping) and content and all(isinstance(value, torch.Tensor) for value in content.values()):
         content = {'state_dict': content}
     if isinstance(content, Mapping) and isinstance(content.get('state_dict'), Mapping):
         if all(isinstance(key, str) for key in content['state_dict']):
             return dict(content)
-        raise ValueError(f'{path}: not every tensor in it has a name, found {[key for key in content["state_dict"] if not isinstance(key, str)][:3]}; '
-                         'expected a state dict')
+        raise ValueError(
+            f'{path}: not every tensor in it has a name, found'
+            f' {[key for key in content["state_dict"] if not isinstance(key, str)][:3]}; expected a state dict'
+        )
     found = f'entries {list(content)[:5]}' if isinstance(content, Mapping) else f'a {type(content).__name__}'
-    raise ValueError(f"{path}: holds {found}, expected an entry 'state_dict' or a bare state dict; re-save it as torch.save({{'state_dict': ...}}, path)")
+    raise ValueError(
+        f"{path}: holds {found}, expected an entry 'state_dict' or a bare state dict; re-save it as"
+        " torch.save({'state_dict': ...}, path)"
+    )
 
 
 def averaged_weights(state: Mapping) -> dict | None:
@@ -199,8 +256,10 @@ def averaged_weights(state: Mapping) -> dict | None:
 def resume_point(state: Mapping, source='the checkpoint') -> tuple[int, int]:
     """(epoch, batch) at which a training from this checkpoint continues: the next epoch, or within one."""
     if 'epoch' not in state:
-        raise ValueError(f'{source}: holds weights only (no entry epoch), nothing to resume; start a new run from it with --snapshot')
-    if state.get('epoch_done', True):       # files of earlier programs were only written after an epoch
+        raise ValueError(
+            f'{source}: holds weights only (no entry epoch), nothing to resume; start a new run from it with --snapshot'
+        )
+    if state.get('epoch_done', True):  # files of earlier programs were only written after an epoch
         return int(state['epoch']) + 1, 0
     return int(state['epoch']), int(state['batch_in_epoch'])
 
@@ -225,7 +284,17 @@ class CheckpointKeeper:
         is_best = score is not None and not math.isnan(score) and (self.best_score is None or score > self.best_score)
         best_score, best_epoch = (float(score), epoch) if is_best else (self.best_score, self.best_epoch)
         path = self._last(epoch)
-        save(path, {**state, 'epoch': epoch, 'epoch_done': is_epoch_end, 'score': score, 'best_score': best_score, 'best_epoch': best_epoch})
+        save(
+            path,
+            {
+                **state,
+                'epoch': epoch,
+                'epoch_done': is_epoch_end,
+                'score': score,
+                'best_score': best_score,
+                'best_epoch': best_epoch,
+            },
+        )
         self.best_score, self.best_epoch = best_score, best_epoch
         if is_best:
             link_or_copy(path, self._best(epoch))
@@ -283,7 +352,9 @@ class CheckpointKeeper:
         if not self.run_dir.is_dir():
             return []
         found = [(re.fullmatch(kind + r'_checkpoint_ep(\d+)\.pth', file.name), file) for file in self.run_dir.iterdir()]
-        return [file for _, file in sorted(((int(match.group(1)), file) for match, file in found if match), reverse=True)]
+        return [
+            file for _, file in sorted(((int(match.group(1)), file) for match, file in found if match), reverse=True)
+        ]
 
     def _tidy(self, epoch):
         """Remove what the file of `epoch` replaces. Later epochs stay: they are not this run's past."""

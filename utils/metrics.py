@@ -3,6 +3,7 @@
 Counts are int64 throughout: rows are truth, columns prediction, so a class's false positives lie in its column and its
 false negatives in its row. A class that occurs in neither has no score (nan) and is left out of means.
 """
+
 import numpy as np
 import torch
 
@@ -10,21 +11,24 @@ import torch
 class ConfusionMatrix:
     """Counts of (truth, prediction) pixel pairs over any number of images; labels outside [0, K) are not counted.
 
-    On a GPU nothing waits for the device until `.counts` or a score is read, and only then a prediction outside [0, K) is
-    reported; on a CPU update() itself raises and leaves the counts as they were.
+    On a GPU nothing waits for the device until `.counts` or a score is read, and only then a prediction outside [0, K)
+    is reported; on a CPU update() itself raises and leaves the counts as they were.
     """
 
     def __init__(self, num_classes):
         self.num_classes = num_classes
-        self._side = num_classes + 1                     # the last row takes labels that do not count, the last column impossible predictions
-        self._table = torch.zeros(self._side ** 2, dtype=torch.int64)
+        # the last row takes labels that do not count, the last column impossible predictions
+        self._side = num_classes + 1
+        self._table = torch.zeros(self._side**2, dtype=torch.int64)
 
     def update(self, predictions, labels):
         """Add images: predictions and labels of one shape, any shape, any integer type, torch (any device) or numpy."""
         predictions, labels = _as_integers(predictions, 'predictions'), _as_integers(labels, 'labels')
         if predictions.shape != labels.shape:
-            raise ValueError(f'confusion matrix: predictions {tuple(predictions.shape)} and labels {tuple(labels.shape)} differ in shape; '
-                             'resize the predictions to the label size')
+            raise ValueError(
+                f'confusion matrix: predictions {tuple(predictions.shape)} and labels {tuple(labels.shape)} differ in'
+                ' shape; resize the predictions to the label size'
+            )
         if predictions.numel() == 0:
             return
         predictions, labels = predictions.flatten(), labels.flatten()
@@ -32,29 +36,36 @@ class ConfusionMatrix:
             self._table = self._table.to(predictions.device)
         if predictions.device.type == 'cpu':
             self._table += self._count(predictions, labels)
-        else:                                            # no check, and no bincount: both would wait for the largest value
-            index = _capped(labels.long(), self.num_classes) * self._side + _capped(predictions.long(), self.num_classes)
+        # no check, and no bincount: both would wait for the largest value
+        else:
+            index = _capped(labels.long(), self.num_classes) * self._side + _capped(
+                predictions.long(), self.num_classes
+            )
             self._table.scatter_add_(0, index, self._table.new_ones(()).expand(len(index)))
 
     def _count(self, predictions, labels):
         """The table of one CPU image; index arithmetic in the narrowest type, for it is memory that limits here."""
         smallest, largest = (int(value) for value in predictions.aminmax())
         if smallest < 0 or largest >= self.num_classes:
-            raise ValueError(f'confusion matrix: predictions hold values {smallest} to {largest}; expected class ids '
-                             f'0..{self.num_classes - 1}, the argmax of logits with {self.num_classes} channels')
-        dtype = torch.int16 if self._side ** 2 < 2 ** 15 else torch.int32
+            raise ValueError(
+                f'confusion matrix: predictions hold values {smallest} to {largest}; expected class ids '
+                f'0..{self.num_classes - 1}, the argmax of logits with {self.num_classes} channels'
+            )
+        dtype = torch.int16 if self._side**2 < 2**15 else torch.int32
         smallest, largest = (int(value) for value in labels.aminmax())
         if smallest < 0 or largest > torch.iinfo(dtype).max:
             labels = _capped(labels.long(), self.num_classes)
         index = labels.to(dtype, copy=True).clamp_(max=self.num_classes).mul_(self._side).add_(predictions.to(dtype))
-        return torch.bincount(index, minlength=self._side ** 2)
+        return torch.bincount(index, minlength=self._side**2)
 
     def update_from_counts(self, counts):
         """Add counts (K, K), truth by prediction, numpy or torch (for instance another rank's)."""
         counts = torch.as_tensor(counts)
         if counts.shape != (self.num_classes, self.num_classes) or counts.is_floating_point():
-            raise ValueError(f'confusion matrix: counts {tuple(counts.shape)} {counts.dtype} cannot be added; '
-                             f'expected integers of shape ({self.num_classes}, {self.num_classes})')
+            raise ValueError(
+                f'confusion matrix: counts {tuple(counts.shape)} {counts.dtype} cannot be added; '
+                f'expected integers of shape ({self.num_classes}, {self.num_classes})'
+            )
         inner = self._table.view(self._side, self._side)[:-1, :-1]
         inner += counts.to(inner)
 
@@ -69,8 +80,10 @@ class ConfusionMatrix:
         table = self._table.cpu().view(self._side, self._side)
         impossible = int(table[:, -1].sum())
         if impossible:
-            raise ValueError(f'confusion matrix: {impossible} predictions are outside 0..{self.num_classes - 1}; '
-                             f'expected the argmax of logits with {self.num_classes} channels')
+            raise ValueError(
+                f'confusion matrix: {impossible} predictions are outside 0..{self.num_classes - 1}; '
+                f'expected the argmax of logits with {self.num_classes} channels'
+            )
         return table[:-1, :-1].numpy().copy()
 
     def iou(self):
@@ -99,12 +112,14 @@ def _as_integers(values, name):
     if not isinstance(values, torch.Tensor):
         values = np.asarray(values)
         if values.dtype in (np.uint16, np.uint32, np.uint64):
-            values = values.astype(np.int64)             # torch has few operations for these
+            values = values.astype(np.int64)  # torch has few operations for these
         if not values.flags.writeable or any(stride < 0 for stride in values.strides):
-            values = values.copy()                       # torch can wrap neither
+            values = values.copy()  # torch can wrap neither
         values = torch.from_numpy(values)
     if values.is_floating_point() or values.is_complex():
-        raise ValueError(f'confusion matrix: {name} are {values.dtype}; expected integer class ids (take the argmax of logits)')
+        raise ValueError(
+            f'confusion matrix: {name} are {values.dtype}; expected integer class ids (take the argmax of logits)'
+        )
     return values
 
 
@@ -161,20 +176,36 @@ def fwiou(counts):
 
 def summary(counts, class_names):
     """Scores and pixel counts as a JSON-ready dict; None where a score does not exist."""
+
     def plain(value):
         return None if np.isnan(value) else float(value)
 
     correct = np.diag(counts)
     classes = {
         name: {'iou': plain(i), 'precision': plain(p), 'recall': plain(r), 'tp': int(tp), 'fp': int(fp), 'fn': int(fn)}
-        for name, i, p, r, tp, fp, fn in zip(class_names, iou(counts), precision(counts), recall(counts),
-                                             correct, counts.sum(0) - correct, counts.sum(1) - correct)}
-    return {'mean_iou': plain(mean_iou(counts)), 'accuracy': plain(accuracy(counts)), 'mean_accuracy': plain(mean_accuracy(counts)),
-            'fwiou': plain(fwiou(counts)), 'pixels': int(counts.sum()), 'classes': classes}
+        for name, i, p, r, tp, fp, fn in zip(
+            class_names,
+            iou(counts),
+            precision(counts),
+            recall(counts),
+            correct,
+            counts.sum(0) - correct,
+            counts.sum(1) - correct,
+        )
+    }
+    return {
+        'mean_iou': plain(mean_iou(counts)),
+        'accuracy': plain(accuracy(counts)),
+        'mean_accuracy': plain(mean_accuracy(counts)),
+        'fwiou': plain(fwiou(counts)),
+        'pixels': int(counts.sum()),
+        'classes': classes,
+    }
 
 
 def format_table(counts, class_names):
     """The per-class table as text: scores in percent, counts in pixels, '-' where a score does not exist."""
+
     def percent(value):
         return '-' if np.isnan(value) else f'{100 * value:.2f}'
 
@@ -182,11 +213,36 @@ def format_table(counts, class_names):
     rows = [('id', 'class', 'IoU %', 'precision %', 'recall %', 'TP', 'FP', 'FN')]
     for k, (name, i, p, r) in enumerate(zip(class_names, iou(counts), precision(counts), recall(counts))):
         false_positives, false_negatives = counts[:, k].sum() - correct[k], counts[k].sum() - correct[k]
-        rows.append((str(k), name, percent(i), percent(p), percent(r), f'{correct[k]:d}', f'{false_positives:d}', f'{false_negatives:d}'))
-    rows.append(('', 'mean', percent(mean_iou(counts)), percent(_mean(precision(counts))), percent(mean_accuracy(counts)), '', '', ''))
+        rows.append(
+            (
+                str(k),
+                name,
+                percent(i),
+                percent(p),
+                percent(r),
+                f'{correct[k]:d}',
+                f'{false_positives:d}',
+                f'{false_negatives:d}',
+            )
+        )
+    rows.append(
+        (
+            '',
+            'mean',
+            percent(mean_iou(counts)),
+            percent(_mean(precision(counts))),
+            percent(mean_accuracy(counts)),
+            '',
+            '',
+            '',
+        )
+    )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:
-        cells = [cell.ljust(width) if column == 1 else cell.rjust(width) for column, (cell, width) in enumerate(zip(row, widths))]
+        cells = [
+            cell.ljust(width) if column == 1 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths))
+        ]
         lines.append('  '.join(cells).rstrip())
     return '\n'.join(lines)

@@ -1,19 +1,20 @@
 """Weights of a file into a network: everything fits, or the run stops and says what does not and which flag helps."""
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 
-SHOWN = 3           # names in a message; the lists are whole
-PARTIAL = 0.5       # share of the network's tensors that a partial load must find
+SHOWN = 3  # names in a message; the lists are whole
+PARTIAL = 0.5  # share of the network's tensors that a partial load must find
 
 
 @dataclass
 class RestoreReport:
     """What became of every tensor; names are those of the network, without wrapper prefixes.
 
-    mismatched holds (name, shape in the file, shape in the network); ignored are tensors of the file that no network has
-    (criteria), and counters of batch normalisation that old files lack.
+    mismatched holds (name, shape in the file, shape in the network); ignored are tensors of the file that no network
+    has (criteria), and counters of batch normalisation that old files lack.
     """
 
     source: str
@@ -40,7 +41,10 @@ class RestoreReport:
         if self.unexpected:
             phrases.append(f'{len(self.unexpected)} unknown to the network ({_names(self.unexpected)})')
         if self.mismatched:
-            shapes = [f'{name}: {_shape(found)} in the file, {_shape(expected)} in the network' for name, found, expected in self.mismatched]
+            shapes = [
+                f'{name}: {_shape(found)} in the file, {_shape(expected)} in the network'
+                for name, found, expected in self.mismatched
+            ]
             phrases.append(f'{len(self.mismatched)} of another shape ({_names(shapes)})')
         return phrases
 
@@ -48,7 +52,11 @@ class RestoreReport:
         text = f'{self.source}: {len(self.matched)} of {self.total} tensors of the network loaded'
         if self.complete:
             return text
-        kept = 'those of the network keep their initial values' if self.missing or self.mismatched else 'those of the file are left out'
+        kept = (
+            'those of the network keep their initial values'
+            if self.missing or self.mismatched
+            else 'those of the file are left out'
+        )
         return f'{text}; {"; ".join(self.differences())}; {kept}'
 
 
@@ -56,12 +64,21 @@ def clean_key(key: str) -> str:
     """The name of a tensor without what DataParallel, DistributedDataParallel and torch.compile add to it."""
     key = key.replace('_orig_mod.', '')
     while key.startswith('module.'):
-        key = key[len('module.'):]
+        key = key[len('module.') :]
     return key
 
 
-def restore_weights(net, state_dict: Mapping, *, source='checkpoint', source_arch=None, allow_class_mismatch=False, head_keys: Sequence[str] = (),
-                    partial=False, allow_missing_prefixes: Sequence[str] = ()) -> RestoreReport:
+def restore_weights(
+    net,
+    state_dict: Mapping,
+    *,
+    source='checkpoint',
+    source_arch=None,
+    allow_class_mismatch=False,
+    head_keys: Sequence[str] = (),
+    partial=False,
+    allow_missing_prefixes: Sequence[str] = (),
+) -> RestoreReport:
     """Copy `state_dict` into `net` in place; all or nothing, and every tensor is accounted for in the report.
 
     Strict, but for: allow_missing_prefixes, parts of the network that may be wholly absent from the file;
@@ -102,29 +119,46 @@ def _compare(targets, state_dict, source):
 def _check(report, net, state_dict, source_arch, allow_class_mismatch, head_keys, partial, allow_missing_prefixes):
     """Raise ValueError unless what does not fit was allowed."""
     if not report.matched:
-        raise ValueError(f'{report.source}: none of its {len(state_dict)} tensors fits the network (first names in the file: {_names(list(state_dict))}; '
-                         f'in the network: {_names(report.missing)}); {_part_remedy(report) or _arch_remedy(net, source_arch, partial=True)}')
+        raise ValueError(
+            f'{report.source}: none of its {len(state_dict)} tensors fits the network (first names in the file:'
+            f' {_names(list(state_dict))}; in the network: {_names(report.missing)});'
+            f' {_part_remedy(report) or _arch_remedy(net, source_arch, partial=True)}'
+        )
     if partial:
         if len(report.matched) < PARTIAL * report.total:
-            raise ValueError(f'{report.source}: only {len(report.matched)} of {report.total} tensors of the network match by name and shape, '
-                             f'--snapshot_partial expects at least half ({"; ".join(report.differences())}); {_arch_remedy(net, source_arch, partial=True)}')
+            raise ValueError(
+                f'{report.source}: only {len(report.matched)} of {report.total} tensors of the network match by name'
+                f' and shape, --snapshot_partial expects at least half ({"; ".join(report.differences())});'
+                f' {_arch_remedy(net, source_arch, partial=True)}'
+            )
         return
     present = [*report.matched, *(name for name, _, _ in report.mismatched)]
-    absent_parts = tuple(prefix for prefix in allow_missing_prefixes if not any(name.startswith(prefix) for name in present))
+    absent_parts = tuple(
+        prefix for prefix in allow_missing_prefixes if not any(name.startswith(prefix) for name in present)
+    )
     missing = [name for name in report.missing if not name.startswith(absent_parts)]
     classes = _class_mismatch(report, head_keys)
     mismatched = report.mismatched if classes is None else []
     if missing or report.unexpected or mismatched:
-        raise ValueError(f'{report.source}: does not fit the network: {len(report.matched)} of {report.total} tensors match; '
-                         f'{"; ".join(report.differences())}; {_arch_remedy(net, source_arch)}')
+        raise ValueError(
+            f'{report.source}: does not fit the network: {len(report.matched)} of {report.total} tensors match; '
+            f'{"; ".join(report.differences())}; {_arch_remedy(net, source_arch)}'
+        )
     if classes is not None and not allow_class_mismatch:
-        raise ValueError(f'{report.source}: has {classes[0]} classes, the network has {classes[1]}; --allow_class_mismatch loads all but '
-                         f'the {len(report.mismatched)} tensors of the class layers ({_names([name for name, _, _ in report.mismatched])})')
+        raise ValueError(
+            f'{report.source}: has {classes[0]} classes, the network has {classes[1]}; --allow_class_mismatch loads all'
+            f' but the {len(report.mismatched)} tensors of the class layers'
+            f' ({_names([name for name, _, _ in report.mismatched])})'
+        )
 
 
 def _class_mismatch(report, head_keys):
     """(classes in the file, classes in the network) when that is all that differs in the shapes, else None."""
-    pairs = {(found[0], expected[0]) for _, found, expected in report.mismatched if found and expected and found[1:] == expected[1:]}
+    pairs = {
+        (found[0], expected[0])
+        for _, found, expected in report.mismatched
+        if found and expected and found[1:] == expected[1:]
+    }
     same_but_first = all(found[1:] == expected[1:] for _, found, expected in report.mismatched)
     heads = {clean_key(key) for key in head_keys} or {name for name, _, _ in report.mismatched}
     only_heads = all(name in heads for name, _, _ in report.mismatched)
@@ -134,7 +168,7 @@ def _class_mismatch(report, head_keys):
 def _part_remedy(report):
     """The remedy for a file whose names are those of a part of the network, such as ImageNet weights of the trunk."""
     missing, names = set(report.missing), report.unexpected
-    prefixes = {name[:-len(names[0])] for name in missing if names and name.endswith('.' + names[0])}
+    prefixes = {name[: -len(names[0])] for name in missing if names and name.endswith('.' + names[0])}
     counts = {prefix: sum(prefix + name in missing for name in names) for prefix in prefixes}
     part = max(counts, key=counts.get, default=None)
     if part is None or counts[part] < PARTIAL * len(names):
@@ -148,7 +182,11 @@ def _arch_remedy(net, source_arch, partial=False):
         remedy = f'it was saved from {source_arch}: give --arch {source_arch}'
     else:
         remedy = 'give the --arch and --trunk it was trained with'
-    return remedy + (', convert a file of another project with python -m network.convert' if partial else ', or --snapshot_partial to load what fits')
+    return remedy + (
+        ', convert a file of another project with python -m network.convert'
+        if partial
+        else ', or --snapshot_partial to load what fits'
+    )
 
 
 def _names(names) -> str:

@@ -4,6 +4,7 @@ Nine subsets are scored in turn and all pixels of a subset are pooled: a confusi
 histograms of confidence levels over the sampled pixels. So memory depends on neither images nor pixels. Values equal
 those of the public toolkit; where that stops (a subset without a single error), a value is nan and stands in `notes`.
 """
+
 import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -30,9 +31,12 @@ LOWER_IS_BETTER = ('ece', 'fpr95')
 @dataclass
 class Tally:
     """The counts of one image, or of all images of a subset."""
+
     matrix: ConfusionMatrix = field(default_factory=lambda: ConfusionMatrix(CLASSES))
-    correct: LevelCounts = field(default_factory=LevelCounts)          # valid sampled pixels; positive: the label is right
-    valid: LevelCounts = field(default_factory=LevelCounts)            # all sampled pixels; positive: valid, not out of distribution
+    # valid sampled pixels; positive: the label is right
+    correct: LevelCounts = field(default_factory=LevelCounts)
+    # all sampled pixels; positive: valid, not out of distribution
+    valid: LevelCounts = field(default_factory=LevelCounts)
 
     def add(self, other: 'Tally'):
         self.matrix.merge(other.matrix)
@@ -68,18 +72,27 @@ class _Evaluation:
         for subset in names.SUBSETS:
             keys = [key for key in self.keys if names.in_subset(key, subset)]
             if not keys:
-                raise ValueError(f'{self.truth.path}: has no ground truth of subset {subset}, and the index needs every subset; give the whole ground truth')
+                raise ValueError(
+                    f'{self.truth.path}: has no ground truth of subset {subset}, and the index needs every subset; give'
+                    ' the whole ground truth'
+                )
             tally, resampling = self._tally(subset, keys)
             found = subset_scores(subset, tally)
             scores |= found
             highest += tally.valid.totals[-1], tally.valid.totals.sum()
-            self.notes += [f'{key} is not defined: {_WHY[key.rpartition("_")[2]]}' for key, value in found.items() if _is_nan(value)]
+            self.notes += [
+                f'{key} is not defined: {_WHY[key.rpartition("_")[2]]}'
+                for key, value in found.items()
+                if _is_nan(value)
+            ]
             if resampling is not None:
                 resampled[subset] = [subset_scores(subset, replicate) for replicate in resampling]
         scores |= means(scores)
         uncounted = [key for key in self.keys if not any(names.in_subset(key, subset) for subset in names.SUBSETS)]
         if uncounted:
-            self.notes.append(f'{counted(len(uncounted), "image")} of no subset counted nowhere: {listed(uncounted, 3)}')
+            self.notes.append(
+                f'{counted(len(uncounted), "image")} of no subset counted nowhere: {listed(uncounted, 3)}'
+            )
         self.notes += _tied_note(*highest)
         result = {'scores': scores, 'notes': self.notes}
         if self.bootstrap:
@@ -101,13 +114,20 @@ class _Evaluation:
     def _image(self, key: str) -> Tally:
         truth, mask = (read_gray(self.truth, names.name_of(key, kind)) for kind in ('truth', 'mask'))
         if mask.shape != truth.shape:
-            raise ValueError(f'{self.truth.path}: the mask of {key} is {image_size(mask)} pixels, its ground truth {image_size(truth)}; '
-                             'get the ground truth again')
-        indices = draw_samples(truth) if self.samples is None else decode_samples(
-            self.samples.read(names.name_of(key, 'samples')), names.name_of(key, 'samples'))
+            raise ValueError(
+                f'{self.truth.path}: the mask of {key} is {image_size(mask)} pixels, its ground truth'
+                f' {image_size(truth)}; get the ground truth again'
+            )
+        indices = (
+            draw_samples(truth)
+            if self.samples is None
+            else decode_samples(self.samples.read(names.name_of(key, 'samples')), names.name_of(key, 'samples'))
+        )
         if len(indices) and indices[-1] >= truth.size:
-            raise ValueError(f'{names.name_of(key, "samples")}: samples pixel {indices[-1]} of an image of {truth.size} pixels; '
-                             'samples and ground truth do not belong together')
+            raise ValueError(
+                f'{names.name_of(key, "samples")}: samples pixel {indices[-1]} of an image of {truth.size} pixels; '
+                'samples and ground truth do not belong together'
+            )
         return tally_image(truth, mask, self._prediction(key, truth, indices), indices)
 
     def _prediction(self, key, truth, indices) -> Encoded:
@@ -119,16 +139,23 @@ class _Evaluation:
             name = names.name_of(key, 'prediction')
             classes, levels = read_prediction(self.submission, name, names.name_of(key, 'confidence'))
         if classes.shape != truth.shape:
-            raise ValueError(f'{name}: is {image_size(classes)} pixels, its ground truth {image_size(truth)}; predict at the size of the images')
+            raise ValueError(
+                f'{name}: is {image_size(classes)} pixels, its ground truth {image_size(truth)}; predict at the size of'
+                ' the images'
+            )
         if levels.size == classes.size:
             levels = levels.ravel()[indices]
         if len(levels) != len(indices):
-            raise ValueError(f'{name}: has {len(levels)} confidences for {len(indices)} samples; encode the submission with this sampling archive')
+            raise ValueError(
+                f'{name}: has {len(levels)} confidences for {len(indices)} samples; encode the submission with this'
+                ' sampling archive'
+            )
         return Encoded(classes, levels)
 
 
 def tally_image(truth: np.ndarray, mask: np.ndarray, prediction: Encoded, indices: np.ndarray) -> Tally:
-    """The counts of one image: truth (H, W) trainIds, mask (H, W) not 0 where invalid, prediction at the sampled indices."""
+    """The counts of one image: truth (H, W) trainIds, mask (H, W) not 0 where invalid, prediction at the sampled
+    indices."""
     if prediction.classes.max(initial=0) >= CLASSES:
         raise ValueError(f'a prediction holds class {prediction.classes.max()}, expected trainIds 0 to {CLASSES - 1}')
     tally = Tally()
@@ -145,24 +172,41 @@ def subset_scores(subset: str, tally: Tally) -> dict:
     scores = {}
     if subset in names.SEMANTIC_SUBSETS:
         ious = iou(tally.matrix.counts)
-        values = {'miou': float(np.nanmean(ious)) if not np.isnan(ious).all() else float('nan'), **tally.correct.scores()}
+        values = {
+            'miou': float(np.nanmean(ious)) if not np.isnan(ious).all() else float('nan'),
+            **tally.correct.scores(),
+        }
         scores |= {f'{subset}_{metric}_valid': values[metric] for metric in SEMANTIC}
         scores[f'{subset}_iou_valid'] = ious.tolist()
     if subset in names.OOD_SUBSETS:
         counts = tally.valid.error()
-        values = {'auroc': ranking.auroc(*counts), 'fpr95': ranking.fpr_at_tpr(*counts), 'auprc': ranking.average_precision(*counts)}
+        values = {
+            'auroc': ranking.auroc(*counts),
+            'fpr95': ranking.fpr_at_tpr(*counts),
+            'auprc': ranking.average_precision(*counts),
+        }
         scores |= {f'{subset}_{metric}_ood': values[metric] for metric in OOD}
     return scores
 
 
 def _tied_note(highest: int, samples: int) -> list[str]:
-    """Levels are equal steps of confidence, so that a network which is sure of everything has most pixels in the last one."""
+    """Levels are equal steps of confidence, so that a network which is sure of everything has most pixels in the last
+    one."""
     share = highest / max(samples, 1)
-    return [f'{100 * share:.1f} % of the sampled confidences are the highest level, {LEVELS - 1}, and not ranked among themselves; a temperature calibration '
-            'spreads them (docs/ensembles.md)'] if share > 0.01 else []
+    return (
+        [
+            f'{100 * share:.1f} % of the sampled confidences are the highest level, {LEVELS - 1}, and not ranked among'
+            ' themselves; a temperature calibration spreads them (docs/ensembles.md)'
+        ]
+        if share > 0.01
+        else []
+    )
 
 
-_WHY = {'valid': 'no sampled valid pixel is right, or none is wrong', 'ood': 'no sampled pixel is valid, or none is out of distribution'}
+_WHY = {
+    'valid': 'no sampled valid pixel is right, or none is wrong',
+    'ood': 'no sampled pixel is valid, or none is out of distribution',
+}
 
 
 def _is_nan(value) -> bool:
@@ -186,7 +230,11 @@ def members(scores: dict) -> dict[str, list[str]]:
     """mean -> keys of the scores it is made of: 'semantic_hmean', 'ood_hmean' and '<subset>_hmean'."""
     scalars = [key for key in scores if key.endswith(('_valid', '_ood')) and not key.endswith('_iou_valid')]
     made_of = {f'{subset}_hmean': [key for key in scalars if key.startswith(f'{subset}_')] for subset in names.SUBSETS}
-    return {**made_of, 'semantic_hmean': [key for key in scalars if key.endswith('_valid')], 'ood_hmean': [key for key in scalars if key.endswith('_ood')]}
+    return {
+        **made_of,
+        'semantic_hmean': [key for key in scalars if key.endswith('_valid')],
+        'ood_hmean': [key for key in scalars if key.endswith('_ood')],
+    }
 
 
 def means(scores: dict) -> dict[str, float]:
@@ -196,14 +244,17 @@ def means(scores: dict) -> dict[str, float]:
 
 
 def leverage(scores: dict, step: float = 0.01) -> list[dict]:
-    """What would raise the index most: per score the index if it alone were `step` better, largest gain first; none without an index."""
+    """What would raise the index most: per score the index if it alone were `step` better, largest gain first; none
+    without an index."""
     gains = []
     if _is_nan(scores['bravo_index']):
         return gains
     for key in {key for keys in members(scores).values() for key in keys}:
         better = min(quality(key, scores[key]) + step, 1.0)
         changed = {**scores, key: 1 - better if quality(key, 0.0) == 1 else better}
-        gains.append({'score': key, 'value': scores[key], 'gain': means(changed)['bravo_index'] - scores['bravo_index']})
+        gains.append(
+            {'score': key, 'value': scores[key], 'gain': means(changed)['bravo_index'] - scores['bravo_index']}
+        )
     return sorted(gains, key=lambda entry: (-entry['gain'], entry['score']))
 
 
@@ -213,4 +264,6 @@ def _intervals(resampled: dict, count: int) -> dict[str, list[float]]:
     for number in range(count):
         scores = {key: value for subset in resampled.values() for key, value in subset[number].items()}
         rounds.append({**scores, **means(scores)})
-    return {key: interval([one[key] for one in rounds]) for key, value in rounds[0].items() if not isinstance(value, list)}
+    return {
+        key: interval([one[key] for one in rounds]) for key, value in rounds[0].items() if not isinstance(value, list)
+    }

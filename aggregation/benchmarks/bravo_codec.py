@@ -8,6 +8,7 @@ encoded   header <4sIIIIII "BV23" version rows columns samples class_bytes confi
 Everything is little-endian. A reader trusts nothing: sizes are compared before memory is taken, and every fault is a
 ValueError of one sentence.
 """
+
 import struct
 import zlib
 from typing import NamedTuple
@@ -26,6 +27,7 @@ SAMPLES_PER_IMAGE = 100_000
 
 class Encoded(NamedTuple):
     """classes uint8 (H, W) trainIds; levels uint16 (n,) at the sampled pixels in ascending order."""
+
     classes: np.ndarray
     levels: np.ndarray
 
@@ -43,10 +45,14 @@ def draw_samples(truth: np.ndarray, ignore: int = 255, count: int = SAMPLES_PER_
 
 
 def encode_samples(indices: np.ndarray) -> bytes:
-    """The samples file of ascending row-major `indices`; ValueError when they are none, not ascending or above 2 ** 24 - 1."""
+    """The samples file of ascending row-major `indices`; ValueError when they are none, not ascending or above 2 ** 24
+    - 1."""
     indices = np.asarray(indices, np.int64)
     if not len(indices) or indices[0] < 0 or indices[-1] >= INDEX_LIMIT or (np.diff(indices) <= 0).any():
-        raise ValueError(f'{len(indices)} sample indices cannot be encoded; expected at least one, strictly ascending from 0 to {INDEX_LIMIT - 1}')
+        raise ValueError(
+            f'{len(indices)} sample indices cannot be encoded; expected at least one, strictly ascending from 0 to'
+            f' {INDEX_LIMIT - 1}'
+        )
     steps = np.diff(indices)
     far = steps > 255
     ends = np.cumsum(np.where(far, 4, 1))
@@ -60,13 +66,18 @@ def encode_samples(indices: np.ndarray) -> bytes:
 
 def decode_samples(data: bytes, name: str = 'samples') -> np.ndarray:
     """The indices int64 (n,) of a samples file; ValueError naming `name` when it is damaged."""
-    content = _decompress(data, 6 + INDEX_LIMIT, name)           # a step of 4 bytes is longer than 255 pixels
+    content = _decompress(data, 6 + INDEX_LIMIT, name)  # a step of 4 bytes is longer than 255 pixels
     if len(content) < 6:
-        raise ValueError(f'{name}: holds {len(content)} bytes, expected a count and a first index; get the sampling archive again')
+        raise ValueError(
+            f'{name}: holds {len(content)} bytes, expected a count and a first index; get the sampling archive again'
+        )
     count = int.from_bytes(content[:3], 'little')
     steps = _steps(content[6:], name)
     if count != len(steps) + 1 or (steps <= 0).any():
-        raise ValueError(f'{name}: announces {count} indices and holds {len(steps) + 1}, or one that does not ascend; get the sampling archive again')
+        raise ValueError(
+            f'{name}: announces {count} indices and holds {len(steps) + 1}, or one that does not ascend; get the'
+            ' sampling archive again'
+        )
     return np.cumsum(np.concatenate([[int.from_bytes(content[3:6], 'little')], steps]))
 
 
@@ -75,24 +86,27 @@ def _steps(content: bytes, name: str) -> np.ndarray:
     parts, at, reached = [], 0, 0
     while at < len(content):
         escape = content.find(b'\0', at)
-        run = content[at:escape if escape >= 0 else len(content)]
+        run = content[at : escape if escape >= 0 else len(content)]
         parts.append(np.frombuffer(run, np.uint8).astype(np.int64))
         if escape < 0:
             break
-        far = content[escape + 1:escape + 4]
+        far = content[escape + 1 : escape + 4]
         if len(far) < 3:
             raise ValueError(f'{name}: ends within an index; get the sampling archive again')
         parts.append(np.array([int.from_bytes(far, 'little')], np.int64))
         reached += int(parts[-1][0]) + len(run)
-        if parts[-1][0] < 256 or reached >= INDEX_LIMIT:          # so a file of nothing but escapes ends soon
-            raise ValueError(f'{name}: holds a distance of {parts[-1][0]} in four bytes, expected 256 to {INDEX_LIMIT - 1} in all; '
-                             'get the sampling archive again')
+        if parts[-1][0] < 256 or reached >= INDEX_LIMIT:  # so a file of nothing but escapes ends soon
+            raise ValueError(
+                f'{name}: holds a distance of {parts[-1][0]} in four bytes, expected 256 to {INDEX_LIMIT - 1} in all; '
+                'get the sampling archive again'
+            )
         at = escape + 4
     return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
 
 def encode_prediction(classes: np.ndarray, levels: np.ndarray) -> bytes:
-    """The encoded file of trainIds uint8 (H, W) and confidence levels uint16: (n,) at the sampled pixels, or (H, W) of all."""
+    """The encoded file of trainIds uint8 (H, W) and confidence levels uint16: (n,) at the sampled pixels, or (H, W) of
+    all."""
     assert classes.dtype == np.uint8 and classes.ndim == 2 and levels.dtype == np.uint16
     body = classes.tobytes() + levels.astype('<u2').tobytes()
     samples = len(levels) if levels.ndim == 1 else 0
@@ -107,25 +121,44 @@ def decode_prediction(data: bytes, name: str = 'encoded', shape: tuple[int, int]
     shape (H, W): that of the image where the caller knows it, so that another one is refused before memory is taken.
     """
     if len(data) < HEADER.size + 4 or data[:4] != MAGIC:
-        raise ValueError(f'{name}: is no encoded prediction (it starts with {bytes(data[:4])!r}, expected {MAGIC!r}); encode the submission again')
+        raise ValueError(
+            f'{name}: is no encoded prediction (it starts with {bytes(data[:4])!r}, expected {MAGIC!r}); encode the'
+            ' submission again'
+        )
     _, version, rows, columns, samples, class_bytes, level_bytes = HEADER.unpack_from(data)
     if version != VERSION:
         raise ValueError(f'{name}: has version {version}, expected {VERSION}; encode the submission again')
     if zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], 'little'):
-        raise ValueError(f'{name}: its check sum is wrong, the file is damaged or cut off; copy it again or encode the submission again')
+        raise ValueError(
+            f'{name}: its check sum is wrong, the file is damaged or cut off; copy it again or encode the submission'
+            ' again'
+        )
     every_pixel = samples == 0 and level_bytes == 2 * class_bytes
     if class_bytes != rows * columns or level_bytes != 2 * samples and not every_pixel:
-        raise ValueError(f'{name}: announces {rows}x{columns} pixels and {samples} samples but {class_bytes} and {level_bytes} bytes for them; '
-                         'encode the submission again')
+        raise ValueError(
+            f'{name}: announces {rows}x{columns} pixels and {samples} samples but {class_bytes} and {level_bytes} bytes'
+            ' for them; encode the submission again'
+        )
     if class_bytes > INDEX_LIMIT:
-        raise ValueError(f'{name}: announces {rows}x{columns} pixels, expected at most {INDEX_LIMIT}, which is what samples can name; the file is damaged')
+        raise ValueError(
+            f'{name}: announces {rows}x{columns} pixels, expected at most {INDEX_LIMIT}, which is what samples can'
+            ' name; the file is damaged'
+        )
     if samples > class_bytes:
-        raise ValueError(f'{name}: announces {samples} samples of {rows}x{columns} pixels, expected at most one of each; the file is damaged')
+        raise ValueError(
+            f'{name}: announces {samples} samples of {rows}x{columns} pixels, expected at most one of each; the file is'
+            ' damaged'
+        )
     if shape is not None and (rows, columns) != tuple(shape):
-        raise ValueError(f'{name}: is {shape_name((rows, columns))} pixels, its ground truth {shape_name(shape)}; predict at the size of the images')
-    body = _decompress(data[HEADER.size:-4], class_bytes + level_bytes, name)
+        raise ValueError(
+            f'{name}: is {shape_name((rows, columns))} pixels, its ground truth {shape_name(shape)}; predict at the'
+            ' size of the images'
+        )
+    body = _decompress(data[HEADER.size : -4], class_bytes + level_bytes, name)
     if len(body) != class_bytes + level_bytes:
-        raise ValueError(f'{name}: holds {len(body)} bytes, expected {class_bytes + level_bytes}; encode the submission again')
+        raise ValueError(
+            f'{name}: holds {len(body)} bytes, expected {class_bytes + level_bytes}; encode the submission again'
+        )
     classes = np.frombuffer(body, np.uint8, class_bytes).reshape(rows, columns)
     return Encoded(classes, np.frombuffer(body, '<u2', offset=class_bytes))
 
@@ -136,13 +169,21 @@ def _decompress(frame: bytes, limit: int, name: str) -> bytes:
     try:
         size = package.frame_content_size(frame)
         if size < 0:
-            raise ValueError(f'{name}: its zstd frame does not say how large the content is; encode it with the content size')
+            raise ValueError(
+                f'{name}: its zstd frame does not say how large the content is; encode it with the content size'
+            )
         if size > limit:
-            raise ValueError(f'{name}: its content would take {size} bytes, expected at most {limit}; the file is damaged')
+            raise ValueError(
+                f'{name}: its content would take {size} bytes, expected at most {limit}; the file is damaged'
+            )
         # one call: it fills a buffer of the size that the frame says, however much the frame would unpack to
         content = package.ZstdDecompressor().decompress(frame, allow_extra_data=False)
     except package.ZstdError as error:
-        raise ValueError(f'{name}: is damaged, cut off or more than one zstd frame ({error}); copy it again or encode it again') from None
+        raise ValueError(
+            f'{name}: is damaged, cut off or more than one zstd frame ({error}); copy it again or encode it again'
+        ) from None
     if len(content) != size:
-        raise ValueError(f'{name}: holds {len(content)} bytes where its zstd frame says {size}; copy it again or encode it again')
+        raise ValueError(
+            f'{name}: holds {len(content)} bytes where its zstd frame says {size}; copy it again or encode it again'
+        )
     return content

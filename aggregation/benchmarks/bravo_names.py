@@ -3,11 +3,13 @@
 A key is an image's path without any ending, `bravo_ACDC/fog/test/GOPR0475/GOPR0475_frame_000247`: predictions, ground
 truth, samples and encoded files of one image share it.
 """
+
 from typing import NamedTuple
 
 
 class Split(NamedTuple):
     """Endings of one split: image (several, as published or converted), prediction, confidence, ground truth, mask."""
+
     image: tuple[str, ...]
     prediction: str
     confidence: str
@@ -16,11 +18,23 @@ class Split(NamedTuple):
 
 
 def _cityscapes_like() -> Split:
-    return Split(('_leftImg8bit.png', '_leftImg8bit.jpg'), '_leftImg8bit_pred.png', '_leftImg8bit_conf.png', '_gt_labelTrainIds.png', '_gt_invIds.png')
+    return Split(
+        ('_leftImg8bit.png', '_leftImg8bit.jpg'),
+        '_leftImg8bit_pred.png',
+        '_leftImg8bit_conf.png',
+        '_gt_labelTrainIds.png',
+        '_gt_invIds.png',
+    )
 
 
 SPLITS = {
-    'ACDC': Split(('_rgb_anon.png', '_rgb_anon.jpg'), '_rgb_anon_pred.png', '_rgb_anon_conf.png', '_gt_labelTrainIds.png', '_gt_invIds.png'),
+    'ACDC': Split(
+        ('_rgb_anon.png', '_rgb_anon.jpg'),
+        '_rgb_anon_pred.png',
+        '_rgb_anon_conf.png',
+        '_gt_labelTrainIds.png',
+        '_gt_invIds.png',
+    ),
     'SMIYC': Split(('.jpg', '.png'), '_pred.png', '_conf.png', '_labels_semantic_fake.png', '_labels_semantic.png'),
     'outofcontext': _cityscapes_like(),
     'synobjs': Split(('.png', '.jpg'), '_pred.png', '_conf.png', '_gt.png', '_mask.png'),
@@ -31,12 +45,19 @@ ENCODED, SAMPLES = '_encoded.bin', '_samples.bin'
 
 # subset -> (split, part of the path that belongs to it)
 SUBSETS = {
-    'ACDCfog': ('ACDC', '/fog/'), 'ACDCrain': ('ACDC', '/rain/'), 'ACDCnight': ('ACDC', '/night/'), 'ACDCsnow': ('ACDC', '/snow/'),
-    'synrain': ('synrain', ''), 'SMIYC': ('SMIYC', ''), 'synobjs': ('synobjs', ''), 'synflare': ('synflare', ''), 'outofcontext': ('outofcontext', ''),
+    'ACDCfog': ('ACDC', '/fog/'),
+    'ACDCrain': ('ACDC', '/rain/'),
+    'ACDCnight': ('ACDC', '/night/'),
+    'ACDCsnow': ('ACDC', '/snow/'),
+    'synrain': ('synrain', ''),
+    'SMIYC': ('SMIYC', ''),
+    'synobjs': ('synobjs', ''),
+    'synflare': ('synflare', ''),
+    'outofcontext': ('outofcontext', ''),
 }
 OOD_SUBSETS = ('SMIYC', 'synobjs')
 SEMANTIC_SUBSETS = tuple(subset for subset in SUBSETS if subset != 'SMIYC')
-IMAGES = 3901                           # of the whole benchmark
+IMAGES = 3901  # of the whole benchmark
 
 
 def split_of(name: str) -> str | None:
@@ -59,7 +80,8 @@ def key_of(name: str, kind: str) -> str | None:
 
 
 def image_key(name: str) -> str | None:
-    """The key of an image, or of its ground truth or mask, wherever the folder `bravo_<split>` stands in its path; None for other files."""
+    """The key of an image, or of its ground truth or mask, wherever the folder `bravo_<split>` stands in its path; None
+    for other files."""
     parts = name.split('/')
     name = next(('/'.join(parts[at:]) for at in range(len(parts)) if split_of('/'.join(parts[at:]))), None)
     if name is None:
@@ -68,7 +90,9 @@ def image_key(name: str) -> str | None:
     if name.endswith((split.prediction, split.confidence, '_color.png')):
         return None
     # masks before images: where an image may end in .png, any of them does
-    return next((name.removesuffix(ending) for ending in (split.truth, split.mask, *split.image) if name.endswith(ending)), None)
+    return next(
+        (name.removesuffix(ending) for ending in (split.truth, split.mask, *split.image) if name.endswith(ending)), None
+    )
 
 
 def keys_of(names, kind: str) -> dict[str, str]:

@@ -1,8 +1,10 @@
-"""Pixel-level scores of Cityscapes (Cordts et al., CVPR 2016, arXiv 1604.01685): class, category and instance-weighted IoU.
+"""Pixel-level scores of Cityscapes (Cordts et al., CVPR 2016, arXiv 1604.01685): class, category and instance-weighted
+IoU.
 
 Counts run over label ids 0 to 33. A pixel whose ground truth is not scored counts nowhere; a prediction that is not
 scored, on a pixel that is, is a miss and nobody's false alarm. Values equal those of the public evaluation scripts.
 """
+
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,18 +17,28 @@ from aggregation.statistics.bootstrap import image_weights, interval
 from utils.cli.progress import progress
 from utils.cli.wording import listed
 
-IDS = 34                                # label ids 0..33
+IDS = 34  # label ids 0..33
 TRUTH, INSTANCES = '_gtFine_labelIds.png', '_gtFine_instanceIds.png'
 FRAME = re.compile(r'[^_/]+_\d{6}_\d{6}')
-BESIDE = re.compile(r'_(conf|score|prob)\.png$')            # what this program writes beside a prediction
+BESIDE = re.compile(r'_(conf|score|prob)\.png$')  # what this program writes beside a prediction
 # Mean pixels of an instance in the training set, the weights of instance-weighted IoU.
-INSTANCE_PIXELS = {'bicycle': 4672.3249222261, 'caravan': 36771.8241758242, 'motorcycle': 6298.7200839748, 'rider': 3930.4788056518,
-                   'bus': 35732.1511111111, 'train': 67583.7075812274, 'car': 12794.0202738185, 'person': 3462.4756337644,
-                   'truck': 27855.1264367816, 'trailer': 16926.9763313609}
+INSTANCE_PIXELS = {
+    'bicycle': 4672.3249222261,
+    'caravan': 36771.8241758242,
+    'motorcycle': 6298.7200839748,
+    'rider': 3930.4788056518,
+    'bus': 35732.1511111111,
+    'train': 67583.7075812274,
+    'car': 12794.0202738185,
+    'person': 3462.4756337644,
+    'truck': 27855.1264367816,
+    'trailer': 16926.9763313609,
+}
 
 
 class Frame(NamedTuple):
     """Names of one image's files: label ids, instance ids (None without), prediction."""
+
     truth: str
     instances: str | None
     prediction: str
@@ -42,15 +54,23 @@ class LabelSet:
         self.names = {label.name: label.id for label in labels}
         self.scored = {label.name: label.id for label in labels if label.trainid != ignore}
         categories = dict.fromkeys(label.category for label in labels)
-        self.categories = {category: [label.id for label in labels if label.category == category and label.trainid != ignore]
-                           for category in categories}
-        self.instance_classes = {label.name: label.id for label in labels if label.has_instances and label.trainid != ignore}
-        self.instance_categories = {category: ids for category in categories
-                                    if (ids := [label.id for label in labels if label.category == category and label.has_instances])}
+        self.categories = {
+            category: [label.id for label in labels if label.category == category and label.trainid != ignore]
+            for category in categories
+        }
+        self.instance_classes = {
+            label.name: label.id for label in labels if label.has_instances and label.trainid != ignore
+        }
+        self.instance_categories = {
+            category: ids
+            for category in categories
+            if (ids := [label.id for label in labels if label.category == category and label.has_instances])
+        }
 
 
 class Counts:
-    """Pixel pairs (ids, ids) by truth and prediction, and weighted hits and misses of instances, over any number of images.
+    """Pixel pairs (ids, ids) by truth and prediction, and weighted hits and misses of instances, over any number of
+    images.
 
     Every array has a leading dimension: entry 0 are the images as they are, the others are resamplings of them.
     """
@@ -58,9 +78,10 @@ class Counts:
     def __init__(self, labels: LabelSet, resamplings: int = 0):
         self.labels, self.resamplings = labels, resamplings
         self.pairs = np.zeros((1 + resamplings, IDS, IDS), np.int64)
-        self.hits = np.zeros((1 + resamplings, IDS))             # of instances by their label: pixels found as that label
+        # of instances by their label: pixels found as that label
+        self.hits = np.zeros((1 + resamplings, IDS))
         self.misses = np.zeros((1 + resamplings, IDS))
-        self.category_hits = np.zeros((1 + resamplings, IDS))    # found as any label of its category
+        self.category_hits = np.zeros((1 + resamplings, IDS))  # found as any label of its category
         self.category_misses = np.zeros((1 + resamplings, IDS))
 
     def add(self, name: str, pairs, instances):
@@ -71,18 +92,30 @@ class Counts:
             total += times[:, None] * image
 
     def scores(self, sample: int = 0) -> dict:
-        """classScores, classInstScores, categoryScores, categoryInstScores and their means; nan where nothing counts."""
+        """classScores, classInstScores, categoryScores, categoryInstScores and their means; nan where nothing
+        counts."""
         pairs, labels = self.pairs[sample], self.labels
         found = {
-            'classScores': {name: class_iou(pairs, labels, [name_id]) if name in labels.scored else np.nan for name, name_id in labels.names.items()},
-            'classInstScores': {name: self._instance_iou(sample, name_id) if name in labels.instance_classes else np.nan
-                                for name, name_id in labels.names.items()},
+            'classScores': {
+                name: class_iou(pairs, labels, [name_id]) if name in labels.scored else np.nan
+                for name, name_id in labels.names.items()
+            },
+            'classInstScores': {
+                name: self._instance_iou(sample, name_id) if name in labels.instance_classes else np.nan
+                for name, name_id in labels.names.items()
+            },
             'categoryScores': {category: class_iou(pairs, labels, ids) for category, ids in labels.categories.items()},
-            'categoryInstScores': {category: self._category_instance_iou(sample, labels.instance_categories.get(category))
-                                   for category in labels.categories},
+            'categoryInstScores': {
+                category: self._category_instance_iou(sample, labels.instance_categories.get(category))
+                for category in labels.categories
+            },
         }
-        means = {'averageScoreClasses': 'classScores', 'averageScoreInstClasses': 'classInstScores',
-                 'averageScoreCategories': 'categoryScores', 'averageScoreInstCategories': 'categoryInstScores'}
+        means = {
+            'averageScoreClasses': 'classScores',
+            'averageScoreInstClasses': 'classInstScores',
+            'averageScoreCategories': 'categoryScores',
+            'averageScoreInstCategories': 'categoryInstScores',
+        }
         return {**{mean: _mean(found[scores].values()) for mean, scores in means.items()}, **found}
 
     def _instance_iou(self, sample, label) -> float:
@@ -137,7 +170,8 @@ def _count_instances(counted, instances, prediction, labels):
     for number, guess in zip(numbers.tolist(), guesses):
         name = next((name for name, label in labels.instance_classes.items() if label == number // 1000), None)
         if name is None:
-            continue                                             # caravans and trailers have instances and are not scored
+            # caravans and trailers have instances and are not scored
+            continue
         label, pixels = number // 1000, guess.sum()
         weight = INSTANCE_PIXELS[name] / pixels
         hits, category_hits = guess[label], guess[category_of[label]].sum()
@@ -158,7 +192,9 @@ def evaluate(truth, prediction, labels, bootstrap=0, threads=2, log=None) -> dic
             return count_image(*_read_frame(truths, predictions, frame), labels)
 
         counts = Counts(labels, bootstrap)
-        for frame, image in zip(frames, progress(pool.map(count, frames), total=len(frames), desc='cityscapes', log=log)):
+        for frame, image in zip(
+            frames, progress(pool.map(count, frames), total=len(frames), desc='cityscapes', log=log)
+        ):
             counts.add(frame.truth, *image)
     with_instances = frames[0].instances is not None
     notes = [] if with_instances else [f'{truth}: has no {INSTANCES[1:]} files, so no instance-weighted scores']
@@ -167,20 +203,29 @@ def evaluate(truth, prediction, labels, bootstrap=0, threads=2, log=None) -> dic
         notes.append(f'{truth}: holds not one pixel of a scored label, so no score is defined')
     elif with_instances and np.isnan(means['averageScoreInstClasses']):
         notes.append(f'{truth}: holds no instance of a scored label, so no instance-weighted score is defined')
-    scores = {**means, 'confMatrix': pairs.tolist(), 'labels': labels.names,
-              'priors': {name: float(pairs[label].sum() / pairs.sum()) for name, label in labels.names.items()}}
+    scores = {
+        **means,
+        'confMatrix': pairs.tolist(),
+        'labels': labels.names,
+        'priors': {name: float(pairs[label].sum() / pairs.sum()) for name, label in labels.names.items()},
+    }
     result = {'scores': scores, 'notes': notes}
     if bootstrap:
         rounds = [_scores(counts, sample, with_instances) for sample in range(1, bootstrap + 1)]
-        result['intervals'] = {key: interval([one[key] for one in rounds]) for key in rounds[0] if key.startswith('average')}
+        result['intervals'] = {
+            key: interval([one[key] for one in rounds]) for key in rounds[0] if key.startswith('average')
+        }
     return result
 
 
 def _scores(counts, sample, with_instances) -> dict:
     scores = counts.scores(sample)
     if not with_instances:
-        scores |= {'averageScoreInstClasses': np.nan, 'averageScoreInstCategories': np.nan,
-                   **{key: dict.fromkeys(scores[key], np.nan) for key in ('classInstScores', 'categoryInstScores')}}
+        scores |= {
+            'averageScoreInstClasses': np.nan,
+            'averageScoreInstCategories': np.nan,
+            **{key: dict.fromkeys(scores[key], np.nan) for key in ('classInstScores', 'categoryInstScores')},
+        }
     return scores
 
 
@@ -197,34 +242,51 @@ def pair_files(truths: Tree, predictions: Tree) -> list[Frame]:
     frames = [name.rpartition('/')[2].removesuffix(TRUTH) for name in names]
     missing = [frame for frame in frames if frame not in found]
     if missing:
-        raise ValueError(f'{predictions.path}: {len(missing)} of {len(frames)} images have no prediction ({listed(missing)}); '
-                         'name each <city>_<number>_<number>*.png and add them, or give the ground truth of one split')
+        raise ValueError(
+            f'{predictions.path}: {len(missing)} of {len(frames)} images have no prediction ({listed(missing)}); '
+            'name each <city>_<number>_<number>*.png and add them, or give the ground truth of one split'
+        )
     doubled = [found[frame] for frame in frames if len(found[frame]) > 1]
     if doubled:
-        raise ValueError(f'{predictions.path}: {doubled[0][0]} and {doubled[0][1]} are predictions of one image '
-                         f'({len(doubled)} images have several); keep one of each')
+        raise ValueError(
+            f'{predictions.path}: {doubled[0][0]} and {doubled[0][1]} are predictions of one image '
+            f'({len(doubled)} images have several); keep one of each'
+        )
     instances = [name.removesuffix(TRUTH) + INSTANCES for name in names]
     absent = [name for name in instances if name not in truths]
     if absent and len(absent) < len(instances):
-        raise ValueError(f'{truths.path}: {len(absent)} of {len(instances)} {INSTANCES[1:]} files are missing ({listed(absent)}); add them, or remove all')
-    return [Frame(name, None if absent else instance, found[frame][0]) for name, instance, frame in zip(names, instances, frames)]
+        raise ValueError(
+            f'{truths.path}: {len(absent)} of {len(instances)} {INSTANCES[1:]} files are missing ({listed(absent)});'
+            ' add them, or remove all'
+        )
+    return [
+        Frame(name, None if absent else instance, found[frame][0])
+        for name, instance, frame in zip(names, instances, frames)
+    ]
 
 
 def _read_frame(truths: Tree, predictions: Tree, frame: Frame):
     truth = _read_ids(truths, frame.truth)
     prediction = _read_ids(predictions, frame.prediction)
     if truth.shape != prediction.shape:
-        raise ValueError(f'{predictions.path}: {frame.prediction} is {image_size(prediction)} pixels, its ground truth {image_size(truth)}; '
-                         'write predictions at the size of the images')
+        raise ValueError(
+            f'{predictions.path}: {frame.prediction} is {image_size(prediction)} pixels, its ground truth'
+            f' {image_size(truth)}; write predictions at the size of the images'
+        )
     instances = read_gray(truths, frame.instances) if frame.instances else None
     if instances is not None and instances.shape != truth.shape:
-        raise ValueError(f'{truths.path}: {frame.instances} is {image_size(instances)} pixels, {frame.truth} {image_size(truth)}; get the ground truth again')
+        raise ValueError(
+            f'{truths.path}: {frame.instances} is {image_size(instances)} pixels, {frame.truth} {image_size(truth)};'
+            ' get the ground truth again'
+        )
     return truth, prediction, instances
 
 
 def _read_ids(tree: Tree, name: str) -> np.ndarray:
     image = read_gray(tree, name)
     if image.dtype != np.uint8 or image.max(initial=0) >= IDS:
-        raise ValueError(f'{tree.path}: {name} holds {image.dtype} values up to {image.max(initial=0)}, expected 8-bit label ids 0 to {IDS - 1} '
-                         '(not trainIds with 255); write label ids')
+        raise ValueError(
+            f'{tree.path}: {name} holds {image.dtype} values up to {image.max(initial=0)}, expected 8-bit label ids 0'
+            f' to {IDS - 1} (not trainIds with 255); write label ids'
+        )
     return image

@@ -1,4 +1,6 @@
-"""The submission of the Cityscapes benchmark: label-id PNGs in a folder or a .zip, checked before and read back after."""
+"""The submission of the Cityscapes benchmark: label-id PNGs in a folder or a .zip, checked before and read back
+after."""
+
 import re
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -14,15 +16,17 @@ from utils.cli.progress import progress
 from utils.cli.wording import listed
 
 TEST_IMAGES = 1525
-NAMED = re.compile(r'[^\s_/"\',]+_\d{6}_\d{6}')        # a frame within text
+NAMED = re.compile(r'[^\s_/"\',]+_\d{6}_\d{6}')  # a frame within text
 
 
-def submit(predictions, out, trainid_to_id=None, size=(1024, 2048), images=None, allow_missing=False, log=None) -> Written:
+def submit(
+    predictions, out, trainid_to_id=None, size=(1024, 2048), images=None, allow_missing=False, log=None
+) -> Written:
     """Label-id PNGs for the Cityscapes server from the *_pred.png or other PNGs below `predictions`.
 
     trainid_to_id uint8 (256,): applied when the files hold trainIds; None: they hold label ids. size (H, W) of every
-    image, None for any. images: what names the images there must be, as `frames_named` reads it; None: any. out: a folder, or a
-    .zip. Raises ValueError naming missing and unfit files before anything is written.
+    image, None for any. images: what names the images there must be, as `frames_named` reads it; None: any. out: a
+    folder, or a .zip. Raises ValueError naming missing and unfit files before anything is written.
     """
     with Tree(predictions) as tree:
         found = _cityscapes_files(tree)
@@ -37,8 +41,14 @@ def submit(predictions, out, trainid_to_id=None, size=(1024, 2048), images=None,
 
         def ids(name):
             return _label_ids(tree, name, trainid_to_id, size)
+
         write = _write_zip if out.suffix == '.zip' else write_folder
-        write(out, sources, lambda name: cv2.imencode('.png', ids(name))[1].tobytes(), lambda written: _verify(written, sources, ids))
+        write(
+            out,
+            sources,
+            lambda name: cv2.imencode('.png', ids(name))[1].tobytes(),
+            lambda written: _verify(written, sources, ids),
+        )
     return Written(out, len(found), notes)
 
 
@@ -54,7 +64,10 @@ def frames_named(path) -> set[str]:
         with Tree(path) as tree:
             found = {frame[0] for name in tree.names if (frame := FRAME.match(PurePosixPath(name).name))}
     if not found:
-        raise ValueError(f'--images {path}: names no image <city>_<number>_<number>; give the folder leftImg8bit/test, a list of names or a manifest.json')
+        raise ValueError(
+            f'--images {path}: names no image <city>_<number>_<number>; give the folder leftImg8bit/test, a list of'
+            ' names or a manifest.json'
+        )
     return found
 
 
@@ -66,10 +79,15 @@ def _cityscapes_files(tree: Tree) -> dict[str, str]:
         frame = FRAME.match(base)
         if frame and base.lower().endswith('.png') and not BESIDE.search(base):
             if frame[0] in found:
-                raise ValueError(f'{tree.path}: {found[frame[0]]} and {name} are predictions of one image; keep one of them')
+                raise ValueError(
+                    f'{tree.path}: {found[frame[0]]} and {name} are predictions of one image; keep one of them'
+                )
             found[frame[0]] = name
     if not found:
-        raise ValueError(f'{tree.path}: holds no file <city>_<number>_<number>*.png, only {listed(tree.names, 3)}; give the folder of predictions')
+        raise ValueError(
+            f'{tree.path}: holds no file <city>_<number>_<number>*.png, only {listed(tree.names, 3)}; give the folder'
+            ' of predictions'
+        )
     return found
 
 
@@ -78,11 +96,17 @@ def _label_ids(tree: Tree, name: str, trainid_to_id, size) -> np.ndarray:
     if ids.dtype != np.uint8:
         raise ValueError(f'{tree.path}: {name} is {ids.dtype}, expected 8-bit ids')
     if size is not None and ids.shape != tuple(size):
-        raise ValueError(f'{tree.path}: {name} is {ids.shape[1]}x{ids.shape[0]} pixels, expected {size[1]}x{size[0]}; predict at the size of the images')
+        raise ValueError(
+            f'{tree.path}: {name} is {ids.shape[1]}x{ids.shape[0]} pixels, expected {size[1]}x{size[0]}; predict at the'
+            ' size of the images'
+        )
     limit = IDS if trainid_to_id is None else len(set(np.asarray(trainid_to_id).tolist()) - {0})
     if ids.max(initial=0) >= limit:
         kind = 'label ids' if trainid_to_id is None else 'trainIds'
-        raise ValueError(f'{tree.path}: {name} holds values up to {ids.max()}, expected {kind} 0 to {limit - 1}; choose the other --ids')
+        raise ValueError(
+            f'{tree.path}: {name} holds values up to {ids.max()}, expected {kind} 0 to {limit - 1}; choose the other'
+            ' --ids'
+        )
     return ids if trainid_to_id is None else np.asarray(trainid_to_id, np.uint8)[ids]
 
 
@@ -100,4 +124,6 @@ def _verify(written: Path, sources, ids):
     with Tree(written) as tree:
         for name, source in sources.items():
             if not np.array_equal(read_gray(tree, name), ids(source)):
-                raise ValueError(f'{name}: what was written is not what was predicted; check memory and disk, then write it again')
+                raise ValueError(
+                    f'{name}: what was written is not what was predicted; check memory and disk, then write it again'
+                )

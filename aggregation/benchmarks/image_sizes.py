@@ -1,4 +1,6 @@
-"""Which images there must be, and whether predictions have their sizes: as --images names them, a folder, archive or list."""
+"""Which images there must be, and whether predictions have their sizes: as --images names them, a folder, archive or
+list."""
+
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -14,11 +16,12 @@ LISTS = ('.txt', '.json', '.csv', '.lst')
 
 
 class Images:
-    """`names`: key -> file of every image that `path` names; `check` compares sizes, `notes` tells what could not be compared.
+    """`names`: key -> file of every image that `path` names; `check` compares sizes, `notes` tells what could not be
+    compared.
 
-    path: a folder, tar or zip of images or of their masks, or a text file: a list of names, or the manifest.json of a dump; None: no
-    image is known, nothing is compared. key_of(name): the key of an image's or mask's path, None for other files. Raises ValueError
-    when `path` names no image.
+    path: a folder, tar or zip of images or of their masks, or a text file: a list of names, or the manifest.json of a
+    dump; None: no image is known, nothing is compared. key_of(name): the key of an image's or mask's path, None for
+    other files. Raises ValueError when `path` names no image.
     """
 
     def __init__(self, path, key_of: Callable[[str], str | None]):
@@ -37,28 +40,40 @@ class Images:
                 self.names.setdefault(key, name)
         if not self.names:
             self.close()
-            raise ValueError(f'--images {path}: holds no images of the benchmark; give the folder or archive of its images or masks, or a list of their names')
+            raise ValueError(
+                f'--images {path}: holds no images of the benchmark; give the folder or archive of its images or masks,'
+                ' or a list of their names'
+            )
 
     def check(self, key: str, shape: tuple[int, int], where: str):
-        """Raise ValueError, which begins with `where`, unless the prediction of `key` has the `shape` (H, W) of its image, where that can be read."""
+        """Raise ValueError, which begins with `where`, unless the prediction of `key` has the `shape` (H, W) of its
+        image, where that can be read."""
         expected, self._shapes[key] = self._shape(key), shape
         if expected is not None:
             self._compared.add(key)
             if expected != shape:
-                raise ValueError(f'{where} is {shape_name(shape)} pixels, its image {self.path}: {self.names[key]} {shape_name(expected)}; '
-                                 'predict at the size of the images')
+                raise ValueError(
+                    f'{where} is {shape_name(shape)} pixels, its image {self.path}: {self.names[key]}'
+                    f' {shape_name(expected)}; predict at the size of the images'
+                )
 
     def _shape(self, key: str) -> tuple[int, int] | None:
         if self._tree is None or key not in self.names:
             return None
-        with suppress(Exception), self._tree.open(self.names[key]) as file, Image.open(file) as image:      # Pillow has many for a damaged file
-            return image.size[::-1]                     # of the header; the pixels are not read
+        # Pillow has many for a damaged file
+        with suppress(Exception), self._tree.open(self.names[key]) as file, Image.open(file) as image:
+            return image.size[::-1]  # of the header; the pixels are not read
         return None
 
     def notes(self, group_of: Callable[[str], str]) -> list[str]:
-        """Of the images checked, how many could not be compared, and those that differ from most of their group, group_of(key)."""
+        """Of the images checked, how many could not be compared, and those that differ from most of their group,
+        group_of(key)."""
         alone = sorted(self._shapes.keys() - self._compared)
-        told = [f'the sizes of {len(alone)} images cannot be read from {self.path} and were not compared: {listed(alone)}'] if alone and self.path else []
+        told = (
+            [f'the sizes of {len(alone)} images cannot be read from {self.path} and were not compared: {listed(alone)}']
+            if alone and self.path
+            else []
+        )
         groups = defaultdict(dict)
         for key in alone:
             groups[group_of(key)][key] = self._shapes[key]
@@ -80,5 +95,7 @@ def _unusual(group: str, shapes: dict[str, tuple[int, int]]) -> list[str]:
     others = [f'{key} {shape_name(shape)}' for key, shape in shapes.items() if shape != usual]
     if not others or 2 * count <= len(shapes):
         return []
-    return [f'{len(others)} of {len(shapes)} predictions of {group} are not {shape_name(usual)} as most are: {listed(others)}; '
-            '--images compares them with the images']
+    return [
+        f'{len(others)} of {len(shapes)} predictions of {group} are not {shape_name(usual)} as most are:'
+        f' {listed(others)}; --images compares them with the images'
+    ]

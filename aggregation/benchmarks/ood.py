@@ -1,7 +1,9 @@
-"""Out-of-distribution scores of anomaly maps: over pixels (streamed or exact), and over components as SegmentMeIfYouCan does.
+"""Out-of-distribution scores of anomaly maps: over pixels (streamed or exact), and over components as SegmentMeIfYouCan
+does.
 
 Masks are 0 (known), 1 (anomaly) and anything else void.
 """
+
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import PurePosixPath
@@ -18,7 +20,8 @@ from utils.cli.progress import progress
 from utils.cli.wording import listed
 
 MASK = '_labels_semantic.png'
-KEY_BITS = 20                           # of a float32 that the streamed histogram tells apart: 11 bits after the leading one
+# of a float32 that the streamed histogram tells apart: 11 bits after the leading one
+KEY_BITS = 20
 
 
 def ordered_keys(scores: np.ndarray) -> np.ndarray:
@@ -30,12 +33,14 @@ def ordered_keys(scores: np.ndarray) -> np.ndarray:
 
 class FrameCounts(NamedTuple):
     """A frame's pixels at the keys (n,) that occur in it, ascending: counts int64 (2, n), anomalous and all."""
+
     keys: np.ndarray
     counts: np.ndarray
 
 
 class StreamedCounts:
-    """Anomalous and all pixels per key: 16 MiB, whatever the images. Scores that differ by less than 1 in 2000 may share a key."""
+    """Anomalous and all pixels per key: 16 MiB, whatever the images. Scores that differ by less than 1 in 2000 may
+    share a key."""
 
     def __init__(self):
         self.positives, self.totals = (np.zeros(1 << KEY_BITS, np.int64) for _ in range(2))
@@ -74,15 +79,19 @@ class ExactCounts:
 
 
 def evaluate(masks, scores, score=None, track=None, exact=False, bootstrap=0, threads=2, log=None) -> dict:
-    """AUROC, AUPR and FPR95 of the maps in `scores` against the masks *_labels_semantic.png in `masks` (folders or tars).
+    """AUROC, AUPR and FPR95 of the maps in `scores` against the masks *_labels_semantic.png in `masks` (folders or
+    tars).
 
     score: the name of the map when there are several; 'confidence' for the *_conf.png of a submission. track: 'anomaly'
-    or 'obstacle' adds the SegmentMeIfYouCan pixel and component scores. Returns {'scores', 'notes', and with bootstrap > 0
-    'intervals': 95 % intervals over so many resamplings of the frames, the threshold that cuts components being that of all
-    frames}. Raises ValueError for files that are missing or unfit, and for masks without an anomalous or without a known pixel.
+    or 'obstacle' adds the SegmentMeIfYouCan pixel and component scores. Returns {'scores', 'notes', and with bootstrap
+    > 0 'intervals': 95 % intervals over so many resamplings of the frames, the threshold that cuts components being
+    that of all frames}. Raises ValueError for files that are missing or unfit, and for masks without an anomalous or
+    without a known pixel.
     """
     if exact and bootstrap:
-        raise ValueError(f'--exact keeps every score and --bootstrap {bootstrap} adds up histograms of levels; give one of the two')
+        raise ValueError(
+            f'--exact keeps every score and --bootstrap {bootstrap} adds up histograms of levels; give one of the two'
+        )
     counts, frames = (ExactCounts() if exact else StreamedCounts()), []
     drawn = Histograms(bootstrap, 2, 1 << KEY_BITS)
     with Tree(masks) as truth, Tree(scores) as found, ThreadPoolExecutor(threads) as pool:
@@ -95,15 +104,24 @@ def evaluate(masks, scores, score=None, track=None, exact=False, bootstrap=0, th
             known = (mask == 0) | (mask == 1)
             return counts.of(values[known], mask[known] == 1), smiyc.frame_points(values, mask) if track else None
 
-        for of_frame, (pixels, points) in zip(times, progress(pool.map(count, pairs), total=len(pairs), desc='pixels', log=log)):
+        for of_frame, (pixels, points) in zip(
+            times, progress(pool.map(count, pairs), total=len(pairs), desc='pixels', log=log)
+        ):
             counts.add(pixels)
             frames.append(points)
             if bootstrap:
                 drawn.add(of_frame, *pixels)
         blocks = counts.blocks()
         _check_both(masks, len(pairs), int(blocks[0].sum()), int(blocks[1].sum()))
-        result = {'scores': {'images': len(pairs), 'pixels': int(blocks[1].sum()), 'anomalous': int(blocks[0].sum()), **pixel_scores(*blocks)},
-                  'notes': notes}
+        result = {
+            'scores': {
+                'images': len(pairs),
+                'pixels': int(blocks[1].sum()),
+                'anomalous': int(blocks[0].sum()),
+                **pixel_scores(*blocks),
+            },
+            'notes': notes,
+        }
         suite = _suite(frames, smiyc.TRACKS[track], pool, read, pairs, log) if track else None
     if suite:
         result['scores']['smiyc'] = smiyc_scores(*suite)
@@ -129,10 +147,16 @@ def _suite(frames, track: smiyc.Track, pool, read, pairs, log) -> tuple[smiyc.Pi
 
 def pixel_scores(positives: np.ndarray, totals: np.ndarray) -> dict[str, float]:
     """The scores of counts from the highest score to the lowest (see `ranking`)."""
-    return {'auroc': ranking.auroc(positives, totals), 'aupr': ranking.average_precision(positives, totals), 'fpr95': ranking.fpr_at_tpr(positives, totals)}
+    return {
+        'auroc': ranking.auroc(positives, totals),
+        'aupr': ranking.average_precision(positives, totals),
+        'fpr95': ranking.fpr_at_tpr(positives, totals),
+    }
 
 
-def smiyc_scores(pixels: smiyc.PixelPoints, components: smiyc.Components, times: np.ndarray | None = None) -> dict[str, float]:
+def smiyc_scores(
+    pixels: smiyc.PixelPoints, components: smiyc.Components, times: np.ndarray | None = None
+) -> dict[str, float]:
     """Pixel and component scores; times (frames,): with every frame drawn so often."""
     return {**pixels.scores(times)._asdict(), **components.scores(times)}
 
@@ -144,15 +168,20 @@ def _intervals(drawn: Histograms, times: np.ndarray, suite, notes: list[str]) ->
         rounds.append([smiyc_scores(*suite, of_round) for of_round in times.T])
     lost = max(map(undefined, rounds))
     if lost:
-        notes.append(f'{lost} of {drawn.count} resamplings leave a score undefined (without an anomalous pixel, say) and do not enter its interval')
+        notes.append(
+            f'{lost} of {drawn.count} resamplings leave a score undefined (without an anomalous pixel, say) and do not'
+            ' enter its interval'
+        )
     found = [intervals(one) for one in rounds]
     return {**found[0], **({'smiyc': found[1]} if suite else {})}
 
 
 def _check_both(masks, count: int, anomalous: int, pixels: int):
     if not 0 < anomalous < pixels:
-        raise ValueError(f'{masks}: {count} masks hold {anomalous} anomalous pixels (1) and {pixels - anomalous} known ones (0); no score is defined '
-                         'without both, give the masks of a whole set')
+        raise ValueError(
+            f'{masks}: {count} masks hold {anomalous} anomalous pixels (1) and {pixels - anomalous} known ones (0); no'
+            ' score is defined without both, give the masks of a whole set'
+        )
 
 
 def pair_masks(truth: Tree, scores: dict[str, str]) -> tuple[list[tuple[str, str]], list[str]]:
@@ -161,13 +190,18 @@ def pair_masks(truth: Tree, scores: dict[str, str]) -> tuple[list[tuple[str, str
     for name in (name for name in truth.names if name.endswith(MASK)):
         stem = PurePosixPath(name).name.removesuffix(MASK)
         if stem in masks:
-            raise ValueError(f'{truth.path}: {masks[stem]} and {name} are both masks of {stem}; give the folder of one set')
+            raise ValueError(
+                f'{truth.path}: {masks[stem]} and {name} are both masks of {stem}; give the folder of one set'
+            )
         masks[stem] = name
     if not masks:
         raise ValueError(f'{truth.path}: holds no masks *{MASK}; give the folder labels_masks')
     missing = [stem for stem in masks if stem not in scores]
     if missing:
-        raise ValueError(f'{len(missing)} of {len(masks)} masks of {truth.path} have no score ({listed(missing)}); write the missing maps')
+        raise ValueError(
+            f'{len(missing)} of {len(masks)} masks of {truth.path} have no score ({listed(missing)}); write the missing'
+            ' maps'
+        )
     extra = [stem for stem in scores if stem not in masks]
     notes = [f'{len(extra)} score maps have no mask and were left out: {listed(extra)}'] if extra else []
     return [(masks[stem], scores[stem]) for stem in sorted(masks)], notes
@@ -176,5 +210,8 @@ def pair_masks(truth: Tree, scores: dict[str, str]) -> tuple[list[tuple[str, str
 def _read_pair(truth: Tree, found: Tree, pair) -> tuple[np.ndarray, np.ndarray]:
     mask, values = read_gray(truth, pair[0]), read_score(found, pair[1])
     if mask.shape != values.shape:
-        raise ValueError(f'{found.path}: {pair[1]} is {image_size(values)}, its mask {image_size(mask)}; write scores at the size of the images')
+        raise ValueError(
+            f'{found.path}: {pair[1]} is {image_size(values)}, its mask {image_size(mask)}; write scores at the size of'
+            ' the images'
+        )
     return mask, values

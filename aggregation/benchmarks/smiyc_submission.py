@@ -1,4 +1,5 @@
 """The submission of SegmentMeIfYouCan: one score map per frame, as the public suite lays them out."""
+
 import io
 from pathlib import Path, PurePosixPath
 
@@ -15,12 +16,15 @@ IMAGES = ('.jpg', '.png', '.webp')
 DATASETS = ('AnomalyTrack-all', 'ObstacleTrack-all', 'LostAndFound-test', 'LostAndFound-train')
 
 
-def submit(scores, out, method: str, dataset: str, score=None, format='hdf5', images=None, allow_missing=False, log=None) -> Written:
+def submit(
+    scores, out, method: str, dataset: str, score=None, format='hdf5', images=None, allow_missing=False, log=None
+) -> Written:
     """Write `out`/anomaly_p/<method>/<dataset>/<frame>.hdf5 from the maps of `score` below `scores` (folder or tar).
 
-    Values become float16, high where anomalous. images: the frames there must be, or their masks, as `Images` reads them;
-    None: any. Raises ValueError naming a method that is no name, a frame that is missing, a map that is unfit, or that float16 cannot
-    hold, or whose size is not that of its frame, before anything is written. Every file is read back.
+    Values become float16, high where anomalous. images: the frames there must be, or their masks, as `Images` reads
+    them; None: any. Raises ValueError naming a method that is no name, a frame that is missing, a map that is unfit, or
+    that float16 cannot hold, or whose size is not that of its frame, before anything is written. Every file is read
+    back.
     """
     if method in ('', '.', '..') or '/' in method:
         raise ValueError(f'--method {method}: is a path, expected the name of a folder')
@@ -40,7 +44,11 @@ def submit(scores, out, method: str, dataset: str, score=None, format='hdf5', im
             with Tree(written) as again:
                 for file, name in sources.items():
                     if not np.array_equal(read_score(again, file), _half(tree, name)):
-                        raise ValueError(f'{file}: what was written is not what was scored; check memory and disk, then write it again')
+                        raise ValueError(
+                            f'{file}: what was written is not what was scored; check memory and disk, then write it'
+                            ' again'
+                        )
+
         write_folder(folder, sources, lambda name: _encode(_half(tree, name), format), verify)
         return Written(folder, len(found), notes + known.notes(lambda frame: dataset))
 
@@ -56,7 +64,9 @@ def _half(tree: Tree, name: str) -> np.ndarray:
     with np.errstate(over='ignore'):
         half = values.astype(np.float16)
     if not np.isfinite(half).all():
-        raise ValueError(f'{tree.path}: {name} holds {np.abs(values).max():g}, more than float16 can; choose a bounded score')
+        raise ValueError(
+            f'{tree.path}: {name} holds {np.abs(values).max():g}, more than float16 can; choose a bounded score'
+        )
     return half
 
 

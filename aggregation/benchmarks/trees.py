@@ -1,8 +1,10 @@
 """Files by name in a folder, a .tar or a .zip, read one at a time and by several threads.
 
-Nothing is unpacked and no name is ever used as a path to write to, so a hostile archive has nothing to attack; and a file
-of more than FILE_LIMIT bytes, or an image of more than PIXEL_LIMIT pixels, is refused before memory is taken for it.
+Nothing is unpacked and no name is ever used as a path to write to, so a hostile archive has nothing to attack; and a
+file of more than FILE_LIMIT bytes, or an image of more than PIXEL_LIMIT pixels, is refused before memory is taken for
+it.
 """
+
 import io
 import math
 import os
@@ -16,9 +18,10 @@ from threading import Lock
 import cv2
 import numpy as np
 
-FILE_LIMIT = 1 << 27                    # bytes of one file, unpacked: every pixel of the largest image as float64
-PIXEL_LIMIT = 1 << 24                   # of one image or map, such as 4096x4096
+FILE_LIMIT = 1 << 27  # bytes of one file, unpacked: every pixel of the largest image as float64
+PIXEL_LIMIT = 1 << 24  # of one image or map, such as 4096x4096
 PNG = b'\x89PNG\r\n\x1a\n'
+
 
 class Tree:
     """`names` of every file below `path`, a folder, an uncompressed tar or a zip, and `read(name)`.
@@ -50,8 +53,12 @@ class Tree:
     def _list_zip(self):
         try:
             self._file = zipfile.ZipFile(self.path)
-        except Exception as error:                  # zipfile has no error of its own for most of what a damaged directory can say
-            raise ValueError(f'{self.path}: is a damaged zip archive ({type(error).__name__}: {error}); copy it again or make it again') from None
+        # zipfile has no error of its own for most of what a damaged directory can say
+        except Exception as error:
+            raise ValueError(
+                f'{self.path}: is a damaged zip archive ({type(error).__name__}: {error}); copy it again or make it'
+                ' again'
+            ) from None
         for member in self._file.infolist():
             if not member.is_dir():
                 if member.filename in self._places:
@@ -62,7 +69,7 @@ class Tree:
         try:
             with tarfile.open(self.path, 'r:') as archive:
                 for member in archive:
-                    if member.size < 0:             # tarfile would go back and read the same header for ever
+                    if member.size < 0:  # tarfile would go back and read the same header for ever
                         raise tarfile.ReadError(f'{member.name} has {member.size} bytes')
                     if not member.isfile():
                         continue
@@ -71,9 +78,11 @@ class Tree:
                         self.duplicates.append(name)
                     self._places[name] = (member.offset_data, member.size)
         except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
-            raise ValueError(f'{self.path}: is cut off, or no uncompressed tar and no zip archive ({error}); copy it again, '
-                             'or give a folder, a .tar or a .zip') from None
-        self._file = open(self.path, 'rb')          # noqa: SIM115 (lives as long as the tree, closed by close)
+            raise ValueError(
+                f'{self.path}: is cut off, or no uncompressed tar and no zip archive ({error}); copy it again, '
+                'or give a folder, a .tar or a .zip'
+            ) from None
+        self._file = open(self.path, 'rb')  # noqa: SIM115 (lives as long as the tree, closed by close)
 
     @property
     def names(self) -> list[str]:
@@ -84,7 +93,8 @@ class Tree:
         return name in self._places
 
     def read(self, name: str) -> bytes:
-        """The bytes of `name`. Raises KeyError for an unknown name, ValueError for a file that is cut off, or larger than FILE_LIMIT."""
+        """The bytes of `name`. Raises KeyError for an unknown name, ValueError for a file that is cut off, or larger
+        than FILE_LIMIT."""
         place = self._places[name]
         if isinstance(place, Path):
             self._check_size(name, place.stat().st_size)
@@ -97,7 +107,9 @@ class Tree:
             self._file.seek(offset)
             data = self._file.read(size)
         if len(data) < size:
-            raise ValueError(f'{self.path}: {name} is cut off after {len(data)} of {size} bytes; copy the archive again')
+            raise ValueError(
+                f'{self.path}: {name} is cut off after {len(data)} of {size} bytes; copy the archive again'
+            )
         return data
 
     def open(self, name: str):
@@ -107,15 +119,21 @@ class Tree:
 
     def _check_size(self, name: str, size: int):
         if size > FILE_LIMIT:
-            raise ValueError(f'{self.path}: {name} has {size:,} bytes, expected at most {FILE_LIMIT:,}; it is no file of a submission, take it out')
+            raise ValueError(
+                f'{self.path}: {name} has {size:,} bytes, expected at most {FILE_LIMIT:,}; it is no file of a'
+                ' submission, take it out'
+            )
 
     def _read_zipped(self, member: zipfile.ZipInfo) -> bytes:
         self._check_size(member.filename, member.file_size)
         try:
             with self._lock, open_member(self._file, member) as file:
-                return file.read(member.file_size)          # with no number it would unpack all there is before it looks at the size
-        except Exception as error:                  # as in _list_zip, and zlib's
-            raise ValueError(f'{self.path}: {member.filename} cannot be unpacked ({error}); make the archive again') from None
+                # with no number it would unpack all there is before it looks at the size
+                return file.read(member.file_size)
+        except Exception as error:  # as in _list_zip, and zlib's
+            raise ValueError(
+                f'{self.path}: {member.filename} cannot be unpacked ({error}); make the archive again'
+            ) from None
 
     def close(self):
         if self._file is not None:
@@ -129,8 +147,9 @@ class Tree:
 
 
 def open_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo):
-    """The member opened for reading: read(n) never unpacks more than n bytes, whatever the archive says. Raises what zipfile raises."""
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):      # zipfile bounds no other method
+    """The member opened for reading: read(n) never unpacks more than n bytes, whatever the archive says. Raises what
+    zipfile raises."""
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # zipfile bounds no other method
         raise NotImplementedError(f'it is packed with method {member.compress_type}, expected stored or deflated')
     return archive.open(member)
 
@@ -139,8 +158,12 @@ def read_gray(tree: Tree, name: str) -> np.ndarray:
     """The values (H, W) of a one-channel PNG as they are stored, 8 or 16 bits; ValueError naming the file otherwise."""
     data, image = tree.read(name), None
     if _is_whole_png(data):
-        check_pixels((int.from_bytes(data[20:24], 'big'), int.from_bytes(data[16:20], 'big')), f'{tree.path}: {name} ', '; write it again')
-        with suppress(cv2.error):                   # sizes that no image has
+        check_pixels(
+            (int.from_bytes(data[20:24], 'big'), int.from_bytes(data[16:20], 'big')),
+            f'{tree.path}: {name} ',
+            '; write it again',
+        )
+        with suppress(cv2.error):  # sizes that no image has
             image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None or image.ndim != 2:
         found = 'damaged or no image in PNG form' if image is None else 'a colour image'
@@ -149,24 +172,28 @@ def read_gray(tree: Tree, name: str) -> np.ndarray:
 
 
 def _is_whole_png(data: bytes) -> bool:
-    """Whether the chunks of a PNG are there to the last, with their check sums: OpenCV takes memory for any length that one says."""
+    """Whether the chunks of a PNG are there to the last, with their check sums: OpenCV takes memory for any length that
+    one says."""
     view, at = memoryview(data), len(PNG)
     if not data.startswith(PNG) or data[12:16] != b'IHDR':
         return False
-    while at + 12 <= len(data):                     # length, kind, content, check sum (PNG, third edition, 5.3)
-        end = at + 12 + int.from_bytes(view[at:at + 4], 'big')
-        if end > len(data) or zlib.crc32(view[at + 4:end - 4]) != int.from_bytes(view[end - 4:end], 'big'):
+    while at + 12 <= len(data):  # length, kind, content, check sum (PNG, third edition, 5.3)
+        end = at + 12 + int.from_bytes(view[at : at + 4], 'big')
+        if end > len(data) or zlib.crc32(view[at + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], 'big'):
             return False
-        if view[at + 4:at + 8] == b'IEND':
+        if view[at + 4 : at + 8] == b'IEND':
             return True
         at = end
     return False
 
 
 def check_pixels(shape, before: str = '', after: str = ''):
-    """Raise ValueError, with words before and after, for an image or map whose header says a `shape` of more than PIXEL_LIMIT pixels."""
+    """Raise ValueError, with words before and after, for an image or map whose header says a `shape` of more than
+    PIXEL_LIMIT pixels."""
     if math.prod(shape) > PIXEL_LIMIT:
-        raise ValueError(f'{before}announces {"x".join(map(str, shape[::-1]))} pixels, expected at most {PIXEL_LIMIT:,}{after}')
+        raise ValueError(
+            f'{before}announces {"x".join(map(str, shape[::-1]))} pixels, expected at most {PIXEL_LIMIT:,}{after}'
+        )
 
 
 def image_size(image: np.ndarray) -> str:
@@ -177,4 +204,3 @@ def image_size(image: np.ndarray) -> str:
 def shape_name(shape) -> str:
     """The same of a shape (H, W)."""
     return f'{shape[1]}x{shape[0]} (width x height)'
-

@@ -1,4 +1,5 @@
 """From a pool of members to what is written of an image: label, confidence, scores."""
+
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,9 +15,10 @@ from aggregation.statistics import calibration
 class FuseOptions:
     """fusion: what labels come from; score: what the confidence comes from; scores: maps that are kept besides.
 
-    calibrator: of the confidence, or None; change_labels: let it change labels too. Raises ValueError for an unknown name or
-    a calibrator that does not fit the score.
+    calibrator: of the confidence, or None; change_labels: let it change labels too. Raises ValueError for an unknown
+    name or a calibrator that does not fit the score.
     """
+
     fusion: str = 'mean'
     score: str = 'msp'
     scores: tuple[str, ...] = ()
@@ -31,7 +33,9 @@ class FuseOptions:
         if self.calibrator is not None:
             check_method(self.calibrator.method, self.score)
         if self.change_labels and not isinstance(self.calibrator, calibration.Vector):
-            raise ValueError('--change_labels needs --calibration with a file of method vector; no other changes labels')
+            raise ValueError(
+                '--change_labels needs --calibration with a file of method vector; no other changes labels'
+            )
 
     @property
     def needs(self) -> set[str]:
@@ -49,12 +53,16 @@ class FuseOptions:
 def check_method(method: str, score: str):
     """Raise ValueError unless a calibration of `method` can be the confidence that --score asks for."""
     if method != calibration.Isotonic.method and score != 'msp':
-        raise ValueError(f'a calibration of probabilities ({method}) gives the confidence itself, found --score {score}; leave --score out, '
-                         'or calibrate that score with --method isotonic')
+        raise ValueError(
+            f'a calibration of probabilities ({method}) gives the confidence itself, found --score {score}; leave'
+            ' --score out, or calibrate that score with --method isotonic'
+        )
 
 
 class Fused(NamedTuple):
-    """probabilities (C, H, W) that sum to 1, or None; prediction (H, W) uint8; confidence (H, W) in [0, 1]; scores name -> (H, W)."""
+    """probabilities (C, H, W) that sum to 1, or None; prediction (H, W) uint8; confidence (H, W) in [0, 1]; scores name
+    -> (H, W)."""
+
     probabilities: Tensor | None
     prediction: Tensor
     confidence: Tensor
@@ -74,11 +82,14 @@ def finish(pool: Pool, options: FuseOptions, num_members: int, probabilities=Fal
             kept[:, rows] = band.probabilities
         found.append(band._replace(probabilities=None))
     scores = {name: torch.cat([band.scores[name] for band in found]) for name in options.scores}
-    return Fused(kept, torch.cat([band.prediction for band in found]), torch.cat([band.confidence for band in found]), scores)
+    return Fused(
+        kept, torch.cat([band.prediction for band in found]), torch.cat([band.confidence for band in found]), scores
+    )
 
 
 def finish_band(pool: Pool, options: FuseOptions, num_members: int, probabilities=True) -> Fused:
-    """The same, at once: for pools of few rows. Without `probabilities` they are made only if a calibration needs them."""
+    """The same, at once: for pools of few rows. Without `probabilities` they are made only if a calibration needs
+    them."""
     p = fuse(pool, options.fusion) if probabilities or options.calibrator else None
     prediction = label(pool, options.fusion)
     sure = confidence(score(pool, options.score), options.score, pool.num_classes, num_members)

@@ -4,6 +4,7 @@ Logits go through a softmax. Mask scores (Mask2Former-like: sums over queries of
 probability) are not logits: they are divided by their sum. A softmax over them is nearly uniform; averaged with another
 model it ruins the calibration and silences the second model.
 """
+
 import torch
 from torch import Tensor
 
@@ -15,12 +16,16 @@ def known_kind(kind: str, source: str) -> str:
     """The one of KINDS that is meant, mask_scores being 'mask scores'; ValueError naming `source` for another."""
     kind = str(kind).replace('_', ' ')
     if kind not in KINDS:
-        raise ValueError(f'{source}: kind {kind!r} is unknown, expected one of {", ".join(KINDS)}; correct its manifest.json, or give --kind')
+        raise ValueError(
+            f'{source}: kind {kind!r} is unknown, expected one of {", ".join(KINDS)}; correct its manifest.json, or'
+            ' give --kind'
+        )
     return kind
 
 
 def to_probabilities(values: Tensor, kind: str) -> Tensor:
-    """values (C, ...) float32 of `kind` -> probabilities of the same shape that sum to 1 over C; values may be overwritten.
+    """values (C, ...) float32 of `kind` -> probabilities of the same shape that sum to 1 over C; values may be
+    overwritten.
 
     A pixel whose mask scores are all zero or below belongs to no class: every class gets 1 / C.
     """

@@ -1,4 +1,5 @@
 """Several stores as one ensemble: which images they share, and whether their members fit together."""
+
 import os
 
 import torch
@@ -12,8 +13,8 @@ from utils.cli.wording import listed
 class Members:
     """Stores in a fixed order (by folder, whatever the order they are given in), so that sums come out the same.
 
-    weights: one per given folder: a number, or a list with one number per class; None: all alike. Raises ValueError when
-    class names differ, a weight is unfit, or, unless allow_missing, an image is missing in some store.
+    weights: one per given folder: a number, or a list with one number per class; None: all alike. Raises ValueError
+    when class names differ, a weight is unfit, or, unless allow_missing, an image is missing in some store.
     """
 
     def __init__(self, folders, kinds=None, weights=None, allow_missing=False):
@@ -22,7 +23,10 @@ class Members:
         kinds = list(kinds or [None] * len(folders))
         weights = list(weights or [1.0] * len(folders))
         if len(kinds) != len(folders) or len(weights) != len(folders):
-            raise ValueError(f'{len(folders)} folders were given, {len(kinds)} kinds and {len(weights)} weights; give one for each, in the same order')
+            raise ValueError(
+                f'{len(folders)} folders were given, {len(kinds)} kinds and {len(weights)} weights; give one for each,'
+                ' in the same order'
+            )
         rows = sorted(zip(folders, kinds, weights), key=lambda row: str(row[0]))
         if len({os.path.realpath(row[0]) for row in rows}) < len(rows):
             raise ValueError(f'{listed(folders)}: a folder was given twice; weigh it with --weights instead')
@@ -44,20 +48,26 @@ class Members:
 
     @property
     def titles(self) -> list[str]:
-        """A short name of each member, all different: the model's, or where models share it, what is its own in its path."""
+        """A short name of each member, all different: the model's, or where models share it, what is its own in its
+        path."""
         names = [store.name for store in self.stores]
         if len(set(names)) == len(names):
             return names
         paths = [store.folder.parts for store in self.stores]
         head = len(os.path.commonprefix(paths))
         tail = len(os.path.commonprefix([parts[head:][::-1] for parts in paths]))
-        return ['/'.join(parts[head:len(parts) - tail]) or str(store.folder) for parts, store in zip(paths, self.stores)]
+        return [
+            '/'.join(parts[head : len(parts) - tail]) or str(store.folder) for parts, store in zip(paths, self.stores)
+        ]
 
     def need_logits(self, for_what: str):
         """Raise ValueError when a member is of another kind than logits."""
         others = [f'{store.folder} ({store.kind})' for store in self.stores if store.kind != LOGITS]
         if others:
-            raise ValueError(f'{for_what} needs logits of every member, found {listed(others)}; choose a fusion or score of probabilities')
+            raise ValueError(
+                f'{for_what} needs logits of every member, found {listed(others)}; choose a fusion or score of'
+                ' probabilities'
+            )
 
     def of(self, stem: str) -> list[tuple[Store, float | Tensor]]:
         """The members that have the image, with their weights."""
@@ -67,19 +77,30 @@ class Members:
         known = [store for store in self.stores if store.class_names]
         for store in known[1:]:
             if store.class_names != known[0].class_names:
-                raise ValueError(f'{store.folder} and {known[0].folder}: their classes are not the same in the same order; fuse models of one label set')
+                raise ValueError(
+                    f'{store.folder} and {known[0].folder}: their classes are not the same in the same order; fuse'
+                    ' models of one label set'
+                )
 
     def _shared(self, allow_missing) -> tuple[list[str], dict[str, list[str]]]:
         every = sorted(set().union(*(store.listed for store in self.stores)))
-        missing = {stem: lacking for stem in every if (lacking := [str(store.folder) for store in self.stores if stem not in store])}
+        missing = {
+            stem: lacking
+            for stem in every
+            if (lacking := [str(store.folder) for store in self.stores if stem not in store])
+        }
         if len(missing) == len(every) and len(self.stores) > 1 and not allow_missing:
             examples = ', '.join(store.stems[0] for store in self.stores[:2])
-            raise ValueError(f'{listed(store.folder for store in self.stores)}: have no image in common ({examples}, ...); give the folders '
-                             'below which the paths of the images coincide')
+            raise ValueError(
+                f'{listed(store.folder for store in self.stores)}: have no image in common ({examples}, ...); give the'
+                ' folders below which the paths of the images coincide'
+            )
         if missing and not allow_missing:
             told = [f'{stem} in {", ".join(folders)}' for stem, folders in missing.items()]
-            raise ValueError(f'{len(missing)} of {len(every)} images are not in every folder: {listed(told)}; dump them, '
-                             'or give --allow_missing to fuse what there is, which is recorded')
+            raise ValueError(
+                f'{len(missing)} of {len(every)} images are not in every folder: {listed(told)}; dump them, '
+                'or give --allow_missing to fuse what there is, which is recorded'
+            )
         return [stem for stem in every if len(missing.get(stem, ())) < len(self.stores)], missing
 
 
@@ -93,5 +114,8 @@ def _weight(weight, store: Store) -> float | Tensor:
     if not bool(torch.isfinite(values).all()) or bool((values < 0).any()) or not bool((values > 0).any()):
         raise ValueError(f'{store.folder}: weight {weight} is unfit; weights are at least 0 and not all 0')
     if values.dim() and store.class_names and len(values) != len(store.class_names):
-        raise ValueError(f'{store.folder}: {len(values)} weights for {len(store.class_names)} classes; give one number, or one per class')
+        raise ValueError(
+            f'{store.folder}: {len(values)} weights for {len(store.class_names)} classes; give one number, or one per'
+            ' class'
+        )
     return values if values.dim() else float(values)

@@ -3,6 +3,7 @@
 Members come one after the other and are forgotten; what is kept depends on what is asked for, not on their number.
 Rows are taken in blocks that fit a core's cache. It works on any device.
 """
+
 import copy
 
 import numpy as np
@@ -11,19 +12,19 @@ from torch import Tensor
 
 from aggregation.fusion.kinds import LOGITS, to_probabilities
 
-BLOCK = 1 << 19                         # values of one block, 2 MiB in float32
+BLOCK = 1 << 19  # values of one block, 2 MiB in float32
 
 # statistic -> whether it has a value per class. Sums are weighted, extremes are not.
 STATISTICS = {
-    'sum': True,                        # of probabilities p
-    'square': True,                     # of p squared
-    'log': True,                        # of log p
-    'logit': True,                      # of logits; every member must be of kind logits
-    'max': True,                        # largest p over the members
+    'sum': True,  # of probabilities p
+    'square': True,  # of p squared
+    'log': True,  # of log p
+    'logit': True,  # of logits; every member must be of kind logits
+    'max': True,  # largest p over the members
     'min': True,
-    'votes': True,                      # of the members' argmax, one-hot
-    'entropy': False,                   # of the members' own entropies
-    'least_sure': False,                # smallest of the members' own largest p
+    'votes': True,  # of the members' argmax, one-hot
+    'entropy': False,  # of the members' own entropies
+    'least_sure': False,  # smallest of the members' own largest p
 }
 _EXTREMES = {'max': torch.maximum, 'min': torch.minimum, 'least_sure': torch.minimum}
 
@@ -35,13 +36,15 @@ def bands(num_classes: int, size: tuple[int, int]) -> list[slice]:
 
 
 def largest(values: Tensor) -> tuple[Tensor, Tensor]:
-    """(maximum, its index) over the first dimension, the first index where several are largest: values.max(0), which takes a
-    CPU four times as long for values (C, h, w) of a block."""
+    """(maximum, its index) over the first dimension, the first index where several are largest: values.max(0), which
+    takes a CPU four times as long for values (C, h, w) of a block."""
     if values.device.type != 'cpu' or len(values) > 255:
         return tuple(values.max(0))
     best = values.amax(0)
-    found = torch.from_numpy(np.equal(values.numpy(), best.numpy()).view(np.uint8))                # NumPy compares in half the time
-    places = torch.arange(len(values), 0, -1, dtype=torch.uint8).view(-1, *[1] * best.dim())       # the first class has the highest
+    # NumPy compares in half the time
+    found = torch.from_numpy(np.equal(values.numpy(), best.numpy()).view(np.uint8))
+    # the first class has the highest
+    places = torch.arange(len(values), 0, -1, dtype=torch.uint8).view(-1, *[1] * best.dim())
     return best, len(values) - found.mul_(places).amax(0)
 
 
@@ -60,7 +63,9 @@ class Pool:
         self.needs, self.members, self.weights = set(needs), 0, 0.0
         assert self.needs <= set(STATISTICS), self.needs
         self.num_classes, self.size = num_classes, size
-        self._values = {name: torch.empty((num_classes, *size) if STATISTICS[name] else size, device=device) for name in self.needs}
+        self._values = {
+            name: torch.empty((num_classes, *size) if STATISTICS[name] else size, device=device) for name in self.needs
+        }
         self._largest = {}
 
     def __getitem__(self, name: str) -> Tensor:
@@ -69,7 +74,8 @@ class Pool:
         return self._values[name]
 
     def largest(self, name: str) -> tuple[Tensor, Tensor]:
-        """(the largest value over the classes, its class) of the statistic `name`, each (H, W); labels and scores share it."""
+        """(the largest value over the classes, its class) of the statistic `name`, each (H, W); labels and scores share
+        it."""
         if name not in self._largest:
             self._largest[name] = largest(self[name])
         return self._largest[name]
@@ -97,14 +103,15 @@ class Pool:
         return part
 
     def without(self, values: Tensor, kind: str, weight: float | Tensor = 1.0) -> 'Pool':
-        """This pool as it would be without a member that was entered as `add(values, kind, weight)`. Only sums can do that."""
+        """This pool as it would be without a member that was entered as `add(values, kind, weight)`. Only sums can do
+        that."""
         assert not self.needs & set(_EXTREMES), 'an extreme cannot be undone'
         rest = copy.copy(self)
         rest._values = {name: value.clone() for name, value in self._values.items()}
         rest.add(values, kind, -weight)
         rest.members = self.members - 1
         for name in self.needs & {'sum', 'square', 'votes', 'entropy'}:
-            rest._values[name].clamp_min_(0)            # what rounding leaves of zero
+            rest._values[name].clamp_min_(0)  # what rounding leaves of zero
         return rest
 
     def _add_rows(self, rows: slice, values: Tensor, kind: str, weight):
@@ -114,7 +121,8 @@ class Pool:
             return
         p = to_probabilities(values, kind)
         if 'sum' in self.needs:
-            self._enter('sum', rows, p if isinstance(weight, float) and weight == 1 else p * weight)       # spares a pass
+            # spares a pass
+            self._enter('sum', rows, p if isinstance(weight, float) and weight == 1 else p * weight)
         if 'square' in self.needs:
             self._enter('square', rows, p * p * weight)
         if 'log' in self.needs:
@@ -129,7 +137,11 @@ class Pool:
             sure, label = largest(p)
             if 'votes' in self.needs:
                 label = label.long()[None]
-                share = weight.expand(p.shape).gather(0, label) if isinstance(weight, Tensor) else torch.full(label.shape, weight, device=p.device)
+                share = (
+                    weight.expand(p.shape).gather(0, label)
+                    if isinstance(weight, Tensor)
+                    else torch.full(label.shape, weight, device=p.device)
+                )
                 self._enter('votes', rows, torch.zeros_like(p).scatter_(0, label, share))
             if 'least_sure' in self.needs:
                 self._enter('least_sure', rows, sure)

@@ -2,6 +2,7 @@
 
 Every reader returns an anomaly score, high where anomalous; a confidence is turned round on the way.
 """
+
 import io
 import math
 import zipfile
@@ -20,7 +21,7 @@ KEY = 'value'
 HDF5 = ('.hdf5', '.h5')
 ENDINGS = (*HDF5, '.npz', '.npy')
 CONFIDENCE = '_conf.png'
-_DEFLATE, _SHUFFLE = 1, 2                # numbers of HDF5 filters
+_DEFLATE, _SHUFFLE = 1, 2  # numbers of HDF5 filters
 
 
 def h5py():
@@ -28,7 +29,10 @@ def h5py():
     try:
         import h5py as package
     except ImportError:
-        raise ValueError('HDF5 files need the package h5py, which is not installed; pip install -r requirements-extras.txt, or write --format npz') from None
+        raise ValueError(
+            'HDF5 files need the package h5py, which is not installed; pip install -r requirements-extras.txt, or write'
+            ' --format npz'
+        ) from None
     return package
 
 
@@ -39,11 +43,16 @@ def read_score(tree: Tree, name: str) -> np.ndarray:
         if levels.dtype != np.uint16:
             raise ValueError(f'{tree.path}: {name} is {levels.dtype}, expected a 16-bit confidence')
         return (1 - from_levels(levels)).astype(np.float32)
-    data, load = io.BytesIO(tree.read(name)), _hdf5_loader() if name.endswith(HDF5) else _load_npz if name.endswith('.npz') else _load_npy
+    data, load = (
+        io.BytesIO(tree.read(name)),
+        (_hdf5_loader() if name.endswith(HDF5) else _load_npz if name.endswith('.npz') else _load_npy),
+    )
     try:
         score = load(data)
-    except Exception as error:          # zip, zlib, HDF5 and NumPy each have their own for a damaged file
-        raise ValueError(f'{tree.path}: {name} holds no score map under {KEY!r} ({type(error).__name__}: {error}); write it again') from None
+    except Exception as error:  # zip, zlib, HDF5 and NumPy each have their own for a damaged file
+        raise ValueError(
+            f'{tree.path}: {name} holds no score map under {KEY!r} ({type(error).__name__}: {error}); write it again'
+        ) from None
     if score.ndim != 2 or score.dtype.kind != 'f':
         raise ValueError(f'{tree.path}: {name} holds {score.dtype} {score.shape}, expected a float map (height, width)')
     score = score.astype(np.float32)
@@ -53,7 +62,7 @@ def read_score(tree: Tree, name: str) -> np.ndarray:
 
 
 def _hdf5_loader():
-    package = h5py()                    # a missing package is no fault of the file
+    package = h5py()  # a missing package is no fault of the file
 
     def load(data) -> np.ndarray:
         with package.File(data) as file:
@@ -61,11 +70,13 @@ def _hdf5_loader():
             check_pixels(found.shape)
             _check_chunks(found)
             return found[()]
+
     return load
 
 
 def _check_chunks(found):
-    """Raise ValueError unless every chunk of an HDF5 dataset unpacks to the bytes of a chunk: the library unpacks however much there is."""
+    """Raise ValueError unless every chunk of an HDF5 dataset unpacks to the bytes of a chunk: the library unpacks
+    however much there is."""
     if found.chunks is None:
         return
     filters = found.id.get_create_plist()
@@ -104,19 +115,27 @@ def encode_hdf5(score: np.ndarray) -> bytes:
 
 
 def find_scores(tree: Tree, score: str | None = None) -> dict[str, str]:
-    """stem -> file of the maps of `score` (None: of the only one there is), sorted; ValueError when there are none or several per image."""
+    """stem -> file of the maps of `score` (None: of the only one there is), sorted; ValueError when there are none or
+    several per image."""
     found = {}
     for name in tree.names:
         stem = score_stem(name, score)
         if stem is not None:
             if stem in found:
-                raise ValueError(f'{tree.path}: {found[stem]} and {name} are both scores of {stem}; name one with --score, or keep one')
+                raise ValueError(
+                    f'{tree.path}: {found[stem]} and {name} are both scores of {stem}; name one with --score, or'
+                    ' keep one'
+                )
             found[stem] = name
     if not found:
-        wanted = f'*{CONFIDENCE}' if score == 'confidence' else f'maps *{f"_{score}" if score else ""}.npz, .npy or .hdf5'
+        wanted = (
+            f'*{CONFIDENCE}' if score == 'confidence' else f'maps *{f"_{score}" if score else ""}.npz, .npy or .hdf5'
+        )
         instead = any(name.endswith(CONFIDENCE) for name in tree.names)
-        raise ValueError(f'{tree.path}: holds no {wanted}, only {listed(tree.names, 3)}; give the folder that ensemble.py fuse --write_scores made'
-                         + (f', or --score confidence to take the *{CONFIDENCE}' if instead else ''))
+        raise ValueError(
+            f'{tree.path}: holds no {wanted}, only {listed(tree.names, 3)}; give the folder that ensemble.py fuse'
+            ' --write_scores made' + (f', or --score confidence to take the *{CONFIDENCE}' if instead else '')
+        )
     return found
 
 

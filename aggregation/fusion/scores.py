@@ -3,6 +3,7 @@
 A score's name always means one direction, stated in SCORES: all of them are high where a pixel is uncertain or
 anomalous. `confidence` turns any of them round and into [0, 1]; that is the only way from one to the other.
 """
+
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -23,6 +24,7 @@ def _geometric(pool: Pool) -> Tensor:
 
 class Fusion(NamedTuple):
     """How members become one distribution: needs are statistics of the pool; `pooled` may sum to less than 1."""
+
     needs: tuple[str, ...]
     pooled: Callable[[Pool], Tensor]
     meaning: str
@@ -33,7 +35,9 @@ FUSIONS = {
     'max': Fusion(('max',), lambda pool: pool['max'], 'largest probability of any member'),
     'min': Fusion(('min',), lambda pool: pool['min'], 'smallest probability of any member'),
     'geometric': Fusion(('log',), _geometric, 'normalised geometric mean of probabilities'),
-    'mean_logit': Fusion(('logit',), lambda pool: torch.softmax(pool['logit'] / pool.weights, 0), 'softmax of the mean logit'),
+    'mean_logit': Fusion(
+        ('logit',), lambda pool: torch.softmax(pool['logit'] / pool.weights, 0), 'softmax of the mean logit'
+    ),
     'vote': Fusion(('votes',), lambda pool: pool['votes'] / _total(pool), 'share of members that choose the class'),
 }
 
@@ -63,7 +67,8 @@ def mean_entropy(pool: Pool) -> Tensor:
 
 
 def _mean(pool: Pool) -> Tensor:
-    """The mean probabilities (C, H, W), which sum to 1: where members weigh differently by class, only after a division."""
+    """The mean probabilities (C, H, W), which sum to 1: where members weigh differently by class, only after a
+    division."""
     mean = pool['sum'] / pool.weights
     return _normalised(mean) if isinstance(pool.weights, Tensor) else mean
 
@@ -78,8 +83,9 @@ def _mean_logit(pool: Pool) -> Tensor:
 
 
 class Score(NamedTuple):
-    """needs: statistics of the pool; value(pool) -> (H, W), high where anomalous; low, high: its range for C classes and
-    M members, None where it has no bound; meaning: one line."""
+    """needs: statistics of the pool; value(pool) -> (H, W), high where anomalous; low, high: its range for C classes
+    and M members, None where it has no bound; meaning: one line."""
+
     needs: tuple[str, ...]
     value: Callable[[Pool], Tensor]
     range: Callable[[int, int], tuple[float | None, float | None]]
@@ -96,22 +102,61 @@ def _no_bound(classes, members):
 
 SCORES = {
     'msp': Score(('sum',), lambda pool: 1 - _largest_mean(pool), _unit, '1 - largest mean probability'),
-    'msp_min': Score(('min',), lambda pool: 1 - pool.largest('min')[0], _unit, '1 - largest of the smallest probabilities over members'),
-    'msp_logit': Score(('logit',), lambda pool: 1 - torch.softmax(_mean_logit(pool), 0).amax(0), _unit, '1 - largest softmax of the mean logit'),
-    'least_sure': Score(('least_sure',), lambda pool: 1 - pool['least_sure'], _unit, '1 - largest probability of the least sure member'),
-    'entropy': Score(('sum',), lambda pool: entropy(_mean(pool)), lambda c, m: (0.0, math.log(c)), 'entropy of the mean probability, total uncertainty'),
-    'expected_entropy': Score(('entropy',), mean_entropy, lambda c, m: (0.0, math.log(c)), 'mean entropy of the members, aleatoric'),
-    'mutual_information': Score(('sum', 'entropy'), lambda pool: (entropy(_mean(pool)) - mean_entropy(pool)).clamp_min_(0),
-                                lambda c, m: (0.0, math.log(max(m, 2))), 'entropy of the mean minus mean entropy, epistemic'),
-    'variance': Score(('sum', 'square'), lambda pool: (pool['square'] / pool.weights - (pool['sum'] / pool.weights).square()).clamp_min_(0).sum(0),
-                      _unit, 'variance of the probability over members, summed over classes'),
-    'disagreement': Score(('votes',), lambda pool: 1 - (pool['votes'] / _total(pool)).amax(0), _unit, '1 - share of the most voted class'),
+    'msp_min': Score(
+        ('min',),
+        lambda pool: 1 - pool.largest('min')[0],
+        _unit,
+        '1 - largest of the smallest probabilities over members',
+    ),
+    'msp_logit': Score(
+        ('logit',),
+        lambda pool: 1 - torch.softmax(_mean_logit(pool), 0).amax(0),
+        _unit,
+        '1 - largest softmax of the mean logit',
+    ),
+    'least_sure': Score(
+        ('least_sure',), lambda pool: 1 - pool['least_sure'], _unit, '1 - largest probability of the least sure member'
+    ),
+    'entropy': Score(
+        ('sum',),
+        lambda pool: entropy(_mean(pool)),
+        lambda c, m: (0.0, math.log(c)),
+        'entropy of the mean probability, total uncertainty',
+    ),
+    'expected_entropy': Score(
+        ('entropy',), mean_entropy, lambda c, m: (0.0, math.log(c)), 'mean entropy of the members, aleatoric'
+    ),
+    'mutual_information': Score(
+        ('sum', 'entropy'),
+        lambda pool: (entropy(_mean(pool)) - mean_entropy(pool)).clamp_min_(0),
+        lambda c, m: (0.0, math.log(max(m, 2))),
+        'entropy of the mean minus mean entropy, epistemic',
+    ),
+    'variance': Score(
+        ('sum', 'square'),
+        lambda pool: (pool['square'] / pool.weights - (pool['sum'] / pool.weights).square()).clamp_min_(0).sum(0),
+        _unit,
+        'variance of the probability over members, summed over classes',
+    ),
+    'disagreement': Score(
+        ('votes',), lambda pool: 1 - (pool['votes'] / _total(pool)).amax(0), _unit, '1 - share of the most voted class'
+    ),
     'max_logit': Score(('logit',), lambda pool: -_mean_logit(pool).amax(0), _no_bound, '- largest mean logit'),
-    'energy': Score(('logit',), lambda pool: -torch.logsumexp(_mean_logit(pool), 0), _no_bound, '- logsumexp of the mean logit (Liu et al. 2020)'),
-    'rba': Score(('logit',), lambda pool: -torch.tanh(_mean_logit(pool)).sum(0), lambda c, m: (-float(c), float(c)),
-                 '- sum of tanh of the mean logit: rejected by all (Nayal et al. 2023)'),
+    'energy': Score(
+        ('logit',),
+        lambda pool: -torch.logsumexp(_mean_logit(pool), 0),
+        _no_bound,
+        '- logsumexp of the mean logit (Liu et al. 2020)',
+    ),
+    'rba': Score(
+        ('logit',),
+        lambda pool: -torch.tanh(_mean_logit(pool)).sum(0),
+        lambda c, m: (-float(c), float(c)),
+        '- sum of tanh of the mean logit: rejected by all (Nayal et al. 2023)',
+    ),
 }
-SQUASH = 16.0                           # units of an unbounded score, in logits, over which its confidence falls from 0.73 to 0.27
+# units of an unbounded score, in logits, over which its confidence falls from 0.73 to 0.27
+SQUASH = 16.0
 
 
 def score(pool: Pool, name: str) -> Tensor:

@@ -1,4 +1,5 @@
 """What is done with stored logits: fusing them, fitting a calibration, verifying files."""
+
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,25 +22,43 @@ BRAVO_FOLDERS = ('bravo_ACDC', 'bravo_SMIYC', 'bravo_synobjs', 'bravo_outofconte
 
 
 def benchmark_prefix(members: Members) -> str:
-    """'bravo_ACDC/' when every folder lies in that folder of the benchmark and its images do not name it; '' for other data.
+    """'bravo_ACDC/' when every folder lies in that folder of the benchmark and its images do not name it; '' for other
+    data.
 
     Raises ValueError when the folders are of different parts of the benchmark.
     """
-    found = {next((part for part in reversed(store.folder.resolve().parts) if part in BRAVO_FOLDERS), None) for store in members.stores}
+    found = {
+        next((part for part in reversed(store.folder.resolve().parts) if part in BRAVO_FOLDERS), None)
+        for store in members.stores
+    }
     if len(found) > 1:
         told = ', '.join(f'{store.folder}' for store in members.stores)
-        raise ValueError(f'{told}: lie in different folders of the benchmark ({", ".join(sorted(map(str, found)))}); fuse one at a time, or give --prefix')
+        raise ValueError(
+            f'{told}: lie in different folders of the benchmark ({", ".join(sorted(map(str, found)))}); fuse one at a'
+            ' time, or give --prefix'
+        )
     [folder] = found
     return f'{folder}/' if folder and not any(stem.startswith('bravo_') for stem in members.stems) else ''
 
 
 def describe(members: Members) -> list[dict]:
     """The members as fusion.json and reports name them, with all that tells their logits from those of another dump."""
-    return [{'name': store.name, 'folder': str(store.folder), 'kind': store.kind, 'weights_sha256': store.weights, 'made_with': store.made_with,
-             'weight': weight.tolist() if isinstance(weight, torch.Tensor) else weight} for store, weight in zip(members.stores, members.weights)]
+    return [
+        {
+            'name': store.name,
+            'folder': str(store.folder),
+            'kind': store.kind,
+            'weights_sha256': store.weights,
+            'made_with': store.made_with,
+            'weight': weight.tolist() if isinstance(weight, torch.Tensor) else weight,
+        }
+        for store, weight in zip(members.stores, members.weights)
+    ]
 
 
-def fuse_stored(members: Members, options: FuseOptions, outputs: Outputs, readers: int = 2, log=None) -> tuple[int, int]:
+def fuse_stored(
+    members: Members, options: FuseOptions, outputs: Outputs, readers: int = 2, log=None
+) -> tuple[int, int]:
     """Write the results of every image that has none yet; returns (images written, images kept)."""
     todo = [stem for stem in members.stems if not outputs.done(stem)]
     stream, pool = read_ahead(members, todo, readers), None
@@ -55,7 +74,9 @@ def calibrate_stored(members: Members, options: FuseOptions, truths: Truths, met
     """(calibrator, about): fitted on every image with a label; about says on what, and the errors before and after."""
     check_method(method, options.score)
     stems = truths.shared(members)
-    sample, before, after = (kind(truths.dataset.num_classes) for kind in (calibration.PixelSample, Reliability, Reliability))
+    sample, before, after = (
+        kind(truths.dataset.num_classes) for kind in (calibration.PixelSample, Reliability, Reliability)
+    )
 
     def each_image(options, enter, desc):
         stream, pool = read_ahead(members, stems, readers), None
@@ -70,24 +91,49 @@ def calibrate_stored(members: Members, options: FuseOptions, truths: Truths, met
 
     with one_thread():
         each_image(options, gather, 'calibrate')
-        fit = {'temperature': lambda: calibration.fit_temperature(sample), 'vector': lambda: calibration.fit_vector(sample),
-               'isotonic': lambda: calibration.fit_isotonic(before.counts)}
+        fit = {
+            'temperature': lambda: calibration.fit_temperature(sample),
+            'vector': lambda: calibration.fit_vector(sample),
+            'isotonic': lambda: calibration.fit_isotonic(before.counts),
+        }
         calibrator = fit[method]()
-        each_image(FuseOptions(options.fusion, options.score, calibrator=calibrator),
-                   lambda fused, truth: after.update(fused.probabilities, fused.prediction, fused.confidence, truth), 'check')
-    return calibrator, {'images': len(stems), 'pixels': before.pixels, 'fusion': options.fusion, 'score': options.score, 'members': describe(members),
-                        'before': before.scores(), 'after': after.scores()}
+        each_image(
+            FuseOptions(options.fusion, options.score, calibrator=calibrator),
+            lambda fused, truth: after.update(fused.probabilities, fused.prediction, fused.confidence, truth),
+            'check',
+        )
+    return calibrator, {
+        'images': len(stems),
+        'pixels': before.pixels,
+        'fusion': options.fusion,
+        'score': options.score,
+        'members': describe(members),
+        'before': before.scores(),
+        'after': after.scores(),
+    }
 
 
 def check_stores(folders, threads: int = 2, log=None) -> dict[str, dict]:
-    """folder -> {'images', 'manifest': whether it has one, 'faults': list of Fault, 'unlisted': files the manifest does not name}."""
+    """folder -> {'images', 'manifest': whether it has one, 'faults': list of Fault, 'unlisted': files the manifest does
+    not name}."""
     found = {}
     for folder in folders:
         store = Store(folder)
         with ThreadPoolExecutor(threads) as pool:
-            faults = [fault for fault in progress(pool.map(store.check, store.listed), total=len(store.listed), desc=str(folder), log=log) if fault]
-        found[str(folder)] = {'images': len(store.listed), 'manifest': store.manifest is not None, 'kind': store.kind, 'faults': faults,
-                              'unlisted': store.unlisted()}
+            faults = [
+                fault
+                for fault in progress(
+                    pool.map(store.check, store.listed), total=len(store.listed), desc=str(folder), log=log
+                )
+                if fault
+            ]
+        found[str(folder)] = {
+            'images': len(store.listed),
+            'manifest': store.manifest is not None,
+            'kind': store.kind,
+            'faults': faults,
+            'unlisted': store.unlisted(),
+        }
     return found
 
 
@@ -97,10 +143,17 @@ def fault_lines(found: dict, count: int = 10) -> list[str]:
     for folder, result in found.items():
         faults: list[Fault] = result['faults']
         against = 'its manifest' if result['manifest'] else 'nothing but themselves, it has no manifest.json'
-        lines.append(f'{folder}: {result["images"]} images of {result["kind"]} checked against {against}: {len(faults)} faults')
-        lines += [f'  {fault.file}: {fault.why}' for fault in faults[:count]] + ([f'  and {len(faults) - count} more'] if len(faults) > count else [])
+        lines.append(
+            f'{folder}: {result["images"]} images of {result["kind"]} checked against {against}: {len(faults)} faults'
+        )
+        lines += [f'  {fault.file}: {fault.why}' for fault in faults[:count]] + (
+            [f'  and {len(faults) - count} more'] if len(faults) > count else []
+        )
         if result['unlisted']:
-            lines.append(f'  {len(result["unlisted"])} files are not in the manifest and would not be used: {result["unlisted"][0]}, ...')
+            lines.append(
+                f'  {len(result["unlisted"])} files are not in the manifest and would not be used:'
+                f' {result["unlisted"][0]}, ...'
+            )
     return lines
 
 
@@ -112,9 +165,15 @@ def read_weights(text: str | None) -> list | None:
         try:
             weights = json.loads(Path(text).read_text(encoding='utf-8'))
         except OSError as error:
-            raise ValueError(f'--weights {text}: cannot be read ({error.strerror}); give a JSON file with a list, or numbers such as 2,1,1') from None
+            raise ValueError(
+                f'--weights {text}: cannot be read ({error.strerror}); give a JSON file with a list, or numbers such as'
+                ' 2,1,1'
+            ) from None
         except ValueError as error:
-            raise ValueError(f'--weights {text}: is no JSON ({error}); write a list with one number, or one list of numbers, per member') from None
+            raise ValueError(
+                f'--weights {text}: is no JSON ({error}); write a list with one number, or one list of numbers, per'
+                ' member'
+            ) from None
         if not isinstance(weights, list):
             raise ValueError(f'--weights {text}: holds no list; write one number, or one list of numbers, per member')
         return weights

@@ -1,4 +1,5 @@
 """The labels of a data set, found by the stems that stored logits have."""
+
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -19,7 +20,10 @@ def by_stem(items) -> dict:
     for item in items:
         other = found.setdefault(stem_of(item.name), item)
         if other is not item:
-            raise ValueError(f'{other.name} and {item.name}: differ in their endings only, which results do not keep; rename one of them')
+            raise ValueError(
+                f'{other.name} and {item.name}: differ in their endings only, which results do not keep; rename one of'
+                ' them'
+            )
     return found
 
 
@@ -34,24 +38,33 @@ class Truths:
         """The stems of `members` that have a label. Raises ValueError when none has, or when the classes are others."""
         classes = members.class_names
         if classes is not None and list(classes) != list(self.dataset.class_names):
-            raise ValueError(f'{members.stores[0].folder}: its {len(classes)} classes are not the {self.dataset.num_classes} of dataset {self.dataset.name} '
-                             'in their order; give the --dataset that the logits were made on')
+            raise ValueError(
+                f'{members.stores[0].folder}: its {len(classes)} classes are not the {self.dataset.num_classes} of'
+                f' dataset {self.dataset.name} in their order; give the --dataset that the logits were made on'
+            )
         found = [stem for stem in members.stems if stem in self.items]
         if not found:
             labelled = f'{next(iter(self.items))}, ...' if self.items else 'none'
-            raise ValueError(f'none of the {len(members.stems)} images ({members.stems[0]}, ...) has a label in split {self.dataset.split} of dataset '
-                             f'{self.dataset.name} ({labelled}); give the --dataset and --split that the logits were made on')
+            raise ValueError(
+                f'none of the {len(members.stems)} images ({members.stems[0]}, ...) has a label in split'
+                f' {self.dataset.split} of dataset {self.dataset.name} ({labelled}); give the --dataset and --split'
+                ' that the logits were made on'
+            )
         return found
 
     def read(self, stem: str, size, num_classes: int) -> Tensor:
         """The labels int64 (H, W) of an image whose logits have `num_classes` and `size` (H, W)."""
         if num_classes != self.dataset.num_classes:
-            raise ValueError(f'{stem}: its logits have {num_classes} classes, dataset {self.dataset.name} has {self.dataset.num_classes}; '
-                             'give the --dataset that the logits were made on')
+            raise ValueError(
+                f'{stem}: its logits have {num_classes} classes, dataset {self.dataset.name} has'
+                f' {self.dataset.num_classes}; give the --dataset that the logits were made on'
+            )
         truth = torch.from_numpy(np.ascontiguousarray(self.dataset.load_label(self.items[stem]))).long()
         if tuple(truth.shape) != tuple(size):
-            raise ValueError(f'{stem}: its label has {truth.shape[0]}x{truth.shape[1]} pixels (height x width), its logits {size[0]}x{size[1]}; '
-                             'evaluate at the size of the labels, without --pre_size')
+            raise ValueError(
+                f'{stem}: its label has {truth.shape[0]}x{truth.shape[1]} pixels (height x width), its logits'
+                f' {size[0]}x{size[1]}; evaluate at the size of the labels, without --pre_size'
+            )
         return truth
 
     def read_image(self, stem: str) -> np.ndarray:

@@ -3,6 +3,7 @@
 In the Poisson bootstrap (Chamandy et al., Google 2012) every image enters each resampling a Poisson(1) number of times.
 The numbers are drawn from the image's name, so they depend on neither order nor number of threads.
 """
+
 import hashlib
 from collections.abc import Iterator
 from tempfile import SpooledTemporaryFile
@@ -12,9 +13,9 @@ import numpy as np
 
 from aggregation.statistics.levels import LEVELS, LevelCounts
 
-SUMS = 64 << 20                         # bytes of the resamplings that are summed at once, and as much to add
-IMAGES = 32 << 20                       # bytes of the images that are added to them at once
-IN_MEMORY = 64 << 20                    # bytes of images; beyond, they wait on the disk
+SUMS = 64 << 20  # bytes of the resamplings that are summed at once, and as much to add
+IMAGES = 32 << 20  # bytes of the images that are added to them at once
+IN_MEMORY = 64 << 20  # bytes of images; beyond, they wait on the disk
 
 
 def image_weights(name: str, count: int) -> np.ndarray:
@@ -44,15 +45,15 @@ def undefined(rounds: list[dict]) -> int:
 class Histograms:
     """`count` resamplings of histograms int64 (rows, levels), to which every image adds at few of the levels.
 
-    Images are kept as the levels that occur in them, on the disk when they are many. The resamplings are summed from them
-    block by block: weights (resamplings, images) times histograms (images, levels that occur in any). Products are in
-    float64, which is exact for counts below 2 ** 53.
+    Images are kept as the levels that occur in them, on the disk when they are many. The resamplings are summed from
+    them block by block: weights (resamplings, images) times histograms (images, levels that occur in any). Products are
+    in float64, which is exact for counts below 2 ** 53.
     """
 
     def __init__(self, count: int, rows: int, levels: int):
         self.count, self.rows = count, rows
-        self._times = []                                        # of each image, (count,)
-        self._images = SpooledTemporaryFile(IN_MEMORY)          # noqa: SIM115 (lives until the last resampling was made)
+        self._times = []  # of each image, (count,)
+        self._images = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 (lives until the last resampling was made)
         self._occupied = np.zeros(levels, bool)
 
     def add(self, times: np.ndarray, present: np.ndarray, counts: np.ndarray):
@@ -63,7 +64,8 @@ class Histograms:
             np.save(self._images, values.astype(np.int32))
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """(levels ascending (n,), counts int64 (rows, n)) of one resampling after the other; once. n levels occur in some image."""
+        """(levels ascending (n,), counts int64 (rows, n)) of one resampling after the other; once. n levels occur in
+        some image."""
         levels = np.flatnonzero(self._occupied)
         size = max(8 * self.rows * len(levels), 1)
         with self._images:
@@ -94,6 +96,7 @@ def _slices(count: int, size: int) -> Iterator[slice]:
 
 class Resampled(NamedTuple):
     """A resampling, with the fields of the tallies that went into it. matrix has `counts` int64 (K, K)."""
+
     matrix: 'Counts'
     correct: LevelCounts
     valid: LevelCounts

@@ -1,13 +1,14 @@
 """Calibration of an ensemble's confidences: fitted on labelled images after pooling, kept in a file, applied later.
 
 Members that are calibrated one by one do not make a calibrated ensemble (Rahaman & Thiery, NeurIPS 2021, arXiv
-2007.08792; Wu & Gales, arXiv 2101.05397), so only what comes out of the pool is scaled. Labels stay the ones of the pool
-unless that is asked for; the confidence is then the calibrated probability of that label.
+2007.08792; Wu & Gales, arXiv 2101.05397), so only what comes out of the pool is scaled. Labels stay the ones of the
+pool unless that is asked for; the confidence is then the calibrated probability of that label.
 
   temperature   softmax(log p / T), one number (Guo et al., ICML 2017)
   vector        softmax(w * log p + b), two numbers per class (Guo et al.)
   isotonic      a rising function of the confidence itself (Zadrozny & Elkan, KDD 2002), linear between its steps
 """
+
 import json
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from utils.files.atomic import write_json
 
 FORMAT = 1
 NO_LABELS = 'the images have not one labelled pixel; give a labelled split'
-PIXELS_PER_IMAGE = 5000                 # drawn of each labelled image to fit temperature and vector scaling
+PIXELS_PER_IMAGE = 5000  # drawn of each labelled image to fit temperature and vector scaling
 
 
 def log_probabilities(p: Tensor) -> Tensor:
@@ -30,6 +31,7 @@ def log_probabilities(p: Tensor) -> Tensor:
 
 class Temperature:
     """softmax(log p / temperature); no label changes."""
+
     method = 'temperature'
 
     def __init__(self, temperature: float):
@@ -47,17 +49,31 @@ class Temperature:
 
 class Vector:
     """softmax(scale * log p + shift) with scale and shift (K,)."""
+
     method = 'vector'
 
     def __init__(self, scale, shift):
-        self.scale, self.shift = torch.as_tensor(scale, dtype=torch.float32), torch.as_tensor(shift, dtype=torch.float32)
-        if self.scale.dim() != 1 or self.scale.shape != self.shift.shape or not bool(torch.isfinite(self.scale + self.shift).all()):
-            raise ValueError(f'{self.scale.numel()} scales and {self.shift.numel()} shifts, expected one finite number per class of each')
+        self.scale, self.shift = (
+            torch.as_tensor(scale, dtype=torch.float32),
+            torch.as_tensor(shift, dtype=torch.float32),
+        )
+        if (
+            self.scale.dim() != 1
+            or self.scale.shape != self.shift.shape
+            or not bool(torch.isfinite(self.scale + self.shift).all())
+        ):
+            raise ValueError(
+                f'{self.scale.numel()} scales and {self.shift.numel()} shifts, expected one finite number per class of'
+                ' each'
+            )
 
     def probabilities(self, p: Tensor) -> Tensor:
         """p (K, ...) -> calibrated (K, ...); ValueError for other K."""
         if len(self.scale) != len(p):
-            raise ValueError(f'the vector calibration is of {len(self.scale)} classes, the images have {len(p)}; calibrate on the same label set')
+            raise ValueError(
+                f'the vector calibration is of {len(self.scale)} classes, the images have {len(p)}; calibrate on the'
+                ' same label set'
+            )
         shape = (-1, *[1] * (p.dim() - 1))
         return torch.softmax(log_probabilities(p) * self.scale.to(p).view(shape) + self.shift.to(p).view(shape), 0)
 
@@ -67,13 +83,19 @@ class Vector:
 
 class Isotonic:
     """A rising function through points (confidence, accuracy), linear between and constant beyond them."""
+
     method = 'isotonic'
 
     def __init__(self, confidence, accuracy):
         self.confidence, self.accuracy = np.asarray(confidence, float), np.asarray(accuracy, float)
-        points = np.stack([self.confidence, self.accuracy]) if self.confidence.shape == self.accuracy.shape else np.empty(0)
+        points = (
+            np.stack([self.confidence, self.accuracy]) if self.confidence.shape == self.accuracy.shape else np.empty(0)
+        )
         if not points.size or not ((points >= 0) & (points <= 1)).all() or not (np.diff(points) >= 0).all():
-            raise ValueError(f'{self.confidence.size} confidences and {self.accuracy.size} accuracies, expected as many of both, rising, in [0, 1]')
+            raise ValueError(
+                f'{self.confidence.size} confidences and {self.accuracy.size} accuracies, expected as many of both,'
+                ' rising, in [0, 1]'
+            )
 
     def __call__(self, confidence: Tensor) -> Tensor:
         """confidence (...) in [0, 1] -> calibrated, the same shape and device."""
@@ -87,8 +109,11 @@ class Isotonic:
 METHODS = {kind.method: kind for kind in (Temperature, Vector, Isotonic)}
 
 
-def calibrate(calibrator, p: Tensor, prediction: Tensor, confidence: Tensor, change_labels=False) -> tuple[Tensor, Tensor, Tensor]:
-    """(probabilities, prediction, confidence) after calibration, of pooled p (K, H, W), prediction (H, W), confidence (H, W).
+def calibrate(
+    calibrator, p: Tensor, prediction: Tensor, confidence: Tensor, change_labels=False
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(probabilities, prediction, confidence) after calibration, of pooled p (K, H, W), prediction (H, W), confidence
+    (H, W).
 
     The prediction is kept unless change_labels; the confidence is the calibrated probability of the prediction.
     """
@@ -103,7 +128,8 @@ def calibrate(calibrator, p: Tensor, prediction: Tensor, confidence: Tensor, cha
 
 
 class PixelSample:
-    """Labelled pixels of a stream of images, the same ones in every run: what temperature and vector scaling are fitted on."""
+    """Labelled pixels of a stream of images, the same ones in every run: what temperature and vector scaling are fitted
+    on."""
 
     def __init__(self, num_classes: int, per_image: int = PIXELS_PER_IMAGE, seed: int = 0):
         self.num_classes, self.per_image, self.seed = num_classes, per_image, seed
@@ -135,19 +161,30 @@ def fit_temperature(sample: PixelSample) -> Temperature:
 
 
 def fit_vector(sample: PixelSample) -> Vector:
-    """The scales and shifts of least negative log-likelihood; classes that no pixel has keep the mean scale and no shift."""
+    """The scales and shifts of least negative log-likelihood; classes that no pixel has keep the mean scale and no
+    shift."""
     logits, labels = sample.pixels()
     classes = logits.shape[1]
     seen = torch.bincount(labels, minlength=classes) > 0
     scale = torch.ones(classes, dtype=torch.float64, requires_grad=True)
     shift = torch.zeros(classes, dtype=torch.float64, requires_grad=True)
-    _minimise([scale, shift], lambda: F.cross_entropy(logits * torch.where(seen, scale, scale[seen].mean()) + torch.where(seen, shift, 0.0), labels))
+    _minimise(
+        [scale, shift],
+        lambda: F.cross_entropy(
+            logits * torch.where(seen, scale, scale[seen].mean()) + torch.where(seen, shift, 0.0), labels
+        ),
+    )
     with torch.no_grad():
-        return Vector(torch.where(seen, scale, scale[seen].mean()).float(), torch.where(seen, shift - shift[seen].mean(), 0.0).float())
+        return Vector(
+            torch.where(seen, scale, scale[seen].mean()).float(),
+            torch.where(seen, shift - shift[seen].mean(), 0.0).float(),
+        )
 
 
 def _minimise(parameters, loss):
-    optimizer = torch.optim.LBFGS(parameters, lr=1.0, max_iter=200, tolerance_grad=1e-9, tolerance_change=1e-12, line_search_fn='strong_wolfe')
+    optimizer = torch.optim.LBFGS(
+        parameters, lr=1.0, max_iter=200, tolerance_grad=1e-9, tolerance_change=1e-12, line_search_fn='strong_wolfe'
+    )
 
     def closure():
         optimizer.zero_grad()
@@ -159,11 +196,13 @@ def _minimise(parameters, loss):
 
 
 def fit_isotonic(counts: LevelCounts) -> Isotonic:
-    """The rising function nearest to the accuracy at each level, by pool-adjacent-violators; counts of all labelled pixels."""
+    """The rising function nearest to the accuracy at each level, by pool-adjacent-violators; counts of all labelled
+    pixels."""
     occupied = np.flatnonzero(counts.totals)
     if not len(occupied):
         raise ValueError(NO_LABELS)
     from scipy.optimize import isotonic_regression  # a third of a second that the other commands need not wait for
+
     totals = counts.totals[occupied]
     fitted = isotonic_regression(counts.positives[occupied] / totals, weights=totals)
     starts = fitted.blocks[:-1]
@@ -174,7 +213,9 @@ def fit_isotonic(counts: LevelCounts) -> Isotonic:
 
 def save(path, calibrator, about: dict):
     """Write a calibrator with what it was fitted on; atomic."""
-    write_json(path, {'format': FORMAT, 'method': calibrator.method, 'parameters': calibrator.parameters(), 'about': about})
+    write_json(
+        path, {'format': FORMAT, 'method': calibrator.method, 'parameters': calibrator.parameters(), 'about': about}
+    )
 
 
 def load(path):
@@ -188,12 +229,22 @@ def load(path):
             raise ValueError(f'format {content["format"]}, expected {FORMAT}')
         return METHODS[content['method']](**content['parameters']), content['about']
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f'{path}: is no calibration file ({type(error).__name__}: {error}); make it again with ensemble.py calibrate') from None
+        raise ValueError(
+            f'{path}: is no calibration file ({type(error).__name__}: {error}); make it again with ensemble.py'
+            ' calibrate'
+        ) from None
 
 
 def check_fit(path, about: dict, fusion: str, score: str):
     """Raise ValueError when the calibration in `path` was fitted on the confidences of another fusion or score."""
-    fitted = [(flag, about[flag], now) for flag, now in (('fusion', fusion), ('score', score)) if isinstance(about, dict) and flag in about]
+    fitted = [
+        (flag, about[flag], now)
+        for flag, now in (('fusion', fusion), ('score', score))
+        if isinstance(about, dict) and flag in about
+    ]
     other = [f'--{flag} {then}' for flag, then, now in fitted if then != now]
     if other:
-        raise ValueError(f'--calibration {path}: was fitted with {" ".join(other)}, found --fusion {fusion} --score {score}; give the same, or fit another')
+        raise ValueError(
+            f'--calibration {path}: was fitted with {" ".join(other)}, found --fusion {fusion} --score {score}; give'
+            ' the same, or fit another'
+        )

@@ -1,4 +1,5 @@
 """What differs between two submissions."""
+
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -13,8 +14,9 @@ from utils.cli.wording import listed
 
 
 class Kind(NamedTuple):
-    """A kind of submission. files(tree): key -> file of what is compared, empty when the tree holds none; compare(first, second),
-    each a tree and a file, gives a dict of measures, or the two arrays' sizes under 'size'."""
+    """A kind of submission. files(tree): key -> file of what is compared, empty when the tree holds none;
+    compare(first, second), each a tree and a file, gives a dict of measures, or the two arrays' sizes under 'size'."""
+
     files: Callable[[Tree], dict[str, str]]
     compare: Callable[[tuple, tuple], dict]
 
@@ -22,12 +24,13 @@ class Kind(NamedTuple):
 def compare(first, second, log=None) -> dict:
     """Two folders, tars or zips of prediction PNGs, of encoded BRAVO files, or of score maps, image by image.
 
-    Returns {'only_first', 'only_second': names, 'images': [{'name', measures, or 'size': what differs}], the least alike first: by their
-    labels or ranks, then by confidences or scores, and the mean of each measure over images, None where there is none}. Measures:
-    'labels', share of pixels with the same label; 'confidence', mean absolute difference in [0, 1], None where it cannot be said, and
-    where a side has one 'unpaired' tells why: 'only_first', 'only_second' or 'sizes'; of score maps 'order', Spearman's rank
-    correlation (None for a map of one value), which is what rankings of pixels depend on, and 'score', mean absolute difference.
-    Raises ValueError when the two have nothing in common.
+    Returns {'only_first', 'only_second': names, 'images': [{'name', measures, or 'size': what differs}], the least
+    alike first: by their labels or ranks, then by confidences or scores, and the mean of each measure over images, None
+    where there is none}. Measures: 'labels', share of pixels with the same label; 'confidence', mean absolute
+    difference in [0, 1], None where it cannot be said, and where a side has one 'unpaired' tells why: 'only_first',
+    'only_second' or 'sizes'; of score maps 'order', Spearman's rank correlation (None for a map of one value), which is
+    what rankings of pixels depend on, and 'score', mean absolute difference. Raises ValueError when the two have
+    nothing in common.
     """
     with Tree(first) as one, Tree(second) as other:
         for kind in KINDS:
@@ -36,13 +39,22 @@ def compare(first, second, log=None) -> dict:
                 break
         common = sorted(mine.keys() & theirs.keys())
         if not common:
-            raise ValueError(f'{first} and {second} have no file of the same name in common ({_examples(mine, theirs)}); compare two submissions of one kind')
-        images = [{'name': mine[key], **kind.compare((one, mine[key]), (other, theirs[key]))}
-                  for key in progress(common, total=len(common), desc='compare', log=log)]
+            raise ValueError(
+                f'{first} and {second} have no file of the same name in common ({_examples(mine, theirs)}); compare two'
+                ' submissions of one kind'
+            )
+        images = [
+            {'name': mine[key], **kind.compare((one, mine[key]), (other, theirs[key]))}
+            for key in progress(common, total=len(common), desc='compare', log=log)
+        ]
     images.sort(key=lambda image: (*_likeness(image), image['name']))
     measures = dict.fromkeys(key for image in images for key in image if key not in ('name', 'size', 'unpaired'))
-    return {'only_first': sorted(mine[key] for key in mine.keys() - theirs.keys()), 'only_second': sorted(theirs[key] for key in theirs.keys() - mine.keys()),
-            'images': images, **{key: _mean(image.get(key) for image in images) for key in measures}}
+    return {
+        'only_first': sorted(mine[key] for key in mine.keys() - theirs.keys()),
+        'only_second': sorted(theirs[key] for key in theirs.keys() - mine.keys()),
+        'images': images,
+        **{key: _mean(image.get(key) for image in images) for key in measures},
+    }
 
 
 def _examples(mine, theirs) -> str:
@@ -50,7 +62,8 @@ def _examples(mine, theirs) -> str:
 
 
 def _likeness(image: dict) -> tuple[float, float]:
-    """For sorting: images of different size first, then by their labels or order, then by how far confidences or scores differ, the farthest first."""
+    """For sorting: images of different size first, then by their labels or order, then by how far confidences or scores
+    differ, the farthest first."""
     likeness, difference = image.get('labels', image.get('order')), image.get('confidence', image.get('score'))
     return -2.0 if 'size' in image else 1.0 if likeness is None else likeness, -(difference or 0.0)
 
@@ -87,7 +100,8 @@ def _compare_labels(first, second) -> dict:
 
 
 def _unpaired(sure, sure_too) -> str | None:
-    """Why two confidences, each None where there is none, cannot be compared; None where they can, or where there are none at all."""
+    """Why two confidences, each None where there is none, cannot be compared; None where they can, or where there are
+    none at all."""
     if (sure is None) != (sure_too is None):
         return 'only_second' if sure is None else 'only_first'
     return 'sizes' if sure is not None and sure.shape != sure_too.shape else None
@@ -113,7 +127,8 @@ def _sizes(one, other) -> str:
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float | None:
-    """Spearman's correlation of two maps, ties at their mean rank: 1 when they rank the pixels alike; None when one is constant."""
+    """Spearman's correlation of two maps, ties at their mean rank: 1 when they rank the pixels alike; None when one is
+    constant."""
     if np.array_equal(one, other):
         return 1.0
     ranks = [_ranks(values) for values in (one, other)]
@@ -137,16 +152,39 @@ def percent(share: float) -> str:
 def lines(found: dict, first, second, count: int = 10) -> list[str]:
     """What `compare` found, for a person."""
     told = [f'{len(found["images"])} images in both: {_summary(found)}']
-    told += [f'{len(names)} only in {path}: {listed(names)}' for path, names in ((first, found['only_first']), (second, found['only_second'])) if names]
-    for why, words in (('only_first', f'only {first} has them'), ('only_second', f'only {second} has them'), ('sizes', 'they are of different pixels')):
+    told += [
+        f'{len(names)} only in {path}: {listed(names)}'
+        for path, names in ((first, found['only_first']), (second, found['only_second']))
+        if names
+    ]
+    for why, words in (
+        ('only_first', f'only {first} has them'),
+        ('only_second', f'only {second} has them'),
+        ('sizes', 'they are of different pixels'),
+    ):
         unpaired = [image['name'] for image in found['images'] if image.get('unpaired') == why]
-        told += [f'confidences of {len(unpaired)} images cannot be compared, {words}: {listed(unpaired)}'] if unpaired else []
-    changed = [image for image in found['images'] if 'size' in image or image.get('labels', 1) < 1 or image.get('confidence') or image.get('score')]
+        told += (
+            [f'confidences of {len(unpaired)} images cannot be compared, {words}: {listed(unpaired)}']
+            if unpaired
+            else []
+        )
+    changed = [
+        image
+        for image in found['images']
+        if 'size' in image or image.get('labels', 1) < 1 or image.get('confidence') or image.get('score')
+    ]
     told += [f'  {image["name"]}: {image.get("size") or _summary(image)}' for image in changed[:count]]
     return told + ([f'  and {len(changed) - count} more'] if len(changed) > count else [])
 
 
 def _summary(measures: dict) -> str:
-    told = {'labels': lambda share: f'{percent(share)} of the pixels have the same label', 'confidence': lambda value: f'confidences differ by {value:.6f}',
-            'order': lambda value: f'rank correlation {value:.6f}', 'score': lambda value: f'scores differ by {value:.6g}'}
-    return ', '.join(tell(measures[key]) for key, tell in told.items() if measures.get(key) is not None) or 'nothing can be compared'
+    told = {
+        'labels': lambda share: f'{percent(share)} of the pixels have the same label',
+        'confidence': lambda value: f'confidences differ by {value:.6f}',
+        'order': lambda value: f'rank correlation {value:.6f}',
+        'score': lambda value: f'scores differ by {value:.6g}',
+    }
+    return (
+        ', '.join(tell(measures[key]) for key, tell in told.items() if measures.get(key) is not None)
+        or 'nothing can be compared'
+    )

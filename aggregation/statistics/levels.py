@@ -3,6 +3,7 @@
 A confidence c in [0, 1] is written as level min(floor(65536 c), 65535) and read as the middle of what gives that
 level, (k + 0.5) / 65536: off by 2 ** -17 at most. These are the numbers of the BRAVO toolkit.
 """
+
 import numpy as np
 
 from aggregation.statistics import ranking
@@ -15,8 +16,10 @@ def to_levels(confidence: np.ndarray) -> np.ndarray:
     """uint16 levels of confidences in [0, 1]; ValueError for anything outside, nan included."""
     confidence = np.asarray(confidence)
     if confidence.size and not (confidence.min() >= 0 and confidence.max() <= 1):
-        raise ValueError(f'confidences between {confidence.min():g} and {confidence.max():g} cannot be written, expected [0, 1]; '
-                         'choose a score that is a confidence, or map it to [0, 1] first')
+        raise ValueError(
+            f'confidences between {confidence.min():g} and {confidence.max():g} cannot be written, expected [0, 1]; '
+            'choose a score that is a confidence, or map it to [0, 1] first'
+        )
     return np.minimum(np.floor(confidence.astype(np.float64) * LEVELS), LEVELS - 1).astype(np.uint16)
 
 
@@ -73,7 +76,8 @@ class LevelCounts:
         return float((np.abs(confidence - accuracy) * shares).sum() / shares.sum())
 
     def bins(self, bins: int = ECE_BINS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(pixels, mean confidence, accuracy) of each bin of levels, 0 where a bin is empty: the reliability diagram."""
+        """(pixels, mean confidence, accuracy) of each bin of levels, 0 where a bin is empty: the reliability
+        diagram."""
         starts = ece_edges(bins)[:-1]
         totals = np.add.reduceat(self.totals, starts)
         claimed = np.add.reduceat(self.totals * from_levels(np.arange(LEVELS)), starts)
@@ -83,5 +87,10 @@ class LevelCounts:
 
     def scores(self) -> dict[str, float]:
         """The measures of a confidence whose positives are correct pixels."""
-        return {'ece': self.ece(), 'auroc': ranking.auroc(*self.success()), 'fpr95': ranking.fpr_at_tpr(*self.success()),
-                'auprc_success': ranking.average_precision(*self.success()), 'auprc_error': ranking.average_precision(*self.error())}
+        return {
+            'ece': self.ece(),
+            'auroc': ranking.auroc(*self.success()),
+            'fpr95': ranking.fpr_at_tpr(*self.success()),
+            'auprc_success': ranking.average_precision(*self.success()),
+            'auprc_error': ranking.average_precision(*self.error()),
+        }

@@ -4,6 +4,7 @@ All pixels of one value are one block that no threshold can split. A function ta
 of the pixels of each value are positive, and how many pixels it has, from the highest value to the lowest. So a fixed
 histogram of 65536 levels streams over any number of images, and `count_blocks` of raw scores is exact.
 """
+
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 
 class Curve(NamedTuple):
     """Numbers of true and false positives when everything down to a value is called positive, (0, 0) in front."""
+
     true: np.ndarray
     false: np.ndarray
 

@@ -1,4 +1,5 @@
 """How far confidences can be believed: calibration errors, proper scores, sparsification, all from streaming sums."""
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -22,7 +23,8 @@ class Reliability:
         self.by_class = np.zeros((3, num_classes, bins)) if by_class else None
 
     def update(self, probabilities: Tensor, prediction: Tensor, confidence: Tensor, truth: Tensor):
-        """Enter an image: probabilities (K, H, W) that sum to 1, prediction and truth (H, W), confidence (H, W) in [0, 1].
+        """Enter an image: probabilities (K, H, W) that sum to 1, prediction and truth (H, W), confidence (H, W) in [0,
+        1].
 
         Pixels whose truth is outside [0, K) do not count.
         """
@@ -48,8 +50,11 @@ class Reliability:
         place += torch.arange(self.num_classes, device=p.device)[:, None] * self.bins
         size = self.num_classes * self.bins
         here = place.gather(0, label[None])[0]
-        found = [torch.bincount(place.flatten(), minlength=size), torch.bincount(place.flatten(), p.flatten().double(), size),
-                 torch.bincount(here, minlength=size)]
+        found = [
+            torch.bincount(place.flatten(), minlength=size),
+            torch.bincount(place.flatten(), p.flatten().double(), size),
+            torch.bincount(here, minlength=size),
+        ]
         self.by_class += torch.stack([one.double() for one in found]).view(3, self.num_classes, self.bins).cpu().numpy()
 
     def merge(self, other: 'Reliability'):
@@ -62,17 +67,25 @@ class Reliability:
         """ece, adaptive_ece, classwise_ece, nll (nats), brier, ause and the ranking scores; nan without pixels."""
         pixels = self.pixels or np.nan
         classwise = {} if self.by_class is None else {'classwise_ece': self.classwise_ece()}
-        return {**self.counts.scores(), 'adaptive_ece': adaptive_ece(self.counts), **classwise, 'nll': self.nll / pixels,
-                'brier': self.brier / pixels, 'ause': ause(self.counts)}
+        return {
+            **self.counts.scores(),
+            'adaptive_ece': adaptive_ece(self.counts),
+            **classwise,
+            'nll': self.nll / pixels,
+            'brier': self.brier / pixels,
+            'ause': ause(self.counts),
+        }
 
     def classwise_ece(self) -> float:
-        """The mean over classes of the calibration error of each class's own probability (Kull et al., NeurIPS 2019)."""
+        """The mean over classes of the calibration error of each class's own probability (Kull et al., NeurIPS
+        2019)."""
         _, claimed, correct = self.by_class
         return float((np.abs(claimed - correct).sum(1) / self.pixels).mean()) if self.pixels else np.nan
 
 
 def adaptive_ece(counts: LevelCounts, bins: int = ECE_BINS) -> float:
-    """Calibration error over bins of equal numbers of pixels (Nguyen & O'Connor, EMNLP 2015); a level is never split."""
+    """Calibration error over bins of equal numbers of pixels (Nguyen & O'Connor, EMNLP 2015); a level is never
+    split."""
     occupied = np.flatnonzero(counts.totals)
     if not len(occupied):
         return np.nan
@@ -93,18 +106,19 @@ def risk_coverage(counts: LevelCounts) -> tuple[np.ndarray, np.ndarray]:
 
 
 def ause(counts: LevelCounts) -> float:
-    """Area between the sparsification curve and its oracle (Ilg et al., ECCV 2018): 0 when all errors are least confident.
+    """Area between the sparsification curve and its oracle (Ilg et al., ECCV 2018): 0 when all errors are least
+    confident.
 
-    The curve is the share of errors left after removing the least confident pixels, over the share removed. Pixels of one
-    level go in random order: their errors leave evenly, so that wrong(c), the wrong share of all pixels at coverage c, is
-    a line a + b c between levels, and its area the integral of wrong(c) / c. nan without pixels.
+    The curve is the share of errors left after removing the least confident pixels, over the share removed. Pixels of
+    one level go in random order: their errors leave evenly, so that wrong(c), the wrong share of all pixels at coverage
+    c, is a line a + b c between levels, and its area the integral of wrong(c) / c. nan without pixels.
     """
     coverage, risk = risk_coverage(counts)
     if not len(coverage):
         return np.nan
     wrong = risk * coverage
     slope = np.diff(wrong, prepend=0.0) / np.diff(coverage, prepend=0.0)
-    start = (wrong - slope * coverage)[1:]                       # a; the first level begins at (0, 0)
+    start = (wrong - slope * coverage)[1:]  # a; the first level begins at (0, 0)
     area = slope @ np.diff(coverage, prepend=0.0) + start @ np.diff(np.log(coverage))
     error = risk[-1]
     # the oracle removes errors first: at coverage c > 1 - error it keeps (c - (1 - error)) / c of them

@@ -1,12 +1,15 @@
 """How an ensemble compares with its members, measured on labelled images that stream by.
 
-Every member is measured as an ensemble of one. Its contribution is what changes when it is left out of the sums; its file
-is read a second time for that, so that memory does not grow with members but for a label map and the counts of each.
+Every member is measured as an ensemble of one. Its contribution is what changes when it is left out of the sums; its
+file is read a second time for that, so that memory does not grow with members but for a label map and the counts of
+each.
 """
+
 import heapq
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -25,14 +28,18 @@ from utils.cli.progress import progress
 from utils.metrics import ConfusionMatrix
 
 EXTREMES = {'max', 'min', 'least_sure'}
-LEAST_WEIGHT = 1e-6                     # of the others in a class; with less there is nothing to tell
+LEAST_WEIGHT = 1e-6  # of the others in a class; with less there is nothing to tell
 
 
 class Tally:
     """The counts of one way to label the images."""
 
     def __init__(self, num_classes: int):
-        self.images, self.matrix, self.reliability = 0, ConfusionMatrix(num_classes), Reliability(num_classes, by_class=False)
+        self.images, self.matrix, self.reliability = (
+            0,
+            ConfusionMatrix(num_classes),
+            Reliability(num_classes, by_class=False),
+        )
 
     def add(self, pool_of_rows: Callable, options: FuseOptions, num_members: int, truth: Tensor) -> Tensor:
         """Enter an image with labels `truth` (H, W), band by band; returns its prediction uint8 (H, W).
@@ -50,17 +57,24 @@ class Tally:
 
     def scores(self) -> dict:
         """images, mean_iou, accuracy, iou (K,), and the measures of the confidence."""
-        return {'images': self.images, 'mean_iou': self.matrix.mean_iou(), 'accuracy': self.matrix.accuracy(), 'iou': self.matrix.iou(),
-                **self.reliability.scores()}
+        return {
+            'images': self.images,
+            'mean_iou': self.matrix.mean_iou(),
+            'accuracy': self.matrix.accuracy(),
+            'iou': self.matrix.iou(),
+            **self.reliability.scores(),
+        }
 
 
 @dataclass
 class Measured:
     """What a report shows. Lists have an entry per member, in the order of members.
 
-    calibrated: of the ensemble, when there is a calibration; left_out: of the others without this member, None where that
-    cannot be told; differing and shared int64 (M, M): labelled pixels that two members label differently, and that both label.
+    calibrated: of the ensemble, when there is a calibration; left_out: of the others without this member, None where
+    that cannot be told; differing and shared int64 (M, M): labelled pixels that two members label differently, and that
+    both label.
     """
+
     members: Members
     options: FuseOptions
     truths: Truths
@@ -78,16 +92,27 @@ class Measured:
             return self.differing / np.where(self.shared > 0, self.shared, np.nan)
 
 
-def measure(members: Members, options: FuseOptions, truths: Truths, worst: int = 12, readers: int = 2, log=None) -> Measured:
+def measure(
+    members: Members, options: FuseOptions, truths: Truths, worst: int = 12, readers: int = 2, log=None
+) -> Measured:
     """Everything that is known of the members and their ensemble on the images with labels.
 
-    worst: how many images with the largest share of wrong pixels to keep pictures of. Raises ValueError naming files that
-    do not fit together or to the labels.
+    worst: how many images with the largest share of wrong pixels to keep pictures of. Raises ValueError naming files
+    that do not fit together or to the labels.
     """
     stems, count, classes = truths.shared(members), len(members), truths.dataset.num_classes
     left_out = [Tally(classes) if can_leave(members, number, options) else None for number in range(count)]
-    found = Measured(members, options, truths, [Tally(classes) for _ in range(count)], Tally(classes),
-                     Tally(classes) if options.calibrator else None, left_out, np.zeros((count, count), np.int64), np.zeros((count, count), np.int64))
+    found = Measured(
+        members,
+        options,
+        truths,
+        [Tally(classes) for _ in range(count)],
+        Tally(classes),
+        Tally(classes) if options.calibrator else None,
+        left_out,
+        np.zeros((count, count), np.int64),
+        np.zeros((count, count), np.int64),
+    )
     stream = read_ahead(members, stems, readers, passes=2 if any(left_out) else 1)
     with one_thread():
         for stem in progress(stems, total=len(stems), desc='report', log=log):
@@ -99,7 +124,8 @@ def measure(members: Members, options: FuseOptions, truths: Truths, worst: int =
 
 
 def can_leave(members: Members, number: int, options: FuseOptions) -> bool:
-    """Whether a member can be taken out of the sums: they are no extremes, and the others have a weight in every class."""
+    """Whether a member can be taken out of the sums: they are no extremes, and the others have a weight in every
+    class."""
     others = [weight for other, weight in enumerate(members.weights) if other != number]
     return not options.needs & EXTREMES and _enough(sum(others))
 
@@ -109,13 +135,20 @@ def _enough(weights: float | Tensor) -> bool:
 
 
 def _measure_image(found: Measured, stem: str, stream, worst: int):
-    members, plain, labels, truth = found.members, replace(found.options, calibrator=None, change_labels=False), {}, None
+    members, plain, labels, truth = (
+        found.members,
+        replace(found.options, calibrator=None, change_labels=False),
+        {},
+        None,
+    )
 
     def alone(store, values):
         nonlocal truth
         truth = found.truths.read(stem, values.shape[1:], len(values)) if truth is None else truth
         number = members.stores.index(store)
-        labels[number] = found.single[number].add(lambda rows: _single(values[:, rows], store.kind, plain.needs), plain, len(members), truth)
+        labels[number] = found.single[number].add(
+            lambda rows: _single(values[:, rows], store.kind, plain.needs), plain, len(members), truth
+        )
 
     pool = pool_of(members, stem, stream, plain.needs, alone)
     prediction = found.ensemble.add(pool.band, plain, len(members), truth)
@@ -127,8 +160,17 @@ def _measure_image(found: Measured, stem: str, stream, worst: int):
     _count_pairs(found, labels, known)
     wrong, pixels = int(((prediction != truth) & known).sum()), int(known.sum())
     if _is_worst(found.worst, worst, share := wrong / max(pixels, 1), stem):
-        maps = picture(prediction, truth, known, _entropy(pool, found.options, len(members)), list(labels.values()), found.truths.dataset)
-        (heapq.heappush if len(found.worst) < worst else heapq.heapreplace)(found.worst, Worst(share, stem, wrong, pixels, maps))
+        maps = picture(
+            prediction,
+            truth,
+            known,
+            _entropy(pool, found.options, len(members)),
+            list(labels.values()),
+            found.truths.dataset,
+        )
+        (heapq.heappush if len(found.worst) < worst else heapq.heapreplace)(
+            found.worst, Worst(share, stem, wrong, pixels, maps)
+        )
 
 
 def _single(values: Tensor, kind: str, needs) -> Pool:
@@ -138,7 +180,8 @@ def _single(values: Tensor, kind: str, needs) -> Pool:
 
 
 def _leave_out(found: Measured, stem: str, stream, pool: Pool, truth: Tensor, options: FuseOptions):
-    """Second pass over the members of an image: what the others make of it. A member without the image changes nothing."""
+    """Second pass over the members of an image: what the others make of it. A member without the image changes
+    nothing."""
     weights = dict(found.members.of(stem))
     for store, tally in zip(found.members.stores, found.left_out):
         if store not in weights:
@@ -147,7 +190,13 @@ def _leave_out(found: Measured, stem: str, stream, pool: Pool, truth: Tensor, op
             continue
         values, weight = next(stream).full(), weights[store]
         if tally is not None and _enough(pool.weights - weight):
-            tally.add(lambda rows: pool.band(rows).without(values[:, rows], store.kind, weight), options, len(found.members), truth)    # noqa: B023 (called here)
+            others = partial(_without, pool, values, store.kind, weight)
+            tally.add(others, options, len(found.members), truth)
+
+
+def _without(pool: Pool, values: Tensor, kind: str, weight, rows) -> Pool:
+    """The rows of a pool without what one member added to it."""
+    return pool.band(rows).without(values[:, rows], kind, weight)
 
 
 def _count_pairs(found: Measured, labels: dict[int, Tensor], known: Tensor):
@@ -166,7 +215,12 @@ def _is_worst(kept: list[Worst], count: int, share: float, stem: str) -> bool:
 
 
 def _entropy(pool: Pool, options: FuseOptions, num_members: int) -> Tensor:
-    return torch.cat([entropy(finish_band(pool.band(rows), options, num_members).probabilities) for rows in bands(pool.num_classes, pool.size)])
+    return torch.cat(
+        [
+            entropy(finish_band(pool.band(rows), options, num_members).probabilities)
+            for rows in bands(pool.num_classes, pool.size)
+        ]
+    )
 
 
 def summary(found: Measured) -> dict:
@@ -174,10 +228,23 @@ def summary(found: Measured) -> dict:
     dataset, whole = found.truths.dataset, {'ensemble': found.ensemble.scores()}
     if found.calibrated is not None:
         whole['calibrated'] = found.calibrated.scores()
-    return {'dataset': dataset.name, 'split': dataset.split, 'class_names': list(dataset.class_names), 'images': found.ensemble.images,
-            'pixels': found.ensemble.reliability.pixels, 'fusion': found.options.fusion, 'score': found.options.score,
-            'incomplete_images': found.members.missing,
-            'members': [{**about, **tally.scores()} for about, tally in zip(describe(found.members), found.single)], **whole,
-            'left_out': [None if tally is None else {'without': title, **tally.scores()} for title, tally in zip(found.members.titles, found.left_out)],
-            'disagreement': found.disagreement(),
-            'worst': [{'image': one.stem, 'wrong': one.wrong, 'pixels': one.pixels, 'share': one.share} for one in found.worst]}
+    return {
+        'dataset': dataset.name,
+        'split': dataset.split,
+        'class_names': list(dataset.class_names),
+        'images': found.ensemble.images,
+        'pixels': found.ensemble.reliability.pixels,
+        'fusion': found.options.fusion,
+        'score': found.options.score,
+        'incomplete_images': found.members.missing,
+        'members': [{**about, **tally.scores()} for about, tally in zip(describe(found.members), found.single)],
+        **whole,
+        'left_out': [
+            None if tally is None else {'without': title, **tally.scores()}
+            for title, tally in zip(found.members.titles, found.left_out)
+        ],
+        'disagreement': found.disagreement(),
+        'worst': [
+            {'image': one.stem, 'wrong': one.wrong, 'pixels': one.pixels, 'share': one.share} for one in found.worst
+        ],
+    }

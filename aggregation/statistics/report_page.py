@@ -1,4 +1,5 @@
 """The page of an ensemble: report.json, index.html and the pictures that it shows, in one folder."""
+
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,16 @@ from aggregation.statistics.report_pictures import TITLES, png
 from utils.files.atomic import write_bytes, write_json
 from utils.pages.sheet import Picture, Series, beside, gallery, heat_table, legend, line_chart, table, write_sheet
 
-POINTS = 200                            # of a curve
-COLUMNS = {'mean_iou': 'mIoU %', 'accuracy': 'accuracy %', 'ece': 'ECE %', 'nll': 'NLL', 'brier': 'Brier', 'ause': 'AUSE', 'auprc_error': 'AUPR of errors %'}
+POINTS = 200  # of a curve
+COLUMNS = {
+    'mean_iou': 'mIoU %',
+    'accuracy': 'accuracy %',
+    'ece': 'ECE %',
+    'nll': 'NLL',
+    'brier': 'Brier',
+    'ause': 'AUSE',
+    'auprc_error': 'AUPR of errors %',
+}
 
 
 def write_report(found: Measured, out: Path) -> Path:
@@ -18,18 +27,39 @@ def write_report(found: Measured, out: Path) -> Path:
     content = summary(found)
     write_json(out / 'report.json', content)
     cards = [_card(found, number, one, out) for number, one in enumerate(found.worst)]
-    write_sheet(out / 'index.html', f'Ensemble of {len(found.members)} on {content["dataset"]} {content["split"]}', _facts(found, content), [
-        _scores(found), _left_out(found), _disagreement(found), beside(_reliability(found), _risk(found)), _classes(found),
-        legend(content['class_names'], found.truths.dataset.palette),
-        gallery('Worst images', cards, 'by their share of wrong pixels; entropy from 0 to log(classes), disagreement: 1 - share of the most chosen class')])
+    write_sheet(
+        out / 'index.html',
+        f'Ensemble of {len(found.members)} on {content["dataset"]} {content["split"]}',
+        _facts(found, content),
+        [
+            _scores(found),
+            _left_out(found),
+            _disagreement(found),
+            beside(_reliability(found), _risk(found)),
+            _classes(found),
+            legend(content['class_names'], found.truths.dataset.palette),
+            gallery(
+                'Worst images',
+                cards,
+                'by their share of wrong pixels; entropy from 0 to log(classes), disagreement: 1 - share of the most'
+                ' chosen class',
+            ),
+        ],
+    )
     return out / 'index.html'
 
 
 def _facts(found: Measured, content: dict) -> dict:
     best = max(member['mean_iou'] for member in content['members'])
     gain = 100 * (content['ensemble']['mean_iou'] - best)
-    facts = {'images': f'{content["images"]:,}', 'labelled pixels': f'{content["pixels"]:,}', 'fusion': content['fusion'], 'confidence': content['score'],
-             'ensemble mIoU': f'{100 * content["ensemble"]["mean_iou"]:.2f} %', 'gain over the best member': f'{gain:+.2f} points'}
+    facts = {
+        'images': f'{content["images"]:,}',
+        'labelled pixels': f'{content["pixels"]:,}',
+        'fusion': content['fusion'],
+        'confidence': content['score'],
+        'ensemble mIoU': f'{100 * content["ensemble"]["mean_iou"]:.2f} %',
+        'gain over the best member': f'{gain:+.2f} points',
+    }
     if content['incomplete_images']:
         facts['images that some member lacks'] = len(content['incomplete_images'])
     return facts
@@ -52,8 +82,12 @@ def _scores(found: Measured) -> str:
     for name, tally in _rows(found):
         scores = tally.scores()
         rows.append([name, tally.images, *(_shown(key, scores[key]) for key in COLUMNS)])
-    return table('Members and ensemble', rows, 'mIoU, accuracy and AUPR of errors: higher is better; the others: lower is better. '
-                                               'Each member is measured as an ensemble of one.')
+    return table(
+        'Members and ensemble',
+        rows,
+        'mIoU, accuracy and AUPR of errors: higher is better; the others: lower is better. '
+        'Each member is measured as an ensemble of one.',
+    )
 
 
 def _left_out(found: Measured) -> str:
@@ -62,16 +96,38 @@ def _left_out(found: Measured) -> str:
     for name, tally in zip(found.members.titles, found.left_out):
         if tally is not None:
             scores = tally.scores()
-            rows.append([name, *(cell for key in keys for cell in (_shown(key, scores[key]), _shown(key, scores[key] - whole[key], '+')))])
+            rows.append(
+                [
+                    name,
+                    *(
+                        cell
+                        for key in keys
+                        for cell in (_shown(key, scores[key]), _shown(key, scores[key] - whole[key], '+'))
+                    ),
+                ]
+            )
     note = 'what the others reach: a member helps where mIoU falls without it, and where NLL and ECE rise'
-    return table('Leaving one member out', rows, note if len(rows) > 1 else f'not known for a single member, nor for fusion {found.options.fusion!r} '
-                                                                             f'with score {found.options.score!r} when they take extremes')
+    return table(
+        'Leaving one member out',
+        rows,
+        (
+            note
+            if len(rows) > 1
+            else (
+                f'not known for a single member, nor for fusion {found.options.fusion!r} '
+                f'with score {found.options.score!r} when they take extremes'
+            )
+        ),
+    )
 
 
 def _disagreement(found: Measured) -> str:
     shares, titles = 100 * found.disagreement(), found.members.titles
-    return heat_table('Pairwise disagreement', [['% of pixels', *titles], *([title, *row.round(2)] for title, row in zip(titles, shares))],
-                      'labelled pixels that two members label differently')
+    return heat_table(
+        'Pairwise disagreement',
+        [['% of pixels', *titles], *([title, *row.round(2)] for title, row in zip(titles, shares))],
+        'labelled pixels that two members label differently',
+    )
 
 
 def _reliability(found: Measured) -> str:
@@ -81,18 +137,37 @@ def _reliability(found: Measured) -> str:
         some = pixels > 0
         series.append(Series(name, claimed[some], correct[some], bold=tally not in found.single))
     diagonal = Series('perfect', np.array([0, 1]), np.array([0, 1]), dashed=True)
-    return line_chart('Reliability', [*series, diagonal], 'confidence', 'accuracy', 'below the diagonal: too sure; 15 bins', (0, 1), (0, 1))
+    return line_chart(
+        'Reliability',
+        [*series, diagonal],
+        'confidence',
+        'accuracy',
+        'below the diagonal: too sure; 15 bins',
+        (0, 1),
+        (0, 1),
+    )
 
 
 def _risk(found: Measured) -> str:
     series, largest = [], 0.0
     for name, tally in _rows(found):
         coverage, risk = risk_coverage(tally.reliability.counts)
-        kept = np.unique(np.searchsorted(coverage, np.linspace(0, 1, POINTS)).clip(max=len(coverage) - 1)) if len(coverage) else []
+        kept = (
+            np.unique(np.searchsorted(coverage, np.linspace(0, 1, POINTS)).clip(max=len(coverage) - 1))
+            if len(coverage)
+            else []
+        )
         series.append(Series(name, coverage[kept], 100 * risk[kept], bold=tally not in found.single))
         largest = max(largest, 100 * float(risk[kept].max(initial=0)))
-    return line_chart('Risk and coverage', series, 'share of pixels kept, surest first', 'wrong pixels among them, %', 'lower is better', (0, 1),
-                      (0, _round_up(largest)))
+    return line_chart(
+        'Risk and coverage',
+        series,
+        'share of pixels kept, surest first',
+        'wrong pixels among them, %',
+        'lower is better',
+        (0, 1),
+        (0, _round_up(largest)),
+    )
 
 
 def _round_up(value: float) -> float:
@@ -106,8 +181,13 @@ def _classes(found: Measured) -> str:
     gain = whole - np.where(np.isnan(single), -np.inf, single).max(0)
     rows = [['IoU %', *found.members.titles, 'ensemble', 'over the best']]
     for number, name in enumerate(found.truths.dataset.class_names):
-        rows.append([name, *(_shown('mean_iou', value) for value in (*single[:, number], whole[number])),
-                     _shown('mean_iou', gain[number], '+') if np.isfinite(gain[number]) else '–'])
+        rows.append(
+            [
+                name,
+                *(_shown('mean_iou', value) for value in (*single[:, number], whole[number])),
+                _shown('mean_iou', gain[number], '+') if np.isfinite(gain[number]) else '–',
+            ]
+        )
     return table('Classes', rows)
 
 

@@ -1,10 +1,12 @@
-"""`python -m datasets.browse --dataset NAME --split train [--augmented]`: a page or a contact sheet of samples with their labels.
+"""`python -m datasets.browse --dataset NAME --split train [--augmented]`: a page or a contact sheet of samples with
+their labels.
 
     python -m datasets.browse --dataset camvid --override_dataset_root ROOT
-    python -m datasets.browse --dataset camvid --override_dataset_root ROOT --augmented --crop_size 360,480 --out seen.png
+    python -m datasets.browse --dataset camvid --override_dataset_root ROOT --augmented --crop_size 360 --out seen.png
 
 With --augmented the samples are the first that a training with the same --seed and the same flags sees.
 """
+
 import sys
 from pathlib import Path
 
@@ -22,28 +24,51 @@ from utils.cli.parser import Parser, count, positive
 from utils.outputs.pictures import write_png
 from utils.pages import sheet
 
-WIDTH = 420             # pixels of a picture on the page
+WIDTH = 420  # pixels of a picture on the page
 
 
 def parse_args(argv=None):
     """The flags; ValueError for a mistake."""
-    parser = Parser(prog='python -m datasets.browse', description='Show samples of a dataset with their labels, as they are or as a training sees them.')
-    parser.add_argument('--config', metavar='FILE', help='YAML file of flag: value lines, used as defaults under the flags given here')
+    parser = Parser(
+        prog='python -m datasets.browse',
+        description='Show samples of a dataset with their labels, as they are or as a training sees them.',
+    )
+    parser.add_argument(
+        '--config', metavar='FILE', help='YAML file of flag: value lines, used as defaults under the flags given here'
+    )
     flags.add_sampling(flags.add_dataset(parser, dataset_names()))
     coarse_flags.add_coarse(parser)
     flags.add_augmentation(parser)
     group = parser.add_argument_group('browsing')
     group.add_argument('--split', default='train', metavar='NAME', help='split to show')
-    group.add_argument('--augmented', action='store_true', help='show what a training with these flags sees; without it the flags of augmentation do nothing')
+    group.add_argument(
+        '--augmented',
+        action='store_true',
+        help='show what a training with these flags sees; without it the flags of augmentation do nothing',
+    )
     group.add_argument('--count', type=positive, default=24, metavar='N', help='number of samples')
-    group.add_argument('--seed', type=count, default=0, metavar='N', help='another seed shows other samples; with --augmented the seed of the training')
-    group.add_argument('--out', metavar='FILE', help='a page (.html) or one picture (.png) (default: <assets_path>/browse/<dataset>_<split>.html)')
-    group.add_argument('--assets_path', default='assets', metavar='DIR', help='folder of browse/, uniform_centroids/ and data/')
+    group.add_argument(
+        '--seed',
+        type=count,
+        default=0,
+        metavar='N',
+        help='another seed shows other samples; with --augmented the seed of the training',
+    )
+    group.add_argument(
+        '--out',
+        metavar='FILE',
+        help='a page (.html) or one picture (.png) (default: <assets_path>/browse/<dataset>_<split>.html)',
+    )
+    group.add_argument(
+        '--assets_path', default='assets', metavar='DIR', help='folder of browse/, uniform_centroids/ and data/'
+    )
     args = parser.parse_all(sys.argv[1:] if argv is None else argv)
     ending = '_augmented' if args.augmented else ''
     args.out = Path(args.out or f'{args.assets_path}/browse/{args.dataset}_{args.split}{ending}.html')
     if args.out.suffix.lower() not in ('.html', '.png'):
-        raise ValueError(f'--out {args.out}: expected a name that ends with .html, for a page, or .png, for one picture')
+        raise ValueError(
+            f'--out {args.out}: expected a name that ends with .html, for a page, or .png, for one picture'
+        )
     coarse_flags.check_coarse(args)
     return args
 
@@ -54,7 +79,9 @@ def main(argv=None) -> int:
         args = parse_args(argv)
         with config.scope(**flags.as_cfg(vars(args))):
             check_split(args.dataset, args.split, '--split')
-            dataset = join([get_dataset(args.dataset, args.split, quality=quality) for quality in _qualities(args.split)])
+            dataset = join(
+                [get_dataset(args.dataset, args.split, quality=quality) for quality in _qualities(args.split)]
+            )
             samples = list(_samples(args, dataset))
             write = _write_page if args.out.suffix.lower() == '.html' else _write_picture
             write(args.out, _title(args), dataset, samples)
@@ -78,7 +105,9 @@ def _samples(args, dataset):
 
 
 def _title(args):
-    return f'{args.dataset}, {args.split}' + (f', as a training with seed {args.seed} sees it' if args.augmented else '')
+    return f'{args.dataset}, {args.split}' + (
+        f', as a training with seed {args.seed} sees it' if args.augmented else ''
+    )
 
 
 def _write_page(path, title, dataset, samples):
@@ -86,15 +115,29 @@ def _write_page(path, title, dataset, samples):
     folder = path.with_name(f'{path.stem}_pictures')
     cards = []
     for number, shown in enumerate(samples):
-        pictures = [(fitted(shown.image), 'image')] + ([(picture(shown, dataset.palette, SIDE), 'label over the image')] if dataset.labelled else [])
+        pictures = [(fitted(shown.image), 'image')] + (
+            [(picture(shown, dataset.palette, SIDE), 'label over the image')] if dataset.labelled else []
+        )
         files = [folder / f'{number:04d}_{place}.jpg' for place in range(len(pictures))]
         for file, (drawn, _) in zip(files, pictures):
             write_jpeg(file, drawn)
-        cards.append((shown.name, shown.about, [sheet.Picture(f'{folder.name}/{file.name}', about) for file, (_, about) in zip(files, pictures)]))
-    note = 'Ignored pixels are darker.' + (' A cross marks the place that a crop was drawn for.' if any(shown.mark for shown in samples) else '')
+        cards.append(
+            (
+                shown.name,
+                shown.about,
+                [sheet.Picture(f'{folder.name}/{file.name}', about) for file, (_, about) in zip(files, pictures)],
+            )
+        )
+    note = 'Ignored pixels are darker.' + (
+        ' A cross marks the place that a crop was drawn for.' if any(shown.mark for shown in samples) else ''
+    )
     gallery = sheet.gallery('Samples', cards, note if dataset.labelled else '')
-    sheet.write_sheet(path, title, {'samples': f'{len(samples)} of {len(dataset)}'}, [
-        sheet.legend(dataset.class_names, dataset.palette), f'<div style="--wide: {WIDTH}px">{gallery}</div>'])
+    sheet.write_sheet(
+        path,
+        title,
+        {'samples': f'{len(samples)} of {len(dataset)}'},
+        [sheet.legend(dataset.class_names, dataset.palette), f'<div style="--wide: {WIDTH}px">{gallery}</div>'],
+    )
 
 
 def _write_picture(path, title, dataset, samples):

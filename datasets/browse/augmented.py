@@ -1,4 +1,5 @@
 """Training samples as pictures, to look at what the transforms do."""
+
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -13,13 +14,13 @@ from utils.files.atomic import atomic_write
 def dump_augmented(train_set: TrainSet, out_dir, count: int, seed: int | None = None) -> list:
     """Write the first `count` samples that training sees in the current epoch into out_dir; returns the images' paths.
 
-    A sample is three PNG files: <name>.png, <name>_mask.png (palette colours) and <name>_mask_raw.png (trainIds). The name
-    is <class>_<stem> for class-uniform draws, else the image's relative name, with _2, _3, ... when it was there before.
-    seed: that of the loader, when it is not the set's own.
+    A sample is three PNG files: <name>.png, <name>_mask.png (palette colours) and <name>_mask_raw.png (trainIds). The
+    name is <class>_<stem> for class-uniform draws, else the image's relative name, with _2, _3, ... when it was there
+    before. seed: that of the loader, when it is not the set's own.
     """
     order = epoch_order(len(train_set), train_set.seed if seed is None else seed, train_set.epoch)[:count]
     palette = np.zeros((256, 3), np.uint8)
-    palette[:train_set.dataset.num_classes] = train_set.dataset.palette[:train_set.dataset.num_classes]
+    palette[: train_set.dataset.num_classes] = train_set.dataset.palette[: train_set.dataset.num_classes]
     paths, used = [], {}
     for index in order.tolist():
         sample = train_set[index]

@@ -1,15 +1,16 @@
 """One picture of many samples, each with its name and a line about it, and the colours of the classes below."""
+
 from PIL import Image, ImageDraw, ImageFont
 
-CELL, GAP, COLUMNS = 420, 12, 4         # pixels of a picture's side, between pictures; pictures in a row
-LINE, SWATCH = 17, 14                   # pixels of a line of text, of a colour
+CELL, GAP, COLUMNS = 420, 12, 4  # pixels of a picture's side, between pictures; pictures in a row
+LINE, SWATCH = 17, 14  # pixels of a line of text, of a colour
 _GROUND, _INK, _SOFT = (255, 255, 255), (27, 31, 38), (93, 102, 114)
 
 
 def contact_sheet(title: str, cells: list, class_names, palette) -> Image.Image:
     """cells: (PIL picture with sides of at most CELL, name, line about it)."""
     columns = min(COLUMNS, len(cells))
-    rows = [cells[start:start + columns] for start in range(0, len(cells), columns)]
+    rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
     heights = [max(picture.height for picture, _, _ in row) + 2 * LINE + GAP for row in rows]
     width = max(columns * (CELL + GAP) + GAP, 2 * CELL)
     font, large = ImageFont.load_default(12), ImageFont.load_default(18)

@@ -1,4 +1,6 @@
-"""Samples to look at: as the files hold them, or as the network sees them in training, with the place that a crop was drawn for."""
+"""Samples to look at: as the files hold them, or as the network sees them in training, with the place that a crop was
+drawn for."""
+
 from typing import NamedTuple
 
 import numpy as np
@@ -11,11 +13,12 @@ from datasets.sampling.sets import TrainSet
 from datasets.verify.findings import first
 from transforms.deferred import as_seen
 
-MARK = 9                # pixels from the middle of a cross to its ends
+MARK = 9  # pixels from the middle of a cross to its ends
 
 
 class Shown(NamedTuple):
-    """image uint8 (h, w, 3), label uint8 (h, w) of trainIds or None, about: a line on how it came about, mark: (x, y) or None."""
+    """image uint8 (h, w, 3), label uint8 (h, w) of trainIds or None, about: a line on how it came about, mark: (x, y)
+    or None."""
 
     name: str
     about: str
@@ -25,7 +28,8 @@ class Shown(NamedTuple):
 
 
 def raw_samples(dataset: Dataset, count: int, seed: int, log=print):
-    """Yield `count` images of a dataset, drawn without repetition, as they are. Those that cannot be used are left out and logged.
+    """Yield `count` images of a dataset, drawn without repetition, as they are. Those that cannot be used are left out
+    and logged.
 
     Raises ValueError when that is all of them.
     """
@@ -47,27 +51,33 @@ def raw_samples(dataset: Dataset, count: int, seed: int, log=print):
 
 
 def augmented_samples(train_set: TrainSet, count: int):
-    """Yield the first `count` samples of a training with the set's seed, in their order, with the centroid of class-uniform draws."""
+    """Yield the first `count` samples of a training with the set's seed, in their order, with the centroid of
+    class-uniform draws."""
     names = train_set.dataset.class_names
     for index in epoch_order(len(train_set), train_set.seed, train_set.epoch)[:count].tolist():
         draw, sample = train_set.draws[index], train_set[index]
         drawn = 'random image' if draw.class_id is None else f'drawn for {names[draw.class_id]}'
         image, label = as_seen(sample), sample['label'].numpy()
-        yield Shown(sample['name'], f'{drawn}, scale {sample["scale"]:.2f}', image, label, _moved_centroid(train_set, index))
+        yield Shown(
+            sample['name'], f'{drawn}, scale {sample["scale"]:.2f}', image, label, _moved_centroid(train_set, index)
+        )
 
 
 def _moved_centroid(train_set, index):
-    """Where the centroid of a draw lies in the sample: a label of zeros with a spot there is put through the same transform."""
+    """Where the centroid of a draw lies in the sample: a label of zeros with a spot there is put through the same
+    transform."""
     draw = train_set.draws[index]
     if draw.centroid is None:
         return None
     image, label = train_set.dataset.load(train_set.dataset.items[draw.image])
     (x, y), radius = draw.centroid, max(2, min(label.shape) // 64)
     spot = np.zeros_like(label)
-    spot[max(0, y - radius):y + radius + 1, max(0, x - radius):x + radius + 1] = 1
-    _, spot, *_ = train_set.transform(image, spot, sample_generator(train_set.seed, train_set.epoch, index), centroid=draw.centroid)
+    spot[max(0, y - radius) : y + radius + 1, max(0, x - radius) : x + radius + 1] = 1
+    _, spot, *_ = train_set.transform(
+        image, spot, sample_generator(train_set.seed, train_set.epoch, index), centroid=draw.centroid
+    )
     rows, columns = np.nonzero(spot == 1)
-    return (float(columns.mean()), float(rows.mean())) if len(rows) else None       # RandAugment may push it out
+    return (float(columns.mean()), float(rows.mean())) if len(rows) else None  # RandAugment may push it out
 
 
 def picture(shown: Shown, palette: np.ndarray, side: int) -> Image.Image:

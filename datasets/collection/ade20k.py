@@ -1,4 +1,5 @@
 """ADE20K scene parsing (Zhou et al., CVPR 2017, arXiv 1608.05442) with the 150 classes of the 2016 challenge."""
+
 from datasets.collection.paired import Paired, names_and_palette
 from datasets.collection.tables import read_table
 from datasets.labels import lookup_table
@@ -23,8 +24,10 @@ class ADE20K(Paired):
     splits = ('train', 'val')
     directory_key = 'ADE20K_DIR'
     other_directories = ('ADE20K/ADEChallengeData2016', 'ADE20K', 'ade20k', '')
-    remedy = ('unpack http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip below ROOT '
-              'and give --override_dataset_root ROOT')
+    remedy = (
+        'unpack http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip below ROOT '
+        'and give --override_dataset_root ROOT'
+    )
     folder_names = {'train': 'training', 'val': 'validation'}
     image_folder = 'images/{split}'
     label_folders = ('annotations/{split}',)

@@ -1,4 +1,5 @@
 """The images of the BRAVO challenge (Vu et al., 2024, arXiv 2409.15107), whose labels are not public."""
+
 from datasets.collection.paired import PairedTrainIds
 
 
@@ -13,6 +14,9 @@ class Bravo(PairedTrainIds):
     labelled_splits = ()
     directory_key = 'BRAVO_DIR'
     other_directories = ('bravo', 'BRAVO', '')
-    remedy = 'unpack the archives of https://github.com/valeoai/bravo_challenge below ROOT/bravo_1.0 and give --override_dataset_root ROOT'
+    remedy = (
+        'unpack the archives of https://github.com/valeoai/bravo_challenge below ROOT/bravo_1.0 and give'
+        ' --override_dataset_root ROOT'
+    )
     markers = ('bravo_ACDC', 'bravo_SMIYC', 'bravo_synobjs', 'bravo_outofcontext', 'bravo_synflare', 'bravo_synrain')
     image_endings = ('.png', '.jpg')

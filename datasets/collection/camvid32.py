@@ -1,8 +1,11 @@
-"""CamVid (Brostow et al., Pattern Recognition Letters 2009) with its own 32 classes and the split of the SegNet authors."""
+"""CamVid (Brostow et al., Pattern Recognition Letters 2009) with its own 32 classes and the split of the SegNet
+authors."""
+
 from datasets.collection.paired import Paired, names_and_palette
 from datasets.collection.tables import read_table
 
-CLASSES = read_table('camvid32')        # in the order and with the colours of label_colors.txt, which comes with the labels
+# in the order and with the colours of label_colors.txt, which comes with the labels
+CLASSES = read_table('camvid32')
 VOID = next(row['id'] for row in CLASSES if row['name'] == 'Void')
 
 
@@ -19,8 +22,10 @@ class CamVid32(Paired):
     id_map = {**{trainid: trainid for trainid in range(len(CLASSES))}, VOID: 255, 255: 255}
     directory_key = 'CAMVID_DIR'
     other_directories = ('camvid', 'CamVid', 'camvid32', 'CamVid32', '')
-    remedy = ('put the frames into ROOT/camvid/{train,val,test}, run `python -m datasets.prepare camvid32 --root ROOT`, '
-              'and give --override_dataset_root ROOT')
+    remedy = (
+        'put the frames into ROOT/camvid/{train,val,test}, run `python -m datasets.prepare camvid32 --root ROOT`, '
+        'and give --override_dataset_root ROOT'
+    )
     image_folder = '{split}'
     label_folders = markers = ('{split}annot32',)
     image_endings = ('.png', '.jpg', '.jpeg')

@@ -1,4 +1,6 @@
-"""Cityscapes (arXiv 1604.01685): official split, cross-validation folds, train + val, test; coarse and automatic labels."""
+"""Cityscapes (arXiv 1604.01685): official split, cross-validation folds, train + val, test; coarse and automatic
+labels."""
+
 from config import cfg
 from datasets.base import Dataset, dataset_root
 from datasets.collection import cityscapes_coarse as coarse
@@ -11,8 +13,8 @@ class Cityscapes(Dataset):
 
     cfg.DATASET.CV chooses the folds: 0 is the official split; 1 .. CITYSCAPES_SPLITS - 1 take as many cities as the
     official val split has from further down the list of all cities; CITYSCAPES_SPLITS means all cities in both splits.
-    The test split comes without labels. Quality coarse or customcoarse: the images of train_extra (split train), whatever
-    the fold; see cityscapes_coarse.
+    The test split comes without labels. Quality coarse or customcoarse: the images of train_extra (split train),
+    whatever the fold; see cityscapes_coarse.
 
     A dataset in the same layout is a subclass that changes the four attributes below `directory_key`.
     """
@@ -27,12 +29,14 @@ class Cityscapes(Dataset):
     trainid_to_id = labels.TRAINID_TO_ID
     qualities = ('fine', *coarse.QUALITIES)
     has_folds = True
-    auto_labels = None                                  # reads the labels of quality customcoarse
+    auto_labels = None  # reads the labels of quality customcoarse
 
-    directory_key = 'CITYSCAPES_DIR'                    # key of cfg.DATASET: the folder below the dataset root
-    other_directories = ('Cityscapes', 'cityscapes', '')    # tried after it; '' is the dataset root itself
-    remedy = ('give the folder that holds Cityscapes with --override_dataset_root '
-              '(leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip, unpacked, from https://www.cityscapes-dataset.com)')
+    directory_key = 'CITYSCAPES_DIR'  # key of cfg.DATASET: the folder below the dataset root
+    other_directories = ('Cityscapes', 'cityscapes', '')  # tried after it; '' is the dataset root itself
+    remedy = (
+        'give the folder that holds Cityscapes with --override_dataset_root '
+        '(leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip, unpacked, from https://www.cityscapes-dataset.com)'
+    )
     image_folders = ('leftImg8bit_trainvaltest/leftImg8bit', 'leftImg8bit')
     label_folders = ('gtFine_trainvaltest/gtFine', 'gtFine')
 
@@ -58,31 +62,48 @@ class Cityscapes(Dataset):
         label_root = first_folder(base, self.label_folders, 'labels')
 
         def label_of(image):
-            name = image.name[:-len(self.image_ending)] + self.label_ending
+            name = image.name[: -len(self.image_ending)] + self.label_ending
             return label_root / image.parent.relative_to(image_root) / name
 
         return image_root, make_items(images, image_root, label_of)
 
     def _find_coarse(self, names):
         if self.split != 'train':
-            raise ValueError(f'dataset {self.name!r}: split {self.split!r} has fine labels only; {self.quality!r} labels are for training')
-        base = find_directory(dataset_root(), names, (*self.image_folders, *coarse.IMAGE_FOLDERS), self.name, self.remedy)
+            raise ValueError(
+                f'dataset {self.name!r}: split {self.split!r} has fine labels only; {self.quality!r} labels are for'
+                ' training'
+            )
+        base = find_directory(
+            dataset_root(), names, (*self.image_folders, *coarse.IMAGE_FOLDERS), self.name, self.remedy
+        )
         root, items, self.auto_labels, self.notes = coarse.find_coarse(base, self.quality, self.trainid_to_id)
         if self.auto_labels:
             self.label_rules = self.auto_labels.rules
-        self.cv = 0                                     # the folds are of the fine images
+        self.cv = 0  # the folds are of the fine images
         return root, items
 
     def _images(self, image_root, folders):
-        return [image for split, city in folders for image in list_files(image_root / split / city, [self.image_ending.lower()])]
+        return [
+            image
+            for split, city in folders
+            for image in list_files(image_root / split / city, [self.image_ending.lower()])
+        ]
 
     def _split_cities(self, image_root):
         cities = {split: [(split, city) for city in subfolders(image_root / split)] for split in self.splits}
-        chosen = cities['test'] if self.split == 'test' else choose_cities(
-            cities['train'], cities['val'], self.cv, cfg.DATASET.CITYSCAPES_SPLITS, self.split)
+        chosen = (
+            cities['test']
+            if self.split == 'test'
+            else choose_cities(cities['train'], cities['val'], self.cv, cfg.DATASET.CITYSCAPES_SPLITS, self.split)
+        )
         if not chosen:
-            fold, there = f' with --cv {self.cv}' if self.cv else '', only_there(split for split in cities if cities[split])
-            raise FileNotFoundError(f'{image_root}: has no city folders for split {self.split!r}{fold}{there}; {self.remedy}')
+            fold, there = (
+                f' with --cv {self.cv}' if self.cv else '',
+                only_there(split for split in cities if cities[split]),
+            )
+            raise FileNotFoundError(
+                f'{image_root}: has no city folders for split {self.split!r}{fold}{there}; {self.remedy}'
+            )
         return chosen
 
 
@@ -94,12 +115,15 @@ def choose_cities(train: list, val: list, cv: int, splits: int, split: str) -> l
     Raises ValueError naming --cv when there is no such fold.
     """
     if not 0 <= cv <= splits:
-        raise ValueError(f'--cv {cv}: there is no such fold; choose 0 (the official split) to {splits - 1}, or {splits} for train + val')
+        raise ValueError(
+            f'--cv {cv}: there is no such fold; choose 0 (the official split) to {splits - 1}, or {splits} for train'
+            ' + val'
+        )
     if cv == 0:
         return {'train': train, 'val': val}[split]
     every = val + train
     if cv == splits:
         return every
     first = cv * len(every) // splits
-    held_out = every[first:first + len(val)]
+    held_out = every[first : first + len(val)]
     return held_out if split == 'val' else [city for city in every if city not in held_out]

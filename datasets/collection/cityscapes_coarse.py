@@ -1,9 +1,11 @@
-"""The second half of Cityscapes: 19998 more images (train_extra), with labels that people drew coarsely or a network wrote.
+"""The second half of Cityscapes: 19998 more images (train_extra), with labels that people drew coarsely or a network
+wrote.
 
 Labels of a network are the files of `train.py --dump_for_auto_labelling` (hierarchical multi-scale attention, arXiv
-2005.10821, section 3.2): ids in <image>.png, the probability of each in <image>_prob.png. Which of the two kinds is read is
-said by the quality of the dataset, coarse or customcoarse, and by nothing in the paths.
+2005.10821, section 3.2): ids in <image>.png, the probability of each in <image>_prob.png. Which of the two kinds is
+read is said by the quality of the dataset, coarse or customcoarse, and by nothing in the paths.
 """
+
 from pathlib import Path
 
 import cv2
@@ -20,24 +22,25 @@ QUALITIES = ('coarse', 'customcoarse')
 IMAGE_FOLDERS = ('leftImg8bit_trainextra/leftImg8bit/train_extra', 'leftImg8bit/train_extra')
 LABEL_FOLDERS = ('gtCoarse/gtCoarse/train_extra', 'gtCoarse/train_extra')
 IMAGE_ENDING, LABEL_ENDING, PROBABILITY_ENDING = '_leftImg8bit.png', '_gtCoarse_labelIds.png', '_prob.png'
-DAMAGED = 'troisdorf_000000_000073_leftImg8bit.png'     # known to be damaged in the download
-VOID = 0                                                # id of unlabeled
-# Rows and columns outside of which the own car and the rectification border lie, first and behind the last, at 1024 x 2048.
+DAMAGED = 'troisdorf_000000_000073_leftImg8bit.png'  # known to be damaged in the download
+VOID = 0  # id of unlabeled
+# Rows and columns outside of which the own car and the rectification border lie, first and behind the last, at 1024 x
+# 2048.
 WINDOW, WINDOW_OF = ((15, 840), (14, 2030)), (1024, 2048)
 
 
 class AutoLabels:
     """Reads the labels that a network wrote: ids where they can be trusted, VOID elsewhere.
 
-    probability: pixels whose stored probability / 255 is below it are void. mask_border: so is what lies outside WINDOW,
-    whose sides scale with the label's. replaced: ids of classes that the network finds badly; their pixels are void, and
-    those that people gave the id in the coarse label have it, wherever they lie.
+    probability: pixels whose stored probability / 255 is below it are void. mask_border: so is what lies outside
+    WINDOW, whose sides scale with the label's. replaced: ids of classes that the network finds badly; their pixels are
+    void, and those that people gave the id in the coarse label have it, wherever they lie.
 
     files: {item: (probabilities, coarse label)}, each None where it is not read.
     """
 
     def __init__(self, probability: float, mask_border: bool, replaced, files: dict):
-        self.least = int(np.argmax(np.arange(256) / 255 >= probability))        # the smallest byte that is enough
+        self.least = int(np.argmax(np.arange(256) / 255 >= probability))  # the smallest byte that is enough
         self.mask_border, self.files = mask_border, files
         self.kept, self.drawn = IDENTITY.copy(), lookup_table({id_: id_ for id_ in replaced}, VOID)
         self.kept[list(replaced)] = VOID
@@ -48,7 +51,7 @@ class AutoLabels:
         ids = read_label(item.label)
         probabilities, coarse = self.files[item]
         if probabilities is not None:
-            ids *= _read_as(probabilities, ids.shape, item.label) >= self.least         # VOID is 0
+            ids *= _read_as(probabilities, ids.shape, item.label) >= self.least  # VOID is 0
         if self.mask_border:
             ids = inside_window(ids)
         if coarse is not None:
@@ -60,22 +63,27 @@ class AutoLabels:
 def _read_as(path, shape, label):
     array = read_label(path)
     if array.shape != shape:
-        raise ValueError(f'{path}: is {array.shape[1]}x{array.shape[0]} pixels (width x height) but {label}, with which it is read, is '
-                         f'{shape[1]}x{shape[0]}; write or unpack both anew')
+        raise ValueError(
+            f'{path}: is {array.shape[1]}x{array.shape[0]} pixels (width x height) but {label}, with which it is read,'
+            f' is {shape[1]}x{shape[0]}; write or unpack both anew'
+        )
     return array
 
 
 def inside_window(ids: np.ndarray) -> np.ndarray:
     """A copy of `ids` (H, W) that is VOID outside WINDOW."""
-    (top, bottom), (left, right) = ([(2 * place * side + whole) // (2 * whole) for place in places]        # rounded
-                                    for places, side, whole in zip(WINDOW, ids.shape, WINDOW_OF))
+    (top, bottom), (left, right) = (
+        [(2 * place * side + whole) // (2 * whole) for place in places]  # rounded
+        for places, side, whole in zip(WINDOW, ids.shape, WINDOW_OF)
+    )
     masked = np.full_like(ids, VOID)
     masked[top:bottom, left:right] = ids[top:bottom, left:right]
     return masked
 
 
 def find_coarse(base, quality: str, trainid_to_id):
-    """(image root, items sorted by name, AutoLabels or None, notes) of the folder `base`; the rest is read from cfg.DATASET.
+    """(image root, items sorted by name, AutoLabels or None, notes) of the folder `base`; the rest is read from
+    cfg.DATASET.
 
     Raises FileNotFoundError that says which folder or how many files are missing.
     """
@@ -86,7 +94,8 @@ def find_coarse(base, quality: str, trainid_to_id):
 
     def pairs(labels, ending):
         def label_of(image):
-            return labels / image.parent.relative_to(folder) / (image.name[:-len(IMAGE_ENDING)] + ending)
+            return labels / image.parent.relative_to(folder) / (image.name[: -len(IMAGE_ENDING)] + ending)
+
         return make_items(kept, folder.parent, label_of)
 
     settings = cfg.DATASET
@@ -98,7 +107,9 @@ def find_coarse(base, quality: str, trainid_to_id):
     written, ending = _written_folder(base, folder), IMAGE_ENDING
     items = pairs(written, ending)
     probability, nothing = settings.CUSTOM_COARSE_PROB or 0, [None] * len(items)
-    probabilities = [item.label for item in pairs(written, ending.replace('.png', PROBABILITY_ENDING))] if probability else nothing
+    probabilities = (
+        [item.label for item in pairs(written, ending.replace('.png', PROBABILITY_ENDING))] if probability else nothing
+    )
     coarse = [item.label for item in drawn] if replaced else nothing
     auto = AutoLabels(probability, settings.MASK_OUT_CITYSCAPES, replaced, dict(zip(items, zip(probabilities, coarse))))
     return folder.parent, items, auto, notes
@@ -107,7 +118,10 @@ def find_coarse(base, quality: str, trainid_to_id):
 def _ids(trainids, trainid_to_id):
     ids = [int(trainid_to_id[trainid]) if trainid < len(trainid_to_id) else VOID for trainid in trainids]
     if VOID in ids:
-        raise ValueError(f'--custom_coarse_dropout_classes: {trainids[ids.index(VOID)]} is no trainId of Cityscapes, which has 0 to 18')
+        raise ValueError(
+            f'--custom_coarse_dropout_classes: {trainids[ids.index(VOID)]} is no trainId of Cityscapes, which has 0'
+            ' to 18'
+        )
     return ids
 
 
@@ -118,5 +132,7 @@ def _written_folder(base, images):
     for folder in map(locate, tried):
         if folder.is_dir():
             return locate(folder / 'train_extra') if locate(folder / 'train_extra').is_dir() else folder
-    raise FileNotFoundError(f'{tried[0]}: the folder of auto-labelled masks does not exist; name it with --custom_coarse_dir, or write it: '
-                            f'train.py --eval folder --eval_folder {images.parent} --dump_for_auto_labelling --result_dir {tried[0]}')
+    raise FileNotFoundError(
+        f'{tried[0]}: the folder of auto-labelled masks does not exist; name it with --custom_coarse_dir, or write it: '
+        f'train.py --eval folder --eval_folder {images.parent} --dump_for_auto_labelling --result_dir {tried[0]}'
+    )

@@ -2,6 +2,7 @@
 
 License plates have id -1 in the annotations, which no 8-bit label file can hold, so they do not stand here.
 """
+
 from typing import NamedTuple
 
 import numpy as np

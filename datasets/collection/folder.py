@@ -1,4 +1,6 @@
-"""Any folder or archive of images, searched with its sub-folders, without labels: something to run a trained network on."""
+"""Any folder or archive of images, searched with its sub-folders, without labels: something to run a trained network
+on."""
+
 from pathlib import Path
 
 from datasets.base import Dataset
@@ -14,8 +16,17 @@ class Folder(Dataset):
     """
 
     splits = ('folder',)
-    has_folds = True            # every fold is the whole folder: the flags of a training may stand here too
-    _taken_over = ('name', 'num_classes', 'ignore_label', 'class_names', 'palette', 'id_map', 'id_to_trainid', 'trainid_to_id')
+    has_folds = True  # every fold is the whole folder: the flags of a training may stand here too
+    _taken_over = (
+        'name',
+        'num_classes',
+        'ignore_label',
+        'class_names',
+        'palette',
+        'id_map',
+        'id_to_trainid',
+        'trainid_to_id',
+    )
 
     def __init__(self, classes_of: type, folder):
         self.folder = locate(Path(folder).expanduser())
@@ -25,15 +36,24 @@ class Folder(Dataset):
 
     def _find_items(self):
         if not self.folder.exists():
-            raise FileNotFoundError(f'{self.folder}: the folder does not exist; give a folder of images with --eval_folder')
+            raise FileNotFoundError(
+                f'{self.folder}: the folder does not exist; give a folder of images with --eval_folder'
+            )
         if not self.folder.is_dir():
-            raise NotADirectoryError(f'{self.folder}: is a file; give the folder that holds it, or a .zip or .tar file of images, with --eval_folder')
+            raise NotADirectoryError(
+                f'{self.folder}: is a file; give the folder that holds it, or a .zip or .tar file of images, with'
+                ' --eval_folder'
+            )
         files = walk_files(self.folder)
         images = [path for path in files if path.suffix.lower() in IMAGE_EXTENSIONS]
         if not images:
             kinds = ', '.join(extension[1:] for extension in IMAGE_EXTENSIONS)
-            raise FileNotFoundError(f'{self.folder}: holds no images ({kinds}), only {len(files)} other files; '
-                                    'give another folder with --eval_folder')
+            raise FileNotFoundError(
+                f'{self.folder}: holds no images ({kinds}), only {len(files)} other files; '
+                'give another folder with --eval_folder'
+            )
         if len(files) > len(images):
-            self.notes.append(f'{self.folder}: {len(files) - len(images)} of {len(files)} files are no images and are left out')
+            self.notes.append(
+                f'{self.folder}: {len(files) - len(images)} of {len(files)} files are no images and are left out'
+            )
         return self.folder, make_items(images, self.folder)

@@ -1,4 +1,5 @@
 """KITTI semantics (Alhaija et al., IJCV 2018, arXiv 1708.01566): street scenes with the label ids of Cityscapes."""
+
 from datasets.collection import cityscapes_labels
 from datasets.collection.paired import PairedTrainIds
 
@@ -17,12 +18,14 @@ class Kitti(PairedTrainIds):
     trainid_to_id = cityscapes_labels.TRAINID_TO_ID
     directory_key = 'KITTI_DIR'
     other_directories = ('KITTI', 'kitti', 'data_semantics', '')
-    remedy = ('unpack data_semantics.zip of https://www.cvlibs.net/datasets/kitti/eval_semseg.php below ROOT/KITTI '
-              'and give --override_dataset_root ROOT')
+    remedy = (
+        'unpack data_semantics.zip of https://www.cvlibs.net/datasets/kitti/eval_semseg.php below ROOT/KITTI '
+        'and give --override_dataset_root ROOT'
+    )
     folder_names = {'train': 'training', 'val': 'training', 'test': 'testing'}
     image_folder = '{split}/image_2'
     label_folders = ('{split}/semantic',)
-    image_endings = ('_10.png',)        # the scenes of the flow benchmark, if unpacked beside, have a frame _11 too
+    image_endings = ('_10.png',)  # the scenes of the flow benchmark, if unpacked beside, have a frame _11 too
     label_ending = '_10.png'
 
     def _choose(self, images):

@@ -3,6 +3,7 @@
 Every listing is sorted, so that order, splits and sampling do not depend on the file system. A folder may be in a .zip
 or .tar file, also one that stands for a folder that is missing (archive.locate); the paths in it are ArchivePaths.
 """
+
 import os
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -24,7 +25,8 @@ def find_directory(root: Path, names, markers, dataset: str, remedy: str) -> Pat
     if not root.is_dir():
         state = 'is a file, not a folder' if root.exists() else 'does not exist'
         raise FileNotFoundError(f'{root}: the dataset root {state}; {remedy}')
-    names = list(dict.fromkeys([*names, ''] if isinstance(root, ArchivePath) else names))     # an archive may be the dataset itself
+    # an archive may be the dataset itself
+    names = list(dict.fromkeys([*names, ''] if isinstance(root, ArchivePath) else names))
     for name in names:
         if any((root / name / marker).is_dir() for marker in markers):
             return root / name
@@ -38,17 +40,22 @@ def find_directory(root: Path, names, markers, dataset: str, remedy: str) -> Pat
     wanted = ' or '.join(markers)
     for name in names:
         if name and locate(root / name).is_dir():
-            raise FileNotFoundError(f'{locate(root / name)}: holds no folder {wanted}, so it is no {dataset} dataset; {remedy}')
+            raise FileNotFoundError(
+                f'{locate(root / name)}: holds no folder {wanted}, so it is no {dataset} dataset; {remedy}'
+            )
     found = ', '.join(present[:5]) + (', ...' if len(present) > 5 else '')
     if any(name.lower().endswith(SEALED_ENDINGS) for name in present):
         remedy += '; archives are read in place when they are .zip or .tar, unpack the others'
-    raise FileNotFoundError(f'{root}: holds no {dataset} dataset (folder {" or ".join(filter(None, names))}), only {found}; {remedy}')
+    raise FileNotFoundError(
+        f'{root}: holds no {dataset} dataset (folder {" or ".join(filter(None, names))}), only {found}; {remedy}'
+    )
 
 
 def find_split(root: Path, names, markers: dict, split: str, dataset: str, remedy: str) -> Path:
     """find_directory by the folders markers[split]. markers: {split: folders} of every split of the dataset.
 
-    Raises FileNotFoundError as it does, or, where other splits are there, that says that this one is missing and which are not.
+    Raises FileNotFoundError as it does, or, where other splits are there, that says that this one is missing and which
+    are not.
     """
     try:
         return find_directory(root, names, markers[split], dataset, remedy)
@@ -60,17 +67,22 @@ def find_split(root: Path, names, markers: dict, split: str, dataset: str, remed
         else:
             raise
     there = [other for other, folders in markers.items() if any(locate(base / folder).is_dir() for folder in folders)]
-    raise FileNotFoundError(f'{base}: has no folder {" or ".join(markers[split])}, so split {split!r} is missing{only_there(there)}; {remedy}')
+    raise FileNotFoundError(
+        f'{base}: has no folder {" or ".join(markers[split])}, so split {split!r} is missing{only_there(there)};'
+        f' {remedy}'
+    )
 
 
 def only_there(splits) -> str:
-    """', only train and val are there': the end of a sentence about a split that is missing; '' when no other is there."""
+    """', only train and val are there': the end of a sentence about a split that is missing; '' when no other is
+    there."""
     splits = list(splits)
     return f', only {" and ".join(splits)} {"are" if len(splits) > 1 else "is"} there' if splits else ''
 
 
 def first_folder(base: Path, names, what: str) -> Path:
-    """The first of base/name that exists, what is unpacked before archives; FileNotFoundError naming `what` is missing."""
+    """The first of base/name that exists, what is unpacked before archives; FileNotFoundError naming `what` is
+    missing."""
     for folder in (*(base / name for name in names), *(locate(base / name) for name in names)):
         if folder.is_dir():
             return folder
@@ -87,17 +99,23 @@ def subfolders(folder: Path) -> list:
 
 
 def list_files(folder: Path, endings) -> list:
-    """Visible files of `folder` whose name ends (in any case) with one of `endings`, sorted. Links that lead nowhere count:
-    reading them is an error, leaving them out would be silence."""
+    """Visible files of `folder` whose name ends (in any case) with one of `endings`, sorted. Links that lead nowhere
+    count: reading them is an error, leaving them out would be silence."""
     folder = locate(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f'{folder}: the folder does not exist; unpack the images of this split there')
     endings = tuple(endings)
-    return [folder / name for name in sorted(_names(folder)) if name.lower().endswith(endings) and not name.startswith('.')]
+    return [
+        folder / name for name in sorted(_names(folder)) if name.lower().endswith(endings) and not name.startswith('.')
+    ]
 
 
 def _names(folder) -> list:
-    return [entry.name for entry in (folder.iterdir() if isinstance(folder, ArchivePath) else os.scandir(folder)) if not entry.is_dir()]
+    return [
+        entry.name
+        for entry in (folder.iterdir() if isinstance(folder, ArchivePath) else os.scandir(folder))
+        if not entry.is_dir()
+    ]
 
 
 def walk_files(folder: Path, endings=('',)) -> list:
@@ -107,7 +125,11 @@ def walk_files(folder: Path, endings=('',)) -> list:
     """
     found, entered, endings, folder = [], set(), tuple(endings), locate(folder)
     if isinstance(folder, ArchivePath):
-        return sorted(path for path in folder.walk() if path.name.lower().endswith(endings) and not _is_hidden(path.relative_to(folder)))
+        return sorted(
+            path
+            for path in folder.walk()
+            if path.name.lower().endswith(endings) and not _is_hidden(path.relative_to(folder))
+        )
     for parent, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
         if real in entered:
@@ -128,7 +150,11 @@ def every_file(folder) -> list:
     folder = locate(folder)
     if isinstance(folder, ArchivePath):
         return [path for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
-    return [folder / name for name in sorted(entry.name for entry in os.scandir(folder) if entry.is_file())] if folder.is_dir() else []
+    return (
+        [folder / name for name in sorted(entry.name for entry in os.scandir(folder) if entry.is_file())]
+        if folder.is_dir()
+        else []
+    )
 
 
 _unpaired = ContextVar('unpaired', default=None)
@@ -136,7 +162,8 @@ _unpaired = ContextVar('unpaired', default=None)
 
 @contextmanager
 def listing_unpaired():
-    """In this block make_items leaves images without a label out, as Items in the list that the block gets, and raises nothing."""
+    """In this block make_items leaves images without a label out, as Items in the list that the block gets, and raises
+    nothing."""
     token = _unpaired.set([])
     try:
         yield _unpaired.get()
@@ -150,10 +177,15 @@ def make_items(images, image_root: Path, label_of=None) -> list:
     Raises FileNotFoundError that counts the images whose label file does not exist. Label folders are listed once
     instead of asking for each file, which is slow on network disks.
     """
-    items = [Item(image, label_of(image) if label_of else None, image.relative_to(image_root).as_posix()) for image in images]
+    items = [
+        Item(image, label_of(image) if label_of else None, image.relative_to(image_root).as_posix()) for image in images
+    ]
     folders = {folder: locate(folder) for folder in {item.label.parent for item in items if item.label is not None}}
     listed = {folder: set(_names(folder)) if folder.is_dir() else set() for folder in folders.values()}
-    items = [item if item.label is None else item._replace(label=folders[item.label.parent] / item.label.name) for item in items]
+    items = [
+        item if item.label is None else item._replace(label=folders[item.label.parent] / item.label.name)
+        for item in items
+    ]
     missing = [item for item in items if item.label is not None and item.label.name not in listed[item.label.parent]]
     if missing and _unpaired.get() is not None:
         _unpaired.get().extend(missing)
@@ -161,6 +193,7 @@ def make_items(images, image_root: Path, label_of=None) -> list:
         items = [item for item in items if item not in gone]
     elif missing:
         raise FileNotFoundError(
-            f'{missing[0].image}: its label {missing[0].label} does not exist ({len(missing)} of the {len(items)} images of this '
-            'split have no label); add the missing labels or remove those images')
+            f'{missing[0].image}: its label {missing[0].label} does not exist ({len(missing)} of the {len(items)}'
+            ' images of this split have no label); add the missing labels or remove those images'
+        )
     return sorted(items, key=lambda item: item.name)

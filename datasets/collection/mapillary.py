@@ -1,4 +1,5 @@
 """Mapillary Vistas (Neuhold et al., ICCV 2017): street scenes from all over the world, versions 1.2 and 2.0."""
+
 import json
 
 from datasets.collection.layout import list_files
@@ -8,20 +9,23 @@ from datasets.collection.tables import read_table
 FOLDERS = {'train': 'training', 'val': 'validation', 'test': 'testing'}
 REMEDY = 'unpack {} of https://www.mapillary.com/dataset/vistas below ROOT/{} and give --override_dataset_root ROOT'
 
-NO_CONFIG = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)    # what reading something else than a config file raises
+# what reading something else than a config file raises
+NO_CONFIG = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 def _classes(labels) -> tuple:
     """names_and_palette of the entries of a config file or table; one of NO_CONFIG when they are none."""
-    return names_and_palette([{'name': label['readable'].replace(' ', '_'), 'color': label['color']} for label in labels])
+    return names_and_palette(
+        [{'name': label['readable'].replace(' ', '_'), 'color': label['color']} for label in labels]
+    )
 
 
 class Mapillary(Paired):
     """Version 1.2: 18000 train, 2000 val and 5000 test images of many sizes with 65 classes; test without labels.
 
-    {training,validation,testing}/images/<stem>.jpg, {training,validation}/labels/<stem>.png: the value of a pixel is the
-    place of its class in config.json, 65 is unlabeled and ignored. Names and colours are those of config.json. The archive
-    of version 2.0 has the same labels in {...}/v1.2/labels, with config_v1.2.json.
+    {training,validation,testing}/images/<stem>.jpg, {training,validation}/labels/<stem>.png: the value of a pixel is
+    the place of its class in config.json, 65 is unlabeled and ignored. Names and colours are those of config.json. The
+    archive of version 2.0 has the same labels in {...}/v1.2/labels, with config_v1.2.json.
     """
 
     name = 'mapillary'
@@ -42,18 +46,26 @@ class Mapillary(Paired):
         return root, items
 
     def _read_config(self):
-        """Take names and colours from the config file; a note when there is none, ValueError when it is another version's."""
+        """Take names and colours from the config file; a note when there is none, ValueError when it is another
+        version's."""
         files = [path for path in list_files(self.directory, ['.json']) if path.name in self.config_files]
         if not files:
-            self.notes.append(f'{self.directory}: has no {self.config_files[0]}; the published names and colours of dataset {self.name!r} are used')
+            self.notes.append(
+                f'{self.directory}: has no {self.config_files[0]}; the published names and colours of dataset'
+                f' {self.name!r} are used'
+            )
             return
         try:
             names, palette = _classes(json.loads(read_file(files[0], self.remedy))['labels'])
         except NO_CONFIG as error:
-            raise ValueError(f'{files[0]}: is no config file of Mapillary Vistas ({type(error).__name__}: {error}); {self.remedy}') from error
+            raise ValueError(
+                f'{files[0]}: is no config file of Mapillary Vistas ({type(error).__name__}: {error}); {self.remedy}'
+            ) from error
         if len(names) != len(self.id_map):
-            raise ValueError(f'{files[0]}: has {len(names)} labels, but dataset {self.name!r} has {len(self.id_map)}; {self.remedy}')
-        self.class_names, self.palette = names[:self.num_classes], palette[:self.num_classes]
+            raise ValueError(
+                f'{files[0]}: has {len(names)} labels, but dataset {self.name!r} has {len(self.id_map)}; {self.remedy}'
+            )
+        self.class_names, self.palette = names[: self.num_classes], palette[: self.num_classes]
 
 
 class MapillaryV2(Mapillary):
@@ -84,7 +96,10 @@ class MapillaryCityLabel(PairedTrainIds):
     name = 'mapillary_citylabel'
     directory_key = 'MAPILLARY_DIR'
     other_directories = Mapillary.other_directories
-    remedy = f'{REMEDY.format("version 1.2", "mapillary-vistas-1.2")}, and run `python -m datasets.prepare mapillary --root ROOT`'
+    remedy = (
+        f'{REMEDY.format("version 1.2", "mapillary-vistas-1.2")}, and run `python -m datasets.prepare mapillary --root'
+        ' ROOT`'
+    )
     folder_names = FOLDERS
     image_folder = '{split}/images'
     label_folders = ('{split}/labels_cityscapes',)

@@ -1,4 +1,5 @@
 """No data at all: black images, to measure how fast a network trains when nothing has to be read."""
+
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,10 @@ class NullLoader(Dataset):
 
     def _find_items(self):
         if self.split == 'train' and cfg.DATASET.CLASS_UNIFORM_PCT > 0:
-            raise ValueError(f'--dataset nullloader has no label files to sample classes from, but --class_uniform_pct is '
-                             f'{cfg.DATASET.CLASS_UNIFORM_PCT}; give --class_uniform_pct 0')
+            raise ValueError(
+                '--dataset nullloader has no label files to sample classes from, but --class_uniform_pct is '
+                f'{cfg.DATASET.CLASS_UNIFORM_PCT}; give --class_uniform_pct 0'
+            )
         self.size = tuple(cfg.DATASET.CROP_SIZE)
         return Path(), [Item(Path(f'img{place}'), Path(f'img{place}'), f'img{place}') for place in range(self.length)]
 

@@ -1,4 +1,5 @@
 """Datasets whose labels are found from their images: the same sub-folders below another folder, another ending."""
+
 import numpy as np
 
 from config import cfg
@@ -13,24 +14,28 @@ class Paired(Dataset):
     """Images below one folder, labels below another. A subclass gives, beside the attributes of Dataset, those below.
 
     {split} in a folder stands for the folder name of the split. Items are named relative to what comes before it, or to
-    the whole folder without it. Images are looked for in all sub-folders. Instances add directory, the dataset's folder.
+    the whole folder without it. Images are looked for in all sub-folders. Instances add directory, the dataset's
+    folder.
     """
 
-    directory_key = ''              # key of cfg.DATASET: the folder below the dataset root
-    other_directories = ('',)       # tried after it; '' is the dataset root itself
-    remedy = ''                     # what to do when something is missing, the end of the error's sentence
+    directory_key = ''  # key of cfg.DATASET: the folder below the dataset root
+    other_directories = ('',)  # tried after it; '' is the dataset root itself
+    remedy = ''  # what to do when something is missing, the end of the error's sentence
 
     image_folder = ''
-    label_folders = ()              # the first that exists
-    markers = ()                    # folders by which the dataset is known, where the image folder does not tell it
-    folder_names = {}               # split -> its folder, where that has another name
+    label_folders = ()  # the first that exists
+    markers = ()  # folders by which the dataset is known, where the image folder does not tell it
+    folder_names = {}  # split -> its folder, where that has another name
     image_endings = ('.jpg',)
-    label_ending = '.png'           # takes the place of the image's ending
+    label_ending = '.png'  # takes the place of the image's ending
     labelled_splits = ('train', 'val')
 
     def _find_items(self):
         names = (cfg.DATASET[self.directory_key], *self.other_directories)
-        markers = {split: [self._of_split(folder, split) for folder in self.markers or (self.image_folder,)] for split in self.splits}
+        markers = {
+            split: [self._of_split(folder, split) for folder in self.markers or (self.image_folder,)]
+            for split in self.splits
+        }
         self.directory = find_split(dataset_root(), names, markers, self.split, self.name, self.remedy)
         root = self.directory / self.image_folder.partition('{split}')[0]
         folder = self.directory / self._of_split(self.image_folder)
@@ -39,7 +44,9 @@ class Paired(Dataset):
             self.notes.append(self._without_labels())
             return root, make_items(images, root)
         labels = self._label_folder()
-        return root, make_items(images, root, lambda image: labels / image.parent.relative_to(folder) / self._label_name(image))
+        return root, make_items(
+            images, root, lambda image: labels / image.parent.relative_to(folder) / self._label_name(image)
+        )
 
     def _of_split(self, folder: str, split: str = '') -> str:
         """A folder with that of `split`, or of self.split, in the place of {split}."""
@@ -51,7 +58,9 @@ class Paired(Dataset):
         for folder in folders:
             if locate(self.directory / folder).is_dir():
                 return locate(self.directory / folder)
-        raise FileNotFoundError(f'{self.directory}: has no folder {" or ".join(folders)}, which holds the labels; {self.remedy}')
+        raise FileNotFoundError(
+            f'{self.directory}: has no folder {" or ".join(folders)}, which holds the labels; {self.remedy}'
+        )
 
     def _store_ids(self, id_map, id_to_trainid, trainid_to_id):
         """Read label files by another table than the class's, for a dataset that exists with trainIds and with ids."""
@@ -68,7 +77,7 @@ class Paired(Dataset):
     def _label_name(self, image) -> str:
         """The file name of the image's label."""
         ending = next(ending for ending in self.image_endings if image.name.lower().endswith(ending.lower()))
-        return image.name[:-len(ending)] + self.label_ending
+        return image.name[: -len(ending)] + self.label_ending
 
 
 class PairedTrainIds(Paired):
@@ -87,7 +96,8 @@ def names_and_palette(rows) -> tuple:
 
 
 def read_lines(path, remedy: str) -> list:
-    """The lines of a text file without the space around them and without empty ones; FileNotFoundError with `remedy`."""
+    """The lines of a text file without the space around them and without empty ones; FileNotFoundError with
+    `remedy`."""
     try:
         text = read_file(path, remedy).decode('utf-8-sig')
     except UnicodeDecodeError:
@@ -112,5 +122,8 @@ def with_stems(images: list, stems, source, remedy: str) -> list:
     chosen = [image for image in images if image.stem in stems]
     missing = sorted(stems - {image.stem for image in chosen})
     if missing:
-        raise FileNotFoundError(f'{source}: lists {len(stems)} images, of which {len(missing)} are not there, {missing[0]} among them; {remedy}')
+        raise FileNotFoundError(
+            f'{source}: lists {len(stems)} images, of which {len(missing)} are not there, {missing[0]} among them;'
+            f' {remedy}'
+        )
     return chosen

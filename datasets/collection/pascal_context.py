@@ -1,15 +1,19 @@
-"""PASCAL Context (Mottaghi et al., CVPR 2014): the images of VOC 2010, every pixel labelled, with its 59 most frequent classes."""
+"""PASCAL Context (Mottaghi et al., CVPR 2014): the images of VOC 2010, every pixel labelled, with its 59 most frequent
+classes."""
+
 from datasets.collection.paired import Paired, names_and_palette, read_lines, with_stems
 from datasets.collection.tables import read_table
 
-CLASSES = read_table('pascal_context')      # background first; the colours are those of ADE20K's first 60 classes, as elsewhere
+# background first; the colours are those of ADE20K's first 60 classes, as elsewhere
+CLASSES = read_table('pascal_context')
 
 
 class PascalContext(Paired):
     """4998 train and 5105 val images of at most 500x500 pixels; 59 classes, the background is ignored.
 
     As VOC 2010 is unpacked, with the labels beside it: JPEGImages/<id>.jpg, ImageSets/Main/{train,val}.txt with one id
-    per line, PascalContext59/<id>.png with trainIds 0..58 and 255, which `python -m datasets.prepare pascal_context` makes.
+    per line, PascalContext59/<id>.png with trainIds 0..58 and 255, which `python -m datasets.prepare pascal_context`
+    makes.
     """
 
     name = 'pascal_context'
@@ -19,8 +23,11 @@ class PascalContext(Paired):
     splits = ('train', 'val')
     directory_key = 'PASCAL_CONTEXT_DIR'
     other_directories = ('VOCdevkit/VOC2010', 'VOCtrainval_03-May-2010/VOCdevkit/VOC2010', '')
-    remedy = ('unpack VOCtrainval_03-May-2010.tar and the trainval.tar.gz of https://cs.stanford.edu/~roozbeh/pascal-context below ROOT, run '
-              '`python -m datasets.prepare pascal_context --root ROOT`, and give --override_dataset_root ROOT')
+    remedy = (
+        'unpack VOCtrainval_03-May-2010.tar and the trainval.tar.gz of https://cs.stanford.edu/~roozbeh/pascal-context'
+        ' below ROOT, run `python -m datasets.prepare pascal_context --root ROOT`, and give --override_dataset_root'
+        ' ROOT'
+    )
     image_folder = 'JPEGImages'
     label_folders = ('PascalContext59',)
 

@@ -1,4 +1,6 @@
-"""SegmentMeIfYouCan (Chan et al., NeurIPS 2021, arXiv 2104.14812): what a network does with things it has never seen."""
+"""SegmentMeIfYouCan (Chan et al., NeurIPS 2021, arXiv 2104.14812): what a network does with things it has never
+seen."""
+
 from datasets.collection.layout import IMAGE_EXTENSIONS
 from datasets.collection.paired import PairedTrainIds
 
@@ -14,8 +16,10 @@ class SMIYCAnomaly(PairedTrainIds):
     splits = ('val',)
     labelled_splits = ()
     directory_key = 'SEGMENTMEIFYOUCAN_DIR'
-    remedy = ('unpack the track of https://segmentmeifyoucan.com/datasets below ROOT/SegmentMeIfYouCan '
-              'and give --override_dataset_root ROOT')
+    remedy = (
+        'unpack the track of https://segmentmeifyoucan.com/datasets below ROOT/SegmentMeIfYouCan '
+        'and give --override_dataset_root ROOT'
+    )
     image_folder = 'dataset_AnomalyTrack/images'
     image_endings = IMAGE_EXTENSIONS
 
@@ -23,7 +27,10 @@ class SMIYCAnomaly(PairedTrainIds):
         return [image for image in images if image.name.startswith('validation')]
 
     def _without_labels(self):
-        return f'the labels of {self.name} tell anomalies from normal pixels, not classes, so there is no score; dump the logits with --dump_logits'
+        return (
+            f'the labels of {self.name} tell anomalies from normal pixels, not classes, so there is no score; dump the'
+            ' logits with --dump_logits'
+        )
 
 
 class SMIYCObstacle(SMIYCAnomaly):

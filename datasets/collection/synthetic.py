@@ -1,4 +1,5 @@
 """A rendered street in the layout of Cityscapes: seeded, small, every class present; for first steps and tests."""
+
 from datasets.collection.cityscapes import Cityscapes
 
 
@@ -8,4 +9,7 @@ class Synthetic(Cityscapes):
     name = 'synthetic'
     directory_key = 'SYNTHETIC_DIR'
     other_directories = ()
-    remedy = 'render it with `python -m datasets.prepare synthetic --root ROOT` and give the same ROOT as --override_dataset_root'
+    remedy = (
+        'render it with `python -m datasets.prepare synthetic --root ROOT` and give the same ROOT as'
+        ' --override_dataset_root'
+    )

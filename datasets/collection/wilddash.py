@@ -1,4 +1,5 @@
 """WildDash 2 (Zendel et al., CVPR 2022): difficult traffic scenes from all over the world."""
+
 from datasets.collection.paired import PairedTrainIds, read_lines, with_stems
 
 
@@ -13,8 +14,10 @@ class WildDash(PairedTrainIds):
     name = 'wilddash'
     directory_key = 'WILDDASH_DIR'
     other_directories = ('wilddash2', 'WildDash', 'wilddash', '')
-    remedy = ('unpack wd_public_v2p0.zip of https://wilddash.cc below ROOT/WildDash2, run '
-              '`python -m datasets.prepare wilddash --root ROOT`, and give --override_dataset_root ROOT')
+    remedy = (
+        'unpack wd_public_v2p0.zip of https://wilddash.cc below ROOT/WildDash2, run '
+        '`python -m datasets.prepare wilddash --root ROOT`, and give --override_dataset_root ROOT'
+    )
     image_folder = 'images'
     label_folders = ('semantic_csTrain',)
     label_ending = '_labelIds.png'

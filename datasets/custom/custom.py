@@ -1,4 +1,5 @@
 """A dataset that a YAML file describes, without any Python: --dataset custom --data_yaml FILE."""
+
 import os
 from pathlib import Path
 
@@ -6,7 +7,19 @@ from config import cfg
 from datasets.base import Dataset
 from datasets.collection.layout import make_items
 from datasets.custom.splits import ListFile, Names, share_of
-from datasets.custom.yaml_file import FOLDERS, IGNORE, KEYS, LISTS, SHARES, Mistake, check_keys, counted, first, read_classes, read_places
+from datasets.custom.yaml_file import (
+    FOLDERS,
+    IGNORE,
+    KEYS,
+    LISTS,
+    SHARES,
+    Mistake,
+    check_keys,
+    counted,
+    first,
+    read_classes,
+    read_places,
+)
 from datasets.loading.archive import locate
 from utils.cli.yaml_file import read_yaml
 
@@ -24,27 +37,48 @@ class DataFile:
     def __init__(self, file=None):
         file = file or cfg.DATASET.DATA_YAML
         if not file:
-            raise ValueError('--dataset custom needs --data_yaml FILE, which says where images and labels are and what the classes are (docs/datasets.md)')
+            raise ValueError(
+                '--dataset custom needs --data_yaml FILE, which says where images and labels are and what the classes'
+                ' are (docs/datasets.md)'
+            )
         self.file = Path(file).expanduser()
         try:
-            values = read_yaml(self.file, '--data_yaml',
-                               'the keys root, images, labels, splits, classes (docs/datasets.md); what begins with * or { needs quotes')
+            values = read_yaml(
+                self.file,
+                '--data_yaml',
+                'the keys root, images, labels, splits, classes (docs/datasets.md); what begins with * or { needs'
+                ' quotes',
+            )
             check_keys(values, KEYS, '')
             self.class_names, self.palette, self.id_map, self.trainid_to_id, self.color_map = read_classes(values)
             self.places = read_places(values, self.file.parent)
         except Mistake as error:
             raise ValueError(f'{self.file}: {error}') from None
         self.num_classes, self.ignores_unlisted = len(self.class_names), values.get('unlisted') == 'ignore'
-        self.splits = tuple(self.places.splits) if self.places.kind != SHARES else tuple({'train': 1, **self.places.splits})
+        self.splits = (
+            tuple(self.places.splits) if self.places.kind != SHARES else tuple({'train': 1, **self.places.splits})
+        )
 
     def __call__(self, split: str, quality: str = 'fine') -> 'Custom':
         return Custom(self, split, quality)
 
 
 class Custom(Dataset):
-    """One split of the images that a DataFile describes. Items are named below the folder that all image patterns begin with."""
+    """One split of the images that a DataFile describes. Items are named below the folder that all image patterns begin
+    with."""
 
-    _taken_over = ('name', 'num_classes', 'ignore_label', 'class_names', 'palette', 'id_map', 'id_to_trainid', 'trainid_to_id', 'color_map', 'splits')
+    _taken_over = (
+        'name',
+        'num_classes',
+        'ignore_label',
+        'class_names',
+        'palette',
+        'id_map',
+        'id_to_trainid',
+        'trainid_to_id',
+        'color_map',
+        'splits',
+    )
 
     def __init__(self, data: DataFile, split: str, quality: str = 'fine'):
         if split not in data.splits:
@@ -63,26 +97,41 @@ class Custom(Dataset):
         try:
             if not root.is_dir():
                 state = 'is a file, not a folder or archive' if root.exists() else 'does not exist'
-                raise Mistake(f'root: {root} {state}; correct root, which starts at the folder of this file unless it begins with / or ~')
+                raise Mistake(
+                    f'root: {root} {state}; correct root, which starts at the folder of this file unless it begins with'
+                    ' / or ~'
+                )
             images = self._images(root)
-            chosen, labels = self._of_list(root, images) if self.places.kind == LISTS else self._with_labels(root, self._of_split(images))
+            chosen, labels = (
+                self._of_list(root, images)
+                if self.places.kind == LISTS
+                else self._with_labels(root, self._of_split(images))
+            )
             return self._items(root, chosen, labels)
         except Mistake as error:
             raise ValueError(f'{self.file}: {error}') from None
 
     def _images(self, root) -> dict:
-        """{path below the root: Found} of every image that the patterns match, those of other splits among them unless splits are folders."""
+        """{path below the root: Found} of every image that the patterns match, those of other splits among them unless
+        splits are folders."""
         images = {}
         for pattern in self._patterns(self.split):
             found = pattern.find(root)
             if not found:
-                raise Mistake(f'images: {pattern.text!r} matches no image: {pattern.what_is_there(root)}; correct images, root or splits')
+                raise Mistake(
+                    f'images: {pattern.text!r} matches no image: {pattern.what_is_there(root)}; correct images, root or'
+                    ' splits'
+                )
             images.update(found)
         return images
 
     def _patterns(self, split) -> list:
         patterns = self.places.images
-        return [pattern.of_split(self.places.splits[split]) for pattern in patterns] if self.places.kind == FOLDERS else patterns
+        return (
+            [pattern.of_split(self.places.splits[split]) for pattern in patterns]
+            if self.places.kind == FOLDERS
+            else patterns
+        )
 
     def _of_split(self, images) -> dict:
         """The images of the split, by folders or shares."""
@@ -98,7 +147,8 @@ class Custom(Dataset):
             raise Mistake(f'splits: {self.split} and {other} share {counted(shared)}; give each image to one split')
 
     def _with_labels(self, root, images):
-        """(images, {path of an image: its label}), which is where it should be when there is none; None when a test split has no labels."""
+        """(images, {path of an image: its label}), which is where it should be when there is none; None when a test
+        split has no labels."""
         pattern = self._label_pattern()
         files, owners, labels = {}, {}, {}
         for path, found in pattern.find(root).items():
@@ -107,9 +157,14 @@ class Custom(Dataset):
             key = pattern.key(found)
             other, fitting = owners.setdefault(key, path), files.get(key, {})
             if other != path:
-                raise Mistake(f'labels: {pattern.text!r} gives {other} and {path} the same label; put {{folder}} into it, the folders of the image')
+                raise Mistake(
+                    f'labels: {pattern.text!r} gives {other} and {path} the same label; put {{folder}} into it, the'
+                    ' folders of the image'
+                )
             if len(fitting) > 1:
-                raise Mistake(f'labels: {pattern.text!r} fits {counted(fitting, "label")} for the image {path}; make it narrower')
+                raise Mistake(
+                    f'labels: {pattern.text!r} fits {counted(fitting, "label")} for the image {path}; make it narrower'
+                )
             labels[path] = next(iter(fitting.values()), None) or root / pattern.filled(found.folder, found.stem)
         if self.split == 'test' and not any(key in files for key in owners):
             self.notes.append(f'split {self.split!r} of dataset {self.name!r} has no labels, so there is no score')
@@ -124,20 +179,30 @@ class Custom(Dataset):
     def _of_list(self, root, images):
         """The same for the images that the split's list names; without a pattern of labels it names these too."""
         names, pattern = Names(images), self.places.labels
-        lists = {split: ListFile(root, self.file.parent, name, f'splits.{split}', pattern is None) for split, name in self.places.splits.items()}
+        lists = {
+            split: ListFile(root, self.file.parent, name, f'splits.{split}', pattern is None)
+            for split, name in self.places.splits.items()
+        }
         own = lists[self.split]
         paths = own.paths(names)
         absent = [line for line, path in zip(own.lines, paths) if path is None]
         if absent:
-            raise Mistake(f'{own.key}: {own.name} lists {counted(absent)} that are not among the {len(images)} images that match '
-                          f'{" or ".join(pattern.text for pattern in self.places.images)} in {root}; correct the list, images or root')
+            raise Mistake(
+                f'{own.key}: {own.name} lists {counted(absent)} that are not among the {len(images)} images that match'
+                f' {" or ".join(pattern.text for pattern in self.places.images)} in {root}; correct the list, images or'
+                ' root'
+            )
         for split, other in lists.items():
             if split != self.split:
                 self._check_overlap(split, sorted(set(other.paths(names)) & set(paths)))
         chosen = {path: images[path] for path in paths}
         if len(chosen) < len(paths):
             self.notes.append(f'{own.name} lists {len(paths) - len(chosen)} images more than once; they are taken once')
-        return self._with_labels(root, chosen) if pattern else (chosen, {path: root / label for path, label in zip(paths, own.labels)})
+        return (
+            self._with_labels(root, chosen)
+            if pattern
+            else (chosen, {path: root / label for path, label in zip(paths, own.labels)})
+        )
 
     def _items(self, root, images, labels):
         names = root / os.path.commonpath([f'/{pattern.base}' for pattern in self.places.images])[1:]
@@ -148,7 +213,12 @@ class Custom(Dataset):
             missing = [path for path, label in labels.items() if not locate(label).is_file()]
         pattern = self._label_pattern()
         if pattern is None:
-            raise Mistake(f'splits.{self.split}: {self.places.splits[self.split]} lists labels that do not exist for {counted(missing)}; correct the list')
+            raise Mistake(
+                f'splits.{self.split}: {self.places.splits[self.split]} lists labels that do not exist for'
+                f' {counted(missing)}; correct the list'
+            )
         there = f', since {pattern.what_is_there(root)}' if len(missing) == len(images) else ''
-        raise Mistake(f'labels: {pattern.text!r} has no file for {len(missing)} of the {len(images)} images of split {self.split} {first(missing)}{there}; '
-                      'add the labels, take these images out, or correct labels')
+        raise Mistake(
+            f'labels: {pattern.text!r} has no file for {len(missing)} of the {len(images)} images of split {self.split}'
+            f' {first(missing)}{there}; add the labels, take these images out, or correct labels'
+        )

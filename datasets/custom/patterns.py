@@ -5,6 +5,7 @@
 * and ? stand for characters of one name, ** for any number of folders; {stem} is an image's file name without its
 extension, {folder} the folders that ** stands for, {split} the folder of a split. Upper and lower case are one.
 """
+
 import difflib
 import re
 from pathlib import PurePosixPath
@@ -27,7 +28,8 @@ class Found(NamedTuple):
 
 
 class Pattern:
-    """A pattern of paths below a root. fields: the names in braces that it has; base: its folders before the first that is not fixed.
+    """A pattern of paths below a root. fields: the names in braces that it has; base: its folders before the first that
+    is not fixed.
 
     Raises ValueError that quotes the text.
     """
@@ -38,7 +40,7 @@ class Pattern:
         self.fields = {field for field in FIELDS if f'{{{field}}}' in text}
         parts = text.split('/')
         fixed = next((place for place, part in enumerate(parts) if _TOKEN.search(part)), len(parts) - 1)
-        self.base = '/'.join(parts[:min(fixed, len(parts) - 1)])
+        self.base = '/'.join(parts[: min(fixed, len(parts) - 1)])
         self.in_one_folder = fixed >= len(parts) - 1 and parts[-1] != '**'
         self._expression = re.compile(_expression(parts), re.IGNORECASE | re.DOTALL)
 
@@ -52,16 +54,22 @@ class Pattern:
         return text.replace('{stem}', stem)
 
     def match(self, path: str, file=None) -> Found | None:
-        """What {folder} and {stem} are in a path below the root; without such a name the folders below `base` and the file's stem."""
+        """What {folder} and {stem} are in a path below the root; without such a name the folders below `base` and the
+        file's stem."""
         found = self._expression.fullmatch(path)
         if found is None:
             return None
         names, posix = found.groupdict(), PurePosixPath(path)
-        folder = names['folder'].rstrip('/') if 'folder' in names else posix.parent.relative_to(PurePosixPath(path[:len(self.base)])).as_posix()
+        folder = (
+            names['folder'].rstrip('/')
+            if 'folder' in names
+            else posix.parent.relative_to(PurePosixPath(path[: len(self.base)])).as_posix()
+        )
         return Found(file, '' if folder == '.' else folder, names.get('stem', posix.stem))
 
     def key(self, found: Found) -> tuple:
-        """What a file and an image that belong together have in common: the values of the names that this pattern has."""
+        """What a file and an image that belong together have in common: the values of the names that this pattern
+        has."""
         return tuple(getattr(found, field) for field in ('folder', 'stem') if field in self.fields)
 
     def find(self, root) -> dict:
@@ -70,7 +78,10 @@ class Pattern:
         if not folder.is_dir():
             return {}
         files = (list_files if self.in_one_folder else walk_files)(folder, IMAGE_EXTENSIONS)
-        matches = ((path, self.match(path, file)) for path, file in ((file.relative_to(root).as_posix(), file) for file in files))
+        matches = (
+            (path, self.match(path, file))
+            for path, file in ((file.relative_to(root).as_posix(), file) for file in files)
+        )
         return {path: found for path, found in matches if found is not None}
 
     def what_is_there(self, root) -> str:
@@ -78,8 +89,14 @@ class Pattern:
         folder = locate(root / self.base)
         if folder.is_dir():
             files = (list_files if self.in_one_folder else walk_files)(folder, ('',))
-            return f'{folder} holds ' + (f'{len(files)} other files, {files[0].relative_to(folder).as_posix()} among them' if files else 'no files')
-        parent = next(place for place in (locate(root / above) for above in PurePosixPath(self.base).parents) if place.is_dir())
+            return f'{folder} holds ' + (
+                f'{len(files)} other files, {files[0].relative_to(folder).as_posix()} among them'
+                if files
+                else 'no files'
+            )
+        parent = next(
+            place for place in (locate(root / above) for above in PurePosixPath(self.base).parents) if place.is_dir()
+        )
         present = subfolders(parent)
         names = f'only {", ".join(present[:5])}{", ..." if len(present) > 5 else ""}' if present else 'none at all'
         return f'there is no folder {folder}, in {parent} {names}'
@@ -90,14 +107,22 @@ def _check(text):
     if '\\' in text:
         raise ValueError(f'{text!r} has a backslash; write / between folders')
     if text.startswith(('/', '~')) or '..' in parts or '' in parts or '.' in parts:
-        raise ValueError(f'{text!r} is no path below root; leave out a / at its start or end, //, ~, . and .. (root itself may be any folder)')
+        raise ValueError(
+            f'{text!r} is no path below root; leave out a / at its start or end, //, ~, . and .. (root itself may be'
+            ' any folder)'
+        )
     for token in re.findall(r'\{.*?\}|[{}]', text):
         if token[1:-1] not in FIELDS:
             near = difflib.get_close_matches(token[1:-1], FIELDS, n=1)
-            raise ValueError(f'{text!r} has {token}; only {{split}}, {{folder}} and {{stem}} stand in braces'
-                             + (f', did you mean {{{near[0]}}}?' if near else '; give a list of patterns for several endings'))
+            raise ValueError(
+                f'{text!r} has {token}; only {{split}}, {{folder}} and {{stem}} stand in braces'
+                + (f', did you mean {{{near[0]}}}?' if near else '; give a list of patterns for several endings')
+            )
     if any('{folder}' in part and part != '{folder}' for part in parts) or parts[-1] == '{folder}':
-        raise ValueError(f'{text!r} has {{folder}} beside other characters or at the end; it stands for whole folders, as in labels/{{folder}}/{{stem}}.png')
+        raise ValueError(
+            f'{text!r} has {{folder}} beside other characters or at the end; it stands for whole folders, as in'
+            ' labels/{folder}/{stem}.png'
+        )
 
 
 def _expression(parts: list) -> str:

@@ -1,4 +1,5 @@
 """The images of one split among all that were found: by list files, or by shares that are drawn with a seed."""
+
 import hashlib
 import os
 from itertools import accumulate
@@ -8,13 +9,14 @@ from datasets.collection.paired import read_lines
 from datasets.custom.yaml_file import Mistake, counted
 from datasets.loading.archive import locate
 
-ORDER = ('val', 'test', 'train')        # train gets what the others leave
+ORDER = ('val', 'test', 'train')  # train gets what the others leave
 
 
 def share_of(paths, splits: dict, seed: int, split: str) -> list:
     """The sorted paths of `split`. splits: {split: share}; train without a share gets the rest.
 
-    The order that is cut into shares depends on nothing but seed and path: images that come later move few others. Raises Mistake.
+    The order that is cut into shares depends on nothing but seed and path: images that come later move few others.
+    Raises Mistake.
     """
     order = sorted(paths, key=lambda path: hashlib.sha256(f'{seed} {path}'.encode(errors='surrogateescape')).digest())
     shares = [splits.get(name, 0.0) for name in ORDER]
@@ -22,16 +24,18 @@ def share_of(paths, splits: dict, seed: int, split: str) -> list:
         shares[-1] = 1 - sum(shares)
     ends = [0, *(round(total * len(order)) for total in accumulate(shares))]
     place = ORDER.index(split)
-    chosen = sorted(order[ends[place]:ends[place + 1]])
+    chosen = sorted(order[ends[place] : ends[place + 1]])
     if not chosen:
         raise Mistake(f'splits: the shares leave {split} none of {len(order)} images; change them')
     return chosen
 
 
 class ListFile:
-    """A text file with an image on each line: the end of its path, with or without extension; with_labels: and its label.
+    """A text file with an image on each line: the end of its path, with or without extension; with_labels: and its
+    label.
 
-    lines: those images; labels: their labels, None each without them. Raises Mistake, or FileNotFoundError for a missing file.
+    lines: those images; labels: their labels, None each without them. Raises Mistake, or FileNotFoundError for a
+    missing file.
     """
 
     def __init__(self, root, beside: Path, name: str, key: str, with_labels: bool):
@@ -45,7 +49,9 @@ class ListFile:
         if not lines:
             raise Mistake(f'{key}: {name} lists nothing; write an image on each line')
         pairs = [self._pair(line) if with_labels else (line, None) for line in lines]
-        self.lines, self.labels = ([pair[place].removeprefix('./') if pair[place] else None for pair in pairs] for place in (0, 1))
+        self.lines, self.labels = (
+            [pair[place].removeprefix('./') if pair[place] else None for pair in pairs] for place in (0, 1)
+        )
 
     def _pair(self, line):
         """(image, label) of a line: a tab, else a comma, else blanks stand between them."""
@@ -53,11 +59,14 @@ class ListFile:
             parts = [part.strip() for part in line.split(separator)]
             if len(parts) == 2:
                 return parts
-        raise Mistake(f'{self.key}: labels is missing, so each line has to hold an image and its label with a tab in between, but in {self.name} '
-                      f'{line!r} does not; write so, or give labels')
+        raise Mistake(
+            f'{self.key}: labels is missing, so each line has to hold an image and its label with a tab in between, but'
+            f' in {self.name} {line!r} does not; write so, or give labels'
+        )
 
     def paths(self, names: 'Names') -> list:
-        """The path of each line's image below the root, None where there is none. Raises Mistake when a line fits several."""
+        """The path of each line's image below the root, None where there is none. Raises Mistake when a line fits
+        several."""
         return [names.find(line, f'{self.key}: in {self.name}') for line in self.lines]
 
 
@@ -72,11 +81,15 @@ class Names:
 
     def find(self, end: str, where: str):
         """The path that ends with the folders and the name of `end`, with or without its extension, or None."""
-        fitting = [path for path in self.by_name.get(PurePosixPath(end).name, ()) if f'/{end}' in (f'/{path}'[-len(end) - 1:], _without_ending(path, end))]
+        fitting = [
+            path
+            for path in self.by_name.get(PurePosixPath(end).name, ())
+            if f'/{end}' in (f'/{path}'[-len(end) - 1 :], _without_ending(path, end))
+        ]
         if len(fitting) > 1 and end not in fitting:
             raise Mistake(f'{where}, {end!r} fits {counted(fitting)}; write more of the path')
         return end if end in fitting else next(iter(fitting), None)
 
 
 def _without_ending(path, end):
-    return f'/{PurePosixPath(path).with_suffix("")}'[-len(end) - 1:]
+    return f'/{PurePosixPath(path).with_suffix("")}'[-len(end) - 1 :]

@@ -1,9 +1,12 @@
-"""Folders inside .zip and .tar files, read in place: nothing is unpacked, and an archive stands for the folder of its name.
+"""Folders inside .zip and .tar files, read in place: nothing is unpacked, and an archive stands for the folder of its
+name.
 
 `locate` is the only door: it gives a Path for what lies on the disk and an ArchivePath for what lies in an archive, and
-datasets/collection/layout.py and datasets/loading/reading.py take either. An archive's list of members is read once and goes along to
-worker processes. Members are read by position (pread), so threads and forked processes share one open file.
+datasets/collection/layout.py and datasets/loading/reading.py take either. An archive's list of members is read once and
+goes along to worker processes. Members are read by position (pread), so threads and forked processes share one open
+file.
 """
+
 import os
 import posixpath
 import stat
@@ -15,8 +18,8 @@ from typing import NamedTuple
 
 ENDINGS = ('.zip', '.tar')
 SEALED_ENDINGS = ('.tar.gz', '.tgz', '.tar.bz2', '.tbz2', '.tar.xz', '.txz', '.tar.zst', '.gz', '.7z', '.rar')
-LOCAL_HEADER_BYTES = 30     # of a zip member, before its name
-DEFLATE_SLACK = 1024        # bytes of code tables that may stand before the first unpacked byte
+LOCAL_HEADER_BYTES = 30  # of a zip member, before its name
+DEFLATE_SLACK = 1024  # bytes of code tables that may stand before the first unpacked byte
 
 
 class Member(NamedTuple):
@@ -33,8 +36,8 @@ class Member(NamedTuple):
 class Archive:
     """The members of one .zip or .tar file by name, and their bytes.
 
-    Raises ValueError, naming the file and the remedy, for one that is damaged, encrypted, or holds names that lead out of
-    it or stand twice, and for what cannot be read at any place of it (a compressed tar).
+    Raises ValueError, naming the file and the remedy, for one that is damaged, encrypted, or holds names that lead out
+    of it or stand twice, and for what cannot be read at any place of it (a compressed tar).
     """
 
     def __init__(self, file: Path):
@@ -42,7 +45,7 @@ class Archive:
         self.is_zip = file.suffix.lower() == '.zip'
         status = file.stat()
         self.state = status.st_size, status.st_mtime_ns
-        self.files, self.folders = {}, {PurePosixPath(): set()}     # name -> Member; name -> names in it
+        self.files, self.folders = {}, {PurePosixPath(): set()}  # name -> Member; name -> names in it
         for name, member in _zip_members(file) if self.is_zip else _tar_members(file, status.st_size):
             self._add(name, member)
         self.descriptor = os.open(file, os.O_RDONLY)
@@ -50,11 +53,16 @@ class Archive:
     def _add(self, name, member):
         path = PurePosixPath(name.replace('\\', '/'))
         if path.is_absolute() or '..' in path.parts or PureWindowsPath(name).drive:
-            raise ValueError(f'{self.file}: holds the name {name!r}, which leads out of the archive; pack it anew with relative names')
-        if path.parts[:1] in ((), ('__MACOSX',)):         # the top itself; what macOS adds to its zip files
+            raise ValueError(
+                f'{self.file}: holds the name {name!r}, which leads out of the archive; pack it anew with relative'
+                ' names'
+            )
+        if path.parts[:1] in ((), ('__MACOSX',)):  # the top itself; what macOS adds to its zip files
             return
         if path in self.files or member is not None and path in self.folders:
-            raise ValueError(f'{self.file}: holds {str(path)!r} twice, and which of them is meant is not known; pack it anew')
+            raise ValueError(
+                f'{self.file}: holds {str(path)!r} twice, and which of them is meant is not known; pack it anew'
+            )
         if member is not None:
             self.files[path] = member
         else:
@@ -77,18 +85,22 @@ class Archive:
         self.descriptor = os.open(self.file, os.O_RDONLY)
 
     def __del__(self, close=os.close):
-        if 'descriptor' in self.__dict__:       # not when the archive could not be used
+        if 'descriptor' in self.__dict__:  # not when the archive could not be used
             close(self.descriptor)
 
     @property
     def top(self) -> PurePosixPath:
-        """The folder that stands for the archive: the only one at the top when it has the archive's name, else the top."""
+        """The folder that stands for the archive: the only one at the top when it has the archive's name, else the
+        top."""
         top = [PurePosixPath(name) for name in self.folders[PurePosixPath()] if not name.startswith('.')]
         folders = [path for path in top if path in self.folders]
-        return folders[0] if len(folders) == 1 and folders[0].name.lower() == self.file.stem.lower() else PurePosixPath()
+        return (
+            folders[0] if len(folders) == 1 and folders[0].name.lower() == self.file.stem.lower() else PurePosixPath()
+        )
 
     def read(self, name: PurePosixPath, count=-1) -> bytes:
-        """The bytes of a member, or its first `count`. Raises FileNotFoundError, or ValueError when they are damaged."""
+        """The bytes of a member, or its first `count`. Raises FileNotFoundError, or ValueError when they are
+        damaged."""
         member = self.files.get(name)
         if member is None:
             raise FileNotFoundError(f'{self.file}: holds no {str(name)!r}')
@@ -107,7 +119,8 @@ class Archive:
         return data
 
     def _zip_header(self, name, member) -> int:
-        """Bytes before a member's own: its header, whose name and extra field may be longer than the list of members says."""
+        """Bytes before a member's own: its header, whose name and extra field may be longer than the list of members
+        says."""
         header = os.pread(self.descriptor, LOCAL_HEADER_BYTES, member.start)
         if header[:4] != b'PK\x03\x04':
             raise self._damaged(name)
@@ -120,7 +133,8 @@ class Archive:
 class ArchivePath:
     """A file or folder in an archive, with those methods of a Path that listing and reading need.
 
-    str() is the archive's path and the name in it; relative_to takes folders on the disk too, as if the archive were unpacked.
+    str() is the archive's path and the name in it; relative_to takes folders on the disk too, as if the archive were
+    unpacked.
     """
 
     __slots__ = ('archive', 'inner')
@@ -201,7 +215,7 @@ class ArchivePath:
         return ArchivePath, (self.archive, self.inner)
 
 
-_opened = {}        # archive file -> Archive, as long as the file stays as it is
+_opened = {}  # archive file -> Archive, as long as the file stays as it is
 
 
 def _archive(file: Path) -> Archive:
@@ -213,8 +227,8 @@ def _archive(file: Path) -> Archive:
 
 
 def locate(path):
-    """Where `path` is: itself when it exists, else an ArchivePath in the .zip or .tar file that it names or that stands for
-    a folder of it that is missing; itself again when there is none.
+    """Where `path` is: itself when it exists, else an ArchivePath in the .zip or .tar file that it names or that stands
+    for a folder of it that is missing; itself again when there is none.
 
     `camvid.zip` stands for the folder `camvid`, whether or not everything in it is in one folder `camvid`.
     Raises ValueError for an archive that cannot be used.
@@ -225,7 +239,10 @@ def locate(path):
         if part.is_dir():
             break
         if part.is_file() and part.name.lower().endswith(SEALED_ENDINGS):
-            raise ValueError(f'{part}: is compressed as a whole, so no file in it can be read in place; unpack it, or pack it as .zip or .tar')
+            raise ValueError(
+                f'{part}: is compressed as a whole, so no file in it can be read in place; unpack it, or pack it as'
+                ' .zip or .tar'
+            )
         for file in (part, *(part.with_name(part.name + ending) for ending in (*ENDINGS, *map(str.upper, ENDINGS)))):
             if file.name.lower().endswith(ENDINGS) and file.is_file():
                 return _below(_archive(file), PurePosixPath(path.relative_to(part)))
@@ -234,7 +251,9 @@ def locate(path):
 
 def _below(archive, rest):
     top = ArchivePath(archive, archive.top)
-    return top / rest if (top / rest).exists() or not ArchivePath(archive, rest).exists() else ArchivePath(archive, rest)
+    return (
+        top / rest if (top / rest).exists() or not ArchivePath(archive, rest).exists() else ArchivePath(archive, rest)
+    )
 
 
 def on_disk(path) -> Path:
@@ -243,15 +262,19 @@ def on_disk(path) -> Path:
 
 
 def fingerprint(path) -> tuple:
-    """What changes when the file does: its size and time; in a zip its checksum too, in a tar, which has none and may have been
-    packed with fixed times, the size and time of the archive."""
+    """What changes when the file does: its size and time; in a zip its checksum too, in a tar, which has none and may
+    have been packed with fixed times, the size and time of the archive."""
     if isinstance(path, ArchivePath):
         member = path.archive.files[path.inner]
-        return (member.size, *member.stamp) if path.archive.is_zip else (member.size, *member.stamp, *path.archive.state)
+        return (
+            (member.size, *member.stamp) if path.archive.is_zip else (member.size, *member.stamp, *path.archive.state)
+        )
     try:
         status = os.stat(path)
     except FileNotFoundError:
-        raise FileNotFoundError(f'{path}: the file does not exist any more; restore it or list the dataset anew') from None
+        raise FileNotFoundError(
+            f'{path}: the file does not exist any more; restore it or list the dataset anew'
+        ) from None
     return status.st_size, status.st_mtime_ns
 
 
@@ -270,12 +293,23 @@ def _zip_members(file):
             raise ValueError(f'{file}: {info.filename!r} in it is encrypted; unpack it with its password')
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             method = zipfile.compressor_names.get(info.compress_type, info.compress_type)
-            raise ValueError(f'{file}: {info.filename!r} in it is compressed with {method}, only stored and deflated files are read; '
-                             'unpack it, or pack it anew')
+            raise ValueError(
+                f'{file}: {info.filename!r} in it is compressed with {method}, only stored and deflated files are read;'
+                ' unpack it, or pack it anew'
+            )
         if stat.S_ISLNK(info.external_attr >> 16):
             raise ValueError(f'{file}: {info.filename!r} in it is a link; pack it anew with the files themselves')
         stamp = '-'.join(map(str, info.date_time)), info.CRC
-        yield info.filename, Member(info.header_offset, info.compress_size, info.file_size, info.compress_type == zipfile.ZIP_DEFLATED, stamp)
+        yield (
+            info.filename,
+            Member(
+                info.header_offset,
+                info.compress_size,
+                info.file_size,
+                info.compress_type == zipfile.ZIP_DEFLATED,
+                stamp,
+            ),
+        )
 
 
 def _tar_members(file, file_size):
@@ -287,18 +321,25 @@ def _tar_members(file, file_size):
                 if info.isdir():
                     yield info.name, None
                 elif info.islnk() or info.issym():
-                    links[info.name] = info.linkname if info.islnk() else posixpath.join(posixpath.dirname(info.name), info.linkname)
+                    links[info.name] = (
+                        info.linkname if info.islnk() else posixpath.join(posixpath.dirname(info.name), info.linkname)
+                    )
                 elif info.issparse() or not info.isreg() or info.offset_data + info.size > file_size:
                     raise tarfile.ReadError(f'{info.name!r} is cut off or no plain file')
                 else:
-                    members[posixpath.normpath(info.name)] = member = Member(info.offset_data, info.size, info.size, False, (info.mtime,))
+                    members[posixpath.normpath(info.name)] = member = Member(
+                        info.offset_data, info.size, info.size, False, (info.mtime,)
+                    )
                     yield info.name, member
     except (tarfile.TarError, OSError, EOFError) as error:
         raise _unusable(file, error) from None
     for name, target in links.items():
         member = members.get(posixpath.normpath(target))
         if member is None:
-            raise ValueError(f'{file}: {name!r} in it is a link to {target!r}, which is no file of the archive; pack it anew with the files themselves')
+            raise ValueError(
+                f'{file}: {name!r} in it is a link to {target!r}, which is no file of the archive; pack it anew with'
+                ' the files themselves'
+            )
         yield name, member
 
 

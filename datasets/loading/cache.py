@@ -1,12 +1,13 @@
 """Decoded images and label maps in one file that is mapped into memory: epochs without decoding (--cache_dir).
 
 A file holds the pairs of one split as Dataset.load returns them, trainIds included. Its name holds a hash of everything
-they depend on: the dataset, its tables, what archive.fingerprint tells of its files, the rules of reading. It is built once, in
-parallel, before the first epoch; processes that need it at the same time wait for the one that builds it. All processes
-of a machine share the pages that the operating system keeps of it.
+they depend on: the dataset, its tables, what archive.fingerprint tells of its files, the rules of reading. It is built
+once, in parallel, before the first epoch; processes that need it at the same time wait for the one that builds it. All
+processes of a machine share the pages that the operating system keeps of it.
 
     the 8 bytes MAGIC, n as int64, n x (H, W) as int64, then for each pair the image H*W*3 and the label H*W, uint8
 """
+
 import copy
 import errno
 import hashlib
@@ -28,24 +29,26 @@ from utils.cli.wording import counted
 from utils.files.atomic import atomic_write, remove_temporaries, write_error
 
 MAGIC = b'rawpair1'
-BYTES_PER_PIXEL = 4         # of a pair: red, green, blue, trainId
-SPARE = 1 << 28             # bytes that are left free on the disk
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)       # of file systems that have none
+BYTES_PER_PIXEL = 4  # of a pair: red, green, blue, trainId
+SPARE = 1 << 28  # bytes that are left free on the disk
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)  # of file systems that have none
 
 
 def with_cache(dataset: Dataset, folder=None, *, is_main=True, barrier=None, log=None) -> Dataset:
-    """`dataset` with `load` and `sizes` that read the cache in `folder` (None: cfg.DATASET.CACHE_DIR; without one `dataset`
-    itself), which is built now where it is missing. What load returns is read-only; its values are the same.
+    """`dataset` with `load` and `sizes` that read the cache in `folder` (None: cfg.DATASET.CACHE_DIR; without one
+    `dataset` itself), which is built now where it is missing. What load returns is read-only; its values are the same.
 
-    is_main, barrier, log: as in class_uniform.load_or_build. Raises ValueError for a file that cannot be read or when the
-    disk has too little space, and WriteError when the cache cannot be written.
+    is_main, barrier, log: as in class_uniform.load_or_build. Raises ValueError for a file that cannot be read or when
+    the disk has too little space, and WriteError when the cache cannot be written.
     """
     folder = cfg.DATASET.CACHE_DIR if folder is None else folder
     log = log or (lambda line: None)
     if not folder:
         return dataset
     if not dataset.labelled or not dataset.label_files(dataset.items[0]):
-        log(f'split {dataset.split!r} of dataset {dataset.name!r} has no label files, so --cache_dir is not used for it')
+        log(
+            f'split {dataset.split!r} of dataset {dataset.name!r} has no label files, so --cache_dir is not used for it'
+        )
         return dataset
     if not is_main and barrier is not None:
         barrier()
@@ -59,15 +62,22 @@ def with_cache(dataset: Dataset, folder=None, *, is_main=True, barrier=None, log
 
 def cache_path(dataset: Dataset, folder) -> Path:
     """The file in which the pixels of this dataset, as its files are now, are kept."""
-    digest = hashlib.sha256(repr((MAGIC, RULES, cv2.__version__, dataset.name, dataset.num_classes, dataset.ignore_label, dataset.color_map)).encode())
+    digest = hashlib.sha256(
+        repr(
+            (MAGIC, RULES, cv2.__version__, dataset.name, dataset.num_classes, dataset.ignore_label, dataset.color_map)
+        ).encode()
+    )
     digest.update(dataset.mapper.table.tobytes() + dataset.label_rules.encode())
     for item in dataset.items:
-        digest.update(repr((item.name, [fingerprint(file) for file in (item.image, *dataset.label_files(item))])).encode())
+        digest.update(
+            repr((item.name, [fingerprint(file) for file in (item.image, *dataset.label_files(item))])).encode()
+        )
     return Path(folder) / f'{dataset.name}_{dataset.split}_{digest.hexdigest()[:16]}.raw'
 
 
 class PixelCache:
-    """The pairs of `items` in the file `path`. Raises ValueError when the file is not that of as many items or incomplete."""
+    """The pairs of `items` in the file `path`. Raises ValueError when the file is not that of as many items or
+    incomplete."""
 
     def __init__(self, path: Path, items: list):
         self.path, self.places, self.pixels = path, {item: place for place, item in enumerate(items)}, None
@@ -82,17 +92,18 @@ class PixelCache:
             raise ValueError(f'{length} bytes instead of {self.starts[-1]}')
 
     def __getstate__(self):
-        return {**self.__dict__, 'pixels': None}            # another process maps the file itself
+        return {**self.__dict__, 'pixels': None}  # another process maps the file itself
 
     def load(self, item):
-        """(image uint8 (H, W, 3), label uint8 (H, W) of trainIds), read-only views of the file: only what is used is read."""
+        """(image uint8 (H, W, 3), label uint8 (H, W) of trainIds), read-only views of the file: only what is used is
+        read."""
         if self.pixels is None:
             with open(self.path, 'rb') as file:
                 self.pixels = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
         place = self.places[item]
         height, width = self.shapes[place].tolist()
-        pair = self.pixels[self.starts[place]:self.starts[place + 1]]
-        return pair[:3 * height * width].reshape(height, width, 3), pair[3 * height * width:].reshape(height, width)
+        pair = self.pixels[self.starts[place] : self.starts[place + 1]]
+        return pair[: 3 * height * width].reshape(height, width, 3), pair[3 * height * width :].reshape(height, width)
 
     def sizes(self):
         """As Dataset.sizes."""
@@ -110,10 +121,11 @@ def _starts(shapes: np.ndarray) -> np.ndarray:
 
 def _open_or_build(dataset, folder, log) -> PixelCache:
     path = cache_path(dataset, folder)
-    pixels = _open(path, dataset, lambda line: None)        # what is wrong with it is said by the one that builds it anew
+    # what is wrong with it is said by the one that builds it anew
+    pixels = _open(path, dataset, lambda line: None)
     if pixels is None:
         with _lock(path, log):
-            pixels = _open(path, dataset, log)              # built while this process waited
+            pixels = _open(path, dataset, log)  # built while this process waited
             if pixels is None:
                 _build(path, dataset, log)
                 pixels = PixelCache(path, dataset.items)
@@ -133,12 +145,14 @@ def _open(path, dataset, log):
 
 @contextmanager
 def _lock(path, log):
-    """Only one process at a time is in the block for one `path`. The system releases the lock of a process that dies."""
+    """Only one process at a time is in the block for one `path`. The system releases the lock of a process that
+    dies."""
     import fcntl  # of Unix systems only
+
     beside = path.with_suffix('.lock')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(beside, 'wb')           # noqa: SIM115 - closed below
+        file = open(beside, 'wb')  # noqa: SIM115 - closed below
     except OSError as error:
         raise write_error(beside, error) from error
     with file:
@@ -160,7 +174,7 @@ def _lock(path, log):
 def _build(path, dataset, log):
     shapes = np.array(list(dataset.sizes()), np.int64).reshape(-1, 2)
     starts = _starts(shapes)
-    remove_temporaries(path.parent, path.name[:40])         # of processes that were killed
+    remove_temporaries(path.parent, path.name[:40])  # of processes that were killed
     _check_space(path.parent, int(starts[-1]), dataset, log)
 
     def write(place):
@@ -187,12 +201,22 @@ def _write_at(descriptor, array, place):
 def _check_space(folder, size, dataset, log):
     """Say how large the cache is; ValueError when the disk has no room for it."""
     others = [path.stat().st_size for path in folder.glob(f'{dataset.name}_{dataset.split}_*.raw')]
-    there = f'; {counted(len(others), "earlier cache")} of this split there: {gigabytes(sum(others))}, remove what no run needs' if others else ''
+    there = (
+        f'; {counted(len(others), "earlier cache")} of this split there: {gigabytes(sum(others))}, remove what no run'
+        ' needs'
+        if others
+        else ''
+    )
     free = shutil.disk_usage(folder).free
     if size + SPARE > free:
-        raise ValueError(f'--cache_dir {folder}: the cache of split {dataset.split!r} takes {gigabytes(size)}, but only {gigabytes(free)} are free there'
-                         f'{there}; free some space, give another folder, or leave the flag out')
-    log(f'the decoded pixels of split {dataset.split!r} ({len(dataset)} pairs, {gigabytes(size)}) are written to {folder}, once{there}')
+        raise ValueError(
+            f'--cache_dir {folder}: the cache of split {dataset.split!r} takes {gigabytes(size)}, but only'
+            f' {gigabytes(free)} are free there{there}; free some space, give another folder, or leave the flag out'
+        )
+    log(
+        f'the decoded pixels of split {dataset.split!r} ({len(dataset)} pairs, {gigabytes(size)}) are written to'
+        f' {folder}, once{there}'
+    )
 
 
 def gigabytes(size: int) -> str:

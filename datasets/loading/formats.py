@@ -3,6 +3,7 @@
 Broken files are looked for before decoding: OpenCV fills the missing part of a cut-off JPEG with grey and says nothing,
 and prints to the terminal about others. TIFF goes through Pillow altogether: OpenCV multiplies colours by alpha there.
 """
+
 import io
 from contextlib import contextmanager
 
@@ -10,10 +11,11 @@ import numpy as np
 from PIL import Image
 
 PNG, JPEG, WEBP, TIFF, BMP = 'PNG', 'JPEG', 'WebP', 'TIFF', 'BMP'
-HEADER_BYTES = 33               # of a PNG: signature and the chunk with size, bits and kind
+HEADER_BYTES = 33  # of a PNG: signature and the chunk with size, bits and kind
 _START_OF_SCAN, _END_OF_IMAGE = b'\xff\xda', b'\xff\xd9'
-_FRAMES, _TABLES, _SCAN = (0xC0, 0xC1), 0xC4, 0xDA      # markers of a JPEG: of a frame in one scan, of its Huffman tables, of a scan
-_HOLE = bytes(64)               # no coded picture has so many zero bytes, see _zeros_are_pixels
+# markers of a JPEG: of a frame in one scan, of its Huffman tables, of a scan
+_FRAMES, _TABLES, _SCAN = (0xC0, 0xC1), 0xC4, 0xDA
+_HOLE = bytes(64)  # no coded picture has so many zero bytes, see _zeros_are_pixels
 _LOSSY_IN_TIFF = ('jpeg', 'tiff_jpeg', 'jpeg2000', 'webp')
 UNDECODABLE = 'is damaged or no image'
 
@@ -36,8 +38,14 @@ def problem(data: bytes):
     if not data:
         return 'is empty'
     form = format_of(data)
-    if (form == PNG and data.rfind(b'IEND') < 0 or form == JPEG and not _has_jpeg_end(data)
-            or form == WEBP and int.from_bytes(data[4:8], 'little') + 8 > len(data)):
+    if (
+        form == PNG
+        and data.rfind(b'IEND') < 0
+        or form == JPEG
+        and not _has_jpeg_end(data)
+        or form == WEBP
+        and int.from_bytes(data[4:8], 'little') + 8 > len(data)
+    ):
         return f'is a {form} cut off after {len(data)} bytes'
     if form == JPEG:
         hole = _hole(data)
@@ -46,8 +54,8 @@ def problem(data: bytes):
 
 
 def _has_jpeg_end(data: bytes) -> bool:
-    """True when the end marker follows the start of the last scan: an EXIF thumbnail has both, but before the image's own
-    scan, coded pixels never look like a marker, and cameras may write more behind the image."""
+    """True when the end marker follows the start of the last scan: an EXIF thumbnail has both, but before the image's
+    own scan, coded pixels never look like a marker, and cameras may write more behind the image."""
     return _END_OF_IMAGE in data[-64:] or data.rfind(_END_OF_IMAGE) > data.rfind(_START_OF_SCAN)
 
 
@@ -57,9 +65,9 @@ def _hole(data: bytes) -> int:
     Only where zeros cannot be pixels: in the one scan of a sequential JPEG. Those before the end marker may be padding.
     """
     place, first_symbols, components = 2, {}, 0
-    while data[place:place + 1] == b'\xff' and place + 4 <= len(data):
-        marker, end = data[place + 1], place + 2 + int.from_bytes(data[place + 2:place + 4], 'big')
-        segment = data[place + 4:end]
+    while data[place : place + 1] == b'\xff' and place + 4 <= len(data):
+        marker, end = data[place + 1], place + 2 + int.from_bytes(data[place + 2 : place + 4], 'big')
+        segment = data[place + 4 : end]
         if marker in _FRAMES and len(segment) > 5:
             components = segment[5]
         elif marker == _TABLES:
@@ -67,7 +75,7 @@ def _hole(data: bytes) -> int:
         elif marker == _SCAN:
             if not components or segment[:1] != bytes([components]) or _zeros_are_pixels(segment, first_symbols):
                 return -1
-            found = data[end:max(data.find(_END_OF_IMAGE, end), 0)].rstrip(b'\0').find(_HOLE)
+            found = data[end : max(data.find(_END_OF_IMAGE, end), 0)].rstrip(b'\0').find(_HOLE)
             return found if found < 0 else end + found
         place = end
     return -1
@@ -78,15 +86,16 @@ def _first_symbols(segment: bytes):
     place = 0
     while place + 17 < len(segment):
         yield segment[place], segment[place + 17]
-        place += 17 + sum(segment[place + 1:place + 17])
+        place += 17 + sum(segment[place + 1 : place + 17])
 
 
 def _zeros_are_pixels(scan: bytes, first_symbols: dict) -> bool:
-    """True when blocks of one colour may be coded as zeros in every component: when "end of block" (0) has the code of zeros.
+    """True when blocks of one colour may be coded as zeros in every component: when "end of block" (0) has the code of
+    zeros.
 
     Where it has another one, as for the luminance of the usual tables, zeros are blocks of 63 equal coefficients.
     """
-    tables = [0x10 | selector & 15 for selector in scan[2:2 + 2 * scan[0]:2]]
+    tables = [0x10 | selector & 15 for selector in scan[2 : 2 + 2 * scan[0] : 2]]
     return all(first_symbols.get(table, 0) == 0 for table in tables)
 
 
@@ -101,7 +110,9 @@ def opened(data: bytes):
         with Image.open(io.BytesIO(data)) as image:
             yield image
     except Image.DecompressionBombError:
-        raise Undecodable(f'has more than {2 * Image.MAX_IMAGE_PIXELS / 1e6:.0f} million pixels, more than Pillow decodes') from None
+        raise Undecodable(
+            f'has more than {2 * Image.MAX_IMAGE_PIXELS / 1e6:.0f} million pixels, more than Pillow decodes'
+        ) from None
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError):
         raise Undecodable(UNDECODABLE) from None
 
@@ -132,9 +143,9 @@ def loss(data: bytes, form: str):
 def _is_lossless_webp(data: bytes) -> bool:
     """True when the picture is in a chunk VP8L; others may stand before it."""
     place = 12
-    while place + 8 <= len(data) and data[place:place + 4] not in (b'VP8 ', b'ANMF'):
-        if data[place:place + 4] == b'VP8L':
+    while place + 8 <= len(data) and data[place : place + 4] not in (b'VP8 ', b'ANMF'):
+        if data[place : place + 4] == b'VP8L':
             return True
-        size = int.from_bytes(data[place + 4:place + 8], 'little')
+        size = int.from_bytes(data[place + 4 : place + 8], 'little')
         place += 8 + size + size % 2
     return False

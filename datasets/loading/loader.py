@@ -1,4 +1,5 @@
 """Batches for training (an epoch's list, shuffled, shared by the ranks) and for evaluation (every image once)."""
+
 import torch
 from torch.utils.data import DataLoader, default_collate
 
@@ -8,9 +9,11 @@ from datasets.sampling.sets import EvalSet, TrainSet
 
 
 def collate(samples: list):
-    """Samples of one size -> {'image' uint8 (N, 3, h, w), 'label' uint8 (N, h, w) if any, 'name' list, 'scale' float32 (N,)}.
+    """Samples of one size -> {'image' uint8 (N, 3, h, w), 'label' uint8 (N, h, w) if any, 'name' list, 'scale' float32
+    (N,)}.
 
-    'photometric' becomes float32 (N, 9), 'index' a list. A Failure among the samples is returned in place of the batch. Raises ValueError when sizes differ.
+    'photometric' becomes float32 (N, 9), 'index' a list. A Failure among the samples is returned in place of the batch.
+    Raises ValueError when sizes differ.
     """
     failure = next((sample for sample in samples if isinstance(sample, Failure)), None)
     if failure is not None:
@@ -18,9 +21,13 @@ def collate(samples: list):
     shapes = [tuple(sample['image'].shape[1:]) for sample in samples]
     if len(set(shapes)) > 1:
         other = next(place for place, shape in enumerate(shapes) if shape != shapes[0])
-        return Failure(ValueError(
-            f'{samples[0]["name"]} and {samples[other]["name"]} have different sizes {shapes[0]} and {shapes[other]} (height, width) '
-            'after the transforms and cannot stand in one batch; give --crop_size without --full_crop_training, or --bs_trn 1'))
+        return Failure(
+            ValueError(
+                f'{samples[0]["name"]} and {samples[other]["name"]} have different sizes {shapes[0]} and'
+                f' {shapes[other]} (height, width) after the transforms and cannot stand in one batch; give --crop_size'
+                ' without --full_crop_training, or --bs_trn 1'
+            )
+        )
     batch = {key: _stack([sample[key] for sample in samples]) for key in ('image', 'label') if key in samples[0]}
     batch['scale'] = torch.tensor([sample['scale'] for sample in samples], dtype=torch.float32)
     if 'photometric' in samples[0]:
@@ -32,20 +39,26 @@ def collate(samples: list):
 
 
 def _stack(tensors):
-    """One tensor is a view, which keeps the page-locked memory it may lie in; default_collate stacks into shared memory."""
+    """One tensor is a view, which keeps the page-locked memory it may lie in; default_collate stacks into shared
+    memory."""
     return tensors[0][None] if len(tensors) == 1 else default_collate(tensors)
 
 
 def _worker_options(num_workers):
-    """Options of both loaders. A generator of its own: a DataLoader draws from torch's global one at every start otherwise,
-    which would make the random numbers of the network depend on how often a run was resumed."""
+    """Options of both loaders. A generator of its own: a DataLoader draws from torch's global one at every start
+    otherwise, which would make the random numbers of the network depend on how often a run was resumed."""
     return {
-        'num_workers': num_workers, 'persistent_workers': num_workers > 0, 'pin_memory': torch.cuda.is_available(),
-        'worker_init_fn': worker_start(), 'generator': torch.Generator().manual_seed(0),
+        'num_workers': num_workers,
+        'persistent_workers': num_workers > 0,
+        'pin_memory': torch.cuda.is_available(),
+        'worker_init_fn': worker_start(),
+        'generator': torch.Generator().manual_seed(0),
     }
 
 
-def train_loader(train_set: TrainSet, batch_size: int, num_workers: int, world: int = 1, rank: int = 0, seed: int = 0) -> 'TrainLoader':
+def train_loader(
+    train_set: TrainSet, batch_size: int, num_workers: int, world: int = 1, rank: int = 0, seed: int = 0
+) -> 'TrainLoader':
     """The loader of one rank, with batch_size samples per batch and rank; see TrainLoader.
 
     Raises ValueError when the dataset does not fill a single step of all ranks.
@@ -53,8 +66,10 @@ def train_loader(train_set: TrainSet, batch_size: int, num_workers: int, world: 
     if len(train_set) < batch_size * world:
         dataset = train_set.dataset
         processes = f' on each of {world} processes' if world > 1 else ''
-        raise ValueError(f'--bs_trn {batch_size}{processes} needs {batch_size * world} images per step, but split {dataset.split!r} of dataset '
-                         f'{dataset.name!r} has {len(train_set)}; give a smaller --bs_trn')
+        raise ValueError(
+            f'--bs_trn {batch_size}{processes} needs {batch_size * world} images per step, but split {dataset.split!r}'
+            f' of dataset {dataset.name!r} has {len(train_set)}; give a smaller --bs_trn'
+        )
     return TrainLoader(train_set, EpochBatches(len(train_set), batch_size, world, rank, seed), num_workers)
 
 
@@ -63,7 +78,9 @@ class TrainLoader:
 
     def __init__(self, train_set, batches, num_workers):
         self.train_set, self.batches = train_set, batches
-        self.loader = DataLoader(Guarded(train_set), batch_sampler=batches, collate_fn=collate, **_worker_options(num_workers))
+        self.loader = DataLoader(
+            Guarded(train_set), batch_sampler=batches, collate_fn=collate, **_worker_options(num_workers)
+        )
 
     def set_epoch(self, epoch: int, start_batch: int = 0):
         """Go to `epoch`, leaving out the first `start_batch` batches, which a resumed run has done before."""

@@ -1,26 +1,40 @@
 """Images and label maps from files on the disk or in an archive, the same pixels whatever the format; what cannot be
 decoded whole is an error that names the file.
 """
+
 import cv2
 import numpy as np
 
 from datasets.loading.archive import ArchivePath
-from datasets.loading.formats import BMP, HEADER_BYTES, PNG, TIFF, UNDECODABLE, WEBP, Undecodable, decode_tiff, format_of, loss, opened, problem
+from datasets.loading.formats import (
+    BMP,
+    HEADER_BYTES,
+    PNG,
+    TIFF,
+    UNDECODABLE,
+    WEBP,
+    Undecodable,
+    decode_tiff,
+    format_of,
+    loss,
+    opened,
+    problem,
+)
 
-RULES = 1                       # raised when the same file comes to give other pixels; part of the key of a cache
+RULES = 1  # raised when the same file comes to give other pixels; part of the key of a cache
 _PNG_GRAY, _PNG_PALETTE = 0, 3
 _PNG_KINDS = {0: 'grey', 2: 'RGB colour', 3: 'palette', 4: 'grey with alpha', 6: 'RGB colour with alpha'}
-_GRAY_STEP = {1: 255, 2: 85, 4: 17, 8: 1}       # what a PNG decoder multiplies grey values of so many bits with
-_PILLOW_IDS = ('1', 'L', 'P')                   # modes whose values are ids of 8 bits and fewer
-PEEK_BYTES, TAIL_BYTES = 1 << 16, 64    # of a file, to know its size and whether it is whole
+_GRAY_STEP = {1: 255, 2: 85, 4: 17, 8: 1}  # what a PNG decoder multiplies grey values of so many bits with
+_PILLOW_IDS = ('1', 'L', 'P')  # modes whose values are ids of 8 bits and fewer
+PEEK_BYTES, TAIL_BYTES = 1 << 16, 64  # of a file, to know its size and whether it is whole
 REPLACE = 'replace the file or take it out of the dataset'
 LABEL_KINDS = 'a label map holds class ids from 0 to 255 as grey values or palette indices, best in an 8-bit PNG'
 COLOURS = 'or use a dataset with a table of its colours (rgb in the file of --data_yaml)'
 
 
 def read_image(path, upright=False) -> np.ndarray:
-    """The image as uint8 (H, W, 3) RGB, whatever the file holds: grey is repeated, alpha dropped, a palette looked up, and
-    of 16 bits the upper 8 are kept.
+    """The image as uint8 (H, W, 3) RGB, whatever the file holds: grey is repeated, alpha dropped, a palette looked up,
+    and of 16 bits the upper 8 are kept.
 
     upright: turn it as its EXIF orientation says. Off for images with labels, whose pixels follow the stored grid.
     Raises FileNotFoundError, or ValueError when the file is no whole image.
@@ -34,8 +48,8 @@ def read_label(path, colors=None) -> np.ndarray:
     """The raw ids of a label map as uint8 (H, W): grey values, palette indices (not the colours), or, with `colors`, a
     ColorTable, the ids of the colours that the file shows.
 
-    Lossless files only. Raises FileNotFoundError, or ValueError when the file is no whole label map, holds ids above 255,
-    or a colour that is not in the table.
+    Lossless files only. Raises FileNotFoundError, or ValueError when the file is no whole label map, holds ids above
+    255, or a colour that is not in the table.
     """
     data = _read_bytes(path)
     form = format_of(data)
@@ -57,20 +71,20 @@ def label_size(path) -> tuple:
 def peek(path) -> tuple:
     """(H, W) of an image or label map as it is stored, from the first and last bytes of the file where these tell it.
 
-    Raises FileNotFoundError, or ValueError when the file is empty, cut off or no image; what is damaged in between is not seen,
-    nor the end of a file in an archive.
+    Raises FileNotFoundError, or ValueError when the file is empty, cut off or no image; what is damaged in between is
+    not seen, nor the end of a file in an archive.
     """
     head = _read_bytes(path, PEEK_BYTES)
     whole = len(head) < PEEK_BYTES
     tail = b'' if whole or isinstance(path, ArchivePath) else _read_bytes(path, start=-TAIL_BYTES)
-    if (whole or tail) and problem(head + tail):            # of the parts; the whole file may say otherwise
+    if (whole or tail) and problem(head + tail):  # of the parts; the whole file may say otherwise
         fault = problem(_read_bytes(path))
         if fault is not None:
             raise _unreadable(path, fault)
     form = format_of(head)
     if form == PNG and len(head) >= HEADER_BYTES:
         return int.from_bytes(head[20:24], 'big'), int.from_bytes(head[16:20], 'big')
-    if form != TIFF:                                        # whose header may stand anywhere
+    if form != TIFF:  # whose header may stand anywhere
         try:
             return _by_pillow(head, path, lambda image: image.size[::-1])
         except ValueError:
@@ -88,16 +102,22 @@ def _read_bytes(path, count=-1, start=0) -> bytes:
                 file.seek(start, 2)
             return file.read(count)
     except FileNotFoundError:
-        raise FileNotFoundError(f'{path}: the file does not exist any more; restore it or list the dataset anew') from None
+        raise FileNotFoundError(
+            f'{path}: the file does not exist any more; restore it or list the dataset anew'
+        ) from None
     except OSError as error:
-        raise ValueError(f'{path}: cannot be read ({error.strerror or error}); mend its permissions or its disk') from None
+        raise ValueError(
+            f'{path}: cannot be read ({error.strerror or error}); mend its permissions or its disk'
+        ) from None
 
 
 def _decode(data: bytes, flags: int, path) -> np.ndarray:
     fault = problem(data)
     if fault is None:
         try:
-            decoded = decode_tiff(data) if format_of(data) == TIFF else cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+            decoded = (
+                decode_tiff(data) if format_of(data) == TIFF else cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+            )
         except Undecodable as error:
             decoded, fault = None, str(error)
         except cv2.error:
@@ -123,8 +143,10 @@ def _check_label(data: bytes, form, path):
     except Undecodable as error:
         raise _unreadable(path, str(error)) from None
     if lossy:
-        raise ValueError(f'{path}: is a {lossy} file, whose compression changes values, so its class ids are lost; {LABEL_KINDS}: '
-                         'take the original label files')
+        raise ValueError(
+            f'{path}: is a {lossy} file, whose compression changes values, so its class ids are lost; {LABEL_KINDS}: '
+            'take the original label files'
+        )
 
 
 def _label_colors(data: bytes, form, path) -> np.ndarray:
@@ -137,12 +159,14 @@ def _label_colors(data: bytes, form, path) -> np.ndarray:
 
 def _png_ids(data: bytes, path) -> np.ndarray:
     bits, kind = (data[24], data[25]) if len(data) >= HEADER_BYTES else (8, _PNG_GRAY)
-    if kind == _PNG_PALETTE:        # OpenCV turns palettes into colours; Pillow also unpacks 1, 2 and 4-bit indices
+    if kind == _PNG_PALETTE:  # OpenCV turns palettes into colours; Pillow also unpacks 1, 2 and 4-bit indices
         _check_label(data, PNG, path)
         return _by_pillow(data, path, lambda image: np.array(image, dtype=np.uint8))
     if kind != _PNG_GRAY:
-        raise ValueError(f'{path}: is a PNG of {bits}-bit {_PNG_KINDS.get(kind, "unknown")} values, not of ids; '
-                         f'{LABEL_KINDS}: convert it, {COLOURS}')
+        raise ValueError(
+            f'{path}: is a PNG of {bits}-bit {_PNG_KINDS.get(kind, "unknown")} values, not of ids; '
+            f'{LABEL_KINDS}: convert it, {COLOURS}'
+        )
     flags = cv2.IMREAD_UNCHANGED if bits == 16 else cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
     values = _decode(data, flags, path)
     return _as_bytes(values, path) if bits == 16 else values if bits == 8 else values // _GRAY_STEP[bits]
@@ -176,6 +200,11 @@ def _as_bytes(values: np.ndarray, path) -> np.ndarray:
     if large.min() >= 24000 and large.max() < 34000:
         looks = 'instances as Cityscapes writes them (id * 1000 + number): take the files *_labelIds.png'
     else:
-        looks = ('instances (id * 256 + number, as Mapillary Vistas writes them: take the folder labels) or more classes than a label map may have '
-                 '(as in the full ADE20K): convert them')
-    raise ValueError(f'{path}: holds values up to {large.max()} (first at row {row}, column {column}), ids end at 255; these look like {looks}')
+        looks = (
+            'instances (id * 256 + number, as Mapillary Vistas writes them: take the folder labels) or more classes'
+            ' than a label map may have (as in the full ADE20K): convert them'
+        )
+    raise ValueError(
+        f'{path}: holds values up to {large.max()} (first at row {row}, column {column}), ids end at 255; these look'
+        f' like {looks}'
+    )

@@ -1,14 +1,16 @@
 """The same work on many files at once: decoding leaves Python, so threads are enough."""
+
 import os
 from concurrent.futures import ThreadPoolExecutor
 
 from utils.cli.progress import progress
 
-MAX_THREADS = 32        # what does not leave Python holds its lock: more threads would only wait
+MAX_THREADS = 32  # what does not leave Python holds its lock: more threads would only wait
 
 
 def in_threads(function, items, description: str, unit: str, threads=None, log=None):
-    """Yield function(item) of every item, in order, from as many threads as there are usable cores; shows the progress in `unit`s, as in 'files'.
+    """Yield function(item) of every item, in order, from as many threads as there are usable cores; shows the progress
+    in `unit`s, as in 'files'.
 
     The first error is raised, and what has not begun by then is left undone.
     """

@@ -1,4 +1,5 @@
 """What goes on in the processes that load samples: threads, signals, and errors that stay readable."""
+
 import atexit
 import functools
 import multiprocessing
@@ -11,7 +12,8 @@ from torch.utils.data import Dataset as TorchDataset
 
 
 class Failure:
-    """An error on its way from a worker, in place of a sample or batch; origin: where it was raised, for a developer."""
+    """An error on its way from a worker, in place of a sample or batch; origin: where it was raised, for a
+    developer."""
 
     def __init__(self, error: Exception):
         self.error = error
@@ -60,7 +62,7 @@ def raised(batches):
 def worker_start():
     """The worker_init_fn of a DataLoader; see start_worker."""
     leaving = multiprocessing.RawValue('b', 0)
-    atexit.register(setattr, leaving, 'value', 1)       # runs before multiprocessing ends what is left of its children
+    atexit.register(setattr, leaving, 'value', 1)  # runs before multiprocessing ends what is left of its children
     return functools.partial(start_worker, leaving)
 
 
@@ -68,8 +70,9 @@ def start_worker(leaving, worker_id: int):
     """Set up a worker process: no threads of OpenCV in it, and signals left to the main process.
 
     A terminal, torchrun or a cluster sends its signals to every process of a run. The main process answers them by
-    finishing its step, for which it needs its workers, and stops them itself. leaving: a shared value, not zero once the
-    main process exits; from then on SIGTERM ends a worker. (A worker whose main process dies notices within seconds.)
+    finishing its step, for which it needs its workers, and stops them itself. leaving: a shared value, not zero once
+    the main process exits; from then on SIGTERM ends a worker. (A worker whose main process dies notices within
+    seconds.)
     """
     cv2.setNumThreads(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

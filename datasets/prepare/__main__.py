@@ -1,4 +1,5 @@
 """`python -m datasets.prepare NAME --root ROOT`: makes a downloaded data set readable for train.py, or renders one."""
+
 import argparse
 import difflib
 import sys
@@ -6,11 +7,24 @@ from pathlib import Path
 
 from config import cfg
 from datasets.loading.threads import usable_cores
-from datasets.prepare import ade20k, camvid, cityscapes, gta5, idd, mapillary, pascal_context, shift, synthetic, wilddash
+from datasets.prepare import (
+    ade20k,
+    camvid,
+    cityscapes,
+    gta5,
+    idd,
+    mapillary,
+    pascal_context,
+    shift,
+    synthetic,
+    wilddash,
+)
 from datasets.registry import dataset_names
 from utils.cli.parser import Parser, positive
 
-PROGRAMS = [module.PROGRAM for module in (ade20k, camvid, cityscapes, gta5, idd, mapillary, pascal_context, shift, wilddash)]
+PROGRAMS = [
+    module.PROGRAM for module in (ade20k, camvid, cityscapes, gta5, idd, mapillary, pascal_context, shift, wilddash)
+]
 
 
 def parse_args(argv=None):
@@ -18,8 +32,10 @@ def parse_args(argv=None):
     parser = Parser(prog='python -m datasets.prepare', description='Make data sets that train.py can read.')
     programs = parser.add_subparsers(dest='program', metavar='PROGRAM')
     for program in PROGRAMS:
-        subparser = programs.add_parser(program.name, aliases=program.aliases, help=program.summary, description=program.details)
-        subparser.formatter_class = argparse.RawDescriptionHelpFormatter        # keeps the lines of the description
+        subparser = programs.add_parser(
+            program.name, aliases=program.aliases, help=program.summary, description=program.details
+        )
+        subparser.formatter_class = argparse.RawDescriptionHelpFormatter  # keeps the lines of the description
         program.add_to(subparser)
         subparser.set_defaults(run=program.run)
     _add_synthetic(programs)
@@ -30,8 +46,10 @@ def parse_args(argv=None):
     if not argv or argv[0] not in programs.choices:
         raise ValueError(_which(argv, programs.choices))
     args = programs.choices[argv[0]].parse_all(argv[1:])
-    if args.root is None:           # not required for argparse, which would say so before it looks for misspelled flags
-        raise ValueError('--root is missing; give the folder of the data sets, the one given to train.py as --override_dataset_root')
+    if args.root is None:  # not required for argparse, which would say so before it looks for misspelled flags
+        raise ValueError(
+            '--root is missing; give the folder of the data sets, the one given to train.py as --override_dataset_root'
+        )
     return args
 
 
@@ -47,13 +65,21 @@ def _which(argv, known) -> str:
 
 
 def _add_synthetic(programs):
-    street = programs.add_parser('synthetic', help='render the synthetic street data set (19 classes, layout of Cityscapes)')
-    street.add_argument('--root', metavar='DIR', help='folder of the data sets, given to train.py as --override_dataset_root (required)')
+    street = programs.add_parser(
+        'synthetic', help='render the synthetic street data set (19 classes, layout of Cityscapes)'
+    )
+    street.add_argument(
+        '--root', metavar='DIR', help='folder of the data sets, given to train.py as --override_dataset_root (required)'
+    )
     street.add_argument('--train', type=int, default=96, metavar='N', help='number of training images')
     street.add_argument('--val', type=int, default=16, metavar='N', help='number of validation images')
-    street.add_argument('--size', type=_size, default=(256, 512), metavar='H,W', help='height and width of the images in pixels')
+    street.add_argument(
+        '--size', type=_size, default=(256, 512), metavar='H,W', help='height and width of the images in pixels'
+    )
     street.add_argument('--seed', type=int, default=0, metavar='N', help='another seed gives other streets')
-    street.add_argument('--overwrite', action='store_true', help='replace a folder that was rendered with other parameters')
+    street.add_argument(
+        '--overwrite', action='store_true', help='replace a folder that was rendered with other parameters'
+    )
     street.add_argument('--workers', type=positive, default=usable_cores(), metavar='N', help='number of processes')
     street.set_defaults(run=_render)
 
@@ -75,7 +101,8 @@ def _render(args):
 
 
 def main(argv=None):
-    """Run one of the programs; returns the exit code (1: some files were refused; 2: a mistake in the call, said in one line)."""
+    """Run one of the programs; returns the exit code (1: some files were refused; 2: a mistake in the call, said in one
+    line)."""
     try:
         args = parse_args(argv)
         return args.run(args)

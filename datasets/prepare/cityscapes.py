@@ -3,6 +3,7 @@
 train.py does not need them, it maps label ids itself; other programs do. Fine labels of train and val, coarse labels of
 train, val and train_extra. Where *_labelIds.png is missing it is drawn from *_polygons.json first.
 """
+
 from datasets.collection.cityscapes import Cityscapes
 from datasets.collection.cityscapes_labels import ID_MAP, LABELS
 from datasets.collection.layout import walk_files
@@ -24,7 +25,10 @@ def plan(base, args, made):
         if not folder.is_dir():
             continue
         labels = {file for file in walk_files(folder, [LABEL.lower()]) if not made(file)}
-        jobs += [Job(_sibling(file, LABEL, RESULT), (file,), map_label, (table, CITYSCAPES_PALETTE)) for file in sorted(labels)]
+        jobs += [
+            Job(_sibling(file, LABEL, RESULT), (file,), map_label, (table, CITYSCAPES_PALETTE))
+            for file in sorted(labels)
+        ]
         for file in walk_files(folder, [POLYGONS]):
             label = _sibling(file, POLYGONS, LABEL)
             if label not in labels:
@@ -42,9 +46,15 @@ def draw(sources, ids, table, palette) -> Made:
 
 
 def _sibling(file, ending, other):
-    return file.with_name(file.name[:-len(ending)] + other)
+    return file.with_name(file.name[: -len(ending)] + other)
 
 
 PROGRAM = Program(
-    'cityscapes', 'Cityscapes: label maps with the 19 trainIds beside the label ids', __doc__, Cityscapes, markers=FOLDERS,
-    remedy='unpack gtFine_trainvaltest.zip there, and gtCoarse.zip for the coarse labels', plan=plan)
+    'cityscapes',
+    'Cityscapes: label maps with the 19 trainIds beside the label ids',
+    __doc__,
+    Cityscapes,
+    markers=FOLDERS,
+    remedy='unpack gtFine_trainvaltest.zip there, and gtCoarse.zip for the coarse labels',
+    plan=plan,
+)

@@ -1,4 +1,5 @@
 """What the preparations have in common: look-up of ids and colours, polygons, and PNGs with a palette."""
+
 import io
 import json
 
@@ -13,10 +14,10 @@ from datasets.prepare.jobs import Made
 from utils.outputs.pictures import FAST_PNG, palette_image
 
 IGNORE = 255
-UNKNOWN = 254           # stands in tables for the ids that they do not hold
+UNKNOWN = 254  # stands in tables for the ids that they do not hold
 CITYSCAPES_PALETTE = PALETTE.tobytes()
-CODES = 1 << 24         # colours that there are, see colour_codes
-MOST_PIXELS = 1 << 28   # of a label that is drawn; a wrong size in an annotation would fill the memory
+CODES = 1 << 24  # colours that there are, see colour_codes
+MOST_PIXELS = 1 << 28  # of a label that is drawn; a wrong size in an annotation would fill the memory
 
 
 def id_table(id_map: dict) -> bytes:
@@ -42,7 +43,11 @@ def look_up(raw: np.ndarray, table: bytes):
 
 def label_png(label: np.ndarray, palette: bytes | None) -> bytes:
     """The PNG of a label map uint8 (H, W): indices into `palette` (3 bytes a colour), or grey values without one."""
-    image = Image.fromarray(label) if palette is None else palette_image(label, np.frombuffer(palette, np.uint8).reshape(-1, 3))
+    image = (
+        Image.fromarray(label)
+        if palette is None
+        else palette_image(label, np.frombuffer(palette, np.uint8).reshape(-1, 3))
+    )
     file = io.BytesIO()
     image.save(file, 'PNG', compress_level=FAST_PNG)
     return file.getvalue()
@@ -74,7 +79,9 @@ def read_json(path, what: str):
     try:
         return json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise ValueError(f'{path}: is no whole JSON file ({error}), but should be {what}; unpack or download it again') from None
+        raise ValueError(
+            f'{path}: is no whole JSON file ({error}), but should be {what}; unpack or download it again'
+        ) from None
 
 
 def draw_polygons(path, id_of: dict, background: int):
@@ -96,12 +103,14 @@ def draw_polygons(path, id_of: dict, background: int):
                 continue
             name = entry['label']
             if name not in id_of and name.endswith('group'):
-                name = name[:-len('group')]
+                name = name[: -len('group')]
             if name not in id_of:
                 notes.append(f'polygons with the unknown label {name!r} were left out')
             elif len(entry['polygon']) >= 3 and id_of[name] >= 0:
                 draw.polygon([tuple(point) for point in entry['polygon']], fill=id_of[name])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f'{path}: is no annotation of polygons ({type(error).__name__}: {error}; expected imgWidth, imgHeight and objects with '
-                         'label and polygon); unpack or download it again') from None
+        raise ValueError(
+            f'{path}: is no annotation of polygons ({type(error).__name__}: {error}; expected imgWidth, imgHeight and'
+            ' objects with label and polygon); unpack or download it again'
+        ) from None
     return np.array(image), tuple(dict.fromkeys(notes))

@@ -1,8 +1,10 @@
 """GTA5 (Richter et al., ECCV 2016, arXiv 1608.02192): ids of Cityscapes to trainIds, split.mat to split.npz.
 
-Frames 15188 and 17705 are black and white pictures with good labels: they get no label and leave the splits. Some labels
-have another size than their image; they are brought to the size of the image, so that the images stay as they are.
+Frames 15188 and 17705 are black and white pictures with good labels: they get no label and leave the splits. Some
+labels have another size than their image; they are brought to the size of the image, so that the images stay as they
+are.
 """
+
 import io
 
 import numpy as np
@@ -26,12 +28,18 @@ def plan(base, args, made):
     labels = {path.stem: path for path in list_files(base / 'labels', ['.png'])}
     dropped = {f'{frame:05d}' for frame in BLACK_AND_WHITE}
     frames = sorted((images.keys() | labels.keys()) - dropped)
-    read_splits(base / 'split.mat')         # a mistake there is told before hours of work
+    read_splits(base / 'split.mat')  # a mistake there is told before hours of work
     jobs = [Job(base / 'split.npz', (base / 'split.mat',), make_splits, (tuple(frames),))]
     table = id_table(ID_MAP)
-    return jobs + [Job(base / 'labels_cityscapes' / f'{frame}.png',
-                       (labels.get(frame, base / 'labels' / f'{frame}.png'), images.get(frame, base / 'images' / f'{frame}.png')),
-                       convert, (table, CITYSCAPES_PALETTE)) for frame in frames]
+    return jobs + [
+        Job(
+            base / 'labels_cityscapes' / f'{frame}.png',
+            (labels.get(frame, base / 'labels' / f'{frame}.png'), images.get(frame, base / 'images' / f'{frame}.png')),
+            convert,
+            (table, CITYSCAPES_PALETTE),
+        )
+        for frame in frames
+    ]
 
 
 def convert(sources, table, palette) -> Made:
@@ -49,19 +57,25 @@ def read_splits(path) -> dict:
     from scipy.io import loadmat
 
     if not path.is_file():
-        raise FileNotFoundError(f'{path}: is missing, it holds the train, val and test split; take it from the sample code on the web page of GTA5')
+        raise FileNotFoundError(
+            f'{path}: is missing, it holds the train, val and test split; take it from the sample code on the web page'
+            ' of GTA5'
+        )
     try:
         arrays = loadmat(io.BytesIO(path.read_bytes()))
         splits = {name: _frames(arrays[name], name) for name in SPLITS}
-    except Exception as error:          # loadmat raises a kind of its own for every way in which a file can be broken
-        raise ValueError(f'{path}: is no MATLAB file with {", ".join(SPLITS)} ({type(error).__name__}: {error}); download it again') from None
+    except Exception as error:  # loadmat raises a kind of its own for every way in which a file can be broken
+        raise ValueError(
+            f'{path}: is no MATLAB file with {", ".join(SPLITS)} ({type(error).__name__}: {error}); download it again'
+        ) from None
     return {name: frames[~np.isin(frames, BLACK_AND_WHITE)] for name, frames in splits.items()}
 
 
 def _frames(values, name) -> np.ndarray:
-    """The frame numbers int64 (n,) that MATLAB may have saved as doubles. Raises ValueError for values that are no whole numbers."""
+    """The frame numbers int64 (n,) that MATLAB may have saved as doubles. Raises ValueError for values that are no
+    whole numbers."""
     values = np.ravel(values)
-    with np.errstate(invalid='ignore'):         # of nan, which differs from whatever it becomes
+    with np.errstate(invalid='ignore'):  # of nan, which differs from whatever it becomes
         frames = values.astype(np.int64)
     if not np.array_equal(frames, values):
         raise ValueError(f'{name} holds other values than frame numbers')
@@ -78,10 +92,21 @@ def make_splits(sources, present) -> Made:
     for name, frames in splits.items():
         missing = [f'{frame:05d}' for frame in frames if f'{frame:05d}' not in present]
         if missing:
-            notes.append(f'{len(missing)} of the {len(frames)} frames in {name} are not there, the first is {missing[0]}.png; unpack all archives')
+            notes.append(
+                f'{len(missing)} of the {len(frames)} frames in {name} are not there, the first is {missing[0]}.png;'
+                ' unpack all archives'
+            )
     return Made(file.getvalue(), tuple(notes))
 
 
 PROGRAM = Program(
-    'gta5', 'GTA5: labels to the 19 classes of Cityscapes, split.mat to split.npz', __doc__, GTA5, markers=('labels',),
-    remedy='unpack the archives of images and labels there, into the folders images and labels, with split.mat beside them', plan=plan)
+    'gta5',
+    'GTA5: labels to the 19 classes of Cityscapes, split.mat to split.npz',
+    __doc__,
+    GTA5,
+    markers=('labels',),
+    remedy=(
+        'unpack the archives of images and labels there, into the folders images and labels, with split.mat beside them'
+    ),
+    plan=plan,
+)

@@ -1,4 +1,6 @@
-"""India Driving Dataset (Varma et al., WACV 2019, arXiv 1811.10200), parts I and II: polygons to label maps beside them."""
+"""India Driving Dataset (Varma et al., WACV 2019, arXiv 1811.10200), parts I and II: polygons to label maps beside
+them."""
+
 from datasets.collection.idd import IDD
 from datasets.collection.layout import walk_files
 from datasets.collection.tables import read_table
@@ -11,15 +13,31 @@ POLYGONS = '_polygons.json'
 
 
 def add_flags(parser):
-    parser.add_argument('--id_type', choices=ID_TYPES, default=ID_TYPES[0], metavar='TYPE',
-                        help=f'encoding of the ids, one of {", ".join(ID_TYPES)} (default: %(default)s, the 19 classes that train.py reads)')
+    parser.add_argument(
+        '--id_type',
+        choices=ID_TYPES,
+        default=ID_TYPES[0],
+        metavar='TYPE',
+        help=(
+            f'encoding of the ids, one of {", ".join(ID_TYPES)} (default: %(default)s, the 19 classes that train.py'
+            ' reads)'
+        ),
+    )
 
 
 def plan(base, args, made):
     """Jobs for gtFine/<split>/<drive>/<frame>_gtFine_label<id type>s.png."""
     ids = {row['name']: row[args.id_type] for row in read_table('idd')}
     files = walk_files(base / 'gtFine', [POLYGONS])
-    return [Job(file.with_name(f'{file.name[:-len(POLYGONS)]}_label{args.id_type}s.png'), (file,), convert, (tuple(ids.items()),)) for file in files]
+    return [
+        Job(
+            file.with_name(f'{file.name[: -len(POLYGONS)]}_label{args.id_type}s.png'),
+            (file,),
+            convert,
+            (tuple(ids.items()),),
+        )
+        for file in files
+    ]
 
 
 def convert(sources, ids) -> Made:
@@ -30,5 +48,12 @@ def convert(sources, ids) -> Made:
 
 
 PROGRAM = Program(
-    'idd', 'IDD Segmentation: polygons to label maps', __doc__, IDD, markers=('gtFine',),
-    remedy='unpack IDD Segmentation there (leftImg8bit, gtFine)', plan=plan, add_flags=add_flags)
+    'idd',
+    'IDD Segmentation: polygons to label maps',
+    __doc__,
+    IDD,
+    markers=('gtFine',),
+    remedy='unpack IDD Segmentation there (leftImg8bit, gtFine)',
+    plan=plan,
+    add_flags=add_flags,
+)

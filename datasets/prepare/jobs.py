@@ -1,4 +1,5 @@
 """One output file of a preparation: what it is made from, whether it stands already, and making it."""
+
 import hashlib
 import io
 import os
@@ -12,7 +13,8 @@ from PIL import Image
 from datasets.loading.archive import ArchivePath, fingerprint
 from utils.files.atomic import write_bytes
 
-VERSION = 1         # raised when a program makes something else from the same files, so that its old results are made anew
+# raised when a program makes something else from the same files, so that its old results are made anew
+VERSION = 1
 
 
 class Job(NamedTuple):
@@ -51,15 +53,17 @@ class Outcome(NamedTuple):
 
 
 def stamp(path):
-    """Numbers that change when the content of a file does (size, time of the last change); None when there is no file."""
+    """Numbers that change when the content of a file does (size, time of the last change); None when there is no
+    file."""
     try:
         return fingerprint(path)
-    except (FileNotFoundError, NotADirectoryError, KeyError):       # KeyError: not in its archive
+    except (FileNotFoundError, NotADirectoryError, KeyError):  # KeyError: not in its archive
         return None
 
 
 def perform(task) -> Outcome:
-    """Make the file of task = (job, ours): ours says that a file in its place was made by an earlier run and may be replaced.
+    """Make the file of task = (job, ours): ours says that a file in its place was made by an earlier run and may be
+    replaced.
 
     A file of somebody else is left alone: it is taken over when its content is right, otherwise the job is refused.
     Raises WriteError when the file cannot be written; other errors refuse the job.
@@ -75,15 +79,19 @@ def perform(task) -> Outcome:
     data, notes = made if isinstance(made, Made) else Made(made)
     if not ours and os.path.lexists(job.target):
         if not _holds(job.target, data):
-            return Outcome('refused', f'{job.target}: stands there with another content and was not written by this program; '
-                                      'move it away, or add --overwrite to replace it')
+            return Outcome(
+                'refused',
+                f'{job.target}: stands there with another content and was not written by this program; '
+                'move it away, or add --overwrite to replace it',
+            )
         return Outcome('up to date', '', notes, stamp(job.target))
     write_bytes(job.target, data, durable=False)
     return Outcome('written', '', notes, stamp(job.target))
 
 
 def _holds(path, data: bytes) -> bool:
-    """True when the file holds these bytes, or a picture with the same pixels that was compressed by another program."""
+    """True when the file holds these bytes, or a picture with the same pixels that was compressed by another
+    program."""
     try:
         found = Path(path).read_bytes()
     except OSError:
@@ -104,11 +112,15 @@ def _pixels(data: bytes) -> np.ndarray:
 def check_unpacked(path):
     """Raise ValueError when `path`, where results go, is in an archive."""
     if isinstance(path, ArchivePath):
-        raise ValueError(f'{path.archive.file}: the results are written beside the originals, so these cannot stay in an archive; unpack it')
+        raise ValueError(
+            f'{path.archive.file}: the results are written beside the originals, so these cannot stay in an archive;'
+            ' unpack it'
+        )
 
 
 def check_targets(jobs):
-    """Raise ValueError when two jobs would write one file, or one would write into an archive or over a file that another reads.
+    """Raise ValueError when two jobs would write one file, or one would write into an archive or over a file that
+    another reads.
 
     Links are followed: a results folder that is a link to the folder of the labels would be such a case.
     """
@@ -125,8 +137,13 @@ def check_targets(jobs):
         check_unpacked(job.target)
         target = real(job.target)
         if target in read:
-            raise ValueError(f'{job.target}: would be written over {read[target]}, which is an original; the folder of the results must be another one '
-                             '(is it a link to it?)')
+            raise ValueError(
+                f'{job.target}: would be written over {read[target]}, which is an original; the folder of the results'
+                ' must be another one (is it a link to it?)'
+            )
         if target in written:
-            raise ValueError(f'{job.target}: would be made twice, from {written[target][0]} and from {job.sources[0]}; keep one of them')
+            raise ValueError(
+                f'{job.target}: would be made twice, from {written[target][0]} and from {job.sources[0]}; keep one of'
+                ' them'
+            )
         written[target] = job.sources

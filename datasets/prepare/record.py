@@ -1,7 +1,9 @@
-"""The record of a preparation: a hidden file beside the results that says which of them are complete, and from what they were made.
+"""The record of a preparation: a hidden file beside the results that says which of them are complete, and from what
+they were made.
 
 One line of JSON per finished file, appended as the work goes on, so a killed run loses at most the files in its hands.
 """
+
 import json
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,7 +13,7 @@ from utils.files.atomic import write_error
 
 try:
     import fcntl
-except ImportError:             # Windows: two runs at once are then up to the person
+except ImportError:  # Windows: two runs at once are then up to the person
     fcntl = None
 
 
@@ -23,7 +25,8 @@ class Record:
         self.entries, self.file = {}, None
         if self.path.is_file():
             for line in self.path.read_text(encoding='utf-8', errors='replace').splitlines():
-                with suppress(ValueError, KeyError, TypeError, RecursionError):         # the last line of a killed run may be half
+                # the last line of a killed run may be half
+                with suppress(ValueError, KeyError, TypeError, RecursionError):
                     entry = json.loads(line)
                     self.entries[entry['target']] = entry
 
@@ -37,7 +40,11 @@ class Record:
         if entry is None or entry.get('recipe') != job.recipe():
             return False
         made, sources = stamp(job.target), [stamp(source) for source in job.sources]
-        return made is not None and list(made) == entry.get('made') and [list(each or ()) for each in sources] == entry.get('sources')
+        return (
+            made is not None
+            and list(made) == entry.get('made')
+            and [list(each or ()) for each in sources] == entry.get('sources')
+        )
 
     def notes(self, job: Job) -> tuple:
         """What was noted when the target of `job` was made."""
@@ -48,7 +55,8 @@ class Record:
 
     @contextmanager
     def appending(self):
-        """Open the record for `add`. Raises ValueError while another run prepares the same folder, WriteError when it cannot be written."""
+        """Open the record for `add`. Raises ValueError while another run prepares the same folder, WriteError when it
+        cannot be written."""
         with self._open() as self.file:
             self._lock()
             if self.path.stat().st_size and not self.path.read_bytes().endswith(b'\n'):
@@ -81,6 +89,8 @@ class Record:
         try:
             fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(f'{self.base}: another run is preparing this folder at this moment; wait for it to end') from None
-        except OSError:             # a file system without locks
+            raise ValueError(
+                f'{self.base}: another run is preparing this folder at this moment; wait for it to end'
+            ) from None
+        except OSError:  # a file system without locks
             pass

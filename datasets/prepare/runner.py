@@ -3,6 +3,7 @@
 The originals are only read. A result appears under its name when it is complete and is then recorded, so a run that was
 killed continues where it stopped, and a second run finds nothing to do.
 """
+
 import multiprocessing
 import os
 import re
@@ -24,7 +25,8 @@ from utils.files.atomic import remove_temporaries
 
 
 def run(name: str, record: Record, jobs: list, workers=1, dry_run=False, overwrite=False) -> int:
-    """Make the files of `jobs`, all of them below record.base, and print what came of it; returns 0, or 1 when some were refused.
+    """Make the files of `jobs`, all of them below record.base, and print what came of it; returns 0, or 1 when some
+    were refused.
 
     workers: number of processes. dry_run: only say what would be made. overwrite: replace files of other origin too.
     Raises ValueError for jobs that would harm an original, WriteError when results cannot be written.
@@ -70,8 +72,10 @@ def _outcomes(tasks, workers):
     try:
         yield pool.map(perform, tasks, chunksize=max(1, min(8, len(tasks) // (4 * workers))))
     except BrokenProcessPool:
-        raise ValueError(f'--workers {workers}: a process was killed, perhaps because the memory is full; what was done is kept, '
-                         'continue with fewer workers') from None
+        raise ValueError(
+            f'--workers {workers}: a process was killed, perhaps because the memory is full; what was done is kept, '
+            'continue with fewer workers'
+        ) from None
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -84,6 +88,7 @@ def _start_worker():
     def follow():
         multiprocessing.parent_process().join()
         os._exit(1)
+
     threading.Thread(target=follow, daemon=True).start()
 
 

@@ -1,4 +1,6 @@
-"""SHIFT (Sun et al., CVPR 2022, arXiv 2206.08367), discrete images: the id in the red channel to trainIds of Cityscapes."""
+"""SHIFT (Sun et al., CVPR 2022, arXiv 2206.08367), discrete images: the id in the red channel to trainIds of
+Cityscapes."""
+
 from datasets.collection.layout import subfolders, walk_files
 from datasets.collection.shift import Shift
 from datasets.collection.tables import read_table
@@ -11,7 +13,12 @@ SPLITS = ('train', 'val')
 
 
 def add_flags(parser):
-    parser.add_argument('--views', default='front', metavar='VIEW,...', help='cameras to prepare, as their folders are called (default: %(default)s)')
+    parser.add_argument(
+        '--views',
+        default='front',
+        metavar='VIEW,...',
+        help='cameras to prepare, as their folders are called (default: %(default)s)',
+    )
 
 
 def plan(base, args, made):
@@ -21,11 +28,21 @@ def plan(base, args, made):
     views = [view.strip() for view in args.views.split(',') if view.strip()]
     unknown = [view for view in views if view not in present]
     if unknown or not views:
-        raise ValueError(f'--views {args.views}: {labels} has no folder {" or ".join(unknown) or "to prepare"}, only '
-                         f'{", ".join(sorted(present)) or "none at all"}; choose among these or download that view')
+        raise ValueError(
+            f'--views {args.views}: {labels} has no folder {" or ".join(unknown) or "to prepare"}, only '
+            f'{", ".join(sorted(present)) or "none at all"}; choose among these or download that view'
+        )
     table = id_table({row['id']: row['trainid'] for row in read_table('shift')})
     files = [file for split in SPLITS for view in views for file in walk_files(labels / split / view, ['.png'])]
-    return [Job(base / 'discrete' / 'labels_cityscapes' / file.relative_to(labels), (file,), convert, (table, CITYSCAPES_PALETTE)) for file in files]
+    return [
+        Job(
+            base / 'discrete' / 'labels_cityscapes' / file.relative_to(labels),
+            (file,),
+            convert,
+            (table, CITYSCAPES_PALETTE),
+        )
+        for file in files
+    ]
 
 
 def convert(sources, table, palette) -> Made:
@@ -35,5 +52,12 @@ def convert(sources, table, palette) -> Made:
 
 
 PROGRAM = Program(
-    'shift', 'SHIFT: labels of chosen cameras to the 19 classes of Cityscapes', __doc__, Shift, markers=('discrete/labels',),
-    remedy='let the download script of SHIFT fetch the group img,semseg of the discrete images there', plan=plan, add_flags=add_flags)
+    'shift',
+    'SHIFT: labels of chosen cameras to the 19 classes of Cityscapes',
+    __doc__,
+    Shift,
+    markers=('discrete/labels',),
+    remedy='let the download script of SHIFT fetch the group img,semseg of the discrete images there',
+    plan=plan,
+    add_flags=add_flags,
+)

@@ -1,7 +1,8 @@
 """What came of the files of a preparation, for the person at the terminal."""
+
 from collections import Counter, defaultdict
 
-SHOWN = 10              # names in a list before it says only how many more there are
+SHOWN = 10  # names in a list before it says only how many more there are
 
 
 class Summary:
@@ -12,7 +13,8 @@ class Summary:
         self.states, self.noted, self.refused = Counter(), defaultdict(list), Counter()
 
     def add(self, job, state: str, notes=(), why=''):
-        """state: 'written', 'up to date' or 'refused', for the reason `why`; notes: sentences about the file of `job`."""
+        """state: 'written', 'up to date' or 'refused', for the reason `why`; notes: sentences about the file of
+        `job`."""
         self.states[state] += 1
         for note in notes:
             self.noted[note].append(self._name(job))
@@ -26,8 +28,13 @@ class Summary:
 
     def print(self):
         """What a run has done: a line of counts, then notes and refusals with the first names."""
-        counts = ', '.join(f'{self.states[state]} {state}' for state in ('written', 'up to date', 'refused') if self.states[state])
-        print(f'{self.base}: {self.count} files: {counts}' + ('; nothing to do' if self.states['up to date'] == self.count else ''))
+        counts = ', '.join(
+            f'{self.states[state]} {state}' for state in ('written', 'up to date', 'refused') if self.states[state]
+        )
+        print(
+            f'{self.base}: {self.count} files: {counts}'
+            + ('; nothing to do' if self.states['up to date'] == self.count else '')
+        )
         for note, names in sorted(self.noted.items()):
             print(f'note: {note} ({len(names)} {"file" if len(names) == 1 else "files"}):')
             _print_list(names)

@@ -3,6 +3,7 @@
 One image is drawn from (seed, split, number), so the same parameters give the same bytes, whatever the number of
 workers. The folder appears when it is complete.
 """
+
 import json
 import shutil
 import tempfile
@@ -21,11 +22,11 @@ from datasets.prepare.street import THEMES, render_scene
 from utils.cli.progress import progress
 from utils.files.atomic import write_error, write_json
 
-RENDERER = 1                     # raised when the drawings change, so that old folders are not taken for new ones
+RENDERER = 1  # raised when the drawings change, so that old folders are not taken for new ones
 CITIES = {'train': ('ardenau', 'brueckheim', 'corvin', 'dunmere'), 'val': ('elmstadt',)}
-MARKER = 'synthetic.json'        # parameters of a complete folder
-SMALLEST = 64                    # pixels a side
-LEAST_SHARE = 2e-4               # of the pixels, for each class that the theme of a scene promises
+MARKER = 'synthetic.json'  # parameters of a complete folder
+SMALLEST = 64  # pixels a side
+LEAST_SHARE = 2e-4  # of the pixels, for each class that the theme of a scene promises
 ATTEMPTS = 40
 
 
@@ -79,17 +80,25 @@ def _stands(folder, wanted, overwrite):
     if not marker.is_file():
         if folder.is_dir() and not any(folder.iterdir()):
             return False
-        raise ValueError(f'{folder}: exists and was not rendered here (it has no {MARKER}); move it away or choose another --root')
+        raise ValueError(
+            f'{folder}: exists and was not rendered here (it has no {MARKER}); move it away or choose another --root'
+        )
     try:
         found = json.loads(marker.read_text())['parameters']
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f'{marker}: is no complete JSON file with the parameters of the folder; remove {folder} to render it anew') from error
+        raise ValueError(
+            f'{marker}: is no complete JSON file with the parameters of the folder; remove {folder} to render it anew'
+        ) from error
     if found == wanted:
         return True
     if overwrite:
         return False
-    differing = ', '.join(f'{key} {found.get(key)} instead of {wanted[key]}' for key in wanted if found.get(key) != wanted[key])
-    raise ValueError(f'{folder}: was rendered with {differing}; add --overwrite to render it anew, or choose another --root')
+    differing = ', '.join(
+        f'{key} {found.get(key)} instead of {wanted[key]}' for key in wanted if found.get(key) != wanted[key]
+    )
+    raise ValueError(
+        f'{folder}: was rendered with {differing}; add --overwrite to render it anew, or choose another --root'
+    )
 
 
 def _render_all(folder, train, val, size, seed, workers):

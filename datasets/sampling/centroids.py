@@ -1,4 +1,5 @@
 """Where each class is in a label map: one centroid per class and tile, from the runs of equal labels along the rows."""
+
 import numpy as np
 
 
@@ -29,7 +30,9 @@ def tile_centroids(label: np.ndarray, num_classes: int, tile: int, to_trainids=N
     doubled_y = np.bincount(key, weights=2 * lengths * row).astype(np.int64)
     present = np.flatnonzero(pixels)
     count = 2 * pixels[present]
-    return np.stack([present % num_classes, doubled_x[present] // count, doubled_y[present] // count], axis=1).astype(np.int32)
+    return np.stack([present % num_classes, doubled_x[present] // count, doubled_y[present] // count], axis=1).astype(
+        np.int32
+    )
 
 
 def _run_starts(label, tile):

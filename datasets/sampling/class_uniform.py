@@ -4,6 +4,7 @@ It is built once per state of the label files, in parallel, and kept as JSON und
 holds a hash of everything the content depends on, so a changed label, map or tile makes a new index and never reuses
 an old one.
 """
+
 import hashlib
 import json
 from pathlib import Path
@@ -16,7 +17,7 @@ from datasets.loading.threads import in_threads
 from datasets.sampling.centroids import tile_centroids
 from utils.files.atomic import atomic_write
 
-FORMAT = 1              # of the file; part of the hash
+FORMAT = 1  # of the file; part of the hash
 
 
 class CentroidIndex:
@@ -45,7 +46,8 @@ def index_path(dataset: Dataset, tile: int, assets_path) -> Path:
 
 
 def _fingerprint(dataset, tile):
-    """Hash of the tile, the tables of ids (with --ignore_ids) and colours, the rules of reading, and the name, size and time of every label file."""
+    """Hash of the tile, the tables of ids (with --ignore_ids) and colours, the rules of reading, and the name, size and
+    time of every label file."""
     digest = hashlib.sha256(f'{FORMAT} {tile} {dataset.num_classes} {dataset.ignore_label} '.encode())
     digest.update(dataset.mapper.table.tobytes() + dataset.label_rules.encode())
     if dataset.color_map:
@@ -53,7 +55,8 @@ def _fingerprint(dataset, tile):
     for item in dataset.items:
         for file in dataset.label_files(item):
             stamp = '\0'.join(map(str, fingerprint(file)))
-            digest.update(f'{item.name}\0{file.name}\0{stamp}\n'.encode(errors='surrogateescape'))        # names need not be UTF-8
+            # names need not be UTF-8
+            digest.update(f'{item.name}\0{file.name}\0{stamp}\n'.encode(errors='surrogateescape'))
     return digest.hexdigest()[:16]
 
 
@@ -68,7 +71,10 @@ def load_or_build(dataset: Dataset, tile: int, assets_path, *, is_main=True, bar
     if tile < 1:
         raise ValueError(f'--class_uniform_tile {tile}: the side of a tile is at least 1 pixel')
     if not dataset.labelled:
-        raise ValueError(f'dataset {dataset.name!r}: split {dataset.split!r} has no labels, so classes cannot be sampled; give --class_uniform_pct 0')
+        raise ValueError(
+            f'dataset {dataset.name!r}: split {dataset.split!r} has no labels, so classes cannot be sampled; give'
+            ' --class_uniform_pct 0'
+        )
     if not is_main and barrier is not None:
         barrier()
     index = _load_or_build_here(dataset, tile, index_path(dataset, tile, assets_path), log)
@@ -89,6 +95,7 @@ def _load_or_build_here(dataset, tile, path, log):
 
 def build(dataset: Dataset, tile: int, threads=None, log=None) -> CentroidIndex:
     """Find the centroids of all labels, in as many threads as there are usable cores (decoding runs beside Python)."""
+
     def find(item):
         raw = dataset.raw_label(item)
         return tile_centroids(raw, dataset.num_classes, tile, lambda ids: dataset.mapper.values(ids, raw, item.label))
@@ -102,7 +109,11 @@ def build(dataset: Dataset, tile: int, threads=None, log=None) -> CentroidIndex:
 
 def _write(path, index, dataset, tile):
     content = {
-        'format': FORMAT, 'dataset': dataset.name, 'quality': dataset.quality, 'cv': dataset.cv, 'tile': tile,
+        'format': FORMAT,
+        'dataset': dataset.name,
+        'quality': dataset.quality,
+        'cv': dataset.cv,
+        'tile': tile,
         'columns': ['image', 'x', 'y'],
         'centroids': {str(trainid): places.tolist() for trainid, places in enumerate(index.centroids)},
         'images': [item.name for item in dataset.items],
@@ -123,5 +134,7 @@ def _read(path, dataset, log):
         return None
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         if log is not None:
-            log(f'{path}: is no class-uniform index of this dataset ({type(error).__name__}: {error}); building it anew')
+            log(
+                f'{path}: is no class-uniform index of this dataset ({type(error).__name__}: {error}); building it anew'
+            )
         return None

@@ -3,6 +3,7 @@
 Each stream of random numbers has its own seed, made of the run's seed, the epoch, and what it is for. So an epoch can
 be drawn again without the ones before it, on every rank and in every worker alike.
 """
+
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,8 @@ _SAMPLE, _DRAWS, _ORDER, _COARSE = 0, 1, 2, 3
 
 
 class Draw(NamedTuple):
-    """One element of an epoch. image: place in the dataset's items; centroid (x, y) and class_id: of class-uniform draws."""
+    """One element of an epoch. image: place in the dataset's items; centroid (x, y) and class_id: of class-uniform
+    draws."""
 
     image: int
     centroid: tuple | None = None
@@ -39,21 +41,25 @@ def class_quotas(num_images: int, num_classes: int, pct: float, bias=None) -> li
     if bias is None:
         return [quota] * num_classes
     if len(bias) != num_classes or min(bias) < 0:
-        raise ValueError(f'CLASS_UNIFORM_BIAS {list(bias)}: expected {num_classes} factors of at least 0, one per class')
+        raise ValueError(
+            f'CLASS_UNIFORM_BIAS {list(bias)}: expected {num_classes} factors of at least 0, one per class'
+        )
     quotas = [int(quota * factor) for factor in bias]
     if sum(quotas) > num_images:
-        raise ValueError(f'CLASS_UNIFORM_BIAS asks for {sum(quotas)} draws in an epoch of {num_images} images; '
-                         'lower its factors or --class_uniform_pct')
+        raise ValueError(
+            f'CLASS_UNIFORM_BIAS asks for {sum(quotas)} draws in an epoch of {num_images} images; '
+            'lower its factors or --class_uniform_pct'
+        )
     return quotas
 
 
 def draw_epoch(num_images: int, centroids: list, quotas: list, seed: int, epoch: int, images=None) -> list:
     """The epoch as a list of num_images Draws: random images first, then the classes in order.
 
-    centroids: per class an int array (n, 3) of image, x, y. images: int array (num_images,), the places of the images that
-    take part, when they are not the first num_images. Images and centroids are drawn without replacement until there are
-    none left, then from the start of the same shuffled order again. A class without centroids leaves its quota to random
-    images, so that every epoch has num_images elements.
+    centroids: per class an int array (n, 3) of image, x, y. images: int array (num_images,), the places of the images
+    that take part, when they are not the first num_images. Images and centroids are drawn without replacement until
+    there are none left, then from the start of the same shuffled order again. A class without centroids leaves its
+    quota to random images, so that every epoch has num_images elements.
     """
     rng = np.random.default_rng([seed, epoch, 0, _DRAWS])
     images = np.arange(num_images) if images is None else images

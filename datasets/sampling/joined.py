@@ -1,4 +1,5 @@
 """Which labels a training reads, fine, coarse or both, and two datasets of the same classes as one."""
+
 from itertools import chain
 
 from config import cfg
@@ -24,10 +25,26 @@ def join(parts) -> Dataset:
 
 
 class Joined(Dataset):
-    """Datasets of the same classes as one. items: those of all parts, part after part; each is loaded as its part loads it."""
+    """Datasets of the same classes as one. items: those of all parts, part after part; each is loaded as its part loads
+    it."""
 
-    _taken_over = ('name', 'split', 'quality', 'cv', 'root', 'num_classes', 'ignore_label', 'class_names', 'palette', 'id_map', 'id_to_trainid',
-                   'trainid_to_id', 'color_map', 'mapper', 'colors')
+    _taken_over = (
+        'name',
+        'split',
+        'quality',
+        'cv',
+        'root',
+        'num_classes',
+        'ignore_label',
+        'class_names',
+        'palette',
+        'id_map',
+        'id_to_trainid',
+        'trainid_to_id',
+        'color_map',
+        'mapper',
+        'colors',
+    )
 
     def __init__(self, parts):
         for attribute in self._taken_over:

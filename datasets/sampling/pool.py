@@ -1,4 +1,6 @@
-"""Which images and centroids the epochs of a training are drawn from, with coarse labels beside the fine ones or without."""
+"""Which images and centroids the epochs of a training are drawn from, with coarse labels beside the fine ones or
+without."""
+
 import numpy as np
 
 from config import cfg
@@ -6,7 +8,8 @@ from datasets.sampling.epoch import coarse_subset
 
 
 class Pool:
-    """The images of one dataset and their centroids (per class an int array (n, 3) of image, x, y), the same in every epoch."""
+    """The images of one dataset and their centroids (per class an int array (n, 3) of image, x, y), the same in every
+    epoch."""
 
     def __init__(self, num_images: int, centroids: list):
         self.num_images, self.centroids = num_images, centroids
@@ -17,26 +20,32 @@ class Pool:
 
 
 class BoostedPool(Pool):
-    """Fine images, with coarse ones in the class-uniform part before epoch `end`. num_images counts the fine ones, so epochs
-    have one length.
+    """Fine images, with coarse ones in the class-uniform part before epoch `end`. num_images counts the fine ones, so
+    epochs have one length.
 
-    fine, coarse: their centroids. boost: the classes whose coarse centroids stand beside the fine ones; only_coarse: every
-    class has its coarse centroids alone.
+    fine, coarse: their centroids. boost: the classes whose coarse centroids stand beside the fine ones; only_coarse:
+    every class has its coarse centroids alone.
     """
 
     def __init__(self, num_images: int, fine: list, coarse: list, boost, only_coarse: bool, end: int):
         super().__init__(num_images, fine)
         self.end = end
-        self.boosted = coarse if only_coarse else [
-            np.concatenate([own, more]) if trainid in boost else own for trainid, (own, more) in enumerate(zip(fine, coarse))]
+        self.boosted = (
+            coarse
+            if only_coarse
+            else [
+                np.concatenate([own, more]) if trainid in boost else own
+                for trainid, (own, more) in enumerate(zip(fine, coarse))
+            ]
+        )
 
     def at(self, epoch):
         return np.arange(self.num_images), self.boosted if epoch < self.end else self.centroids
 
 
 class PortionPool(Pool):
-    """All fine images and, drawn anew for each epoch, `count` of the coarse ones, which stand behind them. num_images is the
-    sum. Of centroids, those of both, the ones of images that do not take part are left out."""
+    """All fine images and, drawn anew for each epoch, `count` of the coarse ones, which stand behind them. num_images
+    is the sum. Of centroids, those of both, the ones of images that do not take part are left out."""
 
     def __init__(self, num_fine: int, num_coarse: int, count: int, centroids: list, seed: int):
         super().__init__(num_fine + count, centroids)
@@ -68,15 +77,24 @@ def build_pool(parts: list, centroids: list, seed: int, log=None) -> Pool:
         return PortionPool(len(fine), len(coarse), count, [np.concatenate(pair) for pair in zip(own, more)], seed)
     boost = range(fine.num_classes) if settings.ONLY_COARSE else sorted(set(settings.COARSE_BOOST_CLASSES))
     _check_boost(boost, more, fine, labels, '--only_coarse' if settings.ONLY_COARSE else '--coarse_boost_classes')
-    counts = ', '.join(f'{fine.class_names[trainid]} {len(more[trainid])} ({len(own[trainid])} in fine labels)' for trainid in boost)
-    log(f'before epoch {settings.MAX_CU_EPOCH} the class-uniform part of an epoch is drawn from the {labels}'
-        f'{"" if settings.ONLY_COARSE else " too"}, places: {counts}')
+    counts = ', '.join(
+        f'{fine.class_names[trainid]} {len(more[trainid])} ({len(own[trainid])} in fine labels)' for trainid in boost
+    )
+    log(
+        f'before epoch {settings.MAX_CU_EPOCH} the class-uniform part of an epoch is drawn from the {labels}'
+        f'{"" if settings.ONLY_COARSE else " too"}, places: {counts}'
+    )
     return BoostedPool(len(fine), own, more, boost, settings.ONLY_COARSE, settings.MAX_CU_EPOCH)
 
 
 def _check_boost(boost, coarse, dataset, labels, flag):
     if boost[-1] >= dataset.num_classes:
-        raise ValueError(f'{flag}: {boost[-1]} is no trainId of dataset {dataset.name!r}, which has 0 to {dataset.num_classes - 1}')
+        raise ValueError(
+            f'{flag}: {boost[-1]} is no trainId of dataset {dataset.name!r}, which has 0 to {dataset.num_classes - 1}'
+        )
     if not any(len(coarse[trainid]) for trainid in boost):
         names = ', '.join(dataset.class_names[trainid] for trainid in boost)
-        raise ValueError(f'{flag}: none of the {labels} holds {names}; unpack more of them, lower --custom_coarse_prob, or leave the flag out')
+        raise ValueError(
+            f'{flag}: none of the {labels} holds {names}; unpack more of them, lower --custom_coarse_prob, or leave the'
+            ' flag out'
+        )

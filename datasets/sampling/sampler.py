@@ -1,4 +1,5 @@
 """Which samples of an epoch each rank takes, batch by batch."""
+
 from datasets.sampling.epoch import epoch_order
 
 
@@ -6,8 +7,8 @@ class EpochBatches:
     """Batches of keys (epoch, index) of one rank, for a DataLoader's batch_sampler.
 
     The shuffled epoch is one list for all ranks. Together the ranks take batch_size * world consecutive elements of it
-    per step, rank r every world-th from r on, so a step sees the same images whatever the number of ranks. What does not
-    fill a step is dropped, at most batch_size * world - 1 elements; nothing is repeated.
+    per step, rank r every world-th from r on, so a step sees the same images whatever the number of ranks. What does
+    not fill a step is dropped, at most batch_size * world - 1 elements; nothing is repeated.
     """
 
     def __init__(self, length: int, batch_size: int, world: int, rank: int, seed: int):
@@ -24,7 +25,7 @@ class EpochBatches:
         self.epoch, self.start_batch = epoch, start_batch
 
     def __iter__(self):
-        order = epoch_order(self.length, self.seed, self.epoch)[self.rank::self.world].tolist()
+        order = epoch_order(self.length, self.seed, self.epoch)[self.rank :: self.world].tolist()
         for batch in range(self.start_batch, len(self)):
-            chosen = order[batch * self.batch_size:(batch + 1) * self.batch_size]
+            chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
             yield [(self.epoch, index) for index in chosen]

@@ -1,4 +1,5 @@
 """Torch datasets: training samples drawn class-uniformly, and evaluation samples, each image once."""
+
 import cv2
 import numpy as np
 import torch
@@ -23,7 +24,8 @@ def image_tensor(image: np.ndarray) -> torch.Tensor:
 def _sample(image, label, name, scale):
     sample = {'image': image_tensor(image), 'name': name, 'scale': float(scale)}
     if label is not None:
-        sample['label'] = torch.from_numpy(np.require(label, requirements=('C', 'W')))        # a cache's pixels are read-only
+        # a cache's pixels are read-only
+        sample['label'] = torch.from_numpy(np.require(label, requirements=('C', 'W')))
     return sample
 
 
@@ -33,15 +35,26 @@ class TrainSet(TorchDataset):
     A sample is {'image' uint8 (3, h, w) RGB, 'label' uint8 (h, w) of trainIds and ignore_label, 'name', 'scale'}. It
     depends on (seed, epoch, index) and nothing else, so not on the number of workers nor on what was loaded before.
 
-    transform(image, label, rng, centroid=None or (x, y)) -> (image, label, scale), or None. A fourth value that it returns is
-    the sample's 'photometric': what the device has still to do (transforms.deferred).
-    class_uniform_pct, tile, assets_path: cfg's values when None. is_main, barrier, log: see class_uniform.load_or_build;
-    the index is only built when class_uniform_pct > 0. dataset: one with fine labels, joined with one with coarse labels
-    where cfg.DATASET asks for these (datasets.sampling.joined).
+    transform(image, label, rng, centroid=None or (x, y)) -> (image, label, scale), or None. A fourth value that it
+    returns is the sample's 'photometric': what the device has still to do (transforms.deferred). class_uniform_pct,
+    tile, assets_path: cfg's values when None. is_main, barrier, log: see class_uniform.load_or_build; the index is only
+    built when class_uniform_pct > 0. dataset: one with fine labels, joined with one with coarse labels where
+    cfg.DATASET asks for these (datasets.sampling.joined).
     """
 
-    def __init__(self, dataset: Dataset, transform, seed: int, class_uniform_pct=None, tile=None, assets_path=None, *,
-                 is_main=True, barrier=None, log=None):
+    def __init__(
+        self,
+        dataset: Dataset,
+        transform,
+        seed: int,
+        class_uniform_pct=None,
+        tile=None,
+        assets_path=None,
+        *,
+        is_main=True,
+        barrier=None,
+        log=None,
+    ):
         if not dataset.labelled:
             raise ValueError(f'dataset {dataset.name!r}: split {dataset.split!r} has no labels to train on')
         if seed < 0:
@@ -53,7 +66,10 @@ class TrainSet(TorchDataset):
         parts = dataset.parts if isinstance(dataset, Joined) else [dataset]
         centroids = [[np.empty((0, 3), np.int32)] * dataset.num_classes] * len(parts)
         if pct > 0:
-            indices = [class_uniform.load_or_build(part, tile, assets_path, is_main=is_main, barrier=barrier, log=log) for part in parts]
+            indices = [
+                class_uniform.load_or_build(part, tile, assets_path, is_main=is_main, barrier=barrier, log=log)
+                for part in parts
+            ]
             centroids = [index.centroids for index in indices]
         self.pool = build_pool(parts, centroids, seed, log)
         self.quotas = class_quotas(self.pool.num_images, dataset.num_classes, pct, cfg.DATASET.CLASS_UNIFORM_BIAS)
@@ -63,12 +79,16 @@ class TrainSet(TorchDataset):
 
     def _tell(self, pct, log):
         if not any(self.quotas):
-            log(f'--class_uniform_pct {pct} of {self.pool.num_images} images is less than one draw for each of {self.dataset.num_classes} classes: '
-                'every epoch consists of random images')
+            log(
+                f'--class_uniform_pct {pct} of {self.pool.num_images} images is less than one draw for each of'
+                f' {self.dataset.num_classes} classes: every epoch consists of random images'
+            )
         absent = class_uniform.CentroidIndex(self.pool.at(0)[1]).absent()
         if absent:
             names = listed(self.dataset.class_names[trainid] for trainid in absent)
-            log(f'no label of split {self.dataset.split!r} holds {names}: their share of an epoch goes to random images')
+            log(
+                f'no label of split {self.dataset.split!r} holds {names}: their share of an epoch goes to random images'
+            )
 
     def set_epoch(self, epoch: int):
         """Draw the list of this epoch, the same one in every process."""
@@ -93,7 +113,7 @@ class TrainSet(TorchDataset):
             image, label, scale, *left = self.transform(image, label, rng, centroid=draw.centroid)
         sample = _sample(image, label, item.name, scale)
         if left:
-            sample['photometric'], = left
+            (sample['photometric'],) = left
         return sample
 
 

@@ -2,6 +2,7 @@
 
 Exit code 0: it can be trained on; 1: something would break training, or teach nothing; 2: a mistake in the call.
 """
+
 import sys
 from pathlib import Path
 

@@ -1,4 +1,6 @@
-"""From what the files have shown to findings: unusable files, sizes, ids, labels that say nothing, absent classes, equal images."""
+"""From what the files have shown to findings: unusable files, sizes, ids, labels that say nothing, absent classes,
+equal images."""
+
 import hashlib
 from collections import Counter, defaultdict
 
@@ -11,7 +13,8 @@ from utils.cli.wording import counted, listed
 
 
 def check_files(dataset: Dataset, examined: list) -> list:
-    """The findings about single files of a split: unreadable ones, sizes, ids outside the map, labels without any class."""
+    """The findings about single files of a split: unreadable ones, sizes, ids outside the map, labels without any
+    class."""
     return [finding for check in (_unreadable, _sizes, _unknown_ids, _ignored) for finding in check(dataset, examined)]
 
 
@@ -19,11 +22,21 @@ def _unreadable(dataset, examined):
     images = [_fault(one.item.image, one.image_fault) for one in examined if one.image_fault]
     labels = [_fault(one.item.label, one.label_fault) for one in examined if one.label_fault]
     if images:
-        yield Finding(ERROR, 'unreadable_images', f'{title(dataset)}: {counted(len(images), "image")} cannot be read; replace these files or take them '
-                      'out of the dataset', tuple(images))
+        yield Finding(
+            ERROR,
+            'unreadable_images',
+            f'{title(dataset)}: {counted(len(images), "image")} cannot be read; replace these files or take them '
+            'out of the dataset',
+            tuple(images),
+        )
     if labels:
-        yield Finding(ERROR, 'unusable_labels', f'{title(dataset)}: {counted(len(labels), "label")} cannot be used; '
-                      f'{_remedy([one.label_fault for one in examined if one.label_fault])}', tuple(labels))
+        yield Finding(
+            ERROR,
+            'unusable_labels',
+            f'{title(dataset)}: {counted(len(labels), "label")} cannot be used; '
+            f'{_remedy([one.label_fault for one in examined if one.label_fault])}',
+            tuple(labels),
+        )
 
 
 def _fault(path, sentence: str) -> Fault:
@@ -34,14 +47,27 @@ def _fault(path, sentence: str) -> Fault:
 def _remedy(sentences) -> str:
     """What the reader advises, where that is the same for all labels and more than to replace a broken file."""
     advised = {sentence.partition('; ')[2] for sentence in sentences}
-    return advised.pop() if len(advised) == 1 and advised != {REPLACE} else 'replace these files or take them and their images out of the dataset'
+    return (
+        advised.pop()
+        if len(advised) == 1 and advised != {REPLACE}
+        else 'replace these files or take them and their images out of the dataset'
+    )
 
 
 def _sizes(dataset, examined):
-    wrong = [Fault(one.item.label, f'{_shape(one.label_size)}, its image {_shape(one.size)}') for one in examined if has_wrong_size(one)]
+    wrong = [
+        Fault(one.item.label, f'{_shape(one.label_size)}, its image {_shape(one.size)}')
+        for one in examined
+        if has_wrong_size(one)
+    ]
     if wrong:
-        yield Finding(ERROR, 'size_mismatch', f'{title(dataset)}: {counted(len(wrong), "label has", "labels have")} another size (width x height) than '
-                      'the image; bring both to one size (labels without interpolation)', tuple(wrong))
+        yield Finding(
+            ERROR,
+            'size_mismatch',
+            f'{title(dataset)}: {counted(len(wrong), "label has", "labels have")} another size (width x height) than '
+            'the image; bring both to one size (labels without interpolation)',
+            tuple(wrong),
+        )
 
 
 def has_wrong_size(one) -> bool:
@@ -62,9 +88,16 @@ def _unknown_ids(dataset, examined):
         if ids:
             where.append(Fault(one.item.label, listed(_id_pixels(raw, int(one.counts[raw])) for raw in ids)))
     if where:
-        shown = listed(f'{raw} ({counted(pixels[raw], "pixel")} in {counted(files[raw], "file")})' for raw in sorted(pixels))
-        yield Finding(ERROR, 'unknown_ids', f'{title(dataset)}: label ids {shown} are not in the map of dataset {dataset.name!r}; '
-                      f'{dataset.mapper.remedy}', tuple(where))
+        shown = listed(
+            f'{raw} ({counted(pixels[raw], "pixel")} in {counted(files[raw], "file")})' for raw in sorted(pixels)
+        )
+        yield Finding(
+            ERROR,
+            'unknown_ids',
+            f'{title(dataset)}: label ids {shown} are not in the map of dataset {dataset.name!r}; '
+            f'{dataset.mapper.remedy}',
+            tuple(where),
+        )
 
 
 def _id_pixels(raw, pixels) -> str:
@@ -73,18 +106,33 @@ def _id_pixels(raw, pixels) -> str:
 
 def unknown_ids(dataset, one) -> list:
     """The raw ids of a label that the dataset's table does not hold."""
-    return [] if one.counts is None else np.flatnonzero(one.counts * (dataset.mapper.table == dataset.mapper.unknown)).tolist()
+    return (
+        []
+        if one.counts is None
+        else np.flatnonzero(one.counts * (dataset.mapper.table == dataset.mapper.unknown)).tolist()
+    )
 
 
 def _ignored(dataset, examined):
     read = [one for one in examined if one.counts is not None]
     empty = [str(one.item.label) for one in read if says_nothing(dataset, one)]
     if read and len(empty) == len(read):
-        yield Finding(ERROR, 'nothing_but_ignore', f'{title(dataset)}: all {counted(len(read), "label")} that were read are ignored in every pixel, so '
-                      'there is nothing to learn or score; are these the right files for this --dataset, and --ignore_ids as it should be?', tuple(empty))
+        yield Finding(
+            ERROR,
+            'nothing_but_ignore',
+            f'{title(dataset)}: all {counted(len(read), "label")} that were read are ignored in every pixel, so there'
+            ' is nothing to learn or score; are these the right files for this --dataset, and --ignore_ids as it'
+            ' should be?',
+            tuple(empty),
+        )
     elif empty:
-        yield Finding(WARNING, 'ignored_labels', f'{title(dataset)}: {counted(len(empty), "label is", "labels are")} ignored in every pixel; nothing '
-                      'is learnt from them', tuple(empty))
+        yield Finding(
+            WARNING,
+            'ignored_labels',
+            f'{title(dataset)}: {counted(len(empty), "label is", "labels are")} ignored in every pixel; nothing '
+            'is learnt from them',
+            tuple(empty),
+        )
 
 
 def says_nothing(dataset, one) -> bool:
@@ -107,13 +155,15 @@ def check_classes(dataset: Dataset, examined: list, of_all: str) -> list:
 
 
 def class_counts(dataset: Dataset, examined: list) -> np.ndarray:
-    """int64 (n, K): pixels of each class in each label that was read; ignored ones and those outside the map do not count."""
+    """int64 (n, K): pixels of each class in each label that was read; ignored ones and those outside the map do not
+    count."""
     raw = np.array([one.counts for one in examined if one.counts is not None], np.int64).reshape(-1, 256)
     return raw @ (dataset.mapper.table[:, None] == np.arange(dataset.num_classes)).astype(np.int64)
 
 
 def check_copies(examined: dict) -> list:
-    """Images with the same pixels in two splits (a score on them says too much) or twice in one. examined: {split: [Examined]}."""
+    """Images with the same pixels in two splits (a score on them says too much) or twice in one. examined: {split:
+    [Examined]}."""
     groups, shared, twice = defaultdict(list), [], []
     for split, found in examined.items():
         for one in found:
@@ -128,21 +178,56 @@ def check_copies(examined: dict) -> list:
                 repeated += in_two
             else:
                 (shared if in_two else twice).append(' = '.join(files))
-    return [*leaks(shared), *same_files(repeated), *(
-        [Finding(NOTE, 'copies', f'{counted(len(twice), "image stands", "images stand")} more than once in a split under different names', tuple(twice))]
-        if twice else [])]
+    return [
+        *leaks(shared),
+        *same_files(repeated),
+        *(
+            [
+                Finding(
+                    NOTE,
+                    'copies',
+                    f'{counted(len(twice), "image stands", "images stand")} more than once in a split under different'
+                    ' names',
+                    tuple(twice),
+                )
+            ]
+            if twice
+            else []
+        ),
+    ]
 
 
 def leaks(shared: list) -> list:
     """The warning about images that are in two splits, each 'file = file'."""
-    return [Finding(WARNING, 'leakage', f'{counted(len(shared), "image is", "images are")} in two splits, so the score on them is not one on unseen images; '
-                    'take them out of one', tuple(shared))] if shared else []
+    return (
+        [
+            Finding(
+                WARNING,
+                'leakage',
+                f'{counted(len(shared), "image is", "images are")} in two splits, so the score on them is not one on'
+                ' unseen images; take them out of one',
+                tuple(shared),
+            )
+        ]
+        if shared
+        else []
+    )
 
 
 def same_files(count: int) -> list:
     """The note about files that two splits share because they are chosen so (--cv)."""
-    return [Finding(NOTE, 'shared_files', f'{counted(count, "image file belongs", "image files belong")} to two splits as they are chosen '
-                    '(--cv), so the score is not one on unseen images')] if count else []
+    return (
+        [
+            Finding(
+                NOTE,
+                'shared_files',
+                f'{counted(count, "image file belongs", "image files belong")} to two splits as they are chosen '
+                '(--cv), so the score is not one on unseen images',
+            )
+        ]
+        if count
+        else []
+    )
 
 
 def _equal_pixels(group: list):

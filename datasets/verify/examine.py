@@ -1,4 +1,5 @@
 """Reading one image and its label, and everything about them that a verification asks for, in one pass."""
+
 import hashlib
 from typing import NamedTuple
 
@@ -9,15 +10,16 @@ from datasets.base import Dataset, Item
 from datasets.loading.reading import peek, read_image
 from datasets.loading.threads import MAX_THREADS, in_threads
 
-EXACT = 1 << 24         # pixels that cv2.calcHist counts exactly: it returns float32
-EVERY = 8               # rows of which one goes into the digest: candidates for equal images are compared in full later
+EXACT = 1 << 24  # pixels that cv2.calcHist counts exactly: it returns float32
+EVERY = 8  # rows of which one goes into the digest: candidates for equal images are compared in full later
 
 
 class Examined(NamedTuple):
     """What an item's files have shown. Sizes are (H, W) in pixels, None where a file is unreadable or not there.
 
-    image_fault, label_fault: the reader's sentence about an unusable file. counts int64 (256,): pixels of each raw id, None when
-    the label was not decoded. mean, std (3,): of the RGB values in [0, 1]. digest: equal for images of equal pixels.
+    image_fault, label_fault: the reader's sentence about an unusable file. counts int64 (256,): pixels of each raw id,
+    None when the label was not decoded. mean, std (3,): of the RGB values in [0, 1]. digest: equal for images of equal
+    pixels.
     """
 
     item: Item
@@ -54,7 +56,10 @@ def examine(dataset: Dataset, item: Item) -> Examined:
 def count_ids(raw: np.ndarray) -> np.ndarray:
     """int64 (256,): how many pixels of raw uint8 (H, W) hold each id; a quarter of the time of np.bincount."""
     rows = max(1, EXACT // max(1, raw.shape[1]))
-    parts = [cv2.calcHist([raw[top:top + rows]], [0], None, [256], [0, 256]).ravel() for top in range(0, raw.shape[0], rows)]
+    parts = [
+        cv2.calcHist([raw[top : top + rows]], [0], None, [256], [0, 256]).ravel()
+        for top in range(0, raw.shape[0], rows)
+    ]
     return np.sum(parts, axis=0, dtype=np.int64)
 
 
@@ -74,7 +79,9 @@ def glance(item: Item) -> Examined:
 def examine_all(dataset: Dataset, items, threads=None, log=None) -> list:
     """examine() of every item, in as many threads as there are usable cores (decoding runs beside Python)."""
     unit = 'pairs' if dataset.labelled else 'images'
-    return list(in_threads(lambda item: examine(dataset, item), items, f'reading split {dataset.split!r}', unit, threads, log))
+    return list(
+        in_threads(lambda item: examine(dataset, item), items, f'reading split {dataset.split!r}', unit, threads, log)
+    )
 
 
 def glance_all(dataset: Dataset, log=None) -> list:

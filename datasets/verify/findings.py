@@ -1,8 +1,9 @@
 """What a verification says: findings, each a sentence with the files that it is about."""
+
 from typing import NamedTuple
 
 ERROR, WARNING, NOTE = 'error', 'warning', 'note'
-SHOWN = 10              # files of a sentence before it says only how many more there are
+SHOWN = 10  # files of a sentence before it says only how many more there are
 
 
 class Fault(NamedTuple):
@@ -16,10 +17,11 @@ class Fault(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """level: 'error' when training would break or learn nothing, 'warning' when it would run but not as one thinks, or 'note'.
+    """level: 'error' when training would break or learn nothing, 'warning' when it would run but not as one thinks, or
+    'note'.
 
-    kind: a name for programs that read verify.json. sentence: what was found, where, and the remedy. files: every file that
-    it is about, as text, or a Fault where each has a reason of its own.
+    kind: a name for programs that read verify.json. sentence: what was found, where, and the remedy. files: every file
+    that it is about, as text, or a Fault where each has a reason of its own.
     """
 
     level: str
@@ -38,7 +40,9 @@ class Finding(NamedTuple):
             path, why = (str(file), '') if isinstance(file, str) else file
             by_reason.setdefault(why, []).append(str(path))
         told = '; '.join(_because(paths, why) for why, paths in by_reason.items())
-        return ' '.join(filter(None, [self.sentence + self._colon(), ', '.join(filter(None, [told, *first(self.files)[SHOWN:]]))]))
+        return ' '.join(
+            filter(None, [self.sentence + self._colon(), ', '.join(filter(None, [told, *first(self.files)[SHOWN:]]))])
+        )
 
     def _colon(self) -> str:
         return ':' if self.files and not self.sentence.endswith('?') else ''

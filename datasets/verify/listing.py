@@ -1,4 +1,6 @@
-"""Which files a dataset has beside those that it uses: images without labels, labels without images, hidden and foreign files."""
+"""Which files a dataset has beside those that it uses: images without labels, labels without images, hidden and foreign
+files."""
+
 from collections import Counter, defaultdict
 from os.path import commonprefix
 from typing import NamedTuple
@@ -15,8 +17,8 @@ LITTER = ('thumbs.db', 'desktop.ini')
 
 
 class Split(NamedTuple):
-    """A split as it was found. dataset: the pairs that are whole, None when there are none; unpaired: Items whose label file
-    does not exist; fault: why nothing could be listed, a sentence."""
+    """A split as it was found. dataset: the pairs that are whole, None when there are none; unpaired: Items whose label
+    file does not exist; fault: why nothing could be listed, a sentence."""
 
     name: str
     quality: str = 'fine'
@@ -30,10 +32,13 @@ class Split(NamedTuple):
 
 
 def list_splits(name: str) -> list:
-    """A Split for every split that dataset `name` knows, and train once for each kind of labels that a training would read;
-    nothing about files is raised."""
-    return [_list_split(name, split, quality) for split in dataset_class(name).splits
-            for quality in (training_qualities() if split == 'train' else ('fine',))]
+    """A Split for every split that dataset `name` knows, and train once for each kind of labels that a training would
+    read; nothing about files is raised."""
+    return [
+        _list_split(name, split, quality)
+        for split in dataset_class(name).splits
+        for quality in (training_qualities() if split == 'train' else ('fine',))
+    ]
 
 
 def _list_split(name, split, quality):
@@ -45,15 +50,23 @@ def _list_split(name, split, quality):
 
 
 def check_listing(splits: list, asked: list) -> list:
-    """The findings about which files there are, of the splits `asked`; the others only tell which files are used by them."""
+    """The findings about which files there are, of the splits `asked`; the others only tell which files are used by
+    them."""
     findings = []
     for split in asked:
         if split.fault:
             findings.append(Finding(ERROR, 'unlisted_split', f'split {split.key!r} cannot be used: {split.fault}'))
         if split.unpaired:
             missing = tuple(Fault(item.image, f'{item.label} does not exist') for item in split.unpaired)
-            found = (f'{counted(len(missing), "image has", "images have")} no label; add the missing labels or remove those images' if split.dataset is not None
-                     else f'none of the {counted(len(missing), "image")} has its label where it is looked for; unpack the labels, or correct their place')
+            found = (
+                f'{counted(len(missing), "image has", "images have")} no label; add the missing labels or remove those'
+                ' images'
+                if split.dataset is not None
+                else (
+                    f'none of the {counted(len(missing), "image")} has its label where it is looked for; unpack the'
+                    ' labels, or correct their place'
+                )
+            )
             findings.append(Finding(ERROR, 'images_without_label', f'split {split.key!r}: {found}', missing))
         if split.dataset is not None:
             findings += [Finding(NOTE, 'left_out', note) for note in split.dataset.notes]
@@ -65,7 +78,7 @@ class _Folder:
 
     def __init__(self):
         self.used, self.stems, self.endings = set(), set(), Counter()
-        self.partners = Counter()       # of a folder of labels: (folder of its images, their ending)
+        self.partners = Counter()  # of a folder of labels: (folder of its images, their ending)
 
 
 def _check_folders(splits, asked):
@@ -108,8 +121,12 @@ def _kind(file, images, labels) -> str:
     if labels is not None:
         ending = next((ending for ending in _usual(labels.endings) if file.name.endswith(ending)), None)
         if ending is not None:
-            stem = file.name[:-len(ending)]
-            return 'unused' if any((folder / (stem + other)).is_file() for folder, other in _usual(labels.partners)) else 'label'
+            stem = file.name[: -len(ending)]
+            return (
+                'unused'
+                if any((folder / (stem + other)).is_file() for folder, other in _usual(labels.partners))
+                else 'label'
+            )
     if images is not None and any(file.name.endswith(ending) for ending in _usual(images.endings)):
         return 'unused'
     known = set().union(*(folder.stems for folder in (images, labels) if folder is not None))
@@ -132,10 +149,20 @@ def _say(strays):
             yield Finding(level, kind.replace(' ', '_'), sentence.format(count=len(files), endings=shown), files)
 
     return [
-        *finding(WARNING, 'label', 'labels without an image: {count:,} ({endings}); are images missing, or are these left over?'),
-        *finding(WARNING, 'other image', 'images of another ending than those beside them, not read: {count:,} ({endings})'),
-        *finding(NOTE, 'hidden', 'hidden files and those of operating systems, not read: {count:,}; they can be removed'),
+        *finding(
+            WARNING,
+            'label',
+            'labels without an image: {count:,} ({endings}); are images missing, or are these left over?',
+        ),
+        *finding(
+            WARNING, 'other image', 'images of another ending than those beside them, not read: {count:,} ({endings})'
+        ),
+        *finding(
+            NOTE, 'hidden', 'hidden files and those of operating systems, not read: {count:,}; they can be removed'
+        ),
         *finding(NOTE, 'unused', 'files that belong to no split, not read: {count:,}'),
-        *finding(NOTE, 'companion', 'files of other endings that go with images or labels, not read: {count:,} ({endings})'),
+        *finding(
+            NOTE, 'companion', 'files of other endings that go with images or labels, not read: {count:,} ({endings})'
+        ),
         *finding(NOTE, 'foreign', 'files of other kinds beside images and labels, not read: {count:,} ({endings})'),
     ]

@@ -1,8 +1,10 @@
-"""What train.py looks at before the first training on a dataset: every header, and a sample of the files; seconds, not minutes.
+"""What train.py looks at before the first training on a dataset: every header, and a sample of the files; seconds, not
+minutes.
 
-The result is kept under the assets folder, in a file whose name holds a hash of everything it depends on, so that the next
-training on the same files does not look again.
+The result is kept under the assets folder, in a file whose name holds a hash of everything it depends on, so that the
+next training on the same files does not look again.
 """
+
 import hashlib
 from collections import defaultdict
 from pathlib import Path
@@ -16,17 +18,19 @@ from datasets.verify.findings import ERROR, NOTE, Finding, title
 from utils.cli.wording import counted
 from utils.files.atomic import WriteError, write_json
 
-FORMAT = 2              # raised when more is looked at, so that datasets are looked at anew
-SAMPLE, LEAST = 32, 4   # pairs that are decoded: of all splits in proportion to their sizes, and of each split at least
-COMPARED = 200          # image files of equal size that are compared byte by byte; of more, first those whose ends are equal
-END = 1024              # bytes of an end
+FORMAT = 2  # raised when more is looked at, so that datasets are looked at anew
+SAMPLE, LEAST = 32, 4  # pairs that are decoded: of all splits in proportion to their sizes, and of each split at least
+# image files of equal size that are compared byte by byte; of more, first those whose ends are equal
+COMPARED = 200
+END = 1024  # bytes of an end
 
 
 def check_before_training(sets, assets_path, log):
-    """Look at the datasets of a training, those it trains on and the one it validates on; log what was looked at and the warnings.
+    """Look at the datasets of a training, those it trains on and the one it validates on; log what was looked at and
+    the warnings.
 
-    Raises ValueError, with what a person can do about it, when files are unreadable, sizes differ, ids are outside the map or
-    labels hold no class. Nothing is done when the same files have passed before.
+    Raises ValueError, with what a person can do about it, when files are unreadable, sizes differ, ids are outside the
+    map or labels hold no class. Nothing is done when the same files have passed before.
     """
     if any(not dataset.labelled or not dataset.label_files(dataset.items[0]) for dataset in sets):
         return
@@ -40,10 +44,15 @@ def check_before_training(sets, assets_path, log):
     errors = [finding for finding in findings if finding.level == ERROR]
     if errors:
         more = f' ({counted(len(errors) - 1, "further kind")} of fault beside this)' if len(errors) > 1 else ''
-        raise ValueError(f'{errors[0].line()}{more}; `{command(name)}` lists everything, --skip_verify trains all the same')
+        raise ValueError(
+            f'{errors[0].line()}{more}; `{command(name)}` lists everything, --skip_verify trains all the same'
+        )
     findings += _check_copies(sets)
-    log(f'first training on these files of {name}: the headers of {counted(total, "image")} and labels fit, {counted(sum(counts), "pair")} were read and are '
-        f'right; `{command(name)}` reads all, --skip_verify leaves this out')
+    log(
+        f'first training on these files of {name}: the headers of {counted(total, "image")} and labels fit,'
+        f' {counted(sum(counts), "pair")} were read and are right; `{command(name)}` reads all, --skip_verify leaves'
+        ' this out'
+    )
     for finding in findings:
         log(f'{finding.level}: {finding.line()}')
     _remember(path, name, sets, findings, log)
@@ -53,10 +62,15 @@ def _look(dataset, count) -> list:
     """The findings from the headers of all files and from `count` pairs, evenly spread, that are decoded."""
     seen = {one.item: one for one in glance_all(dataset, log=_quietly)}
     sample = (dataset.items[place * len(dataset) // count] for place in range(count))
-    readable = [item for item in sample if not (seen[item].image_fault or seen[item].label_fault or has_wrong_size(seen[item]))]
+    readable = [
+        item for item in sample if not (seen[item].image_fault or seen[item].label_fault or has_wrong_size(seen[item]))
+    ]
     seen.update((one.item, one) for one in examine_all(dataset, readable, log=_quietly))
     found = list(seen.values())
-    return [*check_files(dataset, found), *check_classes(dataset, found, f'none of the {len(readable)} labels that were read')]
+    return [
+        *check_files(dataset, found),
+        *check_classes(dataset, found, f'none of the {len(readable)} labels that were read'),
+    ]
 
 
 def _quietly(line):
@@ -71,7 +85,11 @@ def _record_path(sets, assets_path):
 
 
 def _remember(path, name, sets, findings, log):
-    content = {'dataset': name, 'images': {title(dataset): len(dataset) for dataset in sets}, 'findings': [finding.lines() for finding in findings]}
+    content = {
+        'dataset': name,
+        'images': {title(dataset): len(dataset) for dataset in sets},
+        'findings': [finding.lines() for finding in findings],
+    }
     try:
         write_json(path, content)
     except WriteError as error:
@@ -79,13 +97,16 @@ def _remember(path, name, sets, findings, log):
 
 
 def _check_copies(sets) -> list:
-    """Image files that are in two splits: those of equal size, or of equal size and ends where they are many, are compared byte by byte."""
+    """Image files that are in two splits: those of equal size, or of equal size and ends where they are many, are
+    compared byte by byte."""
     splits = defaultdict(set)
     for dataset in sets:
         for item in dataset.items:
             splits[item.image].add(dataset.split)
     both = {image for image, names in splits.items() if len(names) > 1}
-    groups = _alike([(split, image) for image, (split, *more) in splits.items() if not more], lambda image: fingerprint(image)[0])
+    groups = _alike(
+        [(split, image) for image, (split, *more) in splits.items() if not more], lambda image: fingerprint(image)[0]
+    )
     if sum(map(len, groups)) > COMPARED:
         groups = [part for group in groups for part in _alike(group, _ends)]
     shared, budget, left = [], COMPARED, 0
@@ -94,8 +115,10 @@ def _check_copies(sets) -> list:
             left += len(group)
             continue
         budget -= len(group)
-        shared += [' = '.join(str(image) for _, image in copies)
-                   for copies in _alike(group, lambda image: hashlib.sha256(image.read_bytes()).digest())]
+        shared += [
+            ' = '.join(str(image) for _, image in copies)
+            for copies in _alike(group, lambda image: hashlib.sha256(image.read_bytes()).digest())
+        ]
     return [*leaks(shared), *same_files(len(both)), *_not_compared(left)]
 
 
@@ -108,7 +131,8 @@ def _alike(images, key) -> list:
 
 
 def _ends(image) -> bytes:
-    """Hash of the first and last bytes of a file; of one in an archive the first, whose last are not to be had alone."""
+    """Hash of the first and last bytes of a file; of one in an archive the first, whose last are not to be had
+    alone."""
     if isinstance(image, ArchivePath):
         return hashlib.sha256(image.read_bytes(END)).digest()
     with open(image, 'rb') as file:
@@ -118,5 +142,15 @@ def _ends(image) -> bytes:
 
 
 def _not_compared(count: int) -> list:
-    return [Finding(NOTE, 'not_compared', f'{counted(count, "image file")} of equal size in two splits were not compared, more than {COMPARED} take too long '
-                    'here; the whole verification compares all')] if count else []
+    return (
+        [
+            Finding(
+                NOTE,
+                'not_compared',
+                f'{counted(count, "image file")} of equal size in two splits were not compared, more than {COMPARED}'
+                ' take too long here; the whole verification compares all',
+            )
+        ]
+        if count
+        else []
+    )

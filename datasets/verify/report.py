@@ -1,4 +1,5 @@
 """The results of a verification as verify.json and as index.html with pictures."""
+
 from pathlib import Path
 from shlex import quote
 
@@ -16,19 +17,31 @@ from utils.files.atomic import write_json
 from utils.pages import sheet
 from utils.pages.page import html_text
 
-EXAMPLES, FAULTY = 12, 4    # random samples of each split, and samples with each kind of fault, that the page shows
-UNKNOWN = (255, 0, 255)     # colour of pixels whose id is not in the map
+EXAMPLES, FAULTY = 12, 4  # random samples of each split, and samples with each kind of fault, that the page shows
+UNKNOWN = (255, 0, 255)  # colour of pixels whose id is not in the map
 
 
 def write_report(verified: Verified, folder) -> Path:
     """Write verify.json, index.html and its pictures into `folder`; returns the path of the page."""
     folder = Path(folder)
     write_json(folder / 'verify.json', verified.as_json())
-    facts = {'dataset': verified.name, **{split: f'{len(found):,} images' for split, found in verified.examined.items()},
-             'errors': verified.count('error'), 'warnings': verified.count('warning')}
+    facts = {
+        'dataset': verified.name,
+        **{split: f'{len(found):,} images' for split, found in verified.examined.items()},
+        'errors': verified.count('error'),
+        'warnings': verified.count('warning'),
+    }
     page = folder / 'index.html'
-    sheet.write_sheet(page, f'Verification of {verified.name}', facts, [
-        _findings(verified), _faulty(verified, folder), *(part for split in verified.datasets for part in _split(verified, split, folder))])
+    sheet.write_sheet(
+        page,
+        f'Verification of {verified.name}',
+        facts,
+        [
+            _findings(verified),
+            _faulty(verified, folder),
+            *(part for split in verified.datasets for part in _split(verified, split, folder)),
+        ],
+    )
     return page
 
 
@@ -36,7 +49,10 @@ def _findings(verified):
     parts = []
     for finding in verified.findings:
         files = ''.join(f'<li>{html_text(file)}</li>' for file in first(finding.files))
-        parts.append(f'<p><b>{finding.level}</b> {html_text(finding.sentence)}</p>' + (f'<ul class="none">{files}</ul>' if files else ''))
+        parts.append(
+            f'<p><b>{finding.level}</b> {html_text(finding.sentence)}</p>'
+            + (f'<ul class="none">{files}</ul>' if files else '')
+        )
     note = 'An error would break training or teach nothing. verify.json names every file.'
     return sheet.section('Findings', ''.join(parts) or '<p class="none">none</p>', note)
 
@@ -48,27 +64,66 @@ def _split(verified, split, folder):
     yield sheet.table(f'{split}: images', _image_rows(numbers))
     if numbers.labels_read:
         total = max(int(numbers.pixels.sum()), 1)
-        yield sheet.bars(f'{split}: share of the pixels', names, 100 * numbers.pixels / total, colours=palette,
-                         note=f'Percent of the {total:,} pixels with a class; {numbers.ignored:,} more are ignored.')
-        yield sheet.bars(f'{split}: share of the images', names, 100 * numbers.images / numbers.labels_read, colours=palette,
-                         note=f'Percent of the {numbers.labels_read:,} labels that hold the class.')
-        use = f' To train with them: train.py --class_weights {quote(f"{folder}/verify.json:balanced")}' if split == 'train' else ''
-        yield sheet.table(f'{split}: classes and weights', _class_rows(dataset, numbers),
-                          'Weights from the pixels n of a class and N of all K classes: inverse 1 - n/N, balanced N/(K n), median: of the shares of all '
-                          f'classes where they occur, over that of the class.{use}')
-        yield sheet.table(f'{split}: classes that stand together', _together_rows(names, numbers),
-                          'Percent of the images with the class of the row that also hold the class of the column.')
+        yield sheet.bars(
+            f'{split}: share of the pixels',
+            names,
+            100 * numbers.pixels / total,
+            colours=palette,
+            note=f'Percent of the {total:,} pixels with a class; {numbers.ignored:,} more are ignored.',
+        )
+        yield sheet.bars(
+            f'{split}: share of the images',
+            names,
+            100 * numbers.images / numbers.labels_read,
+            colours=palette,
+            note=f'Percent of the {numbers.labels_read:,} labels that hold the class.',
+        )
+        use = (
+            f' To train with them: train.py --class_weights {quote(f"{folder}/verify.json:balanced")}'
+            if split == 'train'
+            else ''
+        )
+        yield sheet.table(
+            f'{split}: classes and weights',
+            _class_rows(dataset, numbers),
+            'Weights from the pixels n of a class and N of all K classes: inverse 1 - n/N, balanced N/(K n), median:'
+            f' of the shares of all classes where they occur, over that of the class.{use}',
+        )
+        yield sheet.table(
+            f'{split}: classes that stand together',
+            _together_rows(names, numbers),
+            'Percent of the images with the class of the row that also hold the class of the column.',
+        )
     chosen = np.random.default_rng(0).permutation(len(verified.examined[split]))
-    usable = [one for one in (verified.examined[split][place] for place in chosen) if not (one.image_fault or one.label_fault or has_wrong_size(one))]
-    pictures = [picture for number, one in enumerate(usable[:EXAMPLES]) for picture in _pictures(dataset, one, folder, f'{split}_{number:02d}', one.item.name)]
+    usable = [
+        one
+        for one in (verified.examined[split][place] for place in chosen)
+        if not (one.image_fault or one.label_fault or has_wrong_size(one))
+    ]
+    pictures = [
+        picture
+        for number, one in enumerate(usable[:EXAMPLES])
+        for picture in _pictures(dataset, one, folder, f'{split}_{number:02d}', one.item.name)
+    ]
     about = 'Each image is followed by its label over it; ignored pixels are darker.' if dataset.labelled else ''
-    yield sheet.gallery(f'{split}: random samples', [(counted(len(usable[:EXAMPLES]), 'sample'), 'of those that can be used', pictures)], about)
+    yield sheet.gallery(
+        f'{split}: random samples',
+        [(counted(len(usable[:EXAMPLES]), 'sample'), 'of those that can be used', pictures)],
+        about,
+    )
 
 
 def _image_rows(numbers):
     sizes = [f'{width}x{height}: {count:,}' for (height, width), count in numbers.sizes.most_common()]
-    rows = [['images read', numbers.images_read], ['labels read', numbers.labels_read], ['sizes (width x height: images)', listed(sizes)]]
-    for name, own, used in (('mean', numbers.mean, cfg.DATASET.MEAN), ('standard deviation', numbers.std, cfg.DATASET.STD)):
+    rows = [
+        ['images read', numbers.images_read],
+        ['labels read', numbers.labels_read],
+        ['sizes (width x height: images)', listed(sizes)],
+    ]
+    for name, own, used in (
+        ('mean', numbers.mean, cfg.DATASET.MEAN),
+        ('standard deviation', numbers.std, cfg.DATASET.STD),
+    ):
         rows.append([f'{name} of red, green, blue', f'{_triple(own)} (normalised with {_triple(used)})'])
     return [['', ''], *rows]
 
@@ -80,8 +135,20 @@ def _triple(values):
 def _class_rows(dataset, numbers):
     weights = class_weights(numbers)
     head = ['class', 'id', 'pixels', 'images', 'mean pixels where present', *(f'{kind} weight' for kind in weights)]
-    return [head, *([name, trainid, int(numbers.pixels[trainid]), int(numbers.images[trainid]), _whole(numbers.areas[trainid]),
-                     *(float(values[trainid]) for values in weights.values())] for trainid, name in enumerate(dataset.class_names))]
+    return [
+        head,
+        *(
+            [
+                name,
+                trainid,
+                int(numbers.pixels[trainid]),
+                int(numbers.images[trainid]),
+                _whole(numbers.areas[trainid]),
+                *(float(values[trainid]) for values in weights.values()),
+            ]
+            for trainid, name in enumerate(dataset.class_names)
+        ),
+    ]
 
 
 def _whole(value):
@@ -89,9 +156,19 @@ def _whole(value):
 
 
 def _together_rows(names, numbers):
-    share = np.divide(100.0 * numbers.together, numbers.images[:, None], out=np.full(numbers.together.shape, np.nan), where=numbers.images[:, None] > 0)
-    return [['class', 'id', *map(str, range(len(names)))],
-            *([name, row, *(None if value != value else round(value) for value in share[row].tolist())] for row, name in enumerate(names))]
+    share = np.divide(
+        100.0 * numbers.together,
+        numbers.images[:, None],
+        out=np.full(numbers.together.shape, np.nan),
+        where=numbers.images[:, None] > 0,
+    )
+    return [
+        ['class', 'id', *map(str, range(len(names)))],
+        *(
+            [name, row, *(None if value != value else round(value) for value in share[row].tolist())]
+            for row, name in enumerate(names)
+        ),
+    ]
 
 
 def _faulty(verified, folder):
@@ -102,7 +179,11 @@ def _faulty(verified, folder):
             kind, why = _why(dataset, one)
             if kind and not one.image_fault:
                 chosen.setdefault(kind, []).append((dataset, one, why))
-    cards = [_card(*sample, folder, f'faulty_{kind}_{number}') for kind, samples in chosen.items() for number, sample in enumerate(samples[:FAULTY])]
+    cards = [
+        _card(*sample, folder, f'faulty_{kind}_{number}')
+        for kind, samples in chosen.items()
+        for number, sample in enumerate(samples[:FAULTY])
+    ]
     return sheet.gallery('Faulty samples', cards, 'Pixels with ids outside the map are magenta.') if cards else ''
 
 
@@ -132,9 +213,13 @@ def _pictures(dataset, one, folder, name, title):
         fits = label.shape == image.shape[:2]
         base = image if fits else np.zeros((*label.shape, 3), np.uint8)
         colours = np.zeros((256, 3), np.uint8)
-        colours[:dataset.num_classes] = dataset.palette[:dataset.num_classes]
+        colours[: dataset.num_classes] = dataset.palette[: dataset.num_classes]
         colours[dataset.mapper.unknown] = UNKNOWN
-        pictures.append(_picture(folder, f'{name}_label', overlay(base, label, colours), 'label over the image' if fits else 'label'))
+        pictures.append(
+            _picture(
+                folder, f'{name}_label', overlay(base, label, colours), 'label over the image' if fits else 'label'
+            )
+        )
     return pictures
 
 

@@ -1,4 +1,5 @@
 """Numbers about the pixels of a split: classes, which of them stand together, weights for a loss, colours, sizes."""
+
 from collections import Counter
 from typing import NamedTuple
 
@@ -11,9 +12,10 @@ from datasets.verify.checks import class_counts
 class Statistics(NamedTuple):
     """Of the files of a split that could be read. K classes, in the order of trainIds.
 
-    pixels int64 (K,): of each class in all labels; ignored: pixels of no class; images int64 (K,): labels with the class;
-    together int64 (K, K): labels with both classes; areas float (K,): mean pixels of a class in the labels that have it, nan
-    when there are none; mean, std (3,): of the RGB values in [0, 1], over all pixels; sizes: {(H, W): images}.
+    pixels int64 (K,): of each class in all labels; ignored: pixels of no class; images int64 (K,): labels with the
+    class; together int64 (K, K): labels with both classes; areas float (K,): mean pixels of a class in the labels that
+    have it, nan when there are none; mean, std (3,): of the RGB values in [0, 1], over all pixels; sizes: {(H, W):
+    images}.
     """
 
     images_read: int
@@ -38,9 +40,18 @@ def statistics(dataset: Dataset, examined: list) -> Statistics:
     per_label = np.array([one.counts.sum() for one in labels], np.int64)
     mean, std = _colours([one for one in examined if one.mean is not None])
     return Statistics(
-        images_read=sum(one.size is not None for one in examined), labels_read=len(labels), pixels=pixels,
-        ignored=int(per_label.sum() - pixels.sum()), images=images, together=present.T @ present, areas=_ratio(pixels, images),
-        labelled_areas=present.T @ per_label, mean=mean, std=std, sizes=Counter(one.size for one in examined if one.size is not None))
+        images_read=sum(one.size is not None for one in examined),
+        labels_read=len(labels),
+        pixels=pixels,
+        ignored=int(per_label.sum() - pixels.sum()),
+        images=images,
+        together=present.T @ present,
+        areas=_ratio(pixels, images),
+        labelled_areas=present.T @ per_label,
+        mean=mean,
+        std=std,
+        sizes=Counter(one.size for one in examined if one.size is not None),
+    )
 
 
 def _colours(examined):
@@ -51,14 +62,15 @@ def _colours(examined):
     share /= share.sum()
     means, stds = (np.array([getattr(one, name) for one in examined]) for name in ('mean', 'std'))
     mean = (share * means).sum(axis=0)
-    return mean, np.sqrt((share * (stds ** 2 + (means - mean) ** 2)).sum(axis=0))
+    return mean, np.sqrt((share * (stds**2 + (means - mean) ** 2)).sum(axis=0))
 
 
 def class_weights(numbers: Statistics) -> dict:
-    """{name: float (K,)}: weights for a loss from the pixels n_c of each class, N in all; nan for classes that never occur.
+    """{name: float (K,)}: weights for a loss from the pixels n_c of each class, N in all; nan for classes that never
+    occur.
 
-    inverse: 1 - n_c / N. balanced: N / (K n_c). median: m / f_c, where f_c is the share of class c in the labels that have it
-    and m the median of all f_c (Eigen and Fergus, ICCV 2015, arXiv 1411.4734, section 6.3.2).
+    inverse: 1 - n_c / N. balanced: N / (K n_c). median: m / f_c, where f_c is the share of class c in the labels that
+    have it and m the median of all f_c (Eigen and Fergus, ICCV 2015, arXiv 1411.4734, section 6.3.2).
     """
     pixels, total = numbers.pixels.astype(float), numbers.pixels.sum()
     share = _ratio(pixels, total)
@@ -82,13 +94,31 @@ def as_json(dataset: Dataset, numbers: Statistics) -> dict:
     weights = class_weights(numbers)
     total = int(numbers.pixels.sum())
     return {
-        'images': numbers.images_read, 'labels': numbers.labels_read, 'mean': numbers.mean, 'std': numbers.std,
-        'sizes': [{'height': height, 'width': width, 'images': count} for (height, width), count in numbers.sizes.most_common()],
-        'labelled_pixels': total, 'ignored_pixels': numbers.ignored,
-        'classes': [{
-            'id': trainid, 'name': name, 'pixels': numbers.pixels[trainid], 'share_of_pixels': _ratio(numbers.pixels[trainid], total).item(),
-            'images': numbers.images[trainid], 'mean_pixels_where_present': numbers.areas[trainid],
-            **{f'weight_{kind}': values[trainid] for kind, values in weights.items()},
-        } for trainid, name in enumerate(dataset.class_names)] if numbers.labels_read else [],
+        'images': numbers.images_read,
+        'labels': numbers.labels_read,
+        'mean': numbers.mean,
+        'std': numbers.std,
+        'sizes': [
+            {'height': height, 'width': width, 'images': count}
+            for (height, width), count in numbers.sizes.most_common()
+        ],
+        'labelled_pixels': total,
+        'ignored_pixels': numbers.ignored,
+        'classes': (
+            [
+                {
+                    'id': trainid,
+                    'name': name,
+                    'pixels': numbers.pixels[trainid],
+                    'share_of_pixels': _ratio(numbers.pixels[trainid], total).item(),
+                    'images': numbers.images[trainid],
+                    'mean_pixels_where_present': numbers.areas[trainid],
+                    **{f'weight_{kind}': values[trainid] for kind, values in weights.items()},
+                }
+                for trainid, name in enumerate(dataset.class_names)
+            ]
+            if numbers.labels_read
+            else []
+        ),
         'images_with_both_classes': numbers.together if numbers.labels_read else [],
     }

@@ -1,4 +1,5 @@
 """The whole verification of a dataset: list it, read every file once, gather the findings and the numbers."""
+
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from datasets.verify.statistics import as_json, statistics
 from utils.cli.wording import counted
 
 DEFAULT_SPLITS = ('train', 'val')
-FAR = 1.0               # standard deviations between the mean of the images and the one they are normalised with
+FAR = 1.0  # standard deviations between the mean of the images and the one they are normalised with
 
 
 class Verified(NamedTuple):
@@ -41,16 +42,21 @@ class Verified(NamedTuple):
     def as_json(self) -> dict:
         """Everything for verify.json."""
         return {
-            'dataset': self.name, 'root': {split: str(dataset.root) for split, dataset in self.datasets.items()}, 'errors': self.count(ERROR),
-            'warnings': self.count(WARNING), 'findings': [{**finding._asdict(), 'files': list(map(str, finding.files))} for finding in self.findings],
+            'dataset': self.name,
+            'root': {split: str(dataset.root) for split, dataset in self.datasets.items()},
+            'errors': self.count(ERROR),
+            'warnings': self.count(WARNING),
+            'findings': [{**finding._asdict(), 'files': list(map(str, finding.files))} for finding in self.findings],
             'normalised_with': {'mean': cfg.DATASET.MEAN, 'std': cfg.DATASET.STD},
-            'splits': {split: as_json(self.datasets[split], numbers) for split, numbers in self.numbers.items()}}
+            'splits': {split: as_json(self.datasets[split], numbers) for split, numbers in self.numbers.items()},
+        }
 
 
 def verify(name: str, chosen=(), threads=None, log=None) -> Verified:
     """Read every file of the splits `chosen` of dataset `name` once (none: train and val, as far as it has them).
 
-    Raises ValueError and FileNotFoundError for a name, a split or a folder that does not exist; faults of files are findings.
+    Raises ValueError and FileNotFoundError for a name, a split or a folder that does not exist; faults of files are
+    findings.
     """
     chosen = tuple(chosen) or tuple(split for split in DEFAULT_SPLITS if split in dataset_class(name).splits)
     for split in chosen:
@@ -66,9 +72,15 @@ def verify(name: str, chosen=(), threads=None, log=None) -> Verified:
     examined = {split: examine_all(dataset, dataset.items, threads, log) for split, dataset in datasets.items()}
     numbers = {split: statistics(dataset, examined[split]) for split, dataset in datasets.items()}
     for split, dataset in datasets.items():
-        findings += [*check_files(dataset, examined[split]), *check_classes(dataset, examined[split], 'no label'), *_check_colours(dataset, numbers[split])]
+        findings += [
+            *check_files(dataset, examined[split]),
+            *check_classes(dataset, examined[split], 'no label'),
+            *_check_colours(dataset, numbers[split]),
+        ]
     findings += check_copies(examined)
-    return Verified(name, datasets, examined, numbers, sorted(findings, key=lambda one: (ERROR, WARNING, NOTE).index(one.level)))
+    return Verified(
+        name, datasets, examined, numbers, sorted(findings, key=lambda one: (ERROR, WARNING, NOTE).index(one.level))
+    )
 
 
 def check_split(name: str, split: str, flag: str):
@@ -89,5 +101,9 @@ def _check_colours(dataset, numbers):
     far = np.abs(numbers.mean - mean) / std
     if (far > FAR).any():
         shown, used = (', '.join(f'{value:.3f}' for value in values) for values in (numbers.mean, mean))
-        yield Finding(NOTE, 'mean', f'{title(dataset)}: the mean of the images (red, green, blue: {shown}) is {far.max():.1f} standard deviations from the one '
-                      f'that they are normalised with ({used}); pretrained weights expect the latter')
+        yield Finding(
+            NOTE,
+            'mean',
+            f'{title(dataset)}: the mean of the images (red, green, blue: {shown}) is {far.max():.1f} standard'
+            f' deviations from the one that they are normalised with ({used}); pretrained weights expect the latter',
+        )

@@ -3,17 +3,29 @@
 A trunk is a module with `channels`, a dict from stride to channels, and `head_strides`, the strides whose maps its
 heads read, finest first. `skip_strides` are the strides of the finer maps that a decoder may add, finest first, or ().
 `trunk(images)` returns a dict from stride to map (N, channels[stride], h / stride, w / stride), rounded up.
-`deepest_stride` is the largest stride inside it; it limits how small an image may be. A trunk with `aux_channels` returns
-one more map, under 'aux', for an auxiliary head. A module whose class says `is_stage` is computed again in one piece by
---grad_ckpt; elsewhere it finds runs of residual blocks (network.checkpointing).
+`deepest_stride` is the largest stride inside it; it limits how small an image may be. A trunk with `aux_channels`
+returns one more map, under 'aux', for an auxiliary head. A module whose class says `is_stage` is computed again in one
+piece by --grad_ckpt; elsewhere it finds runs of residual blocks (network.checkpointing).
 """
+
 from torch import nn
 
 from network.registry import TRUNKS
 from network.trunks import efficientnet, hrnet, resnet, seresnext, timm_trunk, torchvision_resnet, wrn38, xception
 
-__all__ = ['TRUNKS', 'build_trunk', 'check_trunk', 'efficientnet', 'hrnet', 'resnet', 'seresnext', 'timm_trunk',
-           'torchvision_resnet', 'wrn38', 'xception']
+__all__ = [
+    'TRUNKS',
+    'build_trunk',
+    'check_trunk',
+    'efficientnet',
+    'hrnet',
+    'resnet',
+    'seresnext',
+    'timm_trunk',
+    'torchvision_resnet',
+    'wrn38',
+    'xception',
+]
 
 
 def check_trunk(name: str):
@@ -30,8 +42,8 @@ def check_trunk(name: str):
 def build_trunk(name: str, align_corners: bool = False, dilated: bool = False) -> nn.Module:
     """The trunk called `name`, randomly initialised; an unknown name is a ValueError.
 
-    dilated: the head wants one deep map at stride 8. Backbones of timm, which have a map of every stride, are dilated for
-    it if they can be; the trunks of this package are what they are.
+    dilated: the head wants one deep map at stride 8. Backbones of timm, which have a map of every stride, are dilated
+    for it if they can be; the trunks of this package are what they are.
     """
     check_trunk(name)
     if name.startswith(timm_trunk.PREFIX):

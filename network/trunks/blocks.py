@@ -1,4 +1,6 @@
-"""Residual blocks (He et al., "Deep Residual Learning for Image Recognition", arXiv 1512.03385), and dilation of what strides."""
+"""Residual blocks (He et al., "Deep Residual Learning for Image Recognition", arXiv 1512.03385), and dilation of what
+strides."""
+
 from torch import Tensor, nn
 
 from network.layers import conv, conv_bn
@@ -6,6 +8,7 @@ from network.layers import conv, conv_bn
 
 class Block(nn.Module):
     """A residual block: ReLU(convolutions(x) + shortcut(x)); subclasses make conv1, bn1, conv2, bn2, ..."""
+
     expansion = 1
     depth: int
 
@@ -46,20 +49,24 @@ class BasicBlock(Block):
 
 class Bottleneck(Block):
     """1x1, 3x3, 1x1; the stride is that of the 3x3 convolution, which may be grouped."""
+
     expansion = 4
     groups = 1
-    widening = 1                         # inner channels per plane
+    widening = 1  # inner channels per plane
 
     def __init__(self, in_channels: int, planes: int, stride: int = 1):
         super().__init__(in_channels, planes, stride)
         width = planes * self.widening
-        self._add_convs(conv(in_channels, width, kernel=1),
-                        nn.Conv2d(width, width, 3, stride=stride, padding=1, groups=self.groups, bias=False),
-                        conv(width, planes * self.expansion, kernel=1))
+        self._add_convs(
+            conv(in_channels, width, kernel=1),
+            nn.Conv2d(width, width, 3, stride=stride, padding=1, groups=self.groups, bias=False),
+            conv(width, planes * self.expansion, kernel=1),
+        )
 
 
 class DilatedTrunk(nn.Module):
     """A trunk at output stride 8: heads read its deepest map alone, decoders may add finer ones."""
+
     head_strides = (8,)
     skip_strides: tuple[int, ...] = (2, 4)
     deepest_stride = 8
@@ -71,7 +78,8 @@ def make_blocks(block: type[Block], in_channels: int, planes: int, count: int, s
 
 
 def dilate(module: nn.Module, dilation: int):
-    """Take the strides out of all convolutions of `module` and spread the taps of their kernels `dilation` pixels apart."""
+    """Take the strides out of all convolutions of `module` and spread the taps of their kernels `dilation` pixels
+    apart."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             layer.stride = (1, 1)

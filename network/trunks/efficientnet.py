@@ -3,6 +3,7 @@
 So torchvision's ImageNet file fits. The layer before its classifier (448 to 1792 channels) is left out: dense heads
 start with a 1x1 convolution of their own.
 """
+
 from torch import Tensor, nn
 
 from network.registry import TRUNKS
@@ -15,6 +16,7 @@ class EfficientNetB4(DilatedTrunk):
     Where a stride is taken out, all that follows reads every second pixel (then every fourth): the first block of a
     stage as far apart as the stage before, since its convolution was the one that strode.
     """
+
     channels = {2: 24, 4: 32, 8: 448}
 
     def __init__(self):

@@ -5,6 +5,7 @@ depths are those of the public HRNet-Semantic-Segmentation project, so its Image
 everything built on it fit by name. The branches are returned apart; the heads that want them resized and
 concatenated read them through `network.pyramid`.
 """
+
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ STRIDES = (4, 8, 16, 32)
 
 class Exchange(nn.Module):
     """One HRNet module: a run of blocks in every branch, then every branch receives the sum of all of them."""
+
     is_stage = True
 
     def __init__(self, channels: list[int], blocks: int, align_corners: bool):
@@ -27,7 +29,8 @@ class Exchange(nn.Module):
         self.branches = nn.ModuleList(make_blocks(BasicBlock, c, c, blocks) for c in channels)
         self.fuse_layers = nn.ModuleList(
             nn.ModuleList(self._path(channels, source, target) for source in range(len(channels)))
-            for target in range(len(channels)))
+            for target in range(len(channels))
+        )
         self.relu = nn.ReLU(inplace=True)
 
     @staticmethod
@@ -65,8 +68,9 @@ class Exchange(nn.Module):
 @dataclass(frozen=True)
 class Layout:
     """Widths and depths of one HRNetV2: `width` of the finest branch, which doubles with every stride."""
+
     width: int
-    planes: int = 64                     # of the bottlenecks of layer1, which give 4 x planes channels
+    planes: int = 64  # of the bottlenecks of layer1, which give 4 x planes channels
     bottlenecks: int = 4
     modules: tuple[int, int, int] = (1, 4, 3)
     blocks: int = 4
@@ -74,22 +78,23 @@ class Layout:
 
 class HRNet(nn.Module):
     """The trunk: images (N, 3, h, w) -> {4: ..., 8: ..., 16: ..., 32: ...}."""
+
     head_strides = STRIDES
     skip_strides = ()
     deepest_stride = STRIDES[-1]
 
     def __init__(self, layout: Layout, align_corners: bool = False):
         super().__init__()
-        widths = [layout.width * 2 ** level for level in range(len(STRIDES))]
+        widths = [layout.width * 2**level for level in range(len(STRIDES))]
         self.channels = dict(zip(STRIDES, widths))
         self.conv1, self.bn1 = conv_bn(3, 64, kernel=3, stride=2)
         self.conv2, self.bn2 = conv_bn(64, 64, kernel=3, stride=2)
         self.relu = nn.ReLU(inplace=True)
         self.layer1 = make_blocks(Bottleneck, 64, layout.planes, layout.bottlenecks)
         stem = layout.planes * Bottleneck.expansion
-        self.transition1 = nn.ModuleList([
-            conv_bn_relu(stem, widths[0], kernel=3),
-            nn.Sequential(conv_bn_relu(stem, widths[1], kernel=3, stride=2))])
+        self.transition1 = nn.ModuleList(
+            [conv_bn_relu(stem, widths[0], kernel=3), nn.Sequential(conv_bn_relu(stem, widths[1], kernel=3, stride=2))]
+        )
         self.transition2 = self._add_branch(widths[:3])
         self.transition3 = self._add_branch(widths)
         for stage, count in zip((2, 3, 4), layout.modules):

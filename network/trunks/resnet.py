@@ -4,6 +4,7 @@ Strides stand in the 3x3 convolutions, as in torchvision, whose ImageNet files n
 stem: conv1 and bn1 there are layer0.0 and layer0.1 here. All of layer3 is dilated by 2 and all of layer4 by 4, the
 first block of each too.
 """
+
 from torch import Tensor, nn
 
 from network.layers import conv_bn
@@ -18,6 +19,7 @@ class ResNet(DilatedTrunk):
 
     blocks: their number in each of the four layers; layer0: three channels to 64 at stride 4.
     """
+
     skip_strides = (4,)
 
     def __init__(self, blocks: tuple[int, int, int, int], layer0: nn.Sequential, block: type[Block] = Bottleneck):
@@ -36,7 +38,9 @@ class ResNet(DilatedTrunk):
 
 
 def build(*blocks: int) -> ResNet:
-    layer0 = nn.Sequential(*conv_bn(3, 64, kernel=7, stride=2), nn.ReLU(inplace=True), nn.MaxPool2d(3, stride=2, padding=1))
+    layer0 = nn.Sequential(
+        *conv_bn(3, 64, kernel=7, stride=2), nn.ReLU(inplace=True), nn.MaxPool2d(3, stride=2, padding=1)
+    )
     return initialised(ResNet(blocks, layer0))
 
 

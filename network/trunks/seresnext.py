@@ -1,8 +1,10 @@
-"""SE-ResNeXt-50 and -101 (32x4d) at output stride 8: grouped bottlenecks whose channels are weighted by what the image holds.
+"""SE-ResNeXt-50 and -101 (32x4d) at output stride 8: grouped bottlenecks whose channels are weighted by what the image
+holds.
 
 Xie et al., "Aggregated Residual Transformations" (arXiv 1611.05431); Hu et al., "Squeeze-and-Excitation Networks"
 (arXiv 1709.01507). Names and layers are those of the Caffe-converted ImageNet files.
 """
+
 from collections import OrderedDict
 
 import torch
@@ -29,6 +31,7 @@ class SqueezeExcitation(nn.Module):
 
 class SEBottleneck(Bottleneck):
     """32 groups of 4 planes per 64, the result recalibrated before the shortcut is added."""
+
     groups = 32
     widening = 2
 
@@ -43,19 +46,25 @@ class SEBottleneck(Bottleneck):
 class SEResNeXt(ResNet):
     """As ResNet, but for the pooling of the stem: its last window hangs over an even side, and it pads nothing.
 
-    So a map at stride 4 or 8 is rounded up only if half the image (rounded up) is even, as sides that are multiples of 4
-    have it; else one row or column is left out at the end. Raises ValueError for images of less than 3 pixels a side.
+    So a map at stride 4 or 8 is rounded up only if half the image (rounded up) is even, as sides that are multiples of
+    4 have it; else one row or column is left out at the end. Raises ValueError for images of less than 3 pixels a side.
     """
 
     def __init__(self, *blocks: int):
         conv1, bn1 = conv_bn(3, 64, kernel=7, stride=2)
         pool = nn.MaxPool2d(3, stride=2, ceil_mode=True)
-        super().__init__(blocks, nn.Sequential(OrderedDict(conv1=conv1, bn1=bn1, relu1=nn.ReLU(inplace=True), pool=pool)), SEBottleneck)
+        super().__init__(
+            blocks,
+            nn.Sequential(OrderedDict(conv1=conv1, bn1=bn1, relu1=nn.ReLU(inplace=True), pool=pool)),
+            SEBottleneck,
+        )
 
     def forward(self, images: Tensor) -> dict[int, Tensor]:
         height, width = images.shape[-2:]
         if min(height, width) < 3:
-            raise ValueError(f'images of {height}x{width} pixels are too small for SE-ResNeXt; both sides must be at least 3 pixels')
+            raise ValueError(
+                f'images of {height}x{width} pixels are too small for SE-ResNeXt; both sides must be at least 3 pixels'
+            )
         return super().forward(images)
 
 

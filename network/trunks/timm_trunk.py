@@ -1,12 +1,13 @@
 """Backbones of the timm library (github.com/huggingface/pytorch-image-models) as trunks: `--trunk timm/<name>`.
 
-Hierarchical backbones give the last map of each stride from 2 on: heads read those from 4 on together, as with HRNet, or
-for a head that wants one deep map (`dilated`) the deepest alone, brought to stride 8, else 16, where timm can dilate.
-Backbones of one stride (ViTs: DINOv2, DINOv3, ...) give one map at the stride of their patches: the tokens of four blocks
-at a quarter, a half, three quarters and the end of the depth, each after the last norm, concatenated.
+Hierarchical backbones give the last map of each stride from 2 on: heads read those from 4 on together, as with HRNet,
+or for a head that wants one deep map (`dilated`) the deepest alone, brought to stride 8, else 16, where timm can
+dilate. Backbones of one stride (ViTs: DINOv2, DINOv3, ...) give one map at the stride of their patches: the tokens of
+four blocks at a quarter, a half, three quarters and the end of the depth, each after the last norm, concatenated.
 
 The state dict holds timm's own names below `model.`. Nothing is downloaded.
 """
+
 import difflib
 
 import torch
@@ -14,9 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 PREFIX = 'timm/'
-DEPTHS = 4                                           # blocks of a ViT whose tokens are read
+DEPTHS = 4  # blocks of a ViT whose tokens are read
 ANY_SIZE = ({'dynamic_img_size': True}, {'strict_img_size': False}, {})
-REFUSALS = (AssertionError, NotImplementedError, RuntimeError, TypeError, ValueError)      # how timm says no
+REFUSALS = (AssertionError, NotImplementedError, RuntimeError, TypeError, ValueError)  # how timm says no
 
 
 def check_name(name: str):
@@ -24,7 +25,11 @@ def check_name(name: str):
     timm, model = _timm(name), name.removeprefix(PREFIX)
     if not timm.is_model(model):
         near = difflib.get_close_matches(model.lower(), timm.list_models(), n=3, cutoff=0.5)
-        advice = f'did you mean {" or ".join(PREFIX + match for match in near)}?' if near else 'timm.list_models() lists the names'
+        advice = (
+            f'did you mean {" or ".join(PREFIX + match for match in near)}?'
+            if near
+            else 'timm.list_models() lists the names'
+        )
         raise ValueError(f'--trunk: there is no timm model {model!r}; {advice}')
 
 
@@ -49,8 +54,8 @@ class TimmTrunk(nn.Module):
     """images (N, 3, h, w) -> {stride: map (N, channels[stride], h / stride, w / stride), rounded up}.
 
     Sides that are no multiple of `unit` (the patch, or the deepest stride) are filled up to one with zeros, the mean
-    colour, on the right and below; of each map the part that shows the image is kept, so its last row and column may stand
-    partly on the filling.
+    colour, on the right and below; of each map the part that shows the image is kept, so its last row and column may
+    stand partly on the filling.
     """
 
     def __init__(self, name: str, dilated: bool = False):
@@ -62,7 +67,9 @@ class TimmTrunk(nn.Module):
         self.is_flat = len(set(strides)) == 1
         count = min(DEPTHS, len(strides))
         last = {stride: index for index, stride in enumerate(strides) if stride > 1}
-        self.indices = [len(strides) * part // count - 1 for part in range(1, count + 1)] if self.is_flat else list(last.values())
+        self.indices = (
+            [len(strides) * part // count - 1 for part in range(1, count + 1)] if self.is_flat else list(last.values())
+        )
         self.model.prune_intermediate_layers(self.indices, prune_norm=not self.is_flat, prune_head=True)
         self.unit, self.channels = self._measure(list(last))
         self.deepest_stride = max(last)
@@ -74,18 +81,23 @@ class TimmTrunk(nn.Module):
         height, width = images.shape[-2:]
         if height % self.unit or width % self.unit:
             images = F.pad(images, (0, -width % self.unit, 0, -height % self.unit))
-        return {stride: maps[..., :-(-height // stride), :-(-width // stride)]
-                for stride, maps in zip(self.channels, self._features(images))}
+        return {
+            stride: maps[..., : -(-height // stride), : -(-width // stride)]
+            for stride, maps in zip(self.channels, self._features(images))
+        }
 
     def _features(self, images: Tensor) -> list[Tensor]:
-        maps = self.model.forward_intermediates(images, indices=self.indices, norm=self.is_flat, output_fmt='NCHW', intermediates_only=True)
+        maps = self.model.forward_intermediates(
+            images, indices=self.indices, norm=self.is_flat, output_fmt='NCHW', intermediates_only=True
+        )
         return [torch.cat(maps, dim=1)] if self.is_flat else maps
 
     @torch.no_grad()
     def _measure(self, strides: list[int]) -> tuple[int, dict[int, int]]:
         """What sides must be a multiple of, and the channels of each stride, from images of zeros.
 
-        The unit is the deepest stride, or twice that, or (windows that must divide the map) the size of timm's training images.
+        The unit is the deepest stride, or twice that, or (windows that must divide the map) the size of timm's training
+        images.
         """
         training, deepest = self.model.training, max(strides)
         trained_on = (getattr(self.model, 'pretrained_cfg', None) or {}).get('input_size', (3, deepest, deepest))[-1]
@@ -100,8 +112,10 @@ class TimmTrunk(nn.Module):
             if [tuple(m.shape[-2:]) for m in maps] == [(2 * unit / stride, 3 * unit / stride) for stride in strides]:
                 self.model.train(training)
                 return unit, {stride: m.shape[1] for stride, m in zip(strides, maps)}
-        raise ValueError(f'--trunk {self.name}: this backbone does not take images of any size ({refusal}); choose another one, such as '
-                         'timm/convnext_tiny, timm/swin_tiny_patch4_window7_224 or timm/vit_small_patch14_dinov2')
+        raise ValueError(
+            f'--trunk {self.name}: this backbone does not take images of any size ({refusal}); choose another one, such'
+            ' as timm/convnext_tiny, timm/swin_tiny_patch4_window7_224 or timm/vit_small_patch14_dinov2'
+        )
 
 
 def _create(name: str, dilated: bool) -> nn.Module:
@@ -115,6 +129,9 @@ def _create(name: str, dilated: bool) -> nn.Module:
                 error = refusal
                 continue
             if not hasattr(model, 'forward_intermediates'):
-                raise ValueError(f'--trunk {name}: timm {timm.__version__} cannot return the maps inside this model; choose another one')
+                raise ValueError(
+                    f'--trunk {name}: timm {timm.__version__} cannot return the maps inside this model; choose'
+                    ' another one'
+                )
             return model
     raise ValueError(f'--trunk {name}: timm cannot build it: {error}')

@@ -3,6 +3,7 @@
 Its ImageNet files, and the trunk part of its FCN and DeepLabv3 files, fit by name. The first block of layer3 is not
 dilated and that of layer4 by 2 only, other than in `resnet-50`, whose weights would otherwise do for both.
 """
+
 from torch import Tensor, nn
 
 from network.layers import conv_bn
@@ -12,7 +13,9 @@ from network.trunks.resnet import ResNet, initialised
 
 
 class TorchvisionResNet(ResNet):
-    """images (N, 3, h, w) -> {4: layer1's map, 8: layer4's, 'aux': layer3's, at stride 8 too, for an auxiliary head}."""
+    """images (N, 3, h, w) -> {4: layer1's map, 8: layer4's, 'aux': layer3's, at stride 8 too, for an auxiliary
+    head}."""
+
     aux_channels = 1024
 
     def __init__(self, *blocks: int):

@@ -3,6 +3,7 @@
 Blocks are pre-activated: norm and ReLU come before the convolutions, and the shortcut's projection reads the activated
 input. The classifier's last norm is not part of the trunk.
 """
+
 from collections import OrderedDict
 
 from torch import Tensor, nn
@@ -12,12 +13,14 @@ from network.registry import TRUNKS
 from network.trunks.blocks import DilatedTrunk, dilate
 
 # module: number of blocks, output channels of each convolution, dropout before the third, dilation
-MODULES = {'mod2': (3, (128, 128), 0.0, 1),
-           'mod3': (3, (256, 256), 0.0, 1),
-           'mod4': (6, (512, 512), 0.0, 1),
-           'mod5': (3, (512, 1024), 0.0, 2),
-           'mod6': (1, (512, 1024, 2048), 0.3, 4),
-           'mod7': (1, (1024, 2048, 4096), 0.5, 4)}
+MODULES = {
+    'mod2': (3, (128, 128), 0.0, 1),
+    'mod3': (3, (256, 256), 0.0, 1),
+    'mod4': (6, (512, 512), 0.0, 1),
+    'mod5': (3, (512, 1024), 0.0, 2),
+    'mod6': (1, (512, 1024, 2048), 0.3, 4),
+    'mod7': (1, (1024, 2048, 4096), 0.5, 4),
+}
 
 
 class PreActivated(nn.Module):
@@ -50,6 +53,7 @@ class PreActivated(nn.Module):
 
 class WideResNet38(DilatedTrunk):
     """images (N, 3, h, w) -> {2: the map of mod2, 4: of mod3, 8: of mod7}."""
+
     channels = {2: 128, 4: 256, 8: 4096}
 
     def __init__(self):

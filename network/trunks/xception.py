@@ -2,6 +2,7 @@
 
 Built of separable convolutions: one 3x3 per channel, a norm, a 1x1 across channels, and no activation between them.
 """
+
 import math
 
 from torch import Tensor, nn
@@ -14,8 +15,16 @@ from network.trunks.blocks import DilatedTrunk
 class SeparableConv(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, dilation: int = 1):
         super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, in_channels, 3, stride=stride, padding=dilation, dilation=dilation,
-                               groups=in_channels, bias=False)
+        self.conv1 = nn.Conv2d(
+            in_channels,
+            in_channels,
+            3,
+            stride=stride,
+            padding=dilation,
+            dilation=dilation,
+            groups=in_channels,
+            bias=False,
+        )
         self.bn = nn.BatchNorm2d(in_channels)
         self.pointwise = nn.Conv2d(in_channels, out_channels, 1, bias=False)
 
@@ -24,18 +33,23 @@ class SeparableConv(nn.Module):
 
 
 class Block(nn.Module):
-    """Separable convolutions with norms, ReLUs between them, plus a shortcut: a 1x1 convolution where x does not fit, else x.
+    """Separable convolutions with norms, ReLUs between them, plus a shortcut: a 1x1 convolution where x does not fit,
+    else x.
 
     widths: output channels of the convolutions, of which the last has the stride; dilations: of each.
     relu_first: whether x is activated first. The published code did that in place, so its shortcut read the activated x
     too, and the published weights were trained so.
     """
+
     is_stage = True
 
-    def __init__(self, in_channels: int, widths: list[int], dilations: list[int], stride: int = 1, relu_first: bool = True):
+    def __init__(
+        self, in_channels: int, widths: list[int], dilations: list[int], stride: int = 1, relu_first: bool = True
+    ):
         super().__init__()
         self.relu = nn.ReLU(inplace=False) if relu_first else nn.Identity()
-        layers = [nn.Identity()] * relu_first            # holds the place of that ReLU, whose number is part of the keys
+        # holds the place of that ReLU, whose number is part of the keys
+        layers = [nn.Identity()] * relu_first
         inputs = in_channels
         for number, (width, dilation) in enumerate(zip(widths, dilations), start=1):
             last = number == len(widths)
@@ -55,7 +69,9 @@ class Block(nn.Module):
 
 
 class Xception71(DilatedTrunk):
-    """images (N, 3, h, w) -> {2: the map of the second convolution, 4: of block1, 8: of the last}, each after its ReLU."""
+    """images (N, 3, h, w) -> {2: the map of the second convolution, 4: of block1, 8: of the last}, each after its
+    ReLU."""
+
     channels = {2: 64, 4: 128, 8: 2048}
 
     def __init__(self):

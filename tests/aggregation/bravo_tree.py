@@ -1,13 +1,27 @@
 """A small BRAVO-shaped tree: ground truth, masks and predictions of two images in every subset."""
+
 import cv2
 import numpy as np
 
 from aggregation.benchmarks import bravo_names as names
 
-KEYS = [f'bravo_ACDC/{weather}/test/GOPR0475/GOPR0475_frame_00000{i}' for weather in ('fog', 'night', 'rain', 'snow') for i in (0, 1)]
-KEYS += [f'bravo_{split}/{city}/{city}_000000_00000{i}' for split in ('outofcontext', 'synflare', 'synrain') for city in ('lindau',) for i in (0, 1)]
-KEYS += ['bravo_synobjs/polar bear/5',
-         'bravo_synobjs/zebra/[1]', 'bravo_SMIYC/RoadAnomaly21/images/airplane0000', 'bravo_SMIYC/RoadAnomaly21/images/validation0007']
+KEYS = [
+    f'bravo_ACDC/{weather}/test/GOPR0475/GOPR0475_frame_00000{i}'
+    for weather in ('fog', 'night', 'rain', 'snow')
+    for i in (0, 1)
+]
+KEYS += [
+    f'bravo_{split}/{city}/{city}_000000_00000{i}'
+    for split in ('outofcontext', 'synflare', 'synrain')
+    for city in ('lindau',)
+    for i in (0, 1)
+]
+KEYS += [
+    'bravo_synobjs/polar bear/5',
+    'bravo_synobjs/zebra/[1]',
+    'bravo_SMIYC/RoadAnomaly21/images/airplane0000',
+    'bravo_SMIYC/RoadAnomaly21/images/validation0007',
+]
 
 
 def write(root, name, image):

@@ -1,4 +1,5 @@
 """Folders of logits as `--dump_logits` leaves them, without networks."""
+
 from types import SimpleNamespace
 
 import numpy as np
@@ -27,7 +28,9 @@ def make(folder, seed, names=NAMES, storage=WHOLE, size=SIZE, manifest=True):
         logit_files.write_logits(folder / files[name], values, size, storage)
         entries[name] = logit_manifest.describe(folder / files[name], size, values.shape)
     if manifest:
-        logit_manifest.write(folder, entries, files, INFO, storage, {'model': f'model {seed}', 'weights_sha256': f'{seed}'})
+        logit_manifest.write(
+            folder, entries, files, INFO, storage, {'model': f'model {seed}', 'weights_sha256': f'{seed}'}
+        )
     return folder
 
 
@@ -42,7 +45,14 @@ def truth_of(name, size=SIZE):
 
 def dataset(names=NAMES, size=SIZE):
     """A data set of those images, with the labels of truth_of."""
-    return SimpleNamespace(name='toy', split='val', class_names=INFO.class_names, num_classes=CLASSES, ignore_label=255,
-                           palette=np.arange(3 * CLASSES, dtype=np.uint8).reshape(CLASSES, 3) * 16,
-                           items=[SimpleNamespace(name=name, label=name) for name in names], load_label=lambda item: truth_of(item.name, size),
-                           load=lambda item: (np.full((*size, 3), 90, np.uint8), truth_of(item.name, size)))
+    return SimpleNamespace(
+        name='toy',
+        split='val',
+        class_names=INFO.class_names,
+        num_classes=CLASSES,
+        ignore_label=255,
+        palette=np.arange(3 * CLASSES, dtype=np.uint8).reshape(CLASSES, 3) * 16,
+        items=[SimpleNamespace(name=name, label=name) for name in names],
+        load_label=lambda item: truth_of(item.name, size),
+        load=lambda item: (np.full((*size, 3), 90, np.uint8), truth_of(item.name, size)),
+    )

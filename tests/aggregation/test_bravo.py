@@ -52,7 +52,9 @@ def test_semantic_scores_agree_with_scikit_learn(tree, result, subset):
 def test_out_of_distribution_scores_agree_with_scikit_learn(tree, result, subset):
     _, invalid, _, levels = pooled(tree[1], subset)
     assert result['scores'][f'{subset}_auroc_ood'] == pytest.approx(roc_auc_score(invalid, -levels), abs=1e-12)
-    assert result['scores'][f'{subset}_auprc_ood'] == pytest.approx(average_precision_score(invalid, -levels), abs=1e-12)
+    assert result['scores'][f'{subset}_auprc_ood'] == pytest.approx(
+        average_precision_score(invalid, -levels), abs=1e-12
+    )
 
 
 def test_there_are_66_numbers_and_8_lists(result):
@@ -64,7 +66,7 @@ def test_there_are_66_numbers_and_8_lists(result):
 def test_the_index_is_the_harmonic_mean_of_both_families(result):
     scores = result['scores']
     assert scores['bravo_index'] == pytest.approx(2 / (1 / scores['semantic_hmean'] + 1 / scores['ood_hmean']))
-    assert bravo.harmonic_mean([.698, .881]) == pytest.approx(.779, abs=5e-4)
+    assert bravo.harmonic_mean([0.698, 0.881]) == pytest.approx(0.779, abs=5e-4)
     assert bravo.harmonic_mean([0.0, 1.0]) == 0.0 and math.isnan(bravo.harmonic_mean([math.nan, 1.0]))
 
 
@@ -105,13 +107,16 @@ def test_a_missing_confidence_is_counted_and_named(tmp_path):
         bravo.evaluate(tmp_path / 'truth', tmp_path / 'submission', log=silent)
 
 
-@pytest.mark.parametrize('kind, change, words', [
-    ('prediction', lambda image: np.full_like(image, 19), 'expected 8-bit trainIds 0 to 18'),
-    ('prediction', lambda image: np.dstack([image] * 3), 'colour image'),
-    ('prediction', lambda image: image.astype(np.uint16), 'uint16'),
-    ('confidence', lambda image: image.astype(np.uint8), 'expected 16-bit'),
-    ('confidence', lambda image: image[:-1], 'at the size of the image'),
-])
+@pytest.mark.parametrize(
+    'kind, change, words',
+    [
+        ('prediction', lambda image: np.full_like(image, 19), 'expected 8-bit trainIds 0 to 18'),
+        ('prediction', lambda image: np.dstack([image] * 3), 'colour image'),
+        ('prediction', lambda image: image.astype(np.uint16), 'uint16'),
+        ('confidence', lambda image: image.astype(np.uint8), 'expected 16-bit'),
+        ('confidence', lambda image: image[:-1], 'at the size of the image'),
+    ],
+)
 def test_faulty_pictures_are_named(tmp_path, kind, change, words):
     made = bravo_tree.make(tmp_path)
     key = bravo_tree.KEYS[0]
@@ -125,7 +130,9 @@ def test_faulty_pictures_are_named(tmp_path, kind, change, words):
 def test_confidences_that_share_the_highest_level_are_counted(tmp_path, result):
     made = bravo_tree.make(tmp_path)
     truth, _, _, levels = made[bravo_tree.KEYS[0]]
-    bravo_tree.write(tmp_path / 'submission', names.name_of(bravo_tree.KEYS[0], 'confidence'), np.full_like(levels, 65535))
+    bravo_tree.write(
+        tmp_path / 'submission', names.name_of(bravo_tree.KEYS[0], 'confidence'), np.full_like(levels, 65535)
+    )
     samples = sum(int((truth != 255).sum()) for truth, *_ in made.values())
     [note] = bravo.evaluate(tmp_path / 'truth', tmp_path / 'submission', log=silent)['notes']
     share = 100 * int((truth != 255).sum()) / samples
@@ -136,7 +143,9 @@ def test_confidences_that_share_the_highest_level_are_counted(tmp_path, result):
 def test_a_subset_without_a_single_error_is_nan_and_said(tmp_path):
     made = bravo_tree.make(tmp_path)
     for key in bravo_tree.KEYS[:2]:
-        bravo_tree.write(tmp_path / 'submission', names.name_of(key, 'prediction'), (made[key][0] % 255).astype(np.uint8))
+        bravo_tree.write(
+            tmp_path / 'submission', names.name_of(key, 'prediction'), (made[key][0] % 255).astype(np.uint8)
+        )
     result = bravo.evaluate(tmp_path / 'truth', tmp_path / 'submission', log=silent)
     assert math.isnan(result['scores']['ACDCfog_auroc_valid']) and math.isnan(result['scores']['bravo_index'])
     assert 'ACDCfog_auroc_valid is not defined: no sampled valid pixel is right, or none is wrong' in result['notes']
@@ -150,6 +159,8 @@ def test_images_that_belong_to_no_subset_are_said(tmp_path, result):
     made = bravo_tree.make(tmp_path)
     key = 'bravo_ACDC/haze/test/GOPR0475/GOPR0475_frame_000000'
     for kind, image in zip(('truth', 'mask', 'prediction', 'confidence'), made[bravo_tree.KEYS[0]]):
-        bravo_tree.write(tmp_path / ('truth' if kind in ('truth', 'mask') else 'submission'), names.name_of(key, kind), image)
+        bravo_tree.write(
+            tmp_path / ('truth' if kind in ('truth', 'mask') else 'submission'), names.name_of(key, kind), image
+        )
     found = bravo.evaluate(tmp_path / 'truth', tmp_path / 'submission', log=silent)
     assert found['scores'] == result['scores'] and f'1 image of no subset counted nowhere: {key}' in found['notes']

@@ -79,18 +79,31 @@ def test_isotonic_is_rising_and_mends_the_calibration():
     assert measure(p, prediction, confidence, truth)['ece'] < 0.02
 
 
-@pytest.mark.parametrize('calibrator', [calibration.Temperature(1.7), calibration.Vector([1.0, 2, 3, 4], [0.0, 0.5, -0.5, 0]),
-                                        calibration.Isotonic([0.2, 0.9], [0.1, 0.8])])
+@pytest.mark.parametrize(
+    'calibrator',
+    [
+        calibration.Temperature(1.7),
+        calibration.Vector([1.0, 2, 3, 4], [0.0, 0.5, -0.5, 0]),
+        calibration.Isotonic([0.2, 0.9], [0.1, 0.8]),
+    ],
+)
 def test_a_file_gives_back_what_was_written(tmp_path, calibrator):
     calibration.save(tmp_path / 'c.json', calibrator, {'images': 7})
     again, about = calibration.load(tmp_path / 'c.json')
     p, _ = world()
     sure, prediction = p.max(0)
     assert about == {'images': 7}
-    assert all(torch.equal(a, b) for a, b in zip(calibration.calibrate(calibrator, p, prediction, sure), calibration.calibrate(again, p, prediction, sure)))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(
+            calibration.calibrate(calibrator, p, prediction, sure), calibration.calibrate(again, p, prediction, sure)
+        )
+    )
 
 
-@pytest.mark.parametrize('text', ['{', '{}', '{"format": 9}', '{"format": 1, "method": "magic", "parameters": {}, "about": {}}', '[]'])
+@pytest.mark.parametrize(
+    'text', ['{', '{}', '{"format": 9}', '{"format": 1, "method": "magic", "parameters": {}, "about": {}}', '[]']
+)
 def test_other_files_are_refused_in_words(tmp_path, text):
     (tmp_path / 'c.json').write_text(text)
     with pytest.raises(ValueError, match='c.json: is no calibration file'):
@@ -108,13 +121,13 @@ def test_negative_log_likelihood_and_brier_by_hand():
     found = Reliability(2)
     found.update(p, p.argmax(0), p.amax(0), torch.tensor([[0, 0]]))
     assert found.scores()['nll'] == pytest.approx(-(np.log(0.7) + np.log(0.2)) / 2, abs=1e-6)
-    assert found.scores()['brier'] == pytest.approx(((0.3 ** 2) * 2 + (0.8 ** 2) * 2) / 2, abs=1e-6)
+    assert found.scores()['brier'] == pytest.approx(((0.3**2) * 2 + (0.8**2) * 2) / 2, abs=1e-6)
 
 
 def test_classwise_error_by_hand():
     p = torch.tensor([[0.9, 0.9], [0.1, 0.1]]).view(2, 1, 2)
     found = Reliability(2)
-    found.update(p, p.argmax(0), p.amax(0), torch.tensor([[0, 1]]))     # each class: claimed 1.8 or 0.2, true 1
+    found.update(p, p.argmax(0), p.amax(0), torch.tensor([[0, 1]]))  # each class: claimed 1.8 or 0.2, true 1
     assert found.scores()['classwise_ece'] == pytest.approx(0.4, abs=1e-6)
 
 
@@ -143,11 +156,13 @@ def test_sparsification_error_is_none_when_errors_are_least_confident():
 
 def test_pixels_of_one_level_leave_in_random_order():
     right = np.arange(1000) >= 300
-    assert ause(counts_of(right * 1.0, right)) == pytest.approx(0.0, abs=1e-12)                 # sure of the right ones, unsure of the wrong ones
-    oracle = 0.3 + 0.7 * np.log(0.7)                        # the area of (c - 0.7) / c from 0.7 to 1
-    assert ause(counts_of(np.full(1000, 0.5), right)) == pytest.approx(0.3 - oracle)            # sure of nothing: 30 % of errors at any coverage
+    # sure of the right ones, unsure of the wrong ones
+    assert ause(counts_of(right * 1.0, right)) == pytest.approx(0.0, abs=1e-12)
+    oracle = 0.3 + 0.7 * np.log(0.7)  # the area of (c - 0.7) / c from 0.7 to 1
+    # sure of nothing: 30 % of errors at any coverage
+    assert ause(counts_of(np.full(1000, 0.5), right)) == pytest.approx(0.3 - oracle)
     halves = counts_of(np.repeat([0.9, 0.1], 500), np.tile([True] * 4 + [False], 200) & (np.arange(1000) < 500))
-    area = 0.5 * 0.2 + 0.5 - 0.4 * np.log(2)                # wrong(c) = 0.2 c to c = 0.5, then c - 0.4
+    area = 0.5 * 0.2 + 0.5 - 0.4 * np.log(2)  # wrong(c) = 0.2 c to c = 0.5, then c - 0.4
     assert ause(halves) == pytest.approx(area - (0.6 + 0.4 * np.log(0.4)))
 
 
@@ -157,10 +172,21 @@ def test_adaptive_bins_hold_equal_numbers_of_pixels():
     assert adaptive_ece(one_bin_each, bins=1) == pytest.approx(abs(1.0 - 2) / 4, abs=1e-4)
 
 
-@pytest.mark.parametrize('kind, parameters', [
-    (calibration.Temperature, [0]), (calibration.Temperature, [-1]), (calibration.Vector, [[1, 1], [0]]), (calibration.Vector, [[1, np.nan], [0, 0]]),
-    (calibration.Isotonic, [[0, 1], [1]]), (calibration.Isotonic, [[], []]), (calibration.Isotonic, [[0, 1], [0, 7]]),
-    (calibration.Isotonic, [[0.2, 0.1], [0.1, 0.2]]), (calibration.Isotonic, [[0.1, 0.2], [0.2, 0.1]]), (calibration.Isotonic, [[float('nan')], [0.5]])])
+@pytest.mark.parametrize(
+    'kind, parameters',
+    [
+        (calibration.Temperature, [0]),
+        (calibration.Temperature, [-1]),
+        (calibration.Vector, [[1, 1], [0]]),
+        (calibration.Vector, [[1, np.nan], [0, 0]]),
+        (calibration.Isotonic, [[0, 1], [1]]),
+        (calibration.Isotonic, [[], []]),
+        (calibration.Isotonic, [[0, 1], [0, 7]]),
+        (calibration.Isotonic, [[0.2, 0.1], [0.1, 0.2]]),
+        (calibration.Isotonic, [[0.1, 0.2], [0.2, 0.1]]),
+        (calibration.Isotonic, [[float('nan')], [0.5]]),
+    ],
+)
 def test_parameters_that_calibrate_nothing_are_refused(kind, parameters):
     with pytest.raises(ValueError, match='expected'):
         kind(*parameters)

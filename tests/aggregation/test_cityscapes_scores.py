@@ -13,8 +13,11 @@ INSTANCES[1, :3], INSTANCES[2, 0], INSTANCES[3, 3:] = 26000, 26001, 29000
 
 
 def write(folder, frame, truth=TRUTH, guess=GUESS, instances=INSTANCES):
-    for name, image in ((f'gt/val/lindau/{frame}_gtFine_labelIds.png', truth), (f'gt/val/lindau/{frame}_gtFine_instanceIds.png', instances),
-                        (f'results/{frame}_leftImg8bit.png', guess)):
+    for name, image in (
+        (f'gt/val/lindau/{frame}_gtFine_labelIds.png', truth),
+        (f'gt/val/lindau/{frame}_gtFine_instanceIds.png', instances),
+        (f'results/{frame}_leftImg8bit.png', guess),
+    ):
         if image is not None:
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,11 +32,17 @@ def test_the_worked_example_of_the_public_scripts(tmp_path):
     write(tmp_path, 'lindau_000000_000019')
     scores = evaluate(tmp_path)['scores']
     assert {name: scores['classScores'][name] for name in ('road', 'sidewalk', 'car', 'truck')} == pytest.approx(
-        {'road': 0.5, 'sidewalk': 0.75, 'car': 0.6, 'truck': 0.0})
+        {'road': 0.5, 'sidewalk': 0.75, 'car': 0.6, 'truck': 0.0}
+    )
     assert scores['averageScoreClasses'] == pytest.approx(0.4625)
-    assert scores['categoryScores']['flat'] == pytest.approx(7 / 12) and scores['categoryScores']['vehicle'] == pytest.approx(0.5)
+    assert scores['categoryScores']['flat'] == pytest.approx(7 / 12) and scores['categoryScores'][
+        'vehicle'
+    ] == pytest.approx(0.5)
     assert scores['averageScoreCategories'] == pytest.approx(0.541667, abs=1e-6)
-    assert scores['classInstScores']['car'] == pytest.approx(0.8333008, abs=1e-7) and scores['classInstScores']['truck'] == 0.0
+    assert (
+        scores['classInstScores']['car'] == pytest.approx(0.8333008, abs=1e-7)
+        and scores['classInstScores']['truck'] == 0.0
+    )
     assert scores['averageScoreInstClasses'] == pytest.approx(0.4166504, abs=1e-7)
     assert scores['categoryInstScores']['vehicle'] == pytest.approx(0.8332356, abs=1e-7)
     assert np.isnan(scores['categoryInstScores']['flat']) and np.isnan(scores['classScores']['caravan'])
@@ -56,15 +65,18 @@ def test_without_instance_ids_there_are_no_instance_scores(tmp_path):
     assert result['scores']['averageScoreClasses'] == pytest.approx(0.4625)
 
 
-@pytest.mark.parametrize('fault, words', [
-    ({'guess': None}, '1 of 2 images have no prediction .lindau_000001_000019'),
-    ({'guess': GUESS[:3]}, 'at the size of the images'),
-    ({'guess': np.full_like(GUESS, 255)}, 'values up to 255, expected 8-bit label ids 0 to 33'),
-    ({'guess': np.dstack([GUESS] * 3)}, 'colour image'),
-    ({'truth': np.full_like(TRUTH, 34)}, 'up to 34'),
-    ({'instances': np.full((2, 2), 26000, np.uint16)}, 'gtFine_instanceIds.png is 2x2'),
-    ({'instances': None}, '1 of 2 gtFine_instanceIds.png files are missing'),
-])
+@pytest.mark.parametrize(
+    'fault, words',
+    [
+        ({'guess': None}, '1 of 2 images have no prediction .lindau_000001_000019'),
+        ({'guess': GUESS[:3]}, 'at the size of the images'),
+        ({'guess': np.full_like(GUESS, 255)}, 'values up to 255, expected 8-bit label ids 0 to 33'),
+        ({'guess': np.dstack([GUESS] * 3)}, 'colour image'),
+        ({'truth': np.full_like(TRUTH, 34)}, 'up to 34'),
+        ({'instances': np.full((2, 2), 26000, np.uint16)}, 'gtFine_instanceIds.png is 2x2'),
+        ({'instances': None}, '1 of 2 gtFine_instanceIds.png files are missing'),
+    ],
+)
 def test_faults_are_named(tmp_path, fault, words):
     write(tmp_path, 'lindau_000000_000019')
     write(tmp_path, 'lindau_000001_000019', **fault)
@@ -78,9 +90,17 @@ def test_ground_truth_without_a_scored_pixel_or_instance_is_said(tmp_path):
     assert np.isnan(result['scores']['averageScoreClasses']) and result['intervals']['averageScoreClasses'] is None
     [note] = result['notes']
     assert note.endswith('holds not one pixel of a scored label, so no score is defined')
-    write(tmp_path, 'lindau_000000_000019', truth=np.full_like(TRUTH, 7), guess=np.full_like(GUESS, 7), instances=np.full_like(INSTANCES, 7))
+    write(
+        tmp_path,
+        'lindau_000000_000019',
+        truth=np.full_like(TRUTH, 7),
+        guess=np.full_like(GUESS, 7),
+        instances=np.full_like(INSTANCES, 7),
+    )
     result = evaluate(tmp_path)
-    assert result['scores']['averageScoreClasses'] == 1.0 and result['notes'][0].endswith('so no instance-weighted score is defined')
+    assert result['scores']['averageScoreClasses'] == 1.0 and result['notes'][0].endswith(
+        'so no instance-weighted score is defined'
+    )
 
 
 def test_two_predictions_of_one_image_are_refused(tmp_path):

@@ -1,4 +1,5 @@
 """ensemble.py as a person calls it: what it writes, what it says, and its exit code."""
+
 import json
 import shutil
 
@@ -17,17 +18,30 @@ from aggregation.fusion.outputs import Outputs
 from aggregation.statistics import calibration
 from aggregation.statistics.levels import to_levels
 
-TINY = ['--arch', 'ocrnet.HRNet', '--trunk', 'hrnetv2_w18_small_v1', '--ocr_mid_channels', '16', '--ocr_key_channels', '8', '--num_workers', '0']
-CAR = 26                        # label id of Cityscapes
+TINY = [
+    '--arch',
+    'ocrnet.HRNet',
+    '--trunk',
+    'hrnetv2_w18_small_v1',
+    '--ocr_mid_channels',
+    '16',
+    '--ocr_key_channels',
+    '8',
+    '--num_workers',
+    '0',
+]
+CAR = 26  # label id of Cityscapes
 
 
 @pytest.fixture
 def program(capsys):
     """program(*arguments) -> (exit code, what it printed): ensemble.main in this process."""
+
     def call(*arguments):
         code = ensemble.main([str(argument) for argument in arguments])
         captured = capsys.readouterr()
         return code, captured.out + captured.err
+
     return call
 
 
@@ -38,7 +52,11 @@ def two(tmp_path):
 
 def contents(folder):
     """name -> bytes of every result below a folder."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob('*')) if path.suffix in ('.png', '.npz')}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob('*'))
+        if path.suffix in ('.png', '.npz')
+    }
 
 
 def log(folder):
@@ -49,7 +67,10 @@ def test_fuse_writes_labels_confidences_scores_and_what_they_were_made_of(progra
     code, told = program('fuse', *two, '--out', tmp_path / 'o', '--write_scores', 'entropy,variance')
     assert code == 0 and '2 members: 3 images fused' in told
     p = sum(torch.softmax(dumps.logits_of(seed, 'val/bonn/[c].png').float(), 0) for seed in (0, 1)) / 2
-    read = {kind: cv2.imread(str(tmp_path / f'o/val/bonn/[c]_{kind}.png'), cv2.IMREAD_UNCHANGED) for kind in ('pred', 'conf')}
+    read = {
+        kind: cv2.imread(str(tmp_path / f'o/val/bonn/[c]_{kind}.png'), cv2.IMREAD_UNCHANGED)
+        for kind in ('pred', 'conf')
+    }
     assert (read['pred'] == p.argmax(0).numpy()).all()
     assert np.abs(read['conf'].astype(int) - to_levels(p.amax(0).numpy())).max() <= 1
     assert np.load(tmp_path / 'o/val/bonn/[c]_entropy.npz')['value'].dtype == np.float16
@@ -63,11 +84,20 @@ def test_one_model_is_the_identity(program, two, tmp_path):
         assert (prediction == torch.softmax(dumps.logits_of(0, name).float(), 0).argmax(0).numpy()).all()
 
 
-@pytest.mark.parametrize('flags', [(), ('--fusion', 'vote', '--score', 'mutual_information'), ('--fusion', 'geometric', '--score', 'energy')])
+@pytest.mark.parametrize(
+    'flags', [(), ('--fusion', 'vote', '--score', 'mutual_information'), ('--fusion', 'geometric', '--score', 'energy')]
+)
 def test_neither_the_order_of_models_nor_the_number_of_workers_changes_a_byte(program, two, tmp_path, flags):
     third = dumps.make(tmp_path / 'three', 2)
-    assert program('fuse', *two, third, '--out', tmp_path / 'a', '--weights', '1,2,3', '--num_workers', 1, *flags)[0] == 0
-    assert program('fuse', third, two[1], two[0], '--out', tmp_path / 'b', '--weights', '3,2,1', '--num_workers', 5, *flags)[0] == 0
+    assert (
+        program('fuse', *two, third, '--out', tmp_path / 'a', '--weights', '1,2,3', '--num_workers', 1, *flags)[0] == 0
+    )
+    assert (
+        program(
+            'fuse', third, two[1], two[0], '--out', tmp_path / 'b', '--weights', '3,2,1', '--num_workers', 5, *flags
+        )[0]
+        == 0
+    )
     assert contents(tmp_path / 'a') == contents(tmp_path / 'b') and len(contents(tmp_path / 'a')) == 6
 
 
@@ -80,12 +110,26 @@ def test_run_refuses_two_images_whose_results_would_be_one_file(program, tmp_pat
     (tmp_path / 'images').mkdir()
     for name in ('a.png', 'a.jpg'):
         cv2.imwrite(str(tmp_path / 'images' / name), np.zeros((8, 8, 3), np.uint8))
-    code, told = program('run', 'x.pth', '--dataset', 'folder', '--eval_folder', tmp_path / 'images', '--out', tmp_path / 'o')
+    code, told = program(
+        'run', 'x.pth', '--dataset', 'folder', '--eval_folder', tmp_path / 'images', '--out', tmp_path / 'o'
+    )
     assert code == 2 and 'a.jpg and a.png: differ in their endings only' in told and not (tmp_path / 'o').exists()
 
 
 def test_the_published_names_are_understood(program, two, tmp_path):
-    assert program('fuse', *two, '--out_path', tmp_path / 'a', '--label_function', 'max', '--score_function', 'max_softmax_min_softmax')[0] == 0
+    assert (
+        program(
+            'fuse',
+            *two,
+            '--out_path',
+            tmp_path / 'a',
+            '--label_function',
+            'max',
+            '--score_function',
+            'max_softmax_min_softmax',
+        )[0]
+        == 0
+    )
     assert program('fuse', *two, '--out', tmp_path / 'b', '--fusion', 'max', '--score', 'msp_min')[0] == 0
     assert contents(tmp_path / 'a') == contents(tmp_path / 'b')
     code, told = program('fuse', *two, '--out', tmp_path / 'c', '--fusion', 'max', '--label_function', 'max')
@@ -102,7 +146,10 @@ def test_mask_scores_are_named_with_or_without_a_space(program, two, tmp_path):
 def test_a_yaml_file_gives_defaults_under_the_flags(program, two, tmp_path):
     (tmp_path / 'c.yml').write_text(f'fusion: max\nwrite_scores: [entropy, energy]\nout: {tmp_path / "o"}\n')
     assert program('fuse', *two, '--config', tmp_path / 'c.yml', '--fusion', 'min')[0] == 0
-    assert (log(tmp_path / 'o')['settings']['fusion'], log(tmp_path / 'o')['settings']['scores']) == ('min', ['entropy', 'energy'])
+    assert (log(tmp_path / 'o')['settings']['fusion'], log(tmp_path / 'o')['settings']['scores']) == (
+        'min',
+        ['entropy', 'energy'],
+    )
 
 
 def test_missing_images_are_recorded_and_made_again_when_they_come(program, two, tmp_path):
@@ -116,7 +163,9 @@ def test_missing_images_are_recorded_and_made_again_when_they_come(program, two,
     assert log(tmp_path / 'o')['incomplete_images'] == {'val/ulm/a': [str(two[1])]}
     path.write_bytes(kept)
     code, told = program('fuse', *two, '--out', tmp_path / 'o')
-    assert code == 0 and '1 images fused, 2 were there already' in told and log(tmp_path / 'o')['incomplete_images'] == {}
+    assert (
+        code == 0 and '1 images fused, 2 were there already' in told and log(tmp_path / 'o')['incomplete_images'] == {}
+    )
     assert program('fuse', *two, '--out', tmp_path / 'whole')[0] == 0
     assert contents(tmp_path / 'o') == contents(tmp_path / 'whole')
 
@@ -129,6 +178,7 @@ def test_an_interrupted_fusion_goes_on_and_leaves_no_temporary_files(program, tw
         if len(calls) == 2:
             raise KeyboardInterrupt
         return real(*arguments)
+
     monkeypatch.setattr(ensemble.stored, 'finish', stops)
     assert program('fuse', *two, '--out', tmp_path / 'o')[0] == 130
     assert not log(tmp_path / 'o')['complete']
@@ -141,7 +191,10 @@ def test_an_interrupted_fusion_goes_on_and_leaves_no_temporary_files(program, tw
 
 
 def test_parts_of_a_benchmark_are_fused_into_one_tree_one_after_the_other(program, tmp_path):
-    parts = {part: [dumps.make(tmp_path / name / part, seed) for seed, name in enumerate(('one', 'two'))] for part in ('bravo_ACDC', 'bravo_SMIYC')}
+    parts = {
+        part: [dumps.make(tmp_path / name / part, seed) for seed, name in enumerate(('one', 'two'))]
+        for part in ('bravo_ACDC', 'bravo_SMIYC')
+    }
     for folders in parts.values():
         assert program('fuse', *folders, '--out', tmp_path / 'o')[0] == 0
     assert all(log(tmp_path / 'o' / part)['complete'] and len(contents(tmp_path / 'o' / part)) == 6 for part in parts)
@@ -173,18 +226,30 @@ def test_logits_that_were_dumped_another_way_are_other_members(program, two, tmp
 
 
 def test_a_network_that_is_not_finite_is_named(two, tmp_path, monkeypatch):
-    monkeypatch.setattr(ensemble, 'average_logits', lambda net, images, options: (torch.full((1, dumps.CLASSES, 8, 8), float('nan')), None))
+    monkeypatch.setattr(
+        ensemble,
+        'average_logits',
+        lambda net, images, options: (torch.full((1, dumps.CLASSES, 8, 8), float('nan')), None),
+    )
     outputs = Outputs(tmp_path / 'o', FuseOptions(), {})
     batch = {'image': torch.zeros(1, 3, 8, 8), 'name': ['a/b.png']}
     with pytest.raises(ValueError, match='bad.pth: its logits of a/b.png hold nan'):
-        ensemble.run_images([None], ['bad.pth'], [1.0], [batch], lambda images: images, FuseOptions(), outputs, None, 'cpu')
+        ensemble.run_images(
+            [None], ['bad.pth'], [1.0], [batch], lambda images: images, FuseOptions(), outputs, None, 'cpu'
+        )
     assert contents(tmp_path / 'o') == {}
 
 
 def test_a_calibration_goes_with_the_fusion_and_score_it_was_fitted_on(program, two, tmp_path):
     calibration.save(tmp_path / 'c.json', calibration.Temperature(2.0), {'fusion': 'mean', 'score': 'msp'})
-    code, told = program('fuse', *two, '--out', tmp_path / 'o', '--fusion', 'vote', '--calibration', tmp_path / 'c.json')
-    assert code == 2 and 'was fitted with --fusion mean, found --fusion vote --score msp' in told and not (tmp_path / 'o').exists()
+    code, told = program(
+        'fuse', *two, '--out', tmp_path / 'o', '--fusion', 'vote', '--calibration', tmp_path / 'c.json'
+    )
+    assert (
+        code == 2
+        and 'was fitted with --fusion mean, found --fusion vote --score msp' in told
+        and not (tmp_path / 'o').exists()
+    )
     assert program('fuse', *two, '--out', tmp_path / 'o', '--calibration', tmp_path / 'c.json')[0] == 0
 
 
@@ -211,6 +276,7 @@ def test_other_settings_are_refused_and_overwritten_even_when_that_is_interrupte
 
     def stops(*arguments):
         raise KeyboardInterrupt
+
     monkeypatch.setattr(ensemble.stored, 'finish', stops)
     assert program('fuse', *two, '--out', tmp_path / 'o', '--fusion', 'vote', '--overwrite')[0] == 130
     monkeypatch.undo()
@@ -235,30 +301,58 @@ def spoilt(tmp_path, two, how):
         np.savez(broken, logits=np.zeros((0, *dumps.SIZE), np.float16))
     elif how == 'no manifest, no logits':
         manifest.write_text('{"format": 1, "images": {"a": {"file": "../a_logits.npz"}}}')
-    return {'empty': (['fuse', two[0], tmp_path / 'empty', *out], 'holds no files'),
-            'file': (['fuse', two[0], tmp_path / 'file', *out], 'is a file, no folder'),
-            'twice': (['fuse', two[0], f'{two[0]}/', *out], 'given twice'),
-            'corrupt': (['fuse', *two, *out], 'b_logits.npz: holds no logits that can be read'),
-            'nan': (['fuse', *two, *out], 'b_logits.npz: holds nan or infinity'),
-            'empty array': (['fuse', *two, *out], 'b_logits.npz: holds no logits that can be read'),
-            'prefix': (['fuse', *two, *out, '--prefix', '../x/'], '--prefix ../x/: leads out of --out'),
-            'absolute prefix': (['fuse', *two, *out, '--prefix', f'{tmp_path}/x/'], 'leads out of --out'),
-            'classes': (['fuse', *two, *out], 'b_logits.npz: holds 7 classes'),
-            'no manifest, no logits': (['fuse', *two, *out], 'names no file below the folder'),
-            'out is a file': (['fuse', *two, '--out', tmp_path / 'file'], 'cannot be written'),
-            'out among logits': (['fuse', *two, '--out', two[0] / 'o'], 'a folder of logits; give a folder of its own'),
-            'weights': (['fuse', *two, *out, '--weights', tmp_path / 'none.json'], 'cannot be read'),
-            'kind': (['fuse', *two, *out, '--kind', 'logits,softmax'], "kind 'softmax' is unknown"),
-            'score': (['fuse', *two, *out, '--write_scores', 'foo'], '--write_scores foo: there is none'),
-            'needs logits': (['fuse', *two, *out, '--score', 'energy', '--kind', 'logits,probabilities'], 'needs logits of every member'),
-            'calibration': (['fuse', *two, *out, '--calibration', tmp_path / 'file'], 'is no calibration file'),
-            'change_labels': (['fuse', *two, *out, '--change_labels'], 'needs --calibration'),
-            'command': (['mix'], "no command 'mix'"), 'flag': (['fuse', *two, '--oot', 'x'], 'unknown flag --oot')}[how]
+    return {
+        'empty': (['fuse', two[0], tmp_path / 'empty', *out], 'holds no files'),
+        'file': (['fuse', two[0], tmp_path / 'file', *out], 'is a file, no folder'),
+        'twice': (['fuse', two[0], f'{two[0]}/', *out], 'given twice'),
+        'corrupt': (['fuse', *two, *out], 'b_logits.npz: holds no logits that can be read'),
+        'nan': (['fuse', *two, *out], 'b_logits.npz: holds nan or infinity'),
+        'empty array': (['fuse', *two, *out], 'b_logits.npz: holds no logits that can be read'),
+        'prefix': (['fuse', *two, *out, '--prefix', '../x/'], '--prefix ../x/: leads out of --out'),
+        'absolute prefix': (['fuse', *two, *out, '--prefix', f'{tmp_path}/x/'], 'leads out of --out'),
+        'classes': (['fuse', *two, *out], 'b_logits.npz: holds 7 classes'),
+        'no manifest, no logits': (['fuse', *two, *out], 'names no file below the folder'),
+        'out is a file': (['fuse', *two, '--out', tmp_path / 'file'], 'cannot be written'),
+        'out among logits': (['fuse', *two, '--out', two[0] / 'o'], 'a folder of logits; give a folder of its own'),
+        'weights': (['fuse', *two, *out, '--weights', tmp_path / 'none.json'], 'cannot be read'),
+        'kind': (['fuse', *two, *out, '--kind', 'logits,softmax'], "kind 'softmax' is unknown"),
+        'score': (['fuse', *two, *out, '--write_scores', 'foo'], '--write_scores foo: there is none'),
+        'needs logits': (
+            ['fuse', *two, *out, '--score', 'energy', '--kind', 'logits,probabilities'],
+            'needs logits of every member',
+        ),
+        'calibration': (['fuse', *two, *out, '--calibration', tmp_path / 'file'], 'is no calibration file'),
+        'change_labels': (['fuse', *two, *out, '--change_labels'], 'needs --calibration'),
+        'command': (['mix'], "no command 'mix'"),
+        'flag': (['fuse', *two, '--oot', 'x'], 'unknown flag --oot'),
+    }[how]
 
 
-@pytest.mark.parametrize('how', ['empty', 'file', 'twice', 'corrupt', 'nan', 'empty array', 'prefix', 'absolute prefix', 'classes',
-                                 'no manifest, no logits', 'out is a file', 'out among logits',
-                                 'weights', 'kind', 'score', 'needs logits', 'calibration', 'change_labels', 'command', 'flag'])
+@pytest.mark.parametrize(
+    'how',
+    [
+        'empty',
+        'file',
+        'twice',
+        'corrupt',
+        'nan',
+        'empty array',
+        'prefix',
+        'absolute prefix',
+        'classes',
+        'no manifest, no logits',
+        'out is a file',
+        'out among logits',
+        'weights',
+        'kind',
+        'score',
+        'needs logits',
+        'calibration',
+        'change_labels',
+        'command',
+        'flag',
+    ],
+)
 def test_mistakes_are_told_in_one_sentence(program, two, tmp_path, how):
     arguments, words = spoilt(tmp_path, two, how)
     code, told = program(*arguments)
@@ -266,8 +360,14 @@ def test_mistakes_are_told_in_one_sentence(program, two, tmp_path, how):
     assert code == 2 and len(errors) == 1 and errors[0].startswith('ensemble.py: error: ') and words in errors[0]
 
 
-@pytest.mark.parametrize('weights, words', [('["a", "b"]', "weight 'a' is unfit"), ('[[1, [2]], 1]', 'is unfit; give one number'),
-                                            ('[[0, 1, 1, 1, 1], [0, 1, 1, 1, 1]]', 'in some class all its members have weight 0')])
+@pytest.mark.parametrize(
+    'weights, words',
+    [
+        ('["a", "b"]', "weight 'a' is unfit"),
+        ('[[1, [2]], 1]', 'is unfit; give one number'),
+        ('[[0, 1, 1, 1, 1], [0, 1, 1, 1, 1]]', 'in some class all its members have weight 0'),
+    ],
+)
 def test_weights_that_weigh_nothing_are_told(program, two, tmp_path, weights, words):
     (tmp_path / 'w.json').write_text(weights)
     code, told = program('fuse', *two, '--out', tmp_path / 'o', '--weights', tmp_path / 'w.json')
@@ -278,13 +378,27 @@ def test_check_finds_faults_with_exit_code_one(program, two, tmp_path):
     assert program('check', *two)[0] == 0
     (two[0] / 'val/ulm/a_logits.npz').unlink()
     code, told = program('check', *two, '--json', tmp_path / 'c.json')
-    assert code == 1 and 'is missing' in told and json.loads((tmp_path / 'c.json').read_text())[str(two[0])]['faults'][0]['why'] == 'is missing'
+    assert (
+        code == 1
+        and 'is missing' in told
+        and json.loads((tmp_path / 'c.json').read_text())[str(two[0])]['faults'][0]['why'] == 'is missing'
+    )
 
 
 @pytest.mark.parametrize('flags, keys', [([], set()), (['--bootstrap', '10'], {'intervals'})])
 def test_scores_are_written_under_the_official_keys_and_intervals_besides(program, tmp_path, flags, keys):
     bravo_tree.make(tmp_path)
-    code, _ = program('eval', 'bravo', '--gt', tmp_path / 'truth', '--submission', tmp_path / 'submission', '--json', tmp_path / 's.json', *flags)
+    code, _ = program(
+        'eval',
+        'bravo',
+        '--gt',
+        tmp_path / 'truth',
+        '--submission',
+        tmp_path / 'submission',
+        '--json',
+        tmp_path / 's.json',
+        *flags,
+    )
     found = json.loads((tmp_path / 's.json').read_text())
     assert code == 0 and len(found) == 74 + len(keys) and keys <= found.keys()
     low, high = found['intervals']['bravo_index'] if keys else (0, 1)
@@ -317,7 +431,9 @@ def test_a_vector_calibration_changes_labels_when_asked(program, two, tmp_path, 
     content = json.loads((tmp_path / 'c.json').read_text())
     content['parameters']['shift'] = [0.0, 100.0, 0.0, 0.0, 0.0]
     (tmp_path / 'c.json').write_text(json.dumps(content))
-    assert program('fuse', *two, '--out', tmp_path / 'o', '--calibration', tmp_path / 'c.json', '--change_labels')[0] == 0
+    assert (
+        program('fuse', *two, '--out', tmp_path / 'o', '--calibration', tmp_path / 'c.json', '--change_labels')[0] == 0
+    )
     assert (cv2.imread(str(tmp_path / 'o/val/ulm/a_pred.png'), cv2.IMREAD_UNCHANGED) == 1).all()
     code, told = program('calibrate', *two, '--method', 'vector', '--score', 'entropy', '--out', tmp_path / 'd.json')
     assert code == 2 and '--method isotonic' in told
@@ -335,9 +451,35 @@ def trained(street, tmp_path_factory):
     folder = tmp_path_factory.mktemp('trained')
     data = ['--dataset', 'synthetic', '--override_dataset_root', str(street), '--assets_path', str(folder / 'assets')]
     for seed in (1, 2):
-        assert train.main([*data, *TINY, '--seed', str(seed), '--ignore_ids', str(CAR), '--crop_size', '64,128', '--bs_trn', '4', '--max_epoch', '20',
-                           '--val_freq', '20', '--optimizer', 'adamw', '--lr', '3e-3', '--class_uniform_pct', '0',
-                           '--result_dir', str(folder / f'r{seed}')]) == 0
+        assert (
+            train.main(
+                [
+                    *data,
+                    *TINY,
+                    '--seed',
+                    str(seed),
+                    '--ignore_ids',
+                    str(CAR),
+                    '--crop_size',
+                    '64,128',
+                    '--bs_trn',
+                    '4',
+                    '--max_epoch',
+                    '20',
+                    '--val_freq',
+                    '20',
+                    '--optimizer',
+                    'adamw',
+                    '--lr',
+                    '3e-3',
+                    '--class_uniform_pct',
+                    '0',
+                    '--result_dir',
+                    str(folder / f'r{seed}'),
+                ]
+            )
+            == 0
+        )
     return folder, data, [str(next((folder / f'r{seed}').glob('last_checkpoint_*.pth'))) for seed in (1, 2)]
 
 
@@ -345,13 +487,34 @@ def trained(street, tmp_path_factory):
 def test_models_trained_without_a_class_find_it_as_an_anomaly(program, street, trained, tmp_path, capsys):
     folder, data, checkpoints = trained
     names = ('msp', 'entropy', 'energy')
-    assert program('run', *checkpoints, *data, '--num_workers', 0, '--out', tmp_path / 'run', '--write_scores', ','.join(names))[0] == 0
+    assert (
+        program(
+            'run', *checkpoints, *data, '--num_workers', 0, '--out', tmp_path / 'run', '--write_scores', ','.join(names)
+        )[0]
+        == 0
+    )
     stored = []
     for seed, path in enumerate(checkpoints):
-        assert train.main([*data, *TINY, '--snapshot', path, '--eval', 'val', '--dump_logits', '--result_dir', str(tmp_path / f'e{seed}')]) == 0
+        assert (
+            train.main(
+                [
+                    *data,
+                    *TINY,
+                    '--snapshot',
+                    path,
+                    '--eval',
+                    'val',
+                    '--dump_logits',
+                    '--result_dir',
+                    str(tmp_path / f'e{seed}'),
+                ]
+            )
+            == 0
+        )
         stored.append(tmp_path / f'e{seed}' / 'logits')
     assert program('fuse', *stored, '--out', tmp_path / 'fused', '--write_scores', ','.join(names))[0] == 0
-    for file, first in contents(tmp_path / 'run').items():              # the same but for the rounding of stored logits to float16
+    # the same but for the rounding of stored logits to float16
+    for file, first in contents(tmp_path / 'run').items():
         if file.endswith('_pred.png'):
             second = cv2.imread(str(tmp_path / 'fused' / file), cv2.IMREAD_UNCHANGED)
             assert (cv2.imdecode(np.frombuffer(first, np.uint8), cv2.IMREAD_UNCHANGED) == second).mean() > 0.99
@@ -359,11 +522,24 @@ def test_models_trained_without_a_class_find_it_as_an_anomaly(program, street, t
     for path in (street / 'synthetic').rglob('val/*/*_gtFine_labelIds.png'):
         ids = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         mask = np.where(ids == CAR, 1, np.where(ids < 7, 255, 0)).astype(np.uint8)
-        target = masks / 'val' / path.parent.name / path.name.replace('_gtFine_labelIds', '_leftImg8bit_labels_semantic')
+        target = (
+            masks / 'val' / path.parent.name / path.name.replace('_gtFine_labelIds', '_leftImg8bit_labels_semantic')
+        )
         target.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(target), mask)
     for name in names:
-        code, told = program('eval', 'ood', '--gt', masks, '--scores', tmp_path / 'fused', '--score', name, '--json', tmp_path / f'{name}.json')
+        code, told = program(
+            'eval',
+            'ood',
+            '--gt',
+            masks,
+            '--scores',
+            tmp_path / 'fused',
+            '--score',
+            name,
+            '--json',
+            tmp_path / f'{name}.json',
+        )
         assert code == 0, told
         assert json.loads((tmp_path / f'{name}.json').read_text())['auroc'] > 0.5, name
 
@@ -372,7 +548,18 @@ def test_models_trained_without_a_class_find_it_as_an_anomaly(program, street, t
 def test_two_processes_write_what_one_writes_in_any_order_of_models(program, trained, tmp_path):
     folder, data, checkpoints = trained
     flags = [*data, '--num_workers', '0', '--write_scores', 'entropy']
-    done = command('-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=2', 'ensemble.py', 'run', *checkpoints, *flags, '--out', tmp_path / 'two')
+    done = command(
+        '-m',
+        'torch.distributed.run',
+        '--standalone',
+        '--nproc-per-node=2',
+        'ensemble.py',
+        'run',
+        *checkpoints,
+        *flags,
+        '--out',
+        tmp_path / 'two',
+    )
     assert done.returncode == 0, done.stderr
     done = command('ensemble.py', 'run', *checkpoints[::-1], *flags, '--out', tmp_path / 'one')
     assert done.returncode == 0, done.stderr
@@ -387,5 +574,20 @@ def test_an_out_of_other_settings_is_one_sentence_with_several_processes_too(tra
     folder, data, checkpoints = trained
     flags = [*data, '--num_workers', '0', '--out', tmp_path / 'o']
     assert command('ensemble.py', 'run', *checkpoints, *flags).returncode == 0
-    done = command('-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=2', 'ensemble.py', 'run', *checkpoints, *flags, '--fusion', 'vote')
-    assert done.returncode != 0 and '[rank' not in done.stderr and 'fusion (mean there, vote now); give another --out' in done.stderr
+    done = command(
+        '-m',
+        'torch.distributed.run',
+        '--standalone',
+        '--nproc-per-node=2',
+        'ensemble.py',
+        'run',
+        *checkpoints,
+        *flags,
+        '--fusion',
+        'vote',
+    )
+    assert (
+        done.returncode != 0
+        and '[rank' not in done.stderr
+        and 'fusion (mean there, vote now); give another --out' in done.stderr
+    )

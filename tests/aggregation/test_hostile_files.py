@@ -1,4 +1,6 @@
-"""Files of a submission that are damaged, or that would take far more memory than their bytes: one sentence, and no memory."""
+"""Files of a submission that are damaged, or that would take far more memory than their bytes: one sentence, and no
+memory."""
+
 import io
 import struct
 import tarfile
@@ -46,7 +48,7 @@ def map_npz(header=None, data=None, method=zipfile.ZIP_DEFLATED) -> bytes:
 def in_directory(data: bytes, place: int, value: bytes) -> bytes:
     """A zip of one file with other bytes at a place of its entry in the directory (PKWARE APPNOTE 4.3.12)."""
     begin = data.index(b'PK\1\2') + place
-    return data[:begin] + value + data[begin + len(value):]
+    return data[:begin] + value + data[begin + len(value) :]
 
 
 def group_hdf5() -> bytes:
@@ -75,35 +77,45 @@ def bomb_hdf5(content=bytes(1 << 26)) -> bytes:
 HUGE = {'descr': '<f2', 'fortran_order': False, 'shape': (1 << 16, 1 << 16)}
 
 
-@pytest.mark.parametrize('name, data, words', [
-    ('a_msp.npz', b'PK\3\4 cut', 'BadZipFile'),
-    ('a_msp.npz', map_npz()[:70] + b'\xff\xff\xff' + map_npz()[73:], 'error'),
-    ('a_msp.npz', in_directory(map_npz(), 10, b'\x63'), 'packed with method 99'),
-    ('a_msp.npz', in_directory(map_npz(), 8, b'\1'), 'RuntimeError|NotImplementedError|encrypted'),
-    ('a_msp.npz', map_npz(method=zipfile.ZIP_BZIP2), 'packed with method 12'),
-    ('a_msp.npz', map_npz(HUGE), 'announces 65536x65536 pixels, expected at most 16,777,216'),
-    ('a_msp.npz', zipped(b'', 'other.npy'), 'KeyError'),
-    ('a_msp.npy', b'\x93NUMPY\1\0\4\0{((\n', 'Error'),
-    ('a_msp.npy', b'', 'ValueError'),
-    ('a_msp.hdf5', group_hdf5(), 'Error'),
-    ('a_msp.hdf5', huge_hdf5(), 'announces 65536x65536 pixels'),
-    ('a_msp.hdf5', encode_hdf5(np.zeros((4, 5)))[:700], 'OSError'),
-    ('a_msp.hdf5', bomb_hdf5(), 'a chunk that unpacks to more than its 40 bytes'),
-])
+@pytest.mark.parametrize(
+    'name, data, words',
+    [
+        ('a_msp.npz', b'PK\3\4 cut', 'BadZipFile'),
+        ('a_msp.npz', map_npz()[:70] + b'\xff\xff\xff' + map_npz()[73:], 'error'),
+        ('a_msp.npz', in_directory(map_npz(), 10, b'\x63'), 'packed with method 99'),
+        ('a_msp.npz', in_directory(map_npz(), 8, b'\1'), 'RuntimeError|NotImplementedError|encrypted'),
+        ('a_msp.npz', map_npz(method=zipfile.ZIP_BZIP2), 'packed with method 12'),
+        ('a_msp.npz', map_npz(HUGE), 'announces 65536x65536 pixels, expected at most 16,777,216'),
+        ('a_msp.npz', zipped(b'', 'other.npy'), 'KeyError'),
+        ('a_msp.npy', b'\x93NUMPY\1\0\4\0{((\n', 'Error'),
+        ('a_msp.npy', b'', 'ValueError'),
+        ('a_msp.hdf5', group_hdf5(), 'Error'),
+        ('a_msp.hdf5', huge_hdf5(), 'announces 65536x65536 pixels'),
+        ('a_msp.hdf5', encode_hdf5(np.zeros((4, 5)))[:700], 'OSError'),
+        ('a_msp.hdf5', bomb_hdf5(), 'a chunk that unpacks to more than its 40 bytes'),
+    ],
+)
 def test_a_score_map_that_cannot_be_read_is_named_in_one_sentence(tmp_path, name, data, words):
     (tmp_path / name).write_bytes(data)
-    with Tree(tmp_path) as tree, pytest.raises(ValueError, match=f'{name} holds no score map under .value. .*({words}).*; write it again'):
+    with (
+        Tree(tmp_path) as tree,
+        pytest.raises(ValueError, match=f'{name} holds no score map under .value. .*({words}).*; write it again'),
+    ):
         read_score(tree, name)
 
 
-@pytest.mark.parametrize('ending, data', [('npz', map_npz()), ('hdf5', encode_hdf5(np.random.default_rng(0).random((20, 30))))])
+@pytest.mark.parametrize(
+    'ending, data', [('npz', map_npz()), ('hdf5', encode_hdf5(np.random.default_rng(0).random((20, 30))))]
+)
 def test_any_damage_of_a_score_map_gives_a_sentence_or_a_map(tmp_path, ending, data):
     rng = np.random.default_rng(2)
     for _ in range(200):
         damaged = bytearray(data)
         for _ in range(rng.integers(1, 4)):
             damaged[rng.integers(len(data))] = rng.integers(256)
-        (tmp_path / f'a_msp.{ending}').write_bytes(damaged[:rng.integers(len(data))] if rng.random() < 0.3 else damaged)
+        (tmp_path / f'a_msp.{ending}').write_bytes(
+            damaged[: rng.integers(len(data))] if rng.random() < 0.3 else damaged
+        )
         with Tree(tmp_path) as tree:
             try:
                 assert read_score(tree, f'a_msp.{ending}').ndim == 2
@@ -114,7 +126,12 @@ def test_any_damage_of_a_score_map_gives_a_sentence_or_a_map(tmp_path, ending, d
 @pytest.mark.parametrize('place, value', [(0, b'PK\1\7'), (10, b'\x63'), (42, b'\xff\xff\xff\x7f'), (8, b'\1')])
 def test_a_damaged_zip_is_named(tmp_path, place, value):
     (tmp_path / 'a.zip').write_bytes(in_directory(zipped(PNG), place, value))
-    with pytest.raises(ValueError, match='a.zip: .*(damaged zip archive|cannot be unpacked).*make (it|the archive) again'), Tree(tmp_path / 'a.zip') as tree:
+    with (
+        pytest.raises(
+            ValueError, match='a.zip: .*(damaged zip archive|cannot be unpacked).*make (it|the archive) again'
+        ),
+        Tree(tmp_path / 'a.zip') as tree,
+    ):
         tree.read('a_pred.png')
 
 
@@ -122,9 +139,11 @@ def test_a_zip_never_unpacks_to_more_than_it_says(tmp_path):
     data = zipped(bytes(1 << 26))
     (tmp_path / 'a.zip').write_bytes(in_directory(data, 24, struct.pack('<I', 1000)))
     with Tree(tmp_path / 'a.zip') as tree:
+
         def read():
             with pytest.raises(ValueError, match='a_pred.png cannot be unpacked'):
                 tree.read('a_pred.png')
+
         assert peak(read) < 1 << 21
 
 
@@ -149,7 +168,9 @@ def test_a_file_above_the_limit_is_refused_before_it_is_read(tmp_path, monkeypat
                 archive.addfile(member, io.BytesIO(data))
     with Tree(path) as tree:
         assert tree.read('a.png') == PNG
-        with pytest.raises(ValueError, match=f'b.png has {len(PNG) + 1} bytes, expected at most {len(PNG)}; .*take it out'):
+        with pytest.raises(
+            ValueError, match=f'b.png has {len(PNG) + 1} bytes, expected at most {len(PNG)}; .*take it out'
+        ):
             tree.read('b.png')
 
 
@@ -164,7 +185,12 @@ def test_a_tar_whose_file_has_a_negative_size_is_refused(tmp_path):
 def test_a_png_that_announces_a_huge_picture_is_refused_before_it_is_decoded(tmp_path):
     header = b'IHDR' + struct.pack('>II', 20000, 30000) + PNG[24:29]
     (tmp_path / 'a.png').write_bytes(PNG[:12] + header + zlib.crc32(header).to_bytes(4, 'big') + PNG[33:])
-    with Tree(tmp_path) as tree, pytest.raises(ValueError, match='a.png announces 20000x30000 pixels, expected at most 16,777,216; write it again'):
+    with (
+        Tree(tmp_path) as tree,
+        pytest.raises(
+            ValueError, match='a.png announces 20000x30000 pixels, expected at most 16,777,216; write it again'
+        ),
+    ):
         read_gray(tree, 'a.png')
 
 
@@ -174,21 +200,30 @@ def test_a_picture_of_another_format_under_the_name_of_a_png_is_no_png(tmp_path)
         read_gray(tree, 'a.png')
 
 
-@pytest.mark.parametrize('damage', [
-    lambda data: data[:33] + b'\x7f\xff\xff\xff' + data[37:],               # a chunk of 2 GiB
-    lambda data: data[:-20] + bytes([data[-20] ^ 1]) + data[-19:],
-    lambda data: data[:-12],
-    lambda data: data[:8],
-    lambda data: b'',
-])
+@pytest.mark.parametrize(
+    'damage',
+    [
+        lambda data: data[:33] + b'\x7f\xff\xff\xff' + data[37:],  # a chunk of 2 GiB
+        lambda data: data[:-20] + bytes([data[-20] ^ 1]) + data[-19:],
+        lambda data: data[:-12],
+        lambda data: data[:8],
+        lambda data: b'',
+    ],
+)
 def test_a_damaged_png_is_named_and_nothing_else_is_printed(tmp_path, damage, capfd):
     (tmp_path / 'a.png').write_bytes(damage(PNG))
-    with Tree(tmp_path) as tree, pytest.raises(ValueError, match='a.png is damaged or no image in PNG form, .*; write it again'):
+    with (
+        Tree(tmp_path) as tree,
+        pytest.raises(ValueError, match='a.png is damaged or no image in PNG form, .*; write it again'),
+    ):
         read_gray(tree, 'a.png')
     assert capfd.readouterr() == ('', '')
 
 
-@pytest.mark.parametrize('options', [{}, {'chunks': (3, 4)}, {'chunks': (3, 4), 'compression': 'gzip'}, {'compression': 'gzip', 'shuffle': True}])
+@pytest.mark.parametrize(
+    'options',
+    [{}, {'chunks': (3, 4)}, {'chunks': (3, 4), 'compression': 'gzip'}, {'compression': 'gzip', 'shuffle': True}],
+)
 def test_hdf5_maps_of_any_layout_that_the_suite_writes_are_read(tmp_path, options):
     values = np.random.default_rng(0).random((10, 13)).astype(np.float32)
     with h5py.File(tmp_path / 'a_msp.hdf5', 'w') as made:

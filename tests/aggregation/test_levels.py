@@ -16,7 +16,7 @@ def test_levels_are_floors_of_65536_and_never_wrap():
 
 def test_reading_a_level_is_off_by_half_a_level_at_most():
     values = np.random.default_rng(0).random(10000)
-    assert np.abs(from_levels(to_levels(values)) - values).max() <= 2 ** -17
+    assert np.abs(from_levels(to_levels(values)) - values).max() <= 2**-17
 
 
 @pytest.mark.parametrize('values', [[1.1], [-0.01], [np.nan]])
@@ -26,13 +26,32 @@ def test_what_is_no_confidence_is_refused(values):
 
 
 def test_the_bins_of_the_benchmark():
-    assert ece_edges().tolist() == [0, 4369, 8738, 13107, 17476, 21845, 26214, 30583, 34953, 39322, 43691, 48060, 52429, 56798, 61167, 65536]
+    assert ece_edges().tolist() == [
+        0,
+        4369,
+        8738,
+        13107,
+        17476,
+        21845,
+        26214,
+        30583,
+        34953,
+        39322,
+        43691,
+        48060,
+        52429,
+        56798,
+        61167,
+        65536,
+    ]
 
 
 def test_the_worked_example_of_the_benchmark():
     scores = LevelCounts.of(LEVELS_SEEN, CORRECT).scores()
     assert scores['ece'] == pytest.approx(0.2543182, abs=5e-8)
-    assert [scores[key] for key in ('auroc', 'fpr95', 'auprc_success', 'auprc_error')] == pytest.approx([5 / 6, 1 / 3, 0.805556, 0.866667], abs=1e-6)
+    assert [scores[key] for key in ('auroc', 'fpr95', 'auprc_success', 'auprc_error')] == pytest.approx(
+        [5 / 6, 1 / 3, 0.805556, 0.866667], abs=1e-6
+    )
 
 
 def test_counts_of_images_add_up():
@@ -71,6 +90,8 @@ def test_no_pixels_give_nan():
 def test_a_temperature_ranks_confidences_that_would_share_the_last_level():
     logits = torch.tensor([[12.0, 15.0, 18.0], [0.0, 0.0, 0.0]])
     p = torch.softmax(logits, 0)
-    assert to_levels(p.amax(0).numpy()).tolist() == [65535] * 3 and p[0, 2] == 1           # in float32 the last is even 1
+    # in float32 the last is even 1
+    assert to_levels(p.amax(0).numpy()).tolist() == [65535] * 3 and p[0, 2] == 1
     spread = to_levels(Temperature(2.0).probabilities(p).amax(0).numpy())
-    assert spread.tolist() == [65373, 65499, 65527]                                        # 1 / (1 + exp(-6)), exp(-7.5) and exp(-9)
+    # 1 / (1 + exp(-6)), exp(-7.5) and exp(-9)
+    assert spread.tolist() == [65373, 65499, 65527]

@@ -23,7 +23,7 @@ def maps(tmp_path):
     labels, scores = [], []
     for number in range(4):
         mask = np.zeros((40, 60), np.uint8)
-        mask[5:20, 10 * number:10 * number + 12] = 1
+        mask[5:20, 10 * number : 10 * number + 12] = 1
         mask[:2] = 255
         values = (rng.normal(size=mask.shape) + 2.0 * (mask == 1)).astype(np.float16)
         for folder in ('masks', 'maps'):
@@ -66,14 +66,34 @@ def test_confidences_are_turned_round(tmp_path):
     assert ood.evaluate(tmp_path / 'm', tmp_path / 's', 'confidence', log=silent)['scores']['auroc'] == 1.0
 
 
-@pytest.mark.parametrize('fault, words', [
-    (lambda masks, maps: (maps / 'validation0002_energy.npz').unlink(), '1 of 4 masks .* have no score .validation0002'),
-    (lambda masks, maps: np.savez(maps / 'validation0002_energy.npz', value=np.zeros((4, 4), np.float16)), 'at the size of the images'),
-    (lambda masks, maps: np.savez(maps / 'validation0002_energy.npz', value=np.full((40, 60), np.nan, np.float32)), 'holds nan'),
-    (lambda masks, maps: np.savez(maps / 'validation0002_energy.npz', other=np.zeros((40, 60))), 'holds no score map'),
-    (lambda masks, maps: (maps / 'validation0002_energy.npz').write_bytes(b'PK'), 'holds no score map'),
-    (lambda masks, maps: np.savez(maps / 'validation0002_msp.npz', value=np.zeros((40, 60), np.float16)), 'are both scores|no score'),
-])
+@pytest.mark.parametrize(
+    'fault, words',
+    [
+        (
+            lambda masks, maps: (maps / 'validation0002_energy.npz').unlink(),
+            '1 of 4 masks .* have no score .validation0002',
+        ),
+        (
+            lambda masks, maps: np.savez(maps / 'validation0002_energy.npz', value=np.zeros((4, 4), np.float16)),
+            'at the size of the images',
+        ),
+        (
+            lambda masks, maps: np.savez(
+                maps / 'validation0002_energy.npz', value=np.full((40, 60), np.nan, np.float32)
+            ),
+            'holds nan',
+        ),
+        (
+            lambda masks, maps: np.savez(maps / 'validation0002_energy.npz', other=np.zeros((40, 60))),
+            'holds no score map',
+        ),
+        (lambda masks, maps: (maps / 'validation0002_energy.npz').write_bytes(b'PK'), 'holds no score map'),
+        (
+            lambda masks, maps: np.savez(maps / 'validation0002_msp.npz', value=np.zeros((40, 60), np.float16)),
+            'are both scores|no score',
+        ),
+    ],
+)
 def test_faults_are_named(maps, fault, words):
     masks, folder, *_ = maps
     fault(masks, folder)
@@ -89,8 +109,14 @@ def frame(folder, name, mask, values):
 
 
 @pytest.mark.parametrize('track', [None, 'obstacle'])
-@pytest.mark.parametrize('value, words', [(0, '1 masks hold 0 anomalous pixels .1. and 12 known ones'), (1, '12 anomalous pixels .1. and 0 known ones'),
-                                          (255, '0 anomalous pixels .1. and 0 known ones')])
+@pytest.mark.parametrize(
+    'value, words',
+    [
+        (0, '1 masks hold 0 anomalous pixels .1. and 12 known ones'),
+        (1, '12 anomalous pixels .1. and 0 known ones'),
+        (255, '0 anomalous pixels .1. and 0 known ones'),
+    ],
+)
 def test_masks_that_nothing_can_be_scored_with_are_told(tmp_path, track, value, words):
     frame(tmp_path, 'a', np.full((3, 4), value), np.arange(12.0).reshape(3, 4))
     with pytest.raises(ValueError, match=words):
@@ -117,10 +143,13 @@ def test_scores_that_are_not_defined_are_a_dash_without_a_unit(tmp_path):
 
 
 def test_component_scores_that_are_not_defined_are_said(tmp_path):
-    frame(tmp_path, 'a', [[0, 0, 0, 1]], [[0, 3, 1, 2]])            # far below the 10 and 50 pixels of the track
+    frame(tmp_path, 'a', [[0, 0, 0, 1]], [[0, 3, 1, 2]])  # far below the 10 and 50 pixels of the track
     result = ood.evaluate(tmp_path, tmp_path, track='obstacle', log=silent)
     assert np.isnan(result['scores']['smiyc']['siou']) and np.isnan(result['scores']['smiyc']['ppv'])
-    assert result['notes'] == ['sIoU and mean F1 are not defined: no true component has 10 pixels', 'PPV is not defined: no predicted component has 50 pixels']
+    assert result['notes'] == [
+        'sIoU and mean F1 are not defined: no true component has 10 pixels',
+        'PPV is not defined: no predicted component has 50 pixels',
+    ]
 
 
 def test_two_masks_of_one_image_are_refused(tmp_path):
@@ -142,11 +171,16 @@ def weights_of(names, count):
 def test_intervals_equal_a_plain_loop_over_resamplings_of_repeated_frames(maps):
     masks, folder, *_ = maps
     names, count = [f'validation000{number}' for number in range(4)], 60
-    frames = [(cv2.imread(str(masks / f'{name}_labels_semantic.png'), 0), np.load(folder / f'{name}_energy.npz')['value']) for name in names]
+    frames = [
+        (cv2.imread(str(masks / f'{name}_labels_semantic.png'), 0), np.load(folder / f'{name}_energy.npz')['value'])
+        for name in names
+    ]
     rounds = []
     for times in weights_of(names, count).T:
-        pixels = [np.concatenate([np.empty(0), *(np.repeat(of(*frame), time) for frame, time in zip(frames, times))])
-                  for of in (lambda mask, values: ood.ordered_keys(values[mask < 255]), lambda mask, values: mask[mask < 255])]
+        pixels = [
+            np.concatenate([np.empty(0), *(np.repeat(of(*frame), time) for frame, time in zip(frames, times))])
+            for of in (lambda mask, values: ood.ordered_keys(values[mask < 255]), lambda mask, values: mask[mask < 255])
+        ]
         blocks = ranking.count_blocks(pixels[0], pixels[1] == 1)[:2]
         rounds.append([ranking.auroc(*blocks), ranking.average_precision(*blocks), ranking.fpr_at_tpr(*blocks)])
     expected = np.nanquantile(rounds, [0.025, 0.975], axis=0).T.tolist()
@@ -158,11 +192,18 @@ def test_intervals_equal_a_plain_loop_over_resamplings_of_repeated_frames(maps):
 def test_intervals_of_a_track_equal_a_plain_loop(maps):
     masks, folder, *_ = maps
     names, count = [f'validation000{number}' for number in range(4)], 40
-    frames = [(np.load(folder / f'{name}_energy.npz')['value'], cv2.imread(str(masks / f'{name}_labels_semantic.png'), 0)) for name in names]
+    frames = [
+        (np.load(folder / f'{name}_energy.npz')['value'], cv2.imread(str(masks / f'{name}_labels_semantic.png'), 0))
+        for name in names
+    ]
     points = [smiyc.frame_points(*frame) for frame in frames]
     threshold, rounds = smiyc.pixel_scores(points).best_threshold, []
     for times in weights_of(names, count).T[weights_of(names, count).sum(0) > 0]:
-        drawn = [point._replace(true=point.true * time, false=point.false * time) for point, time in zip(points, times) if time]
+        drawn = [
+            point._replace(true=point.true * time, false=point.false * time)
+            for point, time in zip(points, times)
+            if time
+        ]
         components = smiyc.Components(smiyc.TRACKS['obstacle'])
         for frame, time in zip(frames, times):
             for _ in range(time):
@@ -170,7 +211,9 @@ def test_intervals_of_a_track_equal_a_plain_loop(maps):
         rounds.append({**smiyc.pixel_scores(drawn)._asdict(), **components.scores()})
     expected = {key: np.quantile([one[key] for one in rounds], [0.025, 0.975]).tolist() for key in rounds[0]}
     found = ood.evaluate(masks, folder, track='obstacle', bootstrap=count, log=silent)['intervals']['smiyc']
-    assert set(found) == set(expected) and all(found[key] == pytest.approx(expected[key], abs=1e-12) for key in expected)
+    assert set(found) == set(expected) and all(
+        found[key] == pytest.approx(expected[key], abs=1e-12) for key in expected
+    )
 
 
 def test_intervals_of_frames_that_are_all_alike_have_no_width_and_hold_the_score(tmp_path):
@@ -182,14 +225,16 @@ def test_intervals_of_frames_that_are_all_alike_have_no_width_and_hold_the_score
 
 
 def test_intervals_hold_the_score_of_frames_that_lie_evenly_about_it(tmp_path):
-    for number in range(20):                                # ten frames find all of their anomaly, ten find it among 3 of 10 pixels
+    # ten frames find all of their anomaly, ten find it among 3 of 10 pixels
+    for number in range(20):
         values = np.arange(10.0)
         frame(tmp_path, f'{number:02}', [[0] * 9 + [1]] if number % 2 else [[0] * 7 + [1, 0, 0]], [values])
     result = ood.evaluate(tmp_path, tmp_path, bootstrap=200, log=silent)
     for key in ('auroc', 'aupr'):
         low, high = result['intervals'][key]
         assert low < result['scores'][key] < high
-    assert result['scores']['fpr95'] == 2 / 9 and result['intervals']['fpr95'] == [2 / 9, 2 / 9]     # as long as one frame of the second kind is drawn
+    # as long as one frame of the second kind is drawn
+    assert result['scores']['fpr95'] == 2 / 9 and result['intervals']['fpr95'] == [2 / 9, 2 / 9]
 
 
 def test_intervals_depend_on_neither_threads_nor_what_was_drawn_before(maps):
@@ -201,7 +246,10 @@ def test_intervals_depend_on_neither_threads_nor_what_was_drawn_before(maps):
 
 def test_resamplings_do_not_change_the_scores(maps):
     masks, folder, *_ = maps
-    assert ood.evaluate(masks, folder, bootstrap=5, log=silent)['scores'] == ood.evaluate(masks, folder, log=silent)['scores']
+    assert (
+        ood.evaluate(masks, folder, bootstrap=5, log=silent)['scores']
+        == ood.evaluate(masks, folder, log=silent)['scores']
+    )
 
 
 def test_a_thousand_resamplings_take_little_more_memory_than_fifty(tmp_path, monkeypatch):
@@ -210,7 +258,7 @@ def test_a_thousand_resamplings_take_little_more_memory_than_fifty(tmp_path, mon
     for name in 'abc':
         frame(tmp_path, name, rng.integers(0, 2, (100, 200)), rng.normal(size=(100, 200)))
     peaks = []
-    for count in (50, 1000):                                # of some 14000 levels: 0.2 MiB each
+    for count in (50, 1000):  # of some 14000 levels: 0.2 MiB each
         tracemalloc.start()
         ood.evaluate(tmp_path, tmp_path, bootstrap=count, log=silent)
         peaks.append(tracemalloc.get_traced_memory()[1])
@@ -220,18 +268,42 @@ def test_a_thousand_resamplings_take_little_more_memory_than_fifty(tmp_path, mon
 
 def test_every_score_and_resamplings_are_refused_together(tmp_path, capsys):
     assert main(['eval', 'ood', '--gt', str(tmp_path), '--scores', str(tmp_path), '--exact', '--bootstrap', '9']) == 2
-    assert '--exact keeps every score and --bootstrap 9 adds up histograms of levels; give one of the two' in capsys.readouterr().err
+    assert (
+        '--exact keeps every score and --bootstrap 9 adds up histograms of levels; give one of the two'
+        in capsys.readouterr().err
+    )
 
 
 def test_the_program_writes_intervals_and_a_page(maps, tmp_path, capsys):
     masks, folder, *_ = maps
-    assert main(['eval', 'ood', '--gt', str(masks), '--scores', str(folder), '--track', 'obstacle', '--bootstrap', '30',
-                 '--json', str(tmp_path / 'a.json'), '--page', str(tmp_path / 'a.html')]) == 0
+    assert (
+        main(
+            [
+                'eval',
+                'ood',
+                '--gt',
+                str(masks),
+                '--scores',
+                str(folder),
+                '--track',
+                'obstacle',
+                '--bootstrap',
+                '30',
+                '--json',
+                str(tmp_path / 'a.json'),
+                '--page',
+                str(tmp_path / 'a.html'),
+            ]
+        )
+        == 0
+    )
     found, page = json.loads((tmp_path / 'a.json').read_text()), (tmp_path / 'a.html').read_text()
     low, high = found['intervals']['auroc']
     cell = f'{100 * found["auroc"]:.2f} [{100 * low:.2f}, {100 * high:.2f}]'
     assert low < found['auroc'] < high and cell in page and cell in capsys.readouterr().out
-    assert set(found['intervals']) == {'auroc', 'aupr', 'fpr95', 'smiyc'} and set(found['intervals']['smiyc']) == set(found['smiyc'])
+    assert set(found['intervals']) == {'auroc', 'aupr', 'fpr95', 'smiyc'} and set(found['intervals']['smiyc']) == set(
+        found['smiyc']
+    )
 
 
 # The histogram's levels
@@ -240,13 +312,14 @@ def test_the_program_writes_intervals_and_a_page(maps, tmp_path, capsys):
 def test_scores_that_crowd_within_a_thousandth_share_levels_and_change_the_streamed_area(tmp_path):
     rng = np.random.default_rng(0)
     mask = rng.random((100, 200)) < 0.1
-    ranks = np.argsort(np.argsort(rng.normal(size=mask.size) + 2 * mask.ravel())).reshape(mask.shape) / mask.size       # 0 to 1, every one different
+    # 0 to 1, every one different
+    ranks = np.argsort(np.argsort(rng.normal(size=mask.size) + 2 * mask.ravel())).reshape(mask.shape) / mask.size
     lost = {}
     for width in (1e-3, 1.0):
         frame(tmp_path, 'a', mask, 1 + width * ranks)
         found = [ood.evaluate(tmp_path, tmp_path, exact=exact, log=silent)['scores']['aupr'] for exact in (False, True)]
         lost[width] = abs(found[0] - found[1])
-    assert lost[1e-3] == pytest.approx(0.32, abs=0.01) and lost[1.0] < 1e-3     # docs/ensembles.md says the first
+    assert lost[1e-3] == pytest.approx(0.32, abs=0.01) and lost[1.0] < 1e-3  # docs/ensembles.md says the first
 
 
 def test_maps_of_float16_lose_nothing_by_streaming(maps):

@@ -35,8 +35,10 @@ def test_one_member_votes_for_its_label():
 
 @pytest.mark.parametrize('name', [*FUSIONS, *SCORES])
 def test_the_order_of_the_members_does_not_matter(name):
-    results = [fuse(pool(*order), name) if name in FUSIONS else score(pool(*order), name)
-               for order in itertools.permutations([member(0), member(1), member(2)])]
+    results = [
+        fuse(pool(*order), name) if name in FUSIONS else score(pool(*order), name)
+        for order in itertools.permutations([member(0), member(1), member(2)])
+    ]
     assert all(torch.allclose(results[0], other, atol=1e-6) for other in results)
 
 
@@ -51,12 +53,22 @@ def float64(members):
     logits = torch.stack(members).double()
     p = torch.softmax(logits, 1)
     mean, mean_logit = p.mean(0), logits.mean(0)
-    entropy = lambda q: -(q * q.log()).sum(0)                                                        # noqa: E731
+    entropy = lambda q: -(q * q.log()).sum(0)  # noqa: E731
     votes = torch.nn.functional.one_hot(p.argmax(1), CLASSES).double().mean(0).amax(-1)
-    return {'msp': 1 - mean.amax(0), 'msp_min': 1 - p.amin(0).amax(0), 'msp_logit': 1 - torch.softmax(mean_logit, 0).amax(0),
-            'least_sure': 1 - p.amax(1).amin(0), 'entropy': entropy(mean), 'expected_entropy': torch.stack([entropy(q) for q in p]).mean(0),
-            'mutual_information': entropy(mean) - torch.stack([entropy(q) for q in p]).mean(0), 'variance': p.var(0, unbiased=False).sum(0),
-            'disagreement': 1 - votes, 'max_logit': -mean_logit.amax(0), 'energy': -torch.logsumexp(mean_logit, 0), 'rba': -mean_logit.tanh().sum(0)}
+    return {
+        'msp': 1 - mean.amax(0),
+        'msp_min': 1 - p.amin(0).amax(0),
+        'msp_logit': 1 - torch.softmax(mean_logit, 0).amax(0),
+        'least_sure': 1 - p.amax(1).amin(0),
+        'entropy': entropy(mean),
+        'expected_entropy': torch.stack([entropy(q) for q in p]).mean(0),
+        'mutual_information': entropy(mean) - torch.stack([entropy(q) for q in p]).mean(0),
+        'variance': p.var(0, unbiased=False).sum(0),
+        'disagreement': 1 - votes,
+        'max_logit': -mean_logit.amax(0),
+        'energy': -torch.logsumexp(mean_logit, 0),
+        'rba': -mean_logit.tanh().sum(0),
+    }
 
 
 @pytest.mark.parametrize('name', SCORES)
@@ -153,7 +165,8 @@ def test_the_published_names_are_known():
 
 
 def test_the_largest_value_and_its_class_are_those_of_max_and_the_first_of_equals():
-    values = torch.randint(0, 4, (19, 30, 40), generator=torch.Generator().manual_seed(0)).float()     # most pixels have ties
+    # most pixels have ties
+    values = torch.randint(0, 4, (19, 30, 40), generator=torch.Generator().manual_seed(0)).float()
     best, label = largest(values)
     assert torch.equal(best, values.amax(0))
     assert torch.equal(label.long(), torch.from_numpy(values.numpy().argmax(0)))
@@ -185,7 +198,8 @@ def test_means_of_members_that_weigh_differently_by_class_are_probabilities_in_e
     made = Pool(STATISTICS, 2, (1, 1))
     made.add(sure, LOGITS, torch.tensor([1.0, 0.0]))
     made.add(other, LOGITS, torch.tensor([0.0, 1.0]))
-    assert fuse(made, 'mean').flatten().tolist() == pytest.approx([0.5, 0.5])        # each class is sure of itself: nobody knows
+    # each class is sure of itself: nobody knows
+    assert fuse(made, 'mean').flatten().tolist() == pytest.approx([0.5, 0.5])
     assert score(made, 'msp').item() == pytest.approx(0.5)
     assert score(made, 'entropy').item() == pytest.approx(math.log(2))
     assert score(made, 'mutual_information').item() == pytest.approx(math.log(2), abs=1e-4)

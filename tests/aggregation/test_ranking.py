@@ -13,7 +13,9 @@ POSITIVES, TOTALS = np.array([1, 1, 1, 0, 0]), np.array([1, 2, 1, 1, 1])
 def test_the_worked_example_of_the_benchmark():
     assert ranking.auroc(POSITIVES, TOTALS) == pytest.approx(5 / 6, abs=1e-15)
     assert ranking.fpr_at_tpr(POSITIVES, TOTALS) == pytest.approx(1 / 3, abs=1e-15)
-    assert ranking.average_precision(POSITIVES, TOTALS) == pytest.approx(1 / 3 + 1 / 3 * 2 / 3 + 1 / 3 * 3 / 4, abs=1e-15)
+    assert ranking.average_precision(POSITIVES, TOTALS) == pytest.approx(
+        1 / 3 + 1 / 3 * 2 / 3 + 1 / 3 * 3 / 4, abs=1e-15
+    )
 
 
 def random_scores(seed=0, decimals=2):
@@ -34,16 +36,25 @@ def test_agrees_with_scikit_learn_with_and_without_ties(decimals):
 
 def test_a_rising_map_of_the_scores_changes_nothing():
     scores, positive = random_scores(2)
-    before = [f(*ranking.count_blocks(scores, positive)[:2]) for f in (ranking.auroc, ranking.fpr_at_tpr, ranking.average_precision)]
-    after = [f(*ranking.count_blocks(np.exp(scores) * 7, positive)[:2]) for f in (ranking.auroc, ranking.fpr_at_tpr, ranking.average_precision)]
+    before = [
+        f(*ranking.count_blocks(scores, positive)[:2])
+        for f in (ranking.auroc, ranking.fpr_at_tpr, ranking.average_precision)
+    ]
+    after = [
+        f(*ranking.count_blocks(np.exp(scores) * 7, positive)[:2])
+        for f in (ranking.auroc, ranking.fpr_at_tpr, ranking.average_precision)
+    ]
     assert before == after
 
 
-@pytest.mark.parametrize('scores, auroc, fpr95, precision', [
-    ([2, 2, 1, 1], 1.0, 0.0, 1.0),              # perfect
-    ([1, 1, 2, 2], 0.0, 1.0, 0.5),              # inverted: the first positives come with all negatives above them
-    ([1, 1, 1, 1], 0.5, 1.0, 0.5),              # constant
-])
+@pytest.mark.parametrize(
+    'scores, auroc, fpr95, precision',
+    [
+        ([2, 2, 1, 1], 1.0, 0.0, 1.0),  # perfect
+        ([1, 1, 2, 2], 0.0, 1.0, 0.5),  # inverted: the first positives come with all negatives above them
+        ([1, 1, 1, 1], 0.5, 1.0, 0.5),  # constant
+    ],
+)
 def test_perfect_inverted_and_constant_scores(scores, auroc, fpr95, precision):
     blocks = ranking.count_blocks(np.array(scores), np.array([True, True, False, False]))[:2]
     assert ranking.auroc(*blocks) == auroc

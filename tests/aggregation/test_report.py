@@ -29,7 +29,13 @@ def folders(tmp_path):
 
 
 def measured(folders, fusion='mean', score='msp', calibrator=None, dataset=None, **options):
-    return measure(Members(folders, **options), FuseOptions(fusion, score, calibrator=calibrator), Truths(dataset or dumps.dataset()), 2, log=silent)
+    return measure(
+        Members(folders, **options),
+        FuseOptions(fusion, score, calibrator=calibrator),
+        Truths(dataset or dumps.dataset()),
+        2,
+        log=silent,
+    )
 
 
 def probabilities(seed, name):
@@ -51,15 +57,20 @@ def test_members_ensemble_and_those_without_a_member_are_scored_by_the_definitio
     found = measured(folders)
     for seed, tally in zip(SEEDS, found.single):
         scores = tally.scores()
-        assert (scores['mean_iou'], scores['nll']) == pytest.approx(scores_of(lambda name, seed=seed: probabilities(seed, name)), rel=1e-5)
+        assert (scores['mean_iou'], scores['nll']) == pytest.approx(
+            scores_of(lambda name, seed=seed: probabilities(seed, name)), rel=1e-5
+        )
 
     def mean(seeds):
         return lambda name: torch.stack([probabilities(seed, name) for seed in seeds]).mean(0)
+
     whole = found.ensemble.scores()
     assert (whole['mean_iou'], whole['nll']) == pytest.approx(scores_of(mean(SEEDS)), rel=1e-5)
     for seed, tally in zip(SEEDS, found.left_out):
         scores = tally.scores()
-        assert (scores['mean_iou'], scores['nll']) == pytest.approx(scores_of(mean([other for other in SEEDS if other != seed])), rel=1e-4)
+        assert (scores['mean_iou'], scores['nll']) == pytest.approx(
+            scores_of(mean([other for other in SEEDS if other != seed])), rel=1e-4
+        )
 
 
 def test_disagreement_counts_labelled_pixels_with_other_labels(folders):
@@ -72,11 +83,15 @@ def test_disagreement_counts_labelled_pixels_with_other_labels(folders):
     assert shares[0, 2] == shares[2, 0] == pytest.approx(differing / total) and np.diag(shares).tolist() == [0, 0, 0]
 
 
-@pytest.mark.parametrize('fusion, score', [('geometric', 'msp'), ('mean_logit', 'energy'), ('vote', 'disagreement'), ('mean', 'mutual_information')])
+@pytest.mark.parametrize(
+    'fusion, score',
+    [('geometric', 'msp'), ('mean_logit', 'energy'), ('vote', 'disagreement'), ('mean', 'mutual_information')],
+)
 def test_two_members_leave_each_other_alone_whatever_is_summed(folders, fusion, score):
     found = measured(folders[:2], fusion, score)
     for tally, other in zip(found.left_out, found.single[::-1]):
-        assert np.abs(tally.matrix.counts - other.matrix.counts).sum() <= 4          # what is left of the other is rounded: near ties may turn
+        # what is left of the other is rounded: near ties may turn
+        assert np.abs(tally.matrix.counts - other.matrix.counts).sum() <= 4
 
 
 def test_extremes_and_single_members_have_no_contribution(folders):
@@ -98,13 +113,15 @@ def test_a_pool_without_a_member_is_the_pool_of_the_others():
     for values in members[:2]:
         others.add(values, 'logits', 2.0)
     rest = whole.without(members[2], 'logits', 2.0)
-    assert (rest.members, rest.weights) == (2, 4.0) and all(torch.allclose(rest[name], others[name], atol=1e-4) for name in needs)
+    assert (rest.members, rest.weights) == (2, 4.0) and all(
+        torch.allclose(rest[name], others[name], atol=1e-4) for name in needs
+    )
 
 
 def test_a_missing_image_counts_for_the_members_that_have_it(tmp_path, folders):
     less = dumps.make(tmp_path / 'less', 3, names=dumps.NAMES[:2])
     found = measured([*folders[:2], less], allow_missing=True)
-    assert [tally.images for tally in found.single] == [2, 3, 3]        # sorted by folder, `less` first
+    assert [tally.images for tally in found.single] == [2, 3, 3]  # sorted by folder, `less` first
     assert [tally.images for tally in found.left_out] == [3, 3, 3]
 
 
@@ -112,17 +129,32 @@ def test_the_page_and_its_files(tmp_path, folders):
     found = measured(folders, calibrator=Temperature(2.0))
     page = write_report(found, tmp_path / 'report')
     content = json.loads((tmp_path / 'report' / 'report.json').read_text())
-    assert content['calibrated']['mean_iou'] == content['ensemble']['mean_iou'] and content['calibrated']['nll'] != content['ensemble']['nll']
+    assert (
+        content['calibrated']['mean_iou'] == content['ensemble']['mean_iou']
+        and content['calibrated']['nll'] != content['ensemble']['nll']
+    )
     assert [member['name'] for member in content['members']] == ['model 0', 'model 1', 'model 2']
     shares = [one['share'] for one in content['worst']]
     assert len(shares) == 2 and shares == sorted(shares, reverse=True)
     text = page.read_text()
-    for words in ('Leaving one member out', 'Pairwise disagreement', 'Reliability', 'Risk and coverage', content['worst'][0]['image'], 'ensemble, calibrated'):
+    for words in (
+        'Leaving one member out',
+        'Pairwise disagreement',
+        'Reliability',
+        'Risk and coverage',
+        content['worst'][0]['image'],
+        'ensemble, calibrated',
+    ):
         assert words in text
     member, whole = content['members'][0], content['ensemble']
-    cells = [f'{100 * member["mean_iou"]:.2f}', f'{100 * member["ece"]:.2f}', f'{member["nll"]:.4f}', f'{100 * whole["iou"][0]:.2f}']
+    cells = [
+        f'{100 * member["mean_iou"]:.2f}',
+        f'{100 * member["ece"]:.2f}',
+        f'{member["nll"]:.4f}',
+        f'{100 * whole["iou"][0]:.2f}',
+    ]
     assert all(f'<td>{cell}</td>' in text for cell in cells)
-    assert text.count('stroke-width="3"') == 4                  # ensemble and calibrated ensemble in two charts
+    assert text.count('stroke-width="3"') == 4  # ensemble and calibrated ensemble in two charts
     error = cv2.imread(str(tmp_path / 'report/pictures/001_error.png'), cv2.IMREAD_GRAYSCALE)
     assert (error == 255).sum() == content['worst'][0]['wrong']
 
@@ -139,11 +171,18 @@ def test_models_of_one_name_are_told_apart_by_their_paths(tmp_path, folders):
 
 
 def test_disagreement_of_three_members_is_one_minus_the_largest_share():
-    labels = [torch.tensor([[0, 1, 2]], dtype=torch.uint8), torch.tensor([[0, 1, 0]], dtype=torch.uint8), torch.tensor([[0, 2, 1]], dtype=torch.uint8)]
+    labels = [
+        torch.tensor([[0, 1, 2]], dtype=torch.uint8),
+        torch.tensor([[0, 1, 0]], dtype=torch.uint8),
+        torch.tensor([[0, 2, 1]], dtype=torch.uint8),
+    ]
     assert disagreement(labels, 3)[0].tolist() == pytest.approx([0, 1 / 3, 2 / 3])
 
 
-@pytest.mark.parametrize('change, words', [({'class_names': list('abcde')}, 'are not the 5 of dataset toy'), ({'items': []}, 'has a label in split val')])
+@pytest.mark.parametrize(
+    'change, words',
+    [({'class_names': list('abcde')}, 'are not the 5 of dataset toy'), ({'items': []}, 'has a label in split val')],
+)
 def test_labels_of_another_kind_are_refused(folders, change, words):
     dataset = dumps.dataset()
     vars(dataset).update(change)

@@ -4,18 +4,22 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from aggregation.benchmarks.smiyc import TRACKS, Components, Track, frame_points, pixel_scores
 
-SCORES = np.array([[.9, .8, .8, .3, .2, .1]], np.float32)
+SCORES = np.array([[0.9, 0.8, 0.8, 0.3, 0.2, 0.1]], np.float32)
 LABELS = np.array([[1, 1, 0, 1, 0, 0]], np.uint8)
 
 
 def test_the_worked_example_of_pixel_scores():
     found = pixel_scores([frame_points(SCORES, LABELS)])
-    assert found._asdict() == pytest.approx({'aupr': 0.805556, 'fpr95': 1 / 3, 'auroc': 5 / 6, 'best_f1': 6 / 7, 'best_threshold': 0.3}, abs=1e-6)
+    assert found._asdict() == pytest.approx(
+        {'aupr': 0.805556, 'fpr95': 1 / 3, 'auroc': 5 / 6, 'best_f1': 6 / 7, 'best_threshold': 0.3}, abs=1e-6
+    )
 
 
 def test_the_worked_example_of_component_scores():
     components = Components(Track(0, 0))
-    components.add(np.array([[0, 1, 1, 1, 1, 1, 1, 1, 0]], float), np.array([[1, 1, 1, 1, 0, 0, 1, 1, 1]], np.uint8), 0.5)
+    components.add(
+        np.array([[0, 1, 1, 1, 1, 1, 1, 1, 0]], float), np.array([[1, 1, 1, 1, 0, 0, 1, 1, 1]], np.uint8), 0.5
+    )
     assert components.siou == pytest.approx([0.5, 0.4]) and components.ppv == pytest.approx([5 / 7])
     assert components.scores()['f1_mean'] == pytest.approx(0.484848, abs=1e-6)
 
@@ -31,7 +35,9 @@ def test_binned_pixel_scores_are_close_to_exact_ones():
 
 def test_void_and_unknown_labels_do_not_count():
     void = np.array([[1, 1, 0, 1, 0, 0, 255, 7]], np.uint8)
-    assert pixel_scores([frame_points(np.append(SCORES, [[5, -5]], 1), void)]) == pixel_scores([frame_points(SCORES, LABELS)])
+    assert pixel_scores([frame_points(np.append(SCORES, [[5, -5]], 1), void)]) == pixel_scores(
+        [frame_points(SCORES, LABELS)]
+    )
 
 
 def test_labels_without_an_anomaly_cannot_be_scored():
@@ -42,14 +48,14 @@ def test_labels_without_an_anomaly_cannot_be_scored():
 def blocks(*boxes, size=(60, 60)):
     image = np.zeros(size, np.uint8)
     for top, left, height, width in boxes:
-        image[top:top + height, left:left + width] = 1
+        image[top : top + height, left : left + width] = 1
     return image
 
 
 def test_components_below_the_limits_of_a_track_do_not_count():
-    components = Components(TRACKS['obstacle'])             # 50 predicted, 10 true pixels
-    labels = blocks((0, 0, 10, 10), (30, 30, 3, 3))         # 100 and 9 pixels
-    components.add(blocks((0, 0, 10, 10), (50, 50, 7, 7)).astype(float), labels, 0.5)       # 100 and 49 pixels
+    components = Components(TRACKS['obstacle'])  # 50 predicted, 10 true pixels
+    labels = blocks((0, 0, 10, 10), (30, 30, 3, 3))  # 100 and 9 pixels
+    components.add(blocks((0, 0, 10, 10), (50, 50, 7, 7)).astype(float), labels, 0.5)  # 100 and 49 pixels
     assert components.siou == [1.0] and components.ppv == [1.0]
 
 

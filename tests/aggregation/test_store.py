@@ -27,7 +27,12 @@ def two(tmp_path):
 
 def test_a_manifest_tells_everything(two):
     store = Store(two[0])
-    assert (store.name, store.kind, store.dataset, store.class_names) == ('model 0', 'logits', 'toy', dumps.INFO.class_names)
+    assert (store.name, store.kind, store.dataset, store.class_names) == (
+        'model 0',
+        'logits',
+        'toy',
+        dumps.INFO.class_names,
+    )
     assert store.stems == ['val/bonn/[c]', 'val/ulm/a', 'val/ulm/b']
     assert torch.equal(store.read('val/ulm/a').full(), dumps.logits_of(0, 'val/ulm/a.png'))
 
@@ -35,7 +40,9 @@ def test_a_manifest_tells_everything(two):
 def test_published_folders_without_a_manifest_are_read_by_name(tmp_path):
     dumps.make(tmp_path / 'x', 0, manifest=False)
     store = Store(tmp_path / 'x', kind='mask scores')
-    assert store.stems == ['val/bonn/[c]', 'val/ulm/a', 'val/ulm/b'] and store.kind == 'mask scores' and store.name == 'x'
+    assert (
+        store.stems == ['val/bonn/[c]', 'val/ulm/a', 'val/ulm/b'] and store.kind == 'mask scores' and store.name == 'x'
+    )
 
 
 def test_an_unknown_kind_and_an_empty_folder_are_refused(tmp_path, two):
@@ -67,7 +74,9 @@ def spoil(path, how):
         np.savez_compressed(path, logits=np.full((dumps.CLASSES, *dumps.SIZE), np.nan, np.float16))
 
 
-@pytest.mark.parametrize('how, why', [('cut', 'bytes, the manifest says'), ('flipped', 'another SHA-256'), ('missing', 'is missing')])
+@pytest.mark.parametrize(
+    'how, why', [('cut', 'bytes, the manifest says'), ('flipped', 'another SHA-256'), ('missing', 'is missing')]
+)
 def test_faults_are_found_and_named(two, how, why):
     spoil(two[1] / 'val/ulm/b_logits.npz', how)
     [fault] = check_stores(two, log=silent)[str(two[1])]['faults']
@@ -137,9 +146,17 @@ def test_other_sizes_and_classes_are_named(tmp_path, two):
         pools(Members([two[0], large]), {'sum'}, ['val/ulm/a'])
 
 
-@pytest.mark.parametrize('arguments, words', [
-    ({'folders': []}, 'at least one folder'), ({'kinds': ['logits']}, '1 kinds'), ({'weights': [1.0]}, '1 weights'), ({'weights': [1.0, -1.0]}, 'unfit'),
-    ({'weights': [1.0, [1.0, 2.0]]}, '2 weights for 5 classes'), ({'weights': [0.0, 0.0]}, 'unfit')])
+@pytest.mark.parametrize(
+    'arguments, words',
+    [
+        ({'folders': []}, 'at least one folder'),
+        ({'kinds': ['logits']}, '1 kinds'),
+        ({'weights': [1.0]}, '1 weights'),
+        ({'weights': [1.0, -1.0]}, 'unfit'),
+        ({'weights': [1.0, [1.0, 2.0]]}, '2 weights for 5 classes'),
+        ({'weights': [0.0, 0.0]}, 'unfit'),
+    ],
+)
 def test_unfit_arguments_are_refused(two, arguments, words):
     with pytest.raises(ValueError, match=words):
         Members(**{'folders': two, **arguments})
@@ -164,7 +181,11 @@ def test_folders_of_one_part_of_the_benchmark_give_its_prefix(tmp_path):
 
 def test_weights_are_a_list_or_a_file(tmp_path):
     (tmp_path / 'w.json').write_text('[1, [1, 2]]')
-    assert read_weights('2,1') == [2.0, 1.0] and read_weights(str(tmp_path / 'w.json')) == [1, [1, 2]] and read_weights(None) is None
+    assert (
+        read_weights('2,1') == [2.0, 1.0]
+        and read_weights(str(tmp_path / 'w.json')) == [1, [1, 2]]
+        and read_weights(None) is None
+    )
     (tmp_path / 'x.json').write_text('{}')
     for text, words in (('a,b', 'no list of numbers'), (str(tmp_path / 'x.json'), 'holds no list')):
         with pytest.raises(ValueError, match=words):

@@ -1,4 +1,5 @@
 """That a submission has the sizes of the images, and what two submissions differ in."""
+
 import os
 import shutil
 
@@ -40,7 +41,9 @@ def tree(tmp_path):
 
 
 def submit(tree, images=None, **options):
-    return bravo_submission.submit(tree / 'submission', tree / 's.tar', images=images and tree / images, log=silent, **options)
+    return bravo_submission.submit(
+        tree / 'submission', tree / 's.tar', images=images and tree / images, log=silent, **options
+    )
 
 
 @pytest.mark.parametrize('images', ['data', 'data/bravo', 'truth', 'data.tar', 'data.zip'])
@@ -51,7 +54,10 @@ def test_predictions_of_another_size_than_their_images_are_refused(tree, images,
     assert submit(tree, images).images == 18
     (tree / 's.tar').unlink()
     write_pair(tree / 'submission', KEYS[3], size)
-    with pytest.raises(ValueError, match=rf'_000001_rgb_anon_pred.png is {size[1]}x{size[0]} \(width x height\) pixels, its image .*50x40 .width'):
+    with pytest.raises(
+        ValueError,
+        match=rf'_000001_rgb_anon_pred.png is {size[1]}x{size[0]} \(width x height\) pixels, its image .*50x40 .width',
+    ):
         submit(tree, images)
     assert not list(tree.glob('*s.tar*'))
 
@@ -65,7 +71,9 @@ def test_images_say_what_there_must_be_where_no_samples_do(tree):
 
 
 def test_a_list_names_images_and_has_no_sizes(tree):
-    (tree / 'list.txt').write_text('\n'.join(f'/x/bravo_1.0/{path.relative_to(tree / "data" / "bravo")}' for path in (tree / 'data').rglob('*.*g')))
+    (tree / 'list.txt').write_text(
+        '\n'.join(f'/x/bravo_1.0/{path.relative_to(tree / "data" / "bravo")}' for path in (tree / 'data').rglob('*.*g'))
+    )
     write_pair(tree / 'submission', KEYS[3], (80, 100))
     notes = submit(tree, 'list.txt').notes
     assert any('the sizes of 18 images cannot be read from' in note and 'were not compared' in note for note in notes)
@@ -76,12 +84,14 @@ def test_a_list_names_images_and_has_no_sizes(tree):
 
 
 def test_without_images_a_size_that_is_unusual_in_its_subset_is_noted(tree):
-    assert len(submit(tree).notes) == 1                     # that there are no samples
+    assert len(submit(tree).notes) == 1  # that there are no samples
     for number in range(2):
         write_pair(tree / 'submission', f'bravo_ACDC/fog/test/G/G_{number}', SIZE)
     write_pair(tree / 'submission', KEYS[0], (80, 100))
-    assert submit(tree).notes[1:] == [f'1 of 4 predictions of ACDCfog are not 50x40 (width x height) as most are: {KEYS[0]} 100x80 (width x height); '
-                                      '--images compares them with the images']
+    assert submit(tree).notes[1:] == [
+        f'1 of 4 predictions of ACDCfog are not 50x40 (width x height) as most are: {KEYS[0]} 100x80 (width x height); '
+        '--images compares them with the images'
+    ]
 
 
 def test_an_image_that_cannot_be_read_is_counted(tree):
@@ -96,7 +106,13 @@ def test_score_maps_have_the_sizes_of_their_frames(tmp_path):
         (tmp_path / 'images').mkdir(exist_ok=True)
         np.savez(tmp_path / 'maps' / f'{frame}_entropy.npz', value=np.zeros((5, 6), np.float16))
         cv2.imwrite(str(tmp_path / 'images' / f'{frame}.webp'), np.zeros((*size, 3), np.uint8))
-    arguments = {'method': 'm', 'dataset': 'AnomalyTrack-all', 'images': tmp_path / 'images', 'format': 'npz', 'log': silent}
+    arguments = {
+        'method': 'm',
+        'dataset': 'AnomalyTrack-all',
+        'images': tmp_path / 'images',
+        'format': 'npz',
+        'log': silent,
+    }
     with pytest.raises(ValueError, match=r'b_entropy.npz is 6x5 \(width x height\) pixels, its image .*b.webp 5x6 '):
         smiyc_submission.submit(tmp_path / 'maps', tmp_path / 'out', **arguments)
     assert not (tmp_path / 'out').exists()
@@ -107,13 +123,18 @@ def test_score_maps_have_the_sizes_of_their_frames(tmp_path):
 
 def test_the_program_compares_sizes_with_the_images(tree, capsys):
     write_pair(tree / 'submission', KEYS[3], (80, 100))
-    assert ensemble.main(['submit', 'bravo', str(tree / 'submission'), str(tree / 's.tar'), '--images', str(tree / 'data')]) == 2
+    assert (
+        ensemble.main(
+            ['submit', 'bravo', str(tree / 'submission'), str(tree / 's.tar'), '--images', str(tree / 'data')]
+        )
+        == 2
+    )
     assert 'predict at the size of the images' in ''.join(capsys.readouterr())
 
 
 @pytest.mark.parametrize('kind', ['bravo', 'cityscapes'])
 def test_what_a_killed_run_left_of_an_archive_goes_at_the_next(tmp_path, kind):
-    dead = 2 ** 22 + 1                                      # above the largest process number
+    dead = 2**22 + 1  # above the largest process number
     out = tmp_path / ('[s] *.tar' if kind == 'bravo' else '[s] *.zip')
     left = [tmp_path / f'.{out.name}.{process}.abcd.tmp' for process in (dead, os.getpid())]
     for path in left:
@@ -124,7 +145,7 @@ def test_what_a_killed_run_left_of_an_archive_goes_at_the_next(tmp_path, kind):
     else:
         cv2.imwrite(str(tmp_path / 'a_000000_000000_pred.png'), np.zeros((4, 5), np.uint8))
         cityscapes_submission.submit(tmp_path, out, size=(4, 5), log=silent)
-    assert out.exists() and [path.exists() for path in left] == [False, True]   # the second is of a process that lives
+    assert out.exists() and [path.exists() for path in left] == [False, True]  # the second is of a process that lives
 
 
 def test_the_least_alike_stand_first_also_where_all_labels_are_the_same(tmp_path):
@@ -153,8 +174,14 @@ def test_confidences_that_only_one_side_has_are_told(tmp_path):
     for folder, name, size in (('one', 'a', (4, 5)), ('two', 'b', (4, 5)), ('one', 'c', (4, 5)), ('two', 'c', (2, 2))):
         bravo_tree.write(tmp_path / folder, f'{name}_conf.png', np.zeros(size, np.uint16))
     found = compare(tmp_path / 'one', tmp_path / 'two', log=silent)
-    assert {image['name'][0]: image['unpaired'] for image in found['images']} == {'a': 'only_first', 'b': 'only_second', 'c': 'sizes'}
+    assert {image['name'][0]: image['unpaired'] for image in found['images']} == {
+        'a': 'only_first',
+        'b': 'only_second',
+        'c': 'sizes',
+    }
     assert found['confidence'] is None and 'unpaired' not in found
-    assert lines(found, 'A', 'B')[1:] == ['confidences of 1 images cannot be compared, only A has them: a_pred.png',
-                                          'confidences of 1 images cannot be compared, only B has them: b_pred.png',
-                                          'confidences of 1 images cannot be compared, they are of different pixels: c_pred.png']
+    assert lines(found, 'A', 'B')[1:] == [
+        'confidences of 1 images cannot be compared, only A has them: a_pred.png',
+        'confidences of 1 images cannot be compared, only B has them: b_pred.png',
+        'confidences of 1 images cannot be compared, they are of different pixels: c_pred.png',
+    ]

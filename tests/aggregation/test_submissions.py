@@ -39,7 +39,10 @@ def test_an_encoded_submission_scores_as_its_pictures(tree, tmp_path, sampled):
     samples = tree / 'samples' if sampled else None
     written = bravo_submission.submit(tree / 'submission', tmp_path / 's.tar', samples, log=silent)
     assert written.images == 18 and bool(written.notes) != sampled
-    scores = [bravo.evaluate(tree / 'truth', submission, tree / 'samples', log=silent)['scores'] for submission in (tree / 'submission', tmp_path / 's.tar')]
+    scores = [
+        bravo.evaluate(tree / 'truth', submission, tree / 'samples', log=silent)['scores']
+        for submission in (tree / 'submission', tmp_path / 's.tar')
+    ]
     assert scores[0] == scores[1]
     with Tree(tmp_path / 's.tar') as archive:
         assert 'bravo_synobjs/zebra/[1]_encoded.bin' in archive and len(archive.names) == 18
@@ -52,17 +55,30 @@ def test_a_missing_image_is_refused_and_nothing_is_written(tree, tmp_path):
     with pytest.raises(ValueError, match='1 of 18 images have no prediction.*GOPR0475_frame_000000'):
         bravo_submission.submit(tmp_path / 'submission', tmp_path / 's.tar', tree / 'samples', log=silent)
     assert not list(tmp_path.glob('*.tar')) and not list(tmp_path.glob('.*'))
-    written = bravo_submission.submit(tmp_path / 'submission', tmp_path / 's.tar', tree / 'samples', allow_missing=True, log=silent)
+    written = bravo_submission.submit(
+        tmp_path / 'submission', tmp_path / 's.tar', tree / 'samples', allow_missing=True, log=silent
+    )
     assert written.images == 17 and '1 of 18 images are missing' in written.notes[0]
 
 
-@pytest.mark.parametrize('change, words', [
-    (lambda folder, name: (folder / name.replace('_pred', '_conf')).unlink(), '1 predictions have no confidence'),
-    (lambda folder, name: (folder / name).write_bytes(b'\x89PNG cut'), 'is damaged or no image in PNG form'),
-    (lambda folder, name: cv2.imwrite(str(folder / name), np.full((40, 50), 19, np.uint8)), 'expected 8-bit trainIds 0 to 18'),
-    (lambda folder, name: [cv2.imwrite(str(folder / n), np.zeros((4, 4), t)) for n, t in ((name, np.uint8), (name.replace('_pred', '_conf'), np.uint16))],
-     'is sampled; predict at the size'),
-])
+@pytest.mark.parametrize(
+    'change, words',
+    [
+        (lambda folder, name: (folder / name.replace('_pred', '_conf')).unlink(), '1 predictions have no confidence'),
+        (lambda folder, name: (folder / name).write_bytes(b'\x89PNG cut'), 'is damaged or no image in PNG form'),
+        (
+            lambda folder, name: cv2.imwrite(str(folder / name), np.full((40, 50), 19, np.uint8)),
+            'expected 8-bit trainIds 0 to 18',
+        ),
+        (
+            lambda folder, name: [
+                cv2.imwrite(str(folder / n), np.zeros((4, 4), t))
+                for n, t in ((name, np.uint8), (name.replace('_pred', '_conf'), np.uint16))
+            ],
+            'is sampled; predict at the size',
+        ),
+    ],
+)
 def test_unfit_pictures_leave_no_archive(tree, tmp_path, change, words):
     bravo_tree.make(tmp_path)
     change(tmp_path / 'submission', names.name_of(bravo_tree.KEYS[3], 'prediction'))
@@ -91,12 +107,15 @@ def test_cityscapes_files_hold_label_ids_under_the_names_of_the_images(tmp_path,
     assert np.array_equal(cv2.imdecode(np.frombuffer(data, np.uint8), -1), TRAINID_TO_ID[source])
 
 
-@pytest.mark.parametrize('table, size, ids, words', [
-    (TRAINID_TO_ID, None, np.full((6, 8), 26, np.uint8), 'expected trainIds 0 to 18; choose the other --ids'),
-    (None, None, np.full((6, 8), 255, np.uint8), 'expected label ids 0 to 33'),
-    (TRAINID_TO_ID, (1024, 2048), None, 'expected 2048x1024'),
-    (TRAINID_TO_ID, None, np.full((6, 8), 3, np.uint16), 'expected 8-bit'),
-])
+@pytest.mark.parametrize(
+    'table, size, ids, words',
+    [
+        (TRAINID_TO_ID, None, np.full((6, 8), 26, np.uint8), 'expected trainIds 0 to 18; choose the other --ids'),
+        (None, None, np.full((6, 8), 255, np.uint8), 'expected label ids 0 to 33'),
+        (TRAINID_TO_ID, (1024, 2048), None, 'expected 2048x1024'),
+        (TRAINID_TO_ID, None, np.full((6, 8), 3, np.uint16), 'expected 8-bit'),
+    ],
+)
 def test_unfit_cityscapes_files_are_refused_before_anything_is_written(tmp_path, table, size, ids, words):
     cityscapes_predictions(tmp_path / 'p', ids=ids)
     with pytest.raises(ValueError, match=words):
@@ -112,6 +131,7 @@ def break_encoder(monkeypatch):
         image = image.copy()
         image[0, 0] ^= 1
         return real(ending, image, *rest)
+
     monkeypatch.setattr(cityscapes_submission.cv2, 'imencode', encode)
 
 
@@ -119,7 +139,9 @@ def break_encoder(monkeypatch):
 def test_what_does_not_read_back_as_it_was_predicted_never_appears(tmp_path, monkeypatch, out):
     cityscapes_predictions(tmp_path / 'p')
     break_encoder(monkeypatch)
-    with pytest.raises(ValueError, match='lindau_000000_000019_leftImg8bit.png: what was written is not what was predicted'):
+    with pytest.raises(
+        ValueError, match='lindau_000000_000019_leftImg8bit.png: what was written is not what was predicted'
+    ):
         cityscapes_submission.submit(tmp_path / 'p', tmp_path / out, TRAINID_TO_ID, size=(6, 8), log=silent)
     assert [path.name for path in tmp_path.iterdir()] == ['p']
 
@@ -142,13 +164,22 @@ def test_a_folder_is_replaced_as_a_whole_and_foreign_files_in_it_are_named(tmp_p
     for _ in range(2):
         cityscapes_submission.submit(tmp_path / 'p', tmp_path / 'out', TRAINID_TO_ID, size=(6, 8), log=silent)
     (tmp_path / 'p' / 'lindau_000002_000019_leftImg8bit_pred.png').unlink()
-    (tmp_path / '.out.part').mkdir()                                    # of a run that was killed
+    (tmp_path / '.out.part').mkdir()  # of a run that was killed
     (tmp_path / '.out.part' / 'lindau_000007_000019_leftImg8bit.png').write_bytes(b'half')
-    with pytest.raises(ValueError, match='holds 1 files that are no part of this submission .lindau_000002_000019_leftImg8bit.png.; give a new folder'):
+    with pytest.raises(
+        ValueError,
+        match=(
+            'holds 1 files that are no part of this submission .lindau_000002_000019_leftImg8bit.png.; give a new'
+            ' folder'
+        ),
+    ):
         cityscapes_submission.submit(tmp_path / 'p', tmp_path / 'out', TRAINID_TO_ID, size=(6, 8), log=silent)
     (tmp_path / 'out' / 'lindau_000002_000019_leftImg8bit.png').unlink()
     cityscapes_submission.submit(tmp_path / 'p', tmp_path / 'out', TRAINID_TO_ID, size=(6, 8), log=silent)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ['out', 'p'] and len(list((tmp_path / 'out').iterdir())) == 2
+    assert (
+        sorted(path.name for path in tmp_path.iterdir()) == ['out', 'p']
+        and len(list((tmp_path / 'out').iterdir())) == 2
+    )
 
 
 def test_a_run_that_was_killed_while_it_replaced_a_folder_loses_nothing(tmp_path, monkeypatch):
@@ -158,7 +189,10 @@ def test_a_run_that_was_killed_while_it_replaced_a_folder_loses_nothing(tmp_path
     break_encoder(monkeypatch)
     with pytest.raises(ValueError, match='not what was predicted'):
         cityscapes_submission.submit(tmp_path / 'p', tmp_path / 'out', TRAINID_TO_ID, size=(6, 8), log=silent)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ['out', 'p'] and len(list((tmp_path / 'out').iterdir())) == 3
+    assert (
+        sorted(path.name for path in tmp_path.iterdir()) == ['out', 'p']
+        and len(list((tmp_path / 'out').iterdir())) == 3
+    )
 
 
 def expected_images(tmp_path, how, numbers=range(5)):
@@ -170,7 +204,9 @@ def expected_images(tmp_path, how, numbers=range(5)):
             path.touch()
         return tmp_path / 'leftImg8bit'
     path = tmp_path / ('manifest.json' if how == 'manifest' else 'list.txt')
-    path.write_text(json.dumps({'images': {name: {'file': name} for name in names}}) if how == 'manifest' else '\n'.join(names))
+    path.write_text(
+        json.dumps({'images': {name: {'file': name} for name in names}}) if how == 'manifest' else '\n'.join(names)
+    )
     return path
 
 
@@ -178,30 +214,54 @@ def expected_images(tmp_path, how, numbers=range(5)):
 def test_missing_cityscapes_images_are_counted_against_the_images_there_must_be(tmp_path, how):
     cityscapes_predictions(tmp_path / 'p')
     arguments = {'trainid_to_id': TRAINID_TO_ID, 'size': (6, 8), 'log': silent}
-    with pytest.raises(ValueError, match='2 of 5 images have no prediction .lindau_000003_000019, lindau_000004_000019.; .*--allow_missing'):
-        cityscapes_submission.submit(tmp_path / 'p', tmp_path / 'out', images=expected_images(tmp_path, how), **arguments)
+    with pytest.raises(
+        ValueError,
+        match='2 of 5 images have no prediction .lindau_000003_000019, lindau_000004_000019.; .*--allow_missing',
+    ):
+        cityscapes_submission.submit(
+            tmp_path / 'p', tmp_path / 'out', images=expected_images(tmp_path, how), **arguments
+        )
     assert not (tmp_path / 'out').exists()
-    written = cityscapes_submission.submit(tmp_path / 'p', tmp_path / 'out', images=expected_images(tmp_path, how), allow_missing=True, **arguments)
+    written = cityscapes_submission.submit(
+        tmp_path / 'p', tmp_path / 'out', images=expected_images(tmp_path, how), allow_missing=True, **arguments
+    )
     assert written.images == 3 and '2 of 5 images are missing' in written.notes[0]
 
 
 def test_predictions_of_other_images_are_left_out_and_said(tmp_path):
     cityscapes_predictions(tmp_path / 'p')
     arguments = {'trainid_to_id': TRAINID_TO_ID, 'size': (6, 8), 'log': silent}
-    written = cityscapes_submission.submit(tmp_path / 'p', tmp_path / 'out.zip', images=expected_images(tmp_path, 'folder', [0]), **arguments)
-    assert written.images == 1 and '2 predictions are of no image of the benchmark and were left out: lindau_000001_000019' in written.notes[0]
+    written = cityscapes_submission.submit(
+        tmp_path / 'p', tmp_path / 'out.zip', images=expected_images(tmp_path, 'folder', [0]), **arguments
+    )
+    assert (
+        written.images == 1
+        and '2 predictions are of no image of the benchmark and were left out: lindau_000001_000019' in written.notes[0]
+    )
     with pytest.raises(ValueError, match='1 of 1 images have no prediction .lindau_000009_000019.; predict them$'):
-        cityscapes_submission.submit(tmp_path / 'p', tmp_path / 'o.zip', images=expected_images(tmp_path, 'list', [9]), allow_missing=True, **arguments)
+        cityscapes_submission.submit(
+            tmp_path / 'p',
+            tmp_path / 'o.zip',
+            images=expected_images(tmp_path, 'list', [9]),
+            allow_missing=True,
+            **arguments,
+        )
     (tmp_path / 'empty.txt').write_text('nothing here')
     with pytest.raises(ValueError, match='--images .*empty.txt: names no image'):
         cityscapes_submission.submit(tmp_path / 'p', tmp_path / 'o.zip', images=tmp_path / 'empty.txt', **arguments)
-    assert 'the test set has 1525' in cityscapes_submission.submit(tmp_path / 'p', tmp_path / 'o.zip', **arguments).notes[0]
+    assert (
+        'the test set has 1525'
+        in cityscapes_submission.submit(tmp_path / 'p', tmp_path / 'o.zip', **arguments).notes[0]
+    )
 
 
 def score_maps(folder, frames=('a', 'b'), seed=0, suffix='_entropy'):
     folder.mkdir(parents=True, exist_ok=True)
     for number, frame in enumerate(frames):
-        np.savez(folder / f'{frame}{suffix}.npz', value=np.random.default_rng([seed, number]).normal(size=(5, 6)).astype(np.float16))
+        np.savez(
+            folder / f'{frame}{suffix}.npz',
+            value=np.random.default_rng([seed, number]).normal(size=(5, 6)).astype(np.float16),
+        )
     return folder
 
 
@@ -238,15 +298,21 @@ def test_the_difference_of_score_maps_is_that_of_their_ranks_and_values(tmp_path
         (tmp_path / name).mkdir()
         np.save(tmp_path / name / 'a_energy.npy', np.array(value, np.float32))
     found = compare(tmp_path / 'one', tmp_path / 'two', log=silent)
-    assert found['images'] == [{'name': 'a_energy.npy', 'order': pytest.approx(0.8), 'score': 0.75}]        # 1 - 6 * (1 + 1) / (4 * 15)
+    # 1 - 6 * (1 + 1) / (4 * 15)
+    assert found['images'] == [{'name': 'a_energy.npy', 'order': pytest.approx(0.8), 'score': 0.75}]
     assert lines(found, 'A', 'B')[1] == '  a_energy.npy: rank correlation 0.800000, scores differ by 0.75'
     found = compare(tmp_path / 'one', tmp_path / 'wide', log=silent)
-    assert lines(found, 'A', 'B') == ['1 images in both: nothing can be compared', '  a_energy.npy: 4x1 (width x height) and 5x1 (width x height)']
+    assert lines(found, 'A', 'B') == [
+        '1 images in both: nothing can be compared',
+        '  a_energy.npy: 4x1 (width x height) and 5x1 (width x height)',
+    ]
     assert compare(tmp_path / 'one', tmp_path / 'flat', log=silent)['order'] is None
 
 
 def test_submissions_of_two_kinds_have_nothing_in_common(tmp_path, tree):
-    with pytest.raises(ValueError, match='have no file of the same name in common .*; compare two submissions of one kind'):
+    with pytest.raises(
+        ValueError, match='have no file of the same name in common .*; compare two submissions of one kind'
+    ):
         compare(score_maps(tmp_path / 'maps'), tree / 'submission', log=silent)
 
 
@@ -255,7 +321,9 @@ def test_score_maps_are_written_as_the_suite_reads_them(tmp_path, format):
     values = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float16)
     (tmp_path / 'maps' / 'images').mkdir(parents=True)
     np.savez(tmp_path / 'maps' / 'images' / 'validation0000_entropy.npz', value=values)
-    written = smiyc_submission.submit(tmp_path / 'maps', tmp_path / 'out', 'mine', 'AnomalyTrack-all', score='entropy', format=format, log=silent)
+    written = smiyc_submission.submit(
+        tmp_path / 'maps', tmp_path / 'out', 'mine', 'AnomalyTrack-all', score='entropy', format=format, log=silent
+    )
     assert written.path == tmp_path / 'out' / 'anomaly_p' / 'mine' / 'AnomalyTrack-all'
     with Tree(written.path) as tree:
         assert tree.names == [f'validation0000.{format}']
@@ -273,8 +341,10 @@ def test_confidences_are_taken_as_scores_when_they_are_named(tmp_path):
     cv2.imwrite(str(tmp_path / 'p' / 'a_conf.png'), np.array([[0, 65535]], np.uint16))
     with pytest.raises(ValueError, match='holds no maps .*, or --score confidence to take the'):
         smiyc_submission.submit(tmp_path / 'p', tmp_path / 'out', 'mine', 'AnomalyTrack-all', log=silent)
-    written = smiyc_submission.submit(tmp_path / 'p', tmp_path / 'out', 'mine', 'AnomalyTrack-all', score='confidence', format='npz', log=silent)
-    assert np.load(written.path / 'a.npz')['value'].tolist() == [[1.0, 2 ** -17]]
+    written = smiyc_submission.submit(
+        tmp_path / 'p', tmp_path / 'out', 'mine', 'AnomalyTrack-all', score='confidence', format='npz', log=silent
+    )
+    assert np.load(written.path / 'a.npz')['value'].tolist() == [[1.0, 2**-17]]
 
 
 def test_an_archive_that_is_cut_off_is_told(tmp_path, tree):
@@ -308,11 +378,15 @@ def test_a_submission_differs_from_itself_nowhere_and_from_another_where_it_was_
     made = bravo_tree.make(tmp_path)
     key = bravo_tree.KEYS[5]
     classes = made[key][2].copy()
-    classes[0] = (classes[0] + 1) % 19                      # one of 40 rows
+    classes[0] = (classes[0] + 1) % 19  # one of 40 rows
     bravo_tree.write(tmp_path / 'submission', names.name_of(key, 'prediction'), classes)
     (tmp_path / 'submission' / names.name_of(bravo_tree.KEYS[0], 'prediction')).unlink()
     changed = compare(tree / 'submission', tmp_path / 'submission', log=silent)
-    assert changed['images'][0] == {'name': names.name_of(key, 'prediction'), 'labels': pytest.approx(39 / 40), 'confidence': 0.0}
+    assert changed['images'][0] == {
+        'name': names.name_of(key, 'prediction'),
+        'labels': pytest.approx(39 / 40),
+        'confidence': 0.0,
+    }
     assert changed['only_first'] == [names.name_of(bravo_tree.KEYS[0], 'prediction')]
 
 
@@ -321,5 +395,7 @@ def test_score_maps_are_all_checked_before_one_is_written(tmp_path):
         (tmp_path / 'maps').mkdir(exist_ok=True)
         np.savez(tmp_path / f'maps/{frame}_entropy.npz', value=np.full((4, 5), value, np.float16))
     with pytest.raises(ValueError, match='b_entropy.npz holds nan'):
-        smiyc_submission.submit(tmp_path / 'maps', tmp_path / 'out', 'ours', 'AnomalyTrack-all', format='npz', log=silent)
+        smiyc_submission.submit(
+            tmp_path / 'maps', tmp_path / 'out', 'ours', 'AnomalyTrack-all', format='npz', log=silent
+        )
     assert not (tmp_path / 'out').exists()

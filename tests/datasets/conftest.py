@@ -1,4 +1,5 @@
 """An empty dataset root, and the trees of small_trees.py as fixtures."""
+
 import pytest
 from small_trees import make_camvid, make_cityscapes, striped_label, write_png
 

@@ -1,4 +1,5 @@
 """A small data set of one's own and the file that describes it, for the tests of --dataset custom."""
+
 import numpy as np
 import yaml
 from trees import write

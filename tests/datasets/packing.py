@@ -1,4 +1,5 @@
 """Small folders of files, and archives of them."""
+
 import tarfile
 import zipfile
 from pathlib import Path

@@ -1,4 +1,5 @@
 """Small dataset trees: 48x32 pixel images whose labels are known."""
+
 import cv2
 import numpy as np
 
@@ -44,5 +45,6 @@ def make_camvid(base, split='train', count=6, ids=(0, 3, 8)):
 
 
 def red(dataset, place):
-    """The red value of the image at a place of a dataset; here, because a spawned process imports where it stands, and this without torch."""
+    """The red value of the image at a place of a dataset; here, because a spawned process imports where it stands, and
+    this without torch."""
     return int(dataset.load(dataset.items[place])[0][0, 0, 0])

@@ -38,10 +38,19 @@ def packed(request, tmp_path):
 def test_an_archive_lists_what_the_folder_does(packed):
     folder, archive = packed
     assert subfolders(archive) == subfolders(folder) == ['train', 'val']
-    for listing in (lambda root: list_files(root / 'train', ['.png']), lambda root: walk_files(root), lambda root: walk_files(root / 'train', ['.png'])):
+    for listing in (
+        lambda root: list_files(root / 'train', ['.png']),
+        lambda root: walk_files(root),
+        lambda root: walk_files(root / 'train', ['.png']),
+    ):
         names = [path.relative_to(folder).as_posix() for path in listing(folder)]
         assert names and [path.relative_to(archive).as_posix() for path in listing(archive)] == names
-    assert [path.read_text() for path in walk_files(archive)] == ['train/a.png', 'train/deep/b.PNG', 'train/readme.txt', 'val/d.png']
+    assert [path.read_text() for path in walk_files(archive)] == [
+        'train/a.png',
+        'train/deep/b.PNG',
+        'train/readme.txt',
+        'val/d.png',
+    ]
 
 
 def test_a_folder_named_like_an_image_is_no_file_but_a_broken_link_is(tmp_path):
@@ -62,7 +71,10 @@ def test_a_path_in_an_archive_is_like_a_path(packed):
     assert path.relative_to(archive).as_posix() == 'deep/b.PNG'
     assert str(path).endswith('train/deep/b.PNG') and path.as_posix() == str(path)
     assert path.read_bytes(5) == b'train' and path.read_bytes() == b'train/deep/b.PNG'
-    assert len({path, archive / 'deep/b.PNG', archive / 'a.png'}) == 2 and sorted([path, archive / 'a.png'])[0].name == 'a.png'
+    assert (
+        len({path, archive / 'deep/b.PNG', archive / 'a.png'}) == 2
+        and sorted([path, archive / 'a.png'])[0].name == 'a.png'
+    )
     with pytest.raises(ValueError, match='not in the subpath'):
         path.relative_to(Path('/elsewhere'))
     with pytest.raises(NotADirectoryError, match='b.PNG: is no folder of the archive'):
@@ -90,9 +102,14 @@ def test_images_and_labels_may_lie_in_two_archives_or_one_of_them_unpacked(tmp_p
         images = walk_files(tmp_path / 'images', ['.jpg'])
         return make_items(images, tmp_path, lambda image: tmp_path / 'labels' / image.parent.name / f'{image.stem}.png')
 
-    assert [(item.name, item.label.read_text()) for item in items()] == [('images/x/1.jpg', 'x/1.png'), ('images/x/2.jpg', 'x/2.png')]
+    assert [(item.name, item.label.read_text()) for item in items()] == [
+        ('images/x/1.jpg', 'x/1.png'),
+        ('images/x/2.jpg', 'x/2.png'),
+    ]
     (tmp_path / 'labels.tar').unlink()
-    with pytest.raises(FileNotFoundError, match='images.zip/x/1.jpg: its label .*labels/x/1.png does not exist .2 of the 2'):
+    with pytest.raises(
+        FileNotFoundError, match='images.zip/x/1.jpg: its label .*labels/x/1.png does not exist .2 of the 2'
+    ):
         items()
     tree(tmp_path / 'labels', ['x/1.png', 'x/2.png'])
     assert items()[1].label == tmp_path / 'labels/x/2.png'
@@ -105,7 +122,8 @@ def test_cityscapes_is_read_from_its_own_zip_files(root, cityscapes_tree, tmp_pa
     zips = tmp_path / 'zips/Cityscapes'
     zips.mkdir(parents=True)
     for kind, name in (('leftImg8bit', 'leftImg8bit_trainvaltest'), ('gtFine', 'gtFine_trainvaltest')):
-        pack(unpacked / kind, zips / f'{name}.zip', kind)                       # as they are published: the folder kind at the top
+        # as they are published: the folder kind at the top
+        pack(unpacked / kind, zips / f'{name}.zip', kind)
         with zipfile.ZipFile(zips / f'{name}.zip', 'a') as archive:
             archive.writestr('README', 'read me')
     with scope(DATASET__ROOT=str(zips.parent)):
@@ -121,7 +139,8 @@ def test_cityscapes_is_read_from_its_own_zip_files(root, cityscapes_tree, tmp_pa
 def test_one_archive_may_stand_for_the_whole_dataset(root, camvid_tree, tmp_path, name, top):
     camvid_tree(tmp_path / 'src', count=2)
     archive = pack(tmp_path / 'src', root / name, top)
-    for dataset_root in (root, archive):                                        # below the root, and as --override_dataset_root
+    # below the root, and as --override_dataset_root
+    for dataset_root in (root, archive):
         with scope(DATASET__ROOT=str(dataset_root)):
             dataset = get_dataset('camvid', 'train')
         assert [item.name for item in dataset.items] == ['train/00.png', 'train/01.png']
@@ -131,7 +150,7 @@ def test_one_archive_may_stand_for_the_whole_dataset(root, camvid_tree, tmp_path
 def test_an_archive_named_as_the_root_may_be_the_dataset_itself(root, cityscapes_tree, tmp_path):
     cityscapes_tree(tmp_path / 'src', {('train', 'ulm'): 2})
     with scope(DATASET__ROOT=str(pack(tmp_path / 'src', tmp_path / 'any_name.zip'))):
-        assert len(get_dataset('synthetic', 'train')) == 2      # of a directory of its own name otherwise
+        assert len(get_dataset('synthetic', 'train')) == 2  # of a directory of its own name otherwise
 
 
 def test_the_index_of_a_packed_dataset_follows_its_members(root, camvid_tree, tmp_path):
@@ -209,7 +228,9 @@ def test_an_archive_that_changed_is_told(camvid_zip):
 def test_sizes_come_from_the_first_bytes_of_a_member(camvid_zip, monkeypatch):
     asked = []
     pread = os.pread
-    monkeypatch.setattr(os, 'pread', lambda descriptor, count, place: asked.append(count) or pread(descriptor, count, place))
+    monkeypatch.setattr(
+        os, 'pread', lambda descriptor, count, place: asked.append(count) or pread(descriptor, count, place)
+    )
     assert label_size(camvid_zip.items[0].label) == (32, 48)
     assert max(asked) <= 1100
 
@@ -221,7 +242,7 @@ def test_the_fingerprint_of_a_member_holds_size_time_and_checksum(tmp_path):
     info.size, info.mtime = 3, 1234
     with tarfile.open(tmp_path / 'b.tar', 'w') as archive:
         archive.addfile(info, io.BytesIO(b'abc'))
-    assert fingerprint(locate(tmp_path / 'a.zip') / 'x.png') == (3, '2020-1-2-3-4-6', 0x352441C2)      # CRC-32 of 'abc'
+    assert fingerprint(locate(tmp_path / 'a.zip') / 'x.png') == (3, '2020-1-2-3-4-6', 0x352441C2)  # CRC-32 of 'abc'
     size = (tmp_path / 'b.tar').stat().st_size
     os.utime(tmp_path / 'b.tar', ns=(1, 5678))
     assert fingerprint(locate(tmp_path / 'b.tar') / 'x.png') == (3, 1234, size, 5678)
@@ -241,7 +262,7 @@ def test_a_tar_that_was_packed_anew_with_fixed_times_keeps_no_index_and_no_cache
     for ids in ((0, 3, 8), (0, 3, 7)):
         camvid_tree(tmp_path / 'src', count=3, ids=ids)
         pack_with_fixed_times(tmp_path / 'src', root / 'camvid.tar')
-        os.utime(root / 'camvid.tar', ns=(1, ids[2]))   # two packings are never of one nanosecond
+        os.utime(root / 'camvid.tar', ns=(1, ids[2]))  # two packings are never of one nanosecond
         dataset = get_dataset('camvid', 'train')
         kept |= {index_path(dataset, 32, tmp_path), cache_path(dataset, tmp_path)}
     assert len(kept) == 4
@@ -250,7 +271,10 @@ def test_a_tar_that_was_packed_anew_with_fixed_times_keeps_no_index_and_no_cache
 @pytest.mark.parametrize('ending', ['.ZIP', '.TAR'])
 def test_an_archive_may_be_named_in_capitals(tmp_path, ending):
     pack(tree(tmp_path / 'src', ['train/a.png']), tmp_path / f'x{ending.lower()}').rename(tmp_path / f'data{ending}')
-    assert find_directory(tmp_path, ['data'], ['train'], 'd', 'remedy') / 'train/a.png' == locate(tmp_path / f'data{ending}') / 'train/a.png'
+    assert (
+        find_directory(tmp_path, ['data'], ['train'], 'd', 'remedy') / 'train/a.png'
+        == locate(tmp_path / f'data{ending}') / 'train/a.png'
+    )
     assert (locate(tmp_path / 'data/train') / 'a.png').read_text() == 'train/a.png'
 
 

@@ -1,4 +1,5 @@
 """Archives that cannot be read in place, and what is said of them."""
+
 import io
 import os
 import struct
@@ -33,9 +34,16 @@ def test_names_that_lead_out_of_an_archive_are_refused(tmp_path, name):
 
 
 @pytest.mark.filterwarnings('ignore:Duplicate name')
-@pytest.mark.parametrize('names, complaint', [
-    (['a.png', 'a.png'], "holds 'a.png' twice"), (['x/a.png', './x/a.png'], "holds 'x/a.png' twice"), (['x/a.png', 'x'], "holds 'x' twice"),
-    (['x', 'x/a.png'], "holds 'x' as a file and as a folder"), (['x', 'x/'], "holds 'x' twice")])
+@pytest.mark.parametrize(
+    'names, complaint',
+    [
+        (['a.png', 'a.png'], "holds 'a.png' twice"),
+        (['x/a.png', './x/a.png'], "holds 'x/a.png' twice"),
+        (['x/a.png', 'x'], "holds 'x' twice"),
+        (['x', 'x/a.png'], "holds 'x' as a file and as a folder"),
+        (['x', 'x/'], "holds 'x' twice"),
+    ],
+)
 def test_names_that_stand_twice_are_refused(tmp_path, names, complaint):
     with pytest.raises(ValueError, match=f'a.zip: {complaint}.*pack it anew'):
         locate(write_zip(tmp_path / 'a.zip', *names))
@@ -43,7 +51,10 @@ def test_names_that_stand_twice_are_refused(tmp_path, names, complaint):
 
 def test_names_of_windows_and_of_macos_are_understood(tmp_path):
     path = write_zip(tmp_path / 'a.zip', 'train\\b.png', '__MACOSX/train/._b.png', './val/c.png', 'train/')
-    assert subfolders(locate(path)) == ['train', 'val'] and [file.name for file in walk_files(locate(path))] == ['b.png', 'c.png']
+    assert subfolders(locate(path)) == ['train', 'val'] and [file.name for file in walk_files(locate(path))] == [
+        'b.png',
+        'c.png',
+    ]
 
 
 def test_an_encrypted_member_is_refused(tmp_path):
@@ -76,7 +87,10 @@ def test_what_is_compressed_as_a_whole_is_refused_with_the_remedy(tmp_path, name
     (tmp_path / name).write_bytes(b'x')
     with pytest.raises(ValueError, match=f'{name}: is compressed as a whole.*unpack it, or pack it as .zip or .tar'):
         locate(tmp_path / name)
-    with pytest.raises(FileNotFoundError, match=f'only {name}; remedy; archives are read in place when they are .zip or .tar, unpack the others'):
+    with pytest.raises(
+        FileNotFoundError,
+        match=f'only {name}; remedy; archives are read in place when they are .zip or .tar, unpack the others',
+    ):
         find_directory(tmp_path, ['d'], ['train'], 'd', 'remedy')
 
 

@@ -15,7 +15,11 @@ def test_samples_are_written_as_picture_palette_mask_and_raw_mask(root, camvid_t
     raw = Image.open(paths[0].with_name(f'{images[0]:02d}_mask_raw.png'))
     assert raw.mode == 'L' and np.array(raw)[0, [0, 16, 32]].tolist() == [0, 3, 255]
     mask = Image.open(paths[0].with_name(f'{images[0]:02d}_mask.png'))
-    assert mask.mode == 'P' and np.array(mask.convert('RGB'))[0, [0, 16, 32]].tolist() == [[128, 128, 128], [128, 64, 128], [0, 0, 0]]
+    assert mask.mode == 'P' and np.array(mask.convert('RGB'))[0, [0, 16, 32]].tolist() == [
+        [128, 128, 128],
+        [128, 64, 128],
+        [0, 0, 0],
+    ]
     assert len(list((tmp_path / 'out').rglob('*.png'))) == 6
 
 

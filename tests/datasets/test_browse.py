@@ -1,4 +1,5 @@
 """`python -m datasets.browse`: the page and the contact sheet show what the network sees."""
+
 import re
 
 import numpy as np
@@ -27,10 +28,22 @@ def camvid(tmp_path):
 def browse(tmp_path, capsys):
     def call(*flags, out='page.html', dataset='camvid'):
         path = tmp_path / out
-        code = main(['--dataset', dataset, '--override_dataset_root', str(tmp_path), '--assets_path', str(tmp_path / 'assets'), '--out', str(path),
-                     *map(str, flags)])
+        code = main(
+            [
+                '--dataset',
+                dataset,
+                '--override_dataset_root',
+                str(tmp_path),
+                '--assets_path',
+                str(tmp_path / 'assets'),
+                '--out',
+                str(path),
+                *map(str, flags),
+            ]
+        )
         told = capsys.readouterr()
         return code, told.out + told.err, path
+
     return call
 
 
@@ -52,7 +65,9 @@ def test_a_page_shows_every_image_with_its_label_and_the_colours(camvid, browse)
 
 
 def test_the_same_seed_shows_the_same_samples_and_another_one_others(camvid, browse):
-    sheets = [browse('--count', 4, '--seed', seed, out=f'{place}.png')[2].read_bytes() for place, seed in enumerate((3, 3, 4))]
+    sheets = [
+        browse('--count', 4, '--seed', seed, out=f'{place}.png')[2].read_bytes() for place, seed in enumerate((3, 3, 4))
+    ]
     assert sheets[0] == sheets[1] != sheets[2]
 
 
@@ -69,11 +84,21 @@ def test_samples_that_cannot_be_used_are_left_out_and_told(camvid, browse):
     for number in (2, 5):
         write_png(camvid / f'camvid/trainannot/{number:02d}.png', striped_label((0, 77)))
     code, told, _ = browse('--count', 100)
-    assert code == 0 and told.count('left out: ') == 2 and 'trainannot/05.png: label ids 77 are not in the map' in told and '10 of 12 samples: ' in told
+    assert (
+        code == 0
+        and told.count('left out: ') == 2
+        and 'trainannot/05.png: label ids 77 are not in the map' in told
+        and '10 of 12 samples: ' in told
+    )
     for path in (camvid / 'camvid/trainannot').iterdir():
         path.write_bytes(b'')
     code, told, _ = browse('--count', 3)
-    assert code == 2 and "no image of split 'train' can be shown, the first because: " in told and told.count('\n') == 1 and 'is empty; ' in told
+    assert (
+        code == 2
+        and "no image of split 'train' can be shown, the first because: " in told
+        and told.count('\n') == 1
+        and 'is empty; ' in told
+    )
 
 
 def test_augmented_samples_are_the_first_of_the_training(camvid):
@@ -86,14 +111,15 @@ def test_augmented_samples_are_the_first_of_the_training(camvid):
 
 
 def test_the_mark_lies_on_the_class_that_the_crop_was_drawn_for(camvid):
-    """In labels of 4x4 pixel blocks the centroid of a tile of the block's size lies on the block, whatever scale, crop and flip."""
+    """In labels of 4x4 pixel blocks the centroid of a tile of the block's size lies on the block, whatever scale, crop
+    and flip."""
     rng = np.random.default_rng(0)
     for number in range(12):
         blocks = rng.integers(0, 11, (2, 3)).astype(np.uint8)
         write_png(camvid / f'camvid/trainannot/{number:02d}.png', np.kron(blocks, np.ones((16, 16), np.uint8)))
     train_set, samples = shown(camvid, '--translate_aug_fix')
     marked = [sample for sample in samples if sample.mark]
-    assert len(marked) == 11                    # int(12 / 11) of each class, and one random image
+    assert len(marked) == 11  # int(12 / 11) of each class, and one random image
     for sample in marked:
         x, y = map(round, sample.mark)
         assert sample.about.startswith(f'drawn for {train_set.dataset.class_names[sample.label[y, x]]}, scale ')
@@ -102,7 +128,9 @@ def test_the_mark_lies_on_the_class_that_the_crop_was_drawn_for(camvid):
 
 def test_a_cross_is_drawn_at_the_mark_and_scaled_with_the_picture(camvid):
     _, samples = shown(camvid)
-    sample = samples[0]._replace(image=np.zeros((400, 600, 3), np.uint8), label=np.full((400, 600), 255, np.uint8), mark=(150.0, 200.0))
+    sample = samples[0]._replace(
+        image=np.zeros((400, 600, 3), np.uint8), label=np.full((400, 600), 255, np.uint8), mark=(150.0, 200.0)
+    )
     pixels = np.asarray(picture(sample, train_palette(), 300))
     assert pixels.shape == (200, 300, 3) and pixels[100, 75].tolist() == [255, 255, 255]
     assert pixels[100, 100:].max() == 0
@@ -140,17 +168,25 @@ def test_a_page_of_augmented_samples_says_what_was_drawn(camvid, browse):
     assert 'drawn for Sky, scale' in text and 'A cross marks the place' in text
 
 
-@pytest.mark.parametrize('flags, expected', [
-    (['--out', 'page.pdf'], 'expected a name that ends with .html'),
-    (['--split', 'trian'], "--split trian: dataset 'camvid' has no such split"),
-    (['--augmented', '--crop_size', '900'], '--crop_size 900,900'),
-    (['--augmented', '--scale_min', '3'], '--scale_min 3.0 is larger'),
-    (['--split', 'val'], 'valannot'),
-    (['--croop_size', '4'], 'did you mean --crop_size'),
-])
+@pytest.mark.parametrize(
+    'flags, expected',
+    [
+        (['--out', 'page.pdf'], 'expected a name that ends with .html'),
+        (['--split', 'trian'], "--split trian: dataset 'camvid' has no such split"),
+        (['--augmented', '--crop_size', '900'], '--crop_size 900,900'),
+        (['--augmented', '--scale_min', '3'], '--scale_min 3.0 is larger'),
+        (['--split', 'val'], 'valannot'),
+        (['--croop_size', '4'], 'did you mean --crop_size'),
+    ],
+)
 def test_mistakes_are_one_line(flags, expected, camvid, browse):
     code, printed, _ = browse(*flags)
-    assert code == 2 and printed.startswith('python -m datasets.browse: error: ') and expected in printed and len(printed.splitlines()) == 1
+    assert (
+        code == 2
+        and printed.startswith('python -m datasets.browse: error: ')
+        and expected in printed
+        and len(printed.splitlines()) == 1
+    )
 
 
 def test_a_label_with_an_unknown_id_is_named(camvid, browse):

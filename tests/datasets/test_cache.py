@@ -43,16 +43,27 @@ def crops(*more):
 
 def same(first, second):
     return first.keys() == second.keys() and all(
-        torch.equal(first[key], second[key]) if isinstance(first[key], torch.Tensor) else first[key] == second[key] for key in first)
+        torch.equal(first[key], second[key]) if isinstance(first[key], torch.Tensor) else first[key] == second[key]
+        for key in first
+    )
 
 
-@pytest.mark.parametrize('more', [
-    [], ['--color_aug', '0', '--scale_min', '1', '--scale_max', '1'], ['--gblur', '--rand_augment', '2,9'], ['--full_crop_training']])
+@pytest.mark.parametrize(
+    'more',
+    [
+        [],
+        ['--color_aug', '0', '--scale_min', '1', '--scale_max', '1'],
+        ['--gblur', '--rand_augment', '2,9'],
+        ['--full_crop_training'],
+    ],
+)
 def test_samples_are_the_same_with_and_without_the_cache(dataset, folder, more):
-    plain, cached = (TrainSet(data, crops(*more), seed=3, class_uniform_pct=0.5, tile=16, assets_path=folder)
-                     for data in (dataset, quiet(dataset, folder)))
+    plain, cached = (
+        TrainSet(data, crops(*more), seed=3, class_uniform_pct=0.5, tile=16, assets_path=folder)
+        for data in (dataset, quiet(dataset, folder))
+    )
     with warnings.catch_warnings():
-        warnings.simplefilter('error')          # torch warns of tensors over memory that cannot be written
+        warnings.simplefilter('error')  # torch warns of tensors over memory that cannot be written
         for key in [(epoch, index) for epoch in range(3) for index in range(6)]:
             assert same(plain[key], cached[key]), key
 
@@ -75,7 +86,10 @@ def test_loading_gives_read_only_views_of_the_file(dataset, folder):
 def test_pairs_of_many_sizes_lie_behind_one_another(root, folder, write, stripes):
     sizes = [(5, 8), (1, 4), (7, 12), (3, 4)]
     for number, (height, width) in enumerate(sizes):
-        write(root / f'camvid/train/{number}.png', np.random.default_rng(number).integers(0, 256, (height, width, 3), dtype=np.uint8))
+        write(
+            root / f'camvid/train/{number}.png',
+            np.random.default_rng(number).integers(0, 256, (height, width, 3), dtype=np.uint8),
+        )
         write(root / f'camvid/trainannot/{number}.png', stripes((number, 11), height, width))
     dataset = get_dataset('camvid', 'train')
     cached = quiet(dataset, folder)
@@ -148,7 +162,9 @@ def test_a_packed_dataset_is_cached_like_an_unpacked_one(dataset, folder, root):
     for name in ('train', 'trainannot', ''):
         (root / 'camvid' / name).rmdir()
     cached = quiet(get_dataset('camvid', 'train'), folder)
-    assert all(np.array_equal(*pair) for item, pairs in zip(cached.items, expected) for pair in zip(cached.load(item), pairs))
+    assert all(
+        np.array_equal(*pair) for item, pairs in zip(cached.items, expected) for pair in zip(cached.load(item), pairs)
+    )
 
 
 def share(barrier):
@@ -160,7 +176,9 @@ def build_in_process(dataset, folder):
     start.wait()
     lines = []
     cached = with_cache(dataset, folder, log=lines.append)
-    return sum('are written to' in line for line in lines), [int(cached.load(item)[0][0, 0, 0]) for item in cached.items]
+    return sum('are written to' in line for line in lines), [
+        int(cached.load(item)[0][0, 0, 0]) for item in cached.items
+    ]
 
 
 def test_of_processes_that_start_together_one_builds(dataset, folder):
@@ -171,7 +189,7 @@ def test_of_processes_that_start_together_one_builds(dataset, folder):
     assert [values for _, values in results] == [list(range(6))] * count
 
 
-BUILD_AND_DIE = '''
+BUILD_AND_DIE = """
 import os, sys
 from config import scope
 from datasets.loading import cache
@@ -183,11 +201,15 @@ def die(descriptor, data, place):
 os.pwrite = die
 with scope(DATASET__ROOT=sys.argv[1]):
     with_cache(get_dataset('camvid', 'train'), sys.argv[2])
-'''
+"""
 
 
 def test_the_lock_and_the_half_file_of_a_killed_process_are_no_obstacle(dataset, folder, root):
-    killed = subprocess.run([sys.executable, '-c', BUILD_AND_DIE, root, folder], cwd=os.path.dirname(os.path.dirname(cache.__file__)), timeout=60)
+    killed = subprocess.run(
+        [sys.executable, '-c', BUILD_AND_DIE, root, folder],
+        cwd=os.path.dirname(os.path.dirname(cache.__file__)),
+        timeout=60,
+    )
     assert killed.returncode == 9
     left = {path.suffix for path in folder.iterdir()}
     assert left == {'.lock', '.tmp'}
@@ -198,15 +220,29 @@ def test_the_lock_and_the_half_file_of_a_killed_process_are_no_obstacle(dataset,
 
 def test_the_other_ranks_wait_for_the_main_one(dataset, folder):
     order = []
-    with_cache(dataset, folder, is_main=True, barrier=lambda: order.append(cache_path(dataset, folder).exists()), log=lambda line: None)
+    with_cache(
+        dataset,
+        folder,
+        is_main=True,
+        barrier=lambda: order.append(cache_path(dataset, folder).exists()),
+        log=lambda line: None,
+    )
     assert order == [True], 'the main one builds first'
-    with_cache(dataset, folder, is_main=False, barrier=lambda: order.append('waited'), log=lambda line: pytest.fail(line))
+    with_cache(
+        dataset, folder, is_main=False, barrier=lambda: order.append('waited'), log=lambda line: pytest.fail(line)
+    )
     assert order == [True, 'waited']
 
 
 def test_a_disk_that_is_too_small_is_told_before_anything_is_written(dataset, folder, monkeypatch):
     monkeypatch.setattr(cache.shutil, 'disk_usage', lambda path: SimpleNamespace(free=200_000_000))
-    with pytest.raises(ValueError, match=r"--cache_dir .*cache: the cache of split 'train' takes 0.0 MB, but only 0.2 GB are free there; .*leave the flag out"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"--cache_dir .*cache: the cache of split 'train' takes 0.0 MB, but only 0.2 GB are free there; .*leave the"
+            r' flag out'
+        ),
+    ):
         quiet(dataset, folder)
     assert list(folder.iterdir()) == []
 
@@ -234,7 +270,9 @@ def test_writes_that_take_only_a_part_go_on(dataset, folder, monkeypatch):
     assert all(np.array_equal(*pair) for item in dataset.items for pair in zip(cached.load(item), dataset.load(item)))
 
 
-@pytest.mark.parametrize('damage', [lambda data: data[:-1], lambda data: b'', lambda data: b'x' + data[1:], lambda data: data[:20]])
+@pytest.mark.parametrize(
+    'damage', [lambda data: data[:-1], lambda data: b'', lambda data: b'x' + data[1:], lambda data: data[:20]]
+)
 def test_a_damaged_cache_is_said_and_built_anew(dataset, folder, damage):
     quiet(dataset, folder)
     path = cache_path(dataset, folder)
@@ -270,7 +308,11 @@ def test_what_has_no_label_files_is_not_cached(dataset, folder, root):
     with scope(DATASET__CLASS_UNIFORM_PCT=0, DATASET__CROP_SIZE=(8, 8)):
         black = get_dataset('nullloader', 'train')
     assert with_cache(black, folder, log=lines.append) is black
-    assert all('has no label files, so --cache_dir is not used' in line for line in lines) and len(lines) == 2 and not folder.exists()
+    assert (
+        all('has no label files, so --cache_dir is not used' in line for line in lines)
+        and len(lines) == 2
+        and not folder.exists()
+    )
 
 
 def test_a_cache_of_other_images_is_not_taken(dataset, folder):

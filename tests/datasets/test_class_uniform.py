@@ -19,7 +19,7 @@ def slow_centroids(label, num_classes, tile):
     found = []
     for top in range(0, label.shape[0], tile):
         for left in range(0, label.shape[1], tile):
-            part = label[top:top + tile, left:left + tile]
+            part = label[top : top + tile, left : left + tile]
             for trainid in range(num_classes):
                 rows, columns = np.nonzero(part == trainid)
                 if len(rows):
@@ -28,8 +28,7 @@ def slow_centroids(label, num_classes, tile):
 
 
 def test_centroids_of_a_small_label_worked_out_by_hand():
-    label = np.array([[0, 0, 1, 255],
-                      [0, 2, 1, 1]], np.uint8)
+    label = np.array([[0, 0, 1, 255], [0, 2, 1, 1]], np.uint8)
     # class 0: columns 0, 1, 0 and rows 0, 0, 1; class 1: columns 2, 2, 3 and rows 0, 1, 1; class 2: (1, 1)
     assert tile_centroids(label, 3, 4).tolist() == [[0, 0, 0], [1, 2, 0], [2, 1, 1]]
 
@@ -72,8 +71,8 @@ def test_random_images_come_first_and_none_twice():
     draws = draw_epoch(10, centroids, [2, 2], seed=1, epoch=0)
     assert len({draw.image for draw in draws[:6]}) == 6
     assert [draw.class_id for draw in draws] == [None] * 6 + [0, 0, 1, 1]
-    assert draws[6] == draws[7] == (3, (7, 8), 0)                                # the only centroid, drawn again
-    assert sorted(draw.image for draw in draws[8:]) == [1, 2]                    # without replacement
+    assert draws[6] == draws[7] == (3, (7, 8), 0)  # the only centroid, drawn again
+    assert sorted(draw.image for draw in draws[8:]) == [1, 2]  # without replacement
 
 
 def test_the_quota_of_an_absent_class_goes_to_random_images():
@@ -93,8 +92,15 @@ def test_bias_multiplies_the_quota():
     assert class_quotas(100, 4, 0.5, [0, 1, 2.5, 1]) == [0, 12, 30, 12]
 
 
-@pytest.mark.parametrize('pct, bias, complaint', [
-    (1.5, None, '--class_uniform_pct 1.5'), (0.5, [1], 'expected 2 factors'), (0.5, [1, -1], 'at least 0'), (1.0, [2, 2], 'asks for 20 draws')])
+@pytest.mark.parametrize(
+    'pct, bias, complaint',
+    [
+        (1.5, None, '--class_uniform_pct 1.5'),
+        (0.5, [1], 'expected 2 factors'),
+        (0.5, [1, -1], 'at least 0'),
+        (1.0, [2, 2], 'asks for 20 draws'),
+    ],
+)
 def test_impossible_quotas_are_errors(pct, bias, complaint):
     with pytest.raises(ValueError, match=complaint):
         class_quotas(10, 2, pct, bias)
@@ -149,8 +155,16 @@ def test_a_changed_label_is_indexed_anew(camvid, tmp_path, stripes, write):
     assert load_or_build(camvid, 32, tmp_path).centroids[1][:, 0].tolist() == [0, 0]
 
 
-@pytest.mark.parametrize('content', ['', '[' * 100_000, '{"images": []}', '[1, 2]',
-                                     '{"images": ["train/00.png", "train/01.png", "train/02.png", "train/03.png"]}'])
+@pytest.mark.parametrize(
+    'content',
+    [
+        '',
+        '[' * 100_000,
+        '{"images": []}',
+        '[1, 2]',
+        '{"images": ["train/00.png", "train/01.png", "train/02.png", "train/03.png"]}',
+    ],
+)
 def test_a_damaged_index_is_said_and_built_anew(camvid, tmp_path, content):
     path = index_path(camvid, 32, tmp_path)
     path.parent.mkdir()
@@ -163,7 +177,10 @@ def test_a_damaged_index_is_said_and_built_anew(camvid, tmp_path, content):
 
 def test_a_bad_label_stops_the_build_and_leaves_no_file(camvid, tmp_path, stripes, write):
     write(camvid.items[2].label, stripes((99, 99, 99)))
-    with pytest.raises(ValueError, match=r'trainannot/02.png: label ids 99 are not in the map of dataset .camvid. \(first at row 0, column 0\)'):
+    with pytest.raises(
+        ValueError,
+        match=r'trainannot/02.png: label ids 99 are not in the map of dataset .camvid. \(first at row 0, column 0\)',
+    ):
         load_or_build(camvid, 32, tmp_path, log=lambda line: None)
     assert not (tmp_path / 'uniform_centroids').exists()
 
@@ -172,7 +189,8 @@ def test_names_that_are_no_utf8_have_an_index_a_cache_and_a_record(root, camvid_
     for split in ('train', 'val'):
         camvid_tree(root / 'camvid', split, count=2)
         for folder in (split, f'{split}annot'):
-            (root / f'camvid/{folder}/00.png').rename(root / f'camvid/{folder}' / os.fsdecode(b'caf\xe9.png'))      # as Windows wrote it
+            # as Windows wrote it
+            (root / f'camvid/{folder}/00.png').rename(root / f'camvid/{folder}' / os.fsdecode(b'caf\xe9.png'))
     sets = [get_dataset('camvid', split) for split in ('train', 'val')]
     assert '\udce9' in sets[0].items[1].name
     assert load_or_build(sets[0], 32, tmp_path, log=lambda line: None).counts()[0] == 2
@@ -216,7 +234,12 @@ def test_absent_classes_are_told(camvid, tmp_path):
 def test_defaults_come_from_cfg(camvid, tmp_path):
     bias = [1.0] * 11
     bias[8] = 4.0
-    with scope(DATASET__CLASS_UNIFORM_PCT=1.0, DATASET__CLASS_UNIFORM_TILE=16, DATASET__CLASS_UNIFORM_BIAS=bias, ASSETS_PATH=str(tmp_path / 'a')):
+    with scope(
+        DATASET__CLASS_UNIFORM_PCT=1.0,
+        DATASET__CLASS_UNIFORM_TILE=16,
+        DATASET__CLASS_UNIFORM_BIAS=bias,
+        ASSETS_PATH=str(tmp_path / 'a'),
+    ):
         with pytest.raises(ValueError, match='--class_uniform_tile 0'):
             TrainSet(camvid, None, seed=0, tile=0)
         TrainSet(camvid, None, seed=0)

@@ -1,4 +1,5 @@
 """How coarse images enter the epochs of a training."""
+
 import os
 from collections import Counter
 
@@ -10,13 +11,14 @@ from datasets import TrainSet, get_dataset, join, train_loader, training_qualiti
 from datasets.sampling.class_uniform import index_path
 from datasets.sampling.pool import BoostedPool, PortionPool
 
-ROAD, PERSON, CAR, TRUCK = 7, 24, 26, 27                    # ids; trainIds 0, 11, 13, 14
+ROAD, PERSON, CAR, TRUCK = 7, 24, 26, 27  # ids; trainIds 0, 11, 13, 14
 FINE, COARSE = 20, 40
 
 
 @pytest.fixture
 def tree(root, cityscapes_tree, write, stripes):
-    """20 fine images of road and car; 40 coarse ones, the even ones of truck, the odd ones of car; automatic labels of person."""
+    """20 fine images of road and car; 40 coarse ones, the even ones of truck, the odd ones of car; automatic labels of
+    person."""
     base = cityscapes_tree(root / 'Cityscapes', {('train', 'ulm'): FINE, ('val', 'lindau'): 1}, ids=(ROAD, CAR))
     for number in range(COARSE):
         name = f'graz/graz_{number:06d}_000000'
@@ -29,11 +31,14 @@ def tree(root, cityscapes_tree, write, stripes):
 
 @pytest.fixture
 def train_set(tree, tmp_path):
-    """train_set(DATASET__...=...) -> the TrainSet of a program with these settings, class-uniform by half unless they say so."""
+    """train_set(DATASET__...=...) -> the TrainSet of a program with these settings, class-uniform by half unless they
+    say so."""
+
     def make(seed=0, log=None, wrap=lambda part: part, **settings):
         with scope(DATASET__CLASS_UNIFORM_PCT=settings.pop('pct', 0.95), **settings):
             parts = [wrap(get_dataset('cityscapes', 'train', quality=quality)) for quality in training_qualities()]
             return TrainSet(join(parts), None, seed, tile=64, assets_path=tmp_path / 'assets', log=log)
+
     return make
 
 
@@ -49,11 +54,17 @@ def epoch(train_set, number):
 BOOST = {'DATASET__COARSE_BOOST_CLASSES': (14,)}
 
 
-@pytest.mark.parametrize('settings, expected', [
-    ({}, ('fine',)), ({'QUALITY': 'coarse'}, ('coarse',)), ({'QUALITY': 'fine_coarse'}, ('fine', 'coarse')), ({'ONLY_COARSE': True}, ('fine', 'coarse')),
-    ({'COARSE_BOOST_CLASSES': (3,), 'CUSTOM_COARSE_PROB': 0.0}, ('fine', 'customcoarse')),
-    ({'QUALITY': 'coarse', 'CUSTOM_COARSE_PROB': 0.5}, ('customcoarse',)),
-])
+@pytest.mark.parametrize(
+    'settings, expected',
+    [
+        ({}, ('fine',)),
+        ({'QUALITY': 'coarse'}, ('coarse',)),
+        ({'QUALITY': 'fine_coarse'}, ('fine', 'coarse')),
+        ({'ONLY_COARSE': True}, ('fine', 'coarse')),
+        ({'COARSE_BOOST_CLASSES': (3,), 'CUSTOM_COARSE_PROB': 0.0}, ('fine', 'customcoarse')),
+        ({'QUALITY': 'coarse', 'CUSTOM_COARSE_PROB': 0.5}, ('customcoarse',)),
+    ],
+)
 def test_the_settings_say_which_labels_are_read(settings, expected):
     with scope(**{f'DATASET__{key}': value for key, value in settings.items()}):
         assert training_qualities() == expected
@@ -70,10 +81,13 @@ def test_without_coarse_labels_the_epochs_are_what_they_were(train_set):
 def test_boosted_classes_take_coarse_images_and_the_others_do_not(train_set):
     lines = []
     fine, coarse = epoch(train_set(log=lines.append, **BOOST), 0)
-    # 20 images, int(20 * 0.95 / 19) = 1 draw of each class that is there: road, car (fine), truck (coarse); 17 random ones
+    # 20 images, int(20 * 0.95 / 19) = 1 draw of each class that is there: road, car (fine), truck (coarse); 17 random
+    # ones
     assert fine == {None: 17, 0: 1, 13: 1} and coarse == {14: 1}
-    assert ('before epoch 150 the class-uniform part of an epoch is drawn from the 40 images with coarse labels too, '
-            'places: truck 20 (0 in fine labels)') in lines
+    assert (
+        'before epoch 150 the class-uniform part of an epoch is drawn from the 40 images with coarse labels too, '
+        'places: truck 20 (0 in fine labels)' in lines
+    )
     drawn = Counter()
     for number in range(100):
         drawn += epoch(train_set(**{'DATASET__COARSE_BOOST_CLASSES': (13, 14)}, seed=number), 0)[1]
@@ -83,23 +97,43 @@ def test_boosted_classes_take_coarse_images_and_the_others_do_not(train_set):
 def test_coarse_data_end_at_max_cu_epoch_and_the_length_stays(train_set):
     boosted = train_set(**BOOST, DATASET__MAX_CU_EPOCH=3)
     assert [sum(epoch(boosted, number)[1].values()) for number in range(6)] == [1, 1, 1, 0, 0, 0]
-    assert [sum(epoch(boosted, number)[1].values()) for number in (5, 0)] == [0, 1], 'epochs do not depend on the ones before'
+    assert [sum(epoch(boosted, number)[1].values()) for number in (5, 0)] == [
+        0,
+        1,
+    ], 'epochs do not depend on the ones before'
     lengths = {len(boosted) for number in range(6) if boosted.set_epoch(number) is None}
     assert lengths == {FINE}
 
 
 def test_only_coarse_draws_every_class_from_coarse_labels(train_set):
     fine, coarse = epoch(train_set(DATASET__ONLY_COARSE=True), 0)
-    assert fine == {None: 18} and coarse == {13: 1, 14: 1}, 'no coarse label holds road, whose share goes to random images'
-    assert epoch(train_set(DATASET__ONLY_COARSE=True, DATASET__MAX_CU_EPOCH=1), 1) == ({None: 18, 0: 1, 13: 1}, Counter())
+    assert fine == {None: 18} and coarse == {
+        13: 1,
+        14: 1,
+    }, 'no coarse label holds road, whose share goes to random images'
+    assert epoch(train_set(DATASET__ONLY_COARSE=True, DATASET__MAX_CU_EPOCH=1), 1) == (
+        {None: 18, 0: 1, 13: 1},
+        Counter(),
+    )
 
 
-@pytest.mark.parametrize('settings, complaint', [
-    ({'DATASET__COARSE_BOOST_CLASSES': (3, 4)}, r'--coarse_boost_classes: none of the 40 images with coarse labels holds wall, fence; unpack'),
-    ({'DATASET__COARSE_BOOST_CLASSES': (3, 19)}, '--coarse_boost_classes: 19 is no trainId of dataset .cityscapes., which has 0 to 18'),
-    ({'DATASET__ONLY_COARSE': True, 'DATASET__CUSTOM_COARSE_PROB': 0.99}, '--only_coarse: none of the 40 images with customcoarse labels holds road, .*lower '
-                                                                          '--custom_coarse_prob'),
-])
+@pytest.mark.parametrize(
+    'settings, complaint',
+    [
+        (
+            {'DATASET__COARSE_BOOST_CLASSES': (3, 4)},
+            r'--coarse_boost_classes: none of the 40 images with coarse labels holds wall, fence; unpack',
+        ),
+        (
+            {'DATASET__COARSE_BOOST_CLASSES': (3, 19)},
+            '--coarse_boost_classes: 19 is no trainId of dataset .cityscapes., which has 0 to 18',
+        ),
+        (
+            {'DATASET__ONLY_COARSE': True, 'DATASET__CUSTOM_COARSE_PROB': 0.99},
+            '--only_coarse: none of the 40 images with customcoarse labels holds road, .*lower --custom_coarse_prob',
+        ),
+    ],
+)
 def test_coarse_labels_that_hold_nothing_of_use_are_an_error(train_set, settings, complaint):
     with pytest.raises(ValueError, match=complaint):
         train_set(**settings)
@@ -107,11 +141,15 @@ def test_coarse_labels_that_hold_nothing_of_use_are_an_error(train_set, settings
 
 def test_automatic_labels_are_drawn_where_the_network_was_sure(train_set):
     boosted = train_set(DATASET__COARSE_BOOST_CLASSES=(11,), DATASET__CUSTOM_COARSE_PROB=30 / 255)
-    assert boosted.pool.boosted[11][:, 0].tolist() == list(range(FINE + 30, FINE + 40)), 'image n has the probability n / 255'
+    assert boosted.pool.boosted[11][:, 0].tolist() == list(range(FINE + 30, FINE + 40)), (
+        'image n has the probability n / 255'
+    )
     image = next(index for index, draw in enumerate(boosted.draws) if draw.class_id == 11)
     sample = boosted[image]
     assert sample['name'].startswith('train_extra/graz/') and sample['label'][0].unique().tolist() == [11, 255]
-    assert int(sample['image'][0, 0, 0]) == 100 + boosted.draws[image].image - FINE, 'each image is read below its own root'
+    assert int(sample['image'][0, 0, 0]) == 100 + boosted.draws[image].image - FINE, (
+        'each image is read below its own root'
+    )
 
 
 def test_a_training_on_coarse_labels_alone_has_their_images(train_set):
@@ -143,9 +181,15 @@ def test_class_uniform_draws_come_from_the_images_that_take_part(train_set):
     mixed = train_set(DATASET__QUALITY='fine_coarse', DATASET__COARSE_PORTION=0.5)
     for number in range(5):
         images, centroids = mixed.pool.at(number)
-        assert len(images) == 40 and set(centroids[14][:, 0]) == {image for image in images if image >= FINE and image % 2 == 0}
+        assert len(images) == 40 and set(centroids[14][:, 0]) == {
+            image for image in images if image >= FINE and image % 2 == 0
+        }
         assert {draw.image for draw in mixed.draws} <= set(images) if number == 0 else True
-    assert {len(places) for places in train_set(DATASET__QUALITY='fine_coarse').pool.at(0)[1]} == {0, 20, 40}, 'all of them by default'
+    assert {len(places) for places in train_set(DATASET__QUALITY='fine_coarse').pool.at(0)[1]} == {
+        0,
+        20,
+        40,
+    }, 'all of them by default'
 
 
 @pytest.mark.parametrize('portion, length', [(0.0, FINE), (1.0, FINE + COARSE)])
@@ -157,7 +201,13 @@ def test_the_ends_of_the_portion(train_set, portion, length):
 def test_two_ranks_share_one_epoch_of_fine_and_coarse_images(train_set):
     seen = []
     for rank in range(2):
-        loader = train_loader(train_set(pct=0, DATASET__QUALITY='fine_coarse', DATASET__COARSE_PORTION=0.25), 3, num_workers=rank, world=2, rank=rank)
+        loader = train_loader(
+            train_set(pct=0, DATASET__QUALITY='fine_coarse', DATASET__COARSE_PORTION=0.25),
+            3,
+            num_workers=rank,
+            world=2,
+            rank=rank,
+        )
         loader.set_epoch(4)
         seen += [name for batch in loader for name in batch['name']]
     assert len(seen) == len(set(seen)) == FINE + 10
@@ -169,10 +219,22 @@ def test_every_source_of_labels_has_an_index_of_its_own(tree, tmp_path):
             return index_path(get_dataset('cityscapes', 'train', quality=quality), 64, tmp_path)
 
     threshold = {'DATASET__CUSTOM_COARSE_PROB': 0.5}
-    paths = [path('fine'), path('coarse'), path(), path(**threshold), path(DATASET__CUSTOM_COARSE_PROB=0.6), path(DATASET__MASK_OUT_CITYSCAPES=True),
-             path(DATASET__CUSTOM_COARSE_DROPOUT_CLASSES=(14,)), path(DATASET__CUSTOM_COARSE_DROPOUT_CLASSES=(14, 15))]
+    paths = [
+        path('fine'),
+        path('coarse'),
+        path(),
+        path(**threshold),
+        path(DATASET__CUSTOM_COARSE_PROB=0.6),
+        path(DATASET__MASK_OUT_CITYSCAPES=True),
+        path(DATASET__CUSTOM_COARSE_DROPOUT_CLASSES=(14,)),
+        path(DATASET__CUSTOM_COARSE_DROPOUT_CLASSES=(14, 15)),
+    ]
     assert len(set(paths)) == len(paths)
-    assert [p.name.split('_cv0')[0] for p in paths[:3]] == ['cityscapes_fine', 'cityscapes_coarse', 'cityscapes_customcoarse']
+    assert [p.name.split('_cv0')[0] for p in paths[:3]] == [
+        'cityscapes_fine',
+        'cityscapes_coarse',
+        'cityscapes_customcoarse',
+    ]
     before = path(**threshold)
     os.utime(next(tree.rglob('*_prob.png')), ns=(1, 1))
     assert path(**threshold) != before and path() == paths[2], 'probabilities are files of a label when they are read'
@@ -180,7 +242,13 @@ def test_every_source_of_labels_has_an_index_of_its_own(tree, tmp_path):
         assert path('coarse') == paths[1], 'coarse images are in no fold'
 
 
-@pytest.mark.parametrize('settings', [{'DATASET__QUALITY': 'fine_coarse'}, {'DATASET__COARSE_BOOST_CLASSES': (11,), 'DATASET__CUSTOM_COARSE_PROB': 0.05}])
+@pytest.mark.parametrize(
+    'settings',
+    [
+        {'DATASET__QUALITY': 'fine_coarse'},
+        {'DATASET__COARSE_BOOST_CLASSES': (11,), 'DATASET__CUSTOM_COARSE_PROB': 0.05},
+    ],
+)
 def test_the_cache_holds_each_source_and_gives_the_same_samples(train_set, tmp_path, settings):
     plain = train_set(**settings)
     cached = train_set(**settings, wrap=lambda part: with_cache(part, tmp_path / 'cache', log=lambda line: None))
@@ -190,7 +258,9 @@ def test_the_cache_holds_each_source_and_gives_the_same_samples(train_set, tmp_p
         left, right = plain[index], cached[index]
         assert left['name'] == right['name'] and all((left[key] == right[key]).all() for key in ('image', 'label'))
     with scope(DATASET__CUSTOM_COARSE_PROB=0.9):
-        with_cache(get_dataset('cityscapes', 'train', quality='customcoarse'), tmp_path / 'cache', log=lambda line: None)
+        with_cache(
+            get_dataset('cityscapes', 'train', quality='customcoarse'), tmp_path / 'cache', log=lambda line: None
+        )
     assert len(list((tmp_path / 'cache').glob('*.raw'))) == 3, 'another threshold is another label'
 
 

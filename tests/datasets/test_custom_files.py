@@ -1,4 +1,5 @@
 """--dataset custom: which files and splits a data file means, and what its labels mean."""
+
 import os
 import pickle
 import shutil
@@ -42,9 +43,17 @@ def test_labels_beside_the_images_are_told_from_them(opened, data):
         path.rename(data / f'images/train/c{int(path.stem) % 2}/{path.stem}_label.png')
     for path in sorted((data / 'images/train').rglob('??.png')):
         path.rename(path.with_name(f'{path.stem}_photo.png'))
-    dataset = opened({**FOLDERS, 'images': 'images/{split}/{folder}/{stem}_photo.png', 'labels': 'images/{split}/{folder}/{stem}_label.png'})
+    dataset = opened(
+        {
+            **FOLDERS,
+            'images': 'images/{split}/{folder}/{stem}_photo.png',
+            'labels': 'images/{split}/{folder}/{stem}_label.png',
+        }
+    )
     assert [(item.name, item.label.name) for item in dataset.items][:2] == [
-        ('train/c0/00_photo.png', '00_label.png'), ('train/c0/02_photo.png', '02_label.png')]
+        ('train/c0/00_photo.png', '00_label.png'),
+        ('train/c0/02_photo.png', '02_label.png'),
+    ]
 
 
 def test_lists_name_images_by_the_end_of_their_paths(opened, data):
@@ -52,12 +61,16 @@ def test_lists_name_images_by_the_end_of_their_paths(opened, data):
     (data / 'b.txt').write_text('03\n')
     lists = {**FLAT, 'splits': {'train': 'a.txt', 'val': 'b.txt'}}
     dataset = opened(lists)
-    assert names(dataset) == ['c0/00.png', 'c0/02.png', 'c0/04.png', 'c1/01.png'] and names(opened(lists, 'val')) == ['c1/03.png']
+    assert names(dataset) == ['c0/00.png', 'c0/02.png', 'c0/04.png', 'c1/01.png'] and names(opened(lists, 'val')) == [
+        'c1/03.png'
+    ]
     assert dataset.notes == ['a.txt lists 1 images more than once; they are taken once']
     del lists['images']
     (data / 'a.txt').write_text('images/train/c0/00.png\n')
     (data / 'b.txt').write_text('c1/01\n')
-    assert names(opened(lists)) == ['images/train/c0/00.png'] and names(opened(lists, 'val')) == ['images/train/c1/01.png']
+    assert names(opened(lists)) == ['images/train/c0/00.png'] and names(opened(lists, 'val')) == [
+        'images/train/c1/01.png'
+    ]
 
 
 @pytest.mark.parametrize('separator', ['\t', ' , ', '   '])
@@ -65,7 +78,10 @@ def test_lists_may_name_the_labels_too(opened, data, separator):
     write(data / 'other/mask.png', stripes(7, 7, 7, 7))
     (data / 'a.txt').write_text(f'c0/00{separator}other/mask.png\nc1/01.png{separator}labels/train/01.png\n')
     dataset = opened({'splits': {'train': 'a.txt'}, 'ignore': 0, 'classes': CLASSES})
-    assert [item.label.relative_to(data).as_posix() for item in dataset.items] == ['other/mask.png', 'labels/train/01.png']
+    assert [item.label.relative_to(data).as_posix() for item in dataset.items] == [
+        'other/mask.png',
+        'labels/train/01.png',
+    ]
 
 
 def test_shares_cut_one_order_that_depends_on_seed_and_path_alone(opened):
@@ -73,7 +89,18 @@ def test_shares_cut_one_order_that_depends_on_seed_and_path_alone(opened):
     splits = {split: names(opened(shares, split)) for split in ('train', 'val', 'test')}
     assert {split: len(found) for split, found in splits.items()} == {'train': 3, 'val': 2, 'test': 1}
     assert len({name for found in splits.values() for name in found}) == 6
-    assert names(opened({**FLAT, 'splits': {'train': 0.5, 'val': 0.34}, }, 'train')) != splits['train']
+    assert (
+        names(
+            opened(
+                {
+                    **FLAT,
+                    'splits': {'train': 0.5, 'val': 0.34},
+                },
+                'train',
+            )
+        )
+        != splits['train']
+    )
 
 
 def test_a_share_moves_little_when_images_come_in_addition():
@@ -111,7 +138,9 @@ def test_a_test_split_may_have_no_labels_at_all(opened, data):
     dataset = opened(FOLDERS, 'test')
     assert not dataset.labelled and len(dataset) == 2 and 'there is no score' in dataset.notes[0]
     write(data / 'labels/test/06.png', stripes(7, 7, 7, 7))
-    with pytest.raises(ValueError, match=r'has no file for 1 of the 2 images of split test \(images/test/c1/07.png\); add'):
+    with pytest.raises(
+        ValueError, match=r'has no file for 1 of the 2 images of split test \(images/test/c1/07.png\); add'
+    ):
         opened(FOLDERS, 'test')
 
 
@@ -119,7 +148,11 @@ def test_the_classes_are_known_without_the_images(data, opened):
     (data / 'data.yaml').write_text(yaml.safe_dump({**FOLDERS, 'root': 'gone'}))
     with scope(DATASET__DATA_YAML=str(data / 'data.yaml')):
         dataset = get_dataset('custom', 'folder', eval_folder=data / 'images')
-    assert len(dataset) == 8 and dataset.class_names == ['road', 'car'] and dataset.trainid_to_id[[0, 1]].tolist() == [7, 26]
+    assert (
+        len(dataset) == 8
+        and dataset.class_names == ['road', 'car']
+        and dataset.trainid_to_id[[0, 1]].tolist() == [7, 26]
+    )
 
 
 def test_a_dataset_goes_to_another_process(opened):
@@ -136,14 +169,24 @@ def test_ids_and_colours_given_and_not(opened):
 
 
 def test_254_classes_have_254_colours(opened):
-    dataset = opened({**FOLDERS, 'ignore': [], 'unlisted': 'ignore', 'classes': [f'class {number}' for number in range(254)]})
-    assert len({tuple(color) for color in dataset.palette.tolist()}) == 254 and [0, 0, 0] not in dataset.palette.tolist()
+    dataset = opened(
+        {**FOLDERS, 'ignore': [], 'unlisted': 'ignore', 'classes': [f'class {number}' for number in range(254)]}
+    )
+    assert (
+        len({tuple(color) for color in dataset.palette.tolist()}) == 254 and [0, 0, 0] not in dataset.palette.tolist()
+    )
 
 
 def test_an_unlisted_id_stops_or_is_ignored(opened, data):
     write(data / 'labels/train/00.png', stripes(7, 7, 99, 99))
     dataset = opened(FOLDERS)
-    with pytest.raises(ValueError, match=r'00.png: label ids 99 are not in the map .* correct the file, or add them to a class or to ignore in .*data.yaml'):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r'00.png: label ids 99 are not in the map .* correct the file, or add them to a class or to ignore in'
+            r' .*data.yaml'
+        ),
+    ):
         dataset.load(dataset.items[0])
     dataset = opened({**FOLDERS, 'unlisted': 'ignore'})
     assert dataset.load(dataset.items[0])[1][0, [0, 24]].tolist() == [0, 255]
@@ -152,13 +195,20 @@ def test_an_unlisted_id_stops_or_is_ignored(opened, data):
 def test_labels_of_colours_become_the_numbers_of_their_classes(opened, data):
     for number in range(6):
         write(data / f'labels/train/{number:02d}.png', stripes((1, 2, 3), (4, 5, 6), (7, 8, 9), (0, 0, 0)))
-    colours = {**FOLDERS, 'ignore': [0, 0, 0], 'classes': [{'name': 'a', 'rgb': [1, 2, 3]}, {'name': 'b', 'rgb': [[4, 5, 6], [7, 8, 9]], 'color': [9, 9, 9]}]}
+    colours = {
+        **FOLDERS,
+        'ignore': [0, 0, 0],
+        'classes': [{'name': 'a', 'rgb': [1, 2, 3]}, {'name': 'b', 'rgb': [[4, 5, 6], [7, 8, 9]], 'color': [9, 9, 9]}],
+    }
     dataset = opened(colours)
     assert dataset.load(dataset.items[0])[1][0, ::12].tolist() == [0, 1, 1, 255]
     assert dataset.palette.tolist() == [[1, 2, 3], [9, 9, 9]] and dataset.trainid_to_id[[0, 1]].tolist() == [0, 1]
     del colours['ignore']
     dataset = opened(colours)
-    with pytest.raises(ValueError, match=r'the colour \(0, 0, 0\) at row 0, column 36 .* add the colour to a class or to ignore in .*data.yaml'):
+    with pytest.raises(
+        ValueError,
+        match=r'the colour \(0, 0, 0\) at row 0, column 36 .* add the colour to a class or to ignore in .*data.yaml',
+    ):
         dataset.load(dataset.items[0])
     dataset = opened({**colours, 'unlisted': 'ignore'})
     assert dataset.load(dataset.items[0])[1][0, ::12].tolist() == [0, 1, 1, 255]

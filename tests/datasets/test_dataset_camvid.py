@@ -23,7 +23,12 @@ def test_void_is_11_or_255_and_becomes_255(root, camvid_tree):
 def test_there_are_eleven_classes_and_void_goes_back_to_11(root, camvid_tree):
     camvid_tree(root / 'camvid', count=1)
     dataset = get_dataset('camvid', 'train')
-    assert (dataset.num_classes, dataset.ignore_label, len(dataset.class_names), dataset.palette.shape) == (11, 255, 11, (11, 3))
+    assert (dataset.num_classes, dataset.ignore_label, len(dataset.class_names), dataset.palette.shape) == (
+        11,
+        255,
+        11,
+        (11, 3),
+    )
     assert dataset.trainid_to_id[[0, 10, 255]].tolist() == [0, 10, 11]
     assert dataset.palette[3].tolist() == [128, 64, 128] and dataset.class_names[3] == 'Road'
 
@@ -44,7 +49,10 @@ def test_the_root_itself_may_be_the_dataset(root, camvid_tree):
 
 def test_a_missing_split_is_named(root, camvid_tree):
     camvid_tree(root / 'camvid', 'train', 1)
-    with pytest.raises(FileNotFoundError, match="camvid: has no folder valannot, so split 'val' is missing, only train is there; give the folder"):
+    with pytest.raises(
+        FileNotFoundError,
+        match="camvid: has no folder valannot, so split 'val' is missing, only train is there; give the folder",
+    ):
         get_dataset('camvid', 'val')
 
 
@@ -58,5 +66,7 @@ def test_a_folder_of_labels_without_images_is_an_error(root, camvid_tree):
 def test_an_image_without_label_is_an_error(root, camvid_tree):
     camvid_tree(root / 'camvid', count=3)
     (root / 'camvid/trainannot/02.png').unlink()
-    with pytest.raises(FileNotFoundError, match=r'train/02.png: its label .*trainannot/02.png does not exist \(1 of the 3 images'):
+    with pytest.raises(
+        FileNotFoundError, match=r'train/02.png: its label .*trainannot/02.png does not exist \(1 of the 3 images'
+    ):
         get_dataset('camvid', 'train')

@@ -6,13 +6,38 @@ from datasets import get_dataset
 from datasets.collection.cityscapes import choose_cities
 from datasets.collection.cityscapes_labels import CLASS_NAMES, ID_TO_TRAINID, LABELS, PALETTE, TRAINID_TO_ID
 
-TRAIN = ['aachen', 'bochum', 'bremen', 'cologne', 'darmstadt', 'dusseldorf', 'erfurt', 'hamburg', 'hanover', 'jena', 'krefeld',
-         'monchengladbach', 'strasbourg', 'stuttgart', 'tubingen', 'ulm', 'weimar', 'zurich']
+TRAIN = [
+    'aachen',
+    'bochum',
+    'bremen',
+    'cologne',
+    'darmstadt',
+    'dusseldorf',
+    'erfurt',
+    'hamburg',
+    'hanover',
+    'jena',
+    'krefeld',
+    'monchengladbach',
+    'strasbourg',
+    'stuttgart',
+    'tubingen',
+    'ulm',
+    'weimar',
+    'zurich',
+]
 VAL = ['frankfurt', 'lindau', 'munster']
 
 
-@pytest.mark.parametrize('cv, expected', [
-    (0, VAL), (1, ['darmstadt', 'dusseldorf', 'erfurt']), (2, ['monchengladbach', 'strasbourg', 'stuttgart']), (3, VAL + TRAIN)])
+@pytest.mark.parametrize(
+    'cv, expected',
+    [
+        (0, VAL),
+        (1, ['darmstadt', 'dusseldorf', 'erfurt']),
+        (2, ['monchengladbach', 'strasbourg', 'stuttgart']),
+        (3, VAL + TRAIN),
+    ],
+)
 def test_folds_validate_on_the_published_cities(cv, expected):
     assert choose_cities(TRAIN, VAL, cv, 3, 'val') == expected
 
@@ -55,7 +80,10 @@ def test_names_and_colours_stand_in_the_order_of_trainids():
 def test_both_layouts_are_found_in_every_place(root, cityscapes_tree, layout, directory):
     cityscapes_tree(root / directory, {('train', 'ulm'): 1, ('val', 'lindau'): 2}, layout=layout)
     dataset = get_dataset('cityscapes', 'val')
-    assert [item.name for item in dataset.items] == ['val/lindau/lindau_000000_000019_leftImg8bit.png', 'val/lindau/lindau_000001_000019_leftImg8bit.png']
+    assert [item.name for item in dataset.items] == [
+        'val/lindau/lindau_000000_000019_leftImg8bit.png',
+        'val/lindau/lindau_000001_000019_leftImg8bit.png',
+    ]
 
 
 def test_the_configured_folder_comes_before_the_usual_ones(root, cityscapes_tree):
@@ -81,7 +109,11 @@ def test_cv_zero_works_with_a_single_val_city(root, cityscapes_tree):
 def test_a_city_in_both_official_splits_stays_two_places(root, cityscapes_tree):
     cityscapes_tree(root / 'cityscapes', {('train', 'town'): 2, ('val', 'town'): 1})
     with scope(DATASET__CV=3):
-        assert [item.name.split('/')[0] for item in get_dataset('cityscapes', 'train').items] == ['train', 'train', 'val']
+        assert [item.name.split('/')[0] for item in get_dataset('cityscapes', 'train').items] == [
+            'train',
+            'train',
+            'val',
+        ]
 
 
 def test_cv_three_puts_every_image_in_both_splits(root, cityscapes_tree):
@@ -108,14 +140,19 @@ def test_missing_labels_are_counted(root, cityscapes_tree):
     base = cityscapes_tree(root / 'cityscapes', {('train', 'ulm'): 4})
     for number in (1, 3):
         (base / f'gtFine/train/ulm/ulm_{number:06d}_000019_gtFine_labelIds.png').unlink()
-    with pytest.raises(FileNotFoundError, match=r'ulm_000001_000019_leftImg8bit.png: its label .*ulm_000001_000019_gtFine_labelIds.png '
-                                                r'does not exist \(2 of the 4 images'):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r'ulm_000001_000019_leftImg8bit.png: its label .*ulm_000001_000019_gtFine_labelIds.png '
+        r'does not exist \(2 of the 4 images',
+    ):
         get_dataset('cityscapes', 'train')
 
 
 def test_a_missing_label_folder_is_named(root, write):
     write(root / 'cityscapes/leftImg8bit/val/lindau/a_leftImg8bit.png', np.zeros((2, 2, 3), np.uint8))
-    with pytest.raises(FileNotFoundError, match='has no folder gtFine_trainvaltest/gtFine or gtFine, which holds the labels'):
+    with pytest.raises(
+        FileNotFoundError, match='has no folder gtFine_trainvaltest/gtFine or gtFine, which holds the labels'
+    ):
         get_dataset('cityscapes', 'val')
 
 
@@ -124,7 +161,10 @@ def test_a_split_without_cities_is_named(root, cityscapes_tree):
     for split in ('val', 'test'):
         with pytest.raises(FileNotFoundError, match=f"has no city folders for split '{split}', only train is there; "):
             get_dataset('cityscapes', split)
-    with scope(DATASET__CV=1), pytest.raises(FileNotFoundError, match="for split 'val' with --cv 1, only train is there; "):
+    with (
+        scope(DATASET__CV=1),
+        pytest.raises(FileNotFoundError, match="for split 'val' with --cv 1, only train is there; "),
+    ):
         get_dataset('cityscapes', 'val')
 
 
@@ -137,14 +177,18 @@ def test_city_folders_without_images_are_an_error(root):
 
 def test_a_missing_root_names_the_flag(root):
     with scope(DATASET__ROOT=str(root / 'nowhere')):
-        with pytest.raises(FileNotFoundError, match='nowhere: the dataset root does not exist; .*--override_dataset_root'):
+        with pytest.raises(
+            FileNotFoundError, match='nowhere: the dataset root does not exist; .*--override_dataset_root'
+        ):
             get_dataset('cityscapes', 'val')
 
 
 def test_a_file_as_root_is_told_from_a_missing_one(root):
     (root / 'notes.txt').write_text('no folder')
     with scope(DATASET__ROOT=str(root / 'notes.txt')):
-        with pytest.raises(FileNotFoundError, match='notes.txt: the dataset root is a file, not a folder; .*--override_dataset_root'):
+        with pytest.raises(
+            FileNotFoundError, match='notes.txt: the dataset root is a file, not a folder; .*--override_dataset_root'
+        ):
             get_dataset('cityscapes', 'val')
 
 
@@ -161,7 +205,9 @@ def test_a_root_with_other_things_lists_them(root):
 
 def test_a_dataset_folder_with_the_wrong_content_is_named(root):
     (root / 'Cityscapes/images').mkdir(parents=True)
-    with pytest.raises(FileNotFoundError, match='Cityscapes: holds no folder leftImg8bit_trainvaltest/leftImg8bit or leftImg8bit'):
+    with pytest.raises(
+        FileNotFoundError, match='Cityscapes: holds no folder leftImg8bit_trainvaltest/leftImg8bit or leftImg8bit'
+    ):
         get_dataset('cityscapes', 'val')
 
 

@@ -1,4 +1,5 @@
 """--dataset custom: what is documented works as printed."""
+
 import json
 import re
 import shutil
@@ -24,7 +25,9 @@ from datasets.verify.__main__ import main as verify
 from utils import checkpoint
 
 DOCS = (ROOT / 'docs/datasets.md').read_text(encoding='utf-8')
-EXAMPLES = re.findall(r'```yaml\n(.*?)```', DOCS.split('## Your own data set')[1].split('## Adding a data set')[0], re.DOTALL)
+EXAMPLES = re.findall(
+    r'```yaml\n(.*?)```', DOCS.split('## Your own data set')[1].split('## Adding a data set')[0], re.DOTALL
+)
 
 
 def make_streets(folder):
@@ -52,10 +55,25 @@ def test_the_documented_file_of_twelve_lines_trains_as_printed(program, tmp_path
     assert list(json.loads((program.run_dir / 'metrics.json').read_text())['classes']) == classes
 
     again = tmp_path / 'eval'
-    code, printed = program('--eval', 'val', '--data_yaml', file, '--snapshot', snapshot, '--dump_for_submission', '--dump_logits', '--result_dir', again,
-                            dataset='custom')
+    code, printed = program(
+        '--eval',
+        'val',
+        '--data_yaml',
+        file,
+        '--snapshot',
+        snapshot,
+        '--dump_for_submission',
+        '--dump_logits',
+        '--result_dir',
+        again,
+        dataset='custom',
+    )
     assert code == 0 and '4 images evaluated' in printed, printed
-    written = {value for path in (again / 'submit').rglob('*_pred.png') for value in np.unique(cv2.imread(str(path), -1)).tolist()}
+    written = {
+        value
+        for path in (again / 'submit').rglob('*_pred.png')
+        for value in np.unique(cv2.imread(str(path), -1)).tolist()
+    }
     assert written <= {7, 8, 11, 21, 23, 24, 26}, 'the first id of each class'
     assert (again / 'submit/val/town0/1_pred.png').is_file(), 'named below images'
     page = (again / 'best_images/index.html').read_text()
@@ -63,8 +81,24 @@ def test_the_documented_file_of_twelve_lines_trains_as_printed(program, tmp_path
     assert json.loads((again / 'logits/manifest.json').read_text())['class_names'] == classes
 
     file.write_text(EXAMPLES[0].replace('road', 'street').replace('id: 7', 'id: 10'))
-    code, printed = program('--eval', 'val', '--data_yaml', file, '--snapshot', snapshot, '--dump_for_submission', '--result_dir', again, dataset='custom')
-    assert code == 2 and "1 of 7 differ, 'road' there is 'street' in dataset custom" in printed and 'data_yaml' in printed and '--overwrite' in printed
+    code, printed = program(
+        '--eval',
+        'val',
+        '--data_yaml',
+        file,
+        '--snapshot',
+        snapshot,
+        '--dump_for_submission',
+        '--result_dir',
+        again,
+        dataset='custom',
+    )
+    assert (
+        code == 2
+        and "1 of 7 differ, 'road' there is 'street' in dataset custom" in printed
+        and 'data_yaml' in printed
+        and '--overwrite' in printed
+    )
     file.write_text(EXAMPLES[0])
 
     calibrate = ['calibrate', str(again / 'logits'), '--out', str(tmp_path / 'calibration.json')]
@@ -72,7 +106,10 @@ def test_the_documented_file_of_twelve_lines_trains_as_printed(program, tmp_path
     assert ensemble.main([*calibrate, '--data_yaml', str(file)]) == 0 and 'on 4 images' in capsys.readouterr().out
 
     common = ['--dataset', 'custom', '--data_yaml', str(file), '--assets_path', str(tmp_path)]
-    assert verify(common) == 0 and '4 images of split train, 4 images of split val read: 0 errors' in capsys.readouterr().out
+    assert (
+        verify(common) == 0
+        and '4 images of split train, 4 images of split val read: 0 errors' in capsys.readouterr().out
+    )
     assert browse([*common, '--split', 'val']) == 0
 
 
@@ -98,7 +135,10 @@ def test_every_documented_variant_is_read(tmp_path, monkeypatch, variant):
 
 def test_a_dataset_file_is_added_as_documented(root, monkeypatch, tmp_path):
     section = DOCS.split('## Adding a data set')[1].split('\n## ')[0]
-    code, lines = re.search(r'```python\n(.*?)```', section, re.DOTALL).group(1), re.search(r"```\n('STREETS_DIR.*?)```", section, re.DOTALL).group(1)
+    code, lines = (
+        re.search(r'```python\n(.*?)```', section, re.DOTALL).group(1),
+        re.search(r"```\n('STREETS_DIR.*?)```", section, re.DOTALL).group(1),
+    )
     key, entry, layout = (eval(f'{{{line}}}', vars(trees)) for line in lines.splitlines())
     module = types.ModuleType('datasets.streets')
     exec(code, vars(module))

@@ -29,11 +29,17 @@ def test_a_tree_of_images_is_searched_and_named_relative_to_itself(tmp_path):
         assert image.shape == (6, 8, 3) and label is None
 
 
-@pytest.mark.parametrize('name, num_classes, first', [('cityscapes', 19, 'road'), ('camvid', 11, 'Sky'), ('folder', 19, 'road')])
+@pytest.mark.parametrize(
+    'name, num_classes, first', [('cityscapes', 19, 'road'), ('camvid', 11, 'Sky'), ('folder', 19, 'road')]
+)
 def test_the_classes_are_those_of_the_dataset(tmp_path, name, num_classes, first):
     picture(tmp_path / 'x/a.png')
     dataset = get_dataset(name, 'folder', eval_folder=str(tmp_path / 'x'))
-    assert (dataset.num_classes, dataset.class_names[0], dataset.palette.shape) == (num_classes, first, (num_classes, 3))
+    assert (dataset.num_classes, dataset.class_names[0], dataset.palette.shape) == (
+        num_classes,
+        first,
+        (num_classes, 3),
+    )
     assert not dataset.labelled and dataset.root == tmp_path / 'x'
 
 
@@ -74,11 +80,16 @@ def test_the_folder_dataset_has_no_other_split():
 
 
 def test_an_unknown_dataset_names_the_nearest(tmp_path):
-    with pytest.raises(ValueError, match='--dataset citiscapes: there is no such dataset; did you mean cityscapes.* choose one of acdc, '):
+    with pytest.raises(
+        ValueError,
+        match='--dataset citiscapes: there is no such dataset; did you mean cityscapes.* choose one of acdc, ',
+    ):
         get_dataset('citiscapes', 'val')
     with pytest.raises(ValueError, match='no such dataset; choose one of'):
         get_dataset('qqq', 'val')
-    assert {'camvid', 'cityscapes', 'folder', 'synthetic'} < set(dataset_names()) and dataset_names() == sorted(dataset_names(), key=str.lower)
+    assert {'camvid', 'cityscapes', 'folder', 'synthetic'} < set(dataset_names()) and dataset_names() == sorted(
+        dataset_names(), key=str.lower
+    )
 
 
 def test_an_unknown_split_is_an_error():

@@ -1,4 +1,5 @@
 """Every dataset reads the tree that is documented for it: splits, names, pairs, and what is wrong with a tree."""
+
 import shutil
 
 import numpy as np
@@ -43,8 +44,13 @@ def test_a_dataset_is_read_in_place_from_a_zip_file(root, name):
 @pytest.mark.parametrize('name', LAYOUTS)
 def test_a_tree_shows_most_classes_of_its_dataset(root, name):
     tree = make_tree(name, root, images=3)
-    seen = {value for split in tree.splits.values() for label in split.labels or () for value in np.unique(label).tolist()}
-    assert name in UNLABELLED or len(seen - {dataset_class(name).ignore_label}) >= min(dataset_class(name).num_classes, 14) - 2
+    seen = {
+        value for split in tree.splits.values() for label in split.labels or () for value in np.unique(label).tolist()
+    }
+    assert (
+        name in UNLABELLED
+        or len(seen - {dataset_class(name).ignore_label}) >= min(dataset_class(name).num_classes, 14) - 2
+    )
 
 
 def test_every_name_is_tested_here():
@@ -53,9 +59,17 @@ def test_every_name_is_tested_here():
 
 def test_the_page_about_datasets_has_each_of_them_and_the_folder_that_it_is_read_from():
     page = (ROOT / 'docs/datasets.md').read_text(encoding='utf-8')
-    assert [name for name in dataset_names() if f'`{name}`' not in page and f'--dataset {name}' not in page and f'--eval {name}' not in page] == []
+    assert [
+        name
+        for name in dataset_names()
+        if f'`{name}`' not in page and f'--dataset {name}' not in page and f'--eval {name}' not in page
+    ] == []
     folders = {layout.folder.rpartition('/')[2] for layout in LAYOUTS.values()} - {'Cityscapes', 'synthetic'}
-    assert [folder for folder in folders if f'/{folder}' not in page and f'{folder}/' not in page and f'`{folder}`' not in page] == []
+    assert [
+        folder
+        for folder in folders
+        if f'/{folder}' not in page and f'{folder}/' not in page and f'`{folder}`' not in page
+    ] == []
     assert '`ROOT/Cityscapes`' in page and '`ROOT/synthetic`' in page
 
 
@@ -79,15 +93,33 @@ def test_a_missing_folder_names_the_flag(root, name):
         get_dataset(name, 'train')
 
 
-@pytest.mark.parametrize('name', [name for name in PAIRED if name not in ('gta5', 'wilddash', 'pascal_context', 'pascal_context_60')])
+@pytest.mark.parametrize(
+    'name', [name for name in PAIRED if name not in ('gta5', 'wilddash', 'pascal_context', 'pascal_context_60')]
+)
 def test_a_missing_split_is_named_with_those_that_are_there(root, name):
     """Of datasets that have a folder for each split; the others have lists. Both splits of kitti share one."""
     tree = make_tree(name, root, images=2)
-    long_name = FOLDERS['val'] if (tree.folder / FOLDERS['val']).is_dir() or name == 'ade20k' else 'training' if name == 'kitti' else 'val'
-    folders = [folder for folder in tree.folder.rglob('*') if folder.is_dir() and folder.name in (long_name, f'{long_name}annot', f'{long_name}annot32')]
+    long_name = (
+        FOLDERS['val']
+        if (tree.folder / FOLDERS['val']).is_dir() or name == 'ade20k'
+        else 'training'
+        if name == 'kitti'
+        else 'val'
+    )
+    folders = [
+        folder
+        for folder in tree.folder.rglob('*')
+        if folder.is_dir() and folder.name in (long_name, f'{long_name}annot', f'{long_name}annot32')
+    ]
     for folder in folders:
         shutil.rmtree(folder)
-    there = 'only test is' if name == 'kitti' else 'only train is' if 'test' not in tree.splits else 'only (train and test are|test and train are)'
+    there = (
+        'only test is'
+        if name == 'kitti'
+        else 'only train is'
+        if 'test' not in tree.splits
+        else 'only (train and test are|test and train are)'
+    )
     with pytest.raises(FileNotFoundError, match=f"split 'val' is missing, {there} there; .*--override_dataset_root"):
         get_dataset(name, 'val')
 
@@ -95,7 +127,12 @@ def test_a_missing_split_is_named_with_those_that_are_there(root, name):
 @pytest.mark.parametrize('name', [*PAIRED, *UNLABELLED])
 def test_a_fold_of_a_dataset_without_folds_is_refused(root, name):
     make_tree(name, root, images=1)
-    with scope(DATASET__CV=1), pytest.raises(ValueError, match=f"--cv 1: dataset '{name}' has no folds for cross-validation.*; leave the flag out"):
+    with (
+        scope(DATASET__CV=1),
+        pytest.raises(
+            ValueError, match=f"--cv 1: dataset '{name}' has no folds for cross-validation.*; leave the flag out"
+        ),
+    ):
         get_dataset(name, 'val')
 
 
@@ -110,7 +147,10 @@ def test_a_missing_label_is_counted(root, name):
     make_tree(name, root, images=3)
     dataset = get_dataset(name, 'train')
     dataset.items[0].label.unlink()
-    with pytest.raises(FileNotFoundError, match=rf'{dataset.items[0].image.name}: its label .*{dataset.items[0].label.name} does not exist \(1 of the'):
+    with pytest.raises(
+        FileNotFoundError,
+        match=rf'{dataset.items[0].image.name}: its label .*{dataset.items[0].label.name} does not exist \(1 of the',
+    ):
         get_dataset(name, 'train')
 
 
@@ -136,16 +176,30 @@ def test_hidden_files_are_left_out(root, name):
 @pytest.mark.parametrize('name', [name for name in PAIRED if name not in ('camvid', 'camvid32')])
 def test_a_missing_label_folder_says_how_to_get_it(root, name):
     tree = make_tree(name, root, images=1)
-    folders = [folder.format(split=dataset_class(name).folder_names.get('train', 'train')) for folder in dataset_class(name).label_folders]
+    folders = [
+        folder.format(split=dataset_class(name).folder_names.get('train', 'train'))
+        for folder in dataset_class(name).label_folders
+    ]
     (tree.folder / folders[0]).rename(tree.folder / 'elsewhere')
-    with pytest.raises(FileNotFoundError, match=f'has no folder {" or ".join(folders)}, which holds the labels; .*--override_dataset_root'):
+    with pytest.raises(
+        FileNotFoundError,
+        match=f'has no folder {" or ".join(folders)}, which holds the labels; .*--override_dataset_root',
+    ):
         get_dataset(name, 'train')
 
 
-@pytest.mark.parametrize('name, directories', [
-    ('mapillary', ['mapillary', 'Mapillary', 'mapillary-vistas-2.0']), ('bdd100k', ['BDD100K', 'bdd']), ('idd', ['IDD', 'idd', 'idd20k']),
-    ('kitti', ['kitti', 'data_semantics']), ('gta5', ['gta5', 'GTAV']), ('ade20k', ['ADE20K', 'ade20k']),
-    ('pascal_context', ['VOCdevkit/VOC2010', 'VOCtrainval_03-May-2010/VOCdevkit/VOC2010'])])
+@pytest.mark.parametrize(
+    'name, directories',
+    [
+        ('mapillary', ['mapillary', 'Mapillary', 'mapillary-vistas-2.0']),
+        ('bdd100k', ['BDD100K', 'bdd']),
+        ('idd', ['IDD', 'idd', 'idd20k']),
+        ('kitti', ['kitti', 'data_semantics']),
+        ('gta5', ['gta5', 'GTAV']),
+        ('ade20k', ['ADE20K', 'ade20k']),
+        ('pascal_context', ['VOCdevkit/VOC2010', 'VOCtrainval_03-May-2010/VOCdevkit/VOC2010']),
+    ],
+)
 def test_usual_folder_names_are_tried(root, name, directories):
     folder = make_tree(name, root, images=2).folder
     for directory in directories:
@@ -169,14 +223,21 @@ def test_the_configured_folder_comes_first(root, name, key):
 def test_sets_without_classes_have_no_labels_and_say_why(root, name):
     make_tree(name, root, images=3)
     dataset = get_dataset(name, 'val')
-    assert not dataset.labelled and len(dataset) == 3 and len(dataset.notes) == 1 and 'there is no score' in dataset.notes[0]
+    assert (
+        not dataset.labelled
+        and len(dataset) == 3
+        and len(dataset.notes) == 1
+        and 'there is no score' in dataset.notes[0]
+    )
     with pytest.raises(ValueError, match=f"dataset '{name}' has no split 'train', only val"):
         get_dataset(name, 'train')
 
 
 def test_a_test_split_without_labels_says_so(root):
     make_tree('bdd100k', root, images=1)
-    assert get_dataset('bdd100k', 'test').notes == ["split 'test' of dataset 'bdd100k' has no labels, so there is no score"]
+    assert get_dataset('bdd100k', 'test').notes == [
+        "split 'test' of dataset 'bdd100k' has no labels, so there is no score"
+    ]
     assert get_dataset('bdd100k', 'val').notes == []
 
 
@@ -184,7 +245,10 @@ def test_a_test_split_without_labels_says_so(root):
 def test_any_folder_of_images_can_be_run_with_the_classes_of_a_dataset(tmp_path, name):
     write(tmp_path / 'images/a.png', scene(0)[0])
     dataset = get_dataset(name, 'folder', eval_folder=tmp_path / 'images')
-    assert (dataset.num_classes, dataset.class_names) == (dataset_class(name).num_classes, dataset_class(name).class_names)
+    assert (dataset.num_classes, dataset.class_names) == (
+        dataset_class(name).num_classes,
+        dataset_class(name).class_names,
+    )
 
 
 def test_mapillary_takes_names_and_colours_from_its_config(root):
@@ -201,11 +265,19 @@ def test_mapillary_takes_names_and_colours_from_its_config(root):
 
 def test_a_config_of_another_version_or_of_something_else_is_an_error(root):
     folder = make_tree('mapillary', root, images=1).folder
-    (folder / 'config.json').write_text((make_tree('mapillary_v2', root, images=1).folder / 'config_v2.0.json').read_text())
+    (folder / 'config.json').write_text(
+        (make_tree('mapillary_v2', root, images=1).folder / 'config_v2.0.json').read_text()
+    )
     with pytest.raises(ValueError, match="config.json: has 124 labels, but dataset 'mapillary' has 66; "):
         get_dataset('mapillary', 'train')
-    for content in ('{', '{}', '{"labels": [3]}', '{"labels": [{"readable": "Bird"}]}', '{"labels": [{"readable": 3, "color": [1, 2, 3]}]}',
-                    '{"labels": [{"readable": "Bird", "color": [1, 2, 300]}]}'):
+    for content in (
+        '{',
+        '{}',
+        '{"labels": [3]}',
+        '{"labels": [{"readable": "Bird"}]}',
+        '{"labels": [{"readable": 3, "color": [1, 2, 3]}]}',
+        '{"labels": [{"readable": "Bird", "color": [1, 2, 300]}]}',
+    ):
         (folder / 'config.json').write_text(content)
         with pytest.raises(ValueError, match='config.json: is no config file of Mapillary Vistas'):
             get_dataset('mapillary', 'train')
@@ -231,7 +303,9 @@ def test_acdc_falls_back_to_label_ids(root):
     for path in (tree.folder / 'gt').glob('*/val/*/*_gt_labelTrainIds.png'):
         path.unlink()
     dataset = get_dataset('acdc', 'val')
-    assert [np.array_equal(dataset.load(item)[1], label) for item, label in zip(dataset.items, tree.splits['val'].labels)] == [True] * 4
+    assert [
+        np.array_equal(dataset.load(item)[1], label) for item, label in zip(dataset.items, tree.splits['val'].labels)
+    ] == [True] * 4
     assert dataset.trainid_to_id[0] == 7 and get_dataset('acdc', 'train').trainid_to_id[0] == 0
 
 
@@ -255,15 +329,20 @@ def test_shift_leaves_out_views_without_labels_and_says_so(root):
     (folder / 'discrete/labels_cityscapes/train/left_45').rename(folder / 'left_45')
     dataset = get_dataset('shift', 'train')
     assert {item.name.split('/')[1] for item in dataset.items} == {'front'} and len(dataset) == 2
-    assert ('2 train images of views left_45 have no labels and are left out; '
-            f'`python -m datasets.prepare shift --views left_45 --root {root}`') in dataset.notes[0]
+    assert (
+        '2 train images of views left_45 have no labels and are left out; '
+        f'`python -m datasets.prepare shift --views left_45 --root {root}`' in dataset.notes[0]
+    )
 
 
 def test_gta5_reads_its_splits_and_counts_what_is_missing(root):
     folder = make_tree('gta5', root, images=3).folder
     assert [item.name for item in get_dataset('gta5', 'val').items] == ['00003.png', '00004.png', '00005.png']
     (folder / 'images/00004.png').unlink()
-    with pytest.raises(FileNotFoundError, match='split.npz: lists 3 images, of which 1 are not there, 00004 among them; .*datasets.prepare gta5'):
+    with pytest.raises(
+        FileNotFoundError,
+        match='split.npz: lists 3 images, of which 1 are not there, 00004 among them; .*datasets.prepare gta5',
+    ):
         get_dataset('gta5', 'val')
 
 
@@ -278,8 +357,12 @@ def test_a_broken_or_missing_split_of_gta5_names_the_program_that_makes_it(root,
 def test_the_test_split_of_wilddash_is_what_no_list_names(root):
     folder = make_tree('wilddash', root, images=2).folder
     assert [item.name for item in get_dataset('wilddash', 'test').items] == ['aa0004_100000.jpg', 'aa0005_100000.jpg']
-    (folder / 'random_split/training.txt').write_text('\ufeffaa0000_100000\r\n\r\n  aa0001_100000  \r\naa0099_100000\r\n')
-    with pytest.raises(FileNotFoundError, match='training.txt: lists 3 images, of which 1 are not there, aa0099_100000 among them'):
+    (folder / 'random_split/training.txt').write_text(
+        '\ufeffaa0000_100000\r\n\r\n  aa0001_100000  \r\naa0099_100000\r\n'
+    )
+    with pytest.raises(
+        FileNotFoundError, match='training.txt: lists 3 images, of which 1 are not there, aa0099_100000 among them'
+    ):
         get_dataset('wilddash', 'train')
     (folder / 'random_split/training.txt').unlink()
     with pytest.raises(FileNotFoundError, match='training.txt: the file does not exist; .*datasets.prepare wilddash'):
@@ -299,7 +382,9 @@ def test_camvid_with_32_classes_is_found_beside_the_11(root):
     with pytest.raises(FileNotFoundError, match='camvid: holds no folder trainannot32, so it is no camvid32 dataset'):
         get_dataset('camvid32', 'train')
     make_tree('camvid32', root, images=2)
-    assert [item.name for item in get_dataset('camvid32', 'train').items] == [item.name for item in get_dataset('camvid', 'train').items]
+    assert [item.name for item in get_dataset('camvid32', 'train').items] == [
+        item.name for item in get_dataset('camvid', 'train').items
+    ]
 
 
 def test_nullloader_gives_black_images_of_the_crop_size():

@@ -20,7 +20,7 @@ def random_crop(image, label, rng, centroid=None):
     """A stand-in for the training transforms: 8x8 pixels from a random place, brightened at random."""
     y, x = int(rng.integers(0, 24)), int(rng.integers(0, 40))
     shift = int(rng.integers(0, 100))
-    return image[y:y + 8, x:x + 8] + np.uint8(shift), label[y:y + 8, x:x + 8], 0.5 if centroid is None else 2.0
+    return image[y : y + 8, x : x + 8] + np.uint8(shift), label[y : y + 8, x : x + 8], 0.5 if centroid is None else 2.0
 
 
 @pytest.fixture
@@ -36,12 +36,17 @@ def epoch_of(train_set, batch_size, num_workers=0, world=1, rank=0, epoch=0, sta
 
 
 def same(first, second):
-    return all(first[key] == second[key] if key == 'name' else torch.equal(first[key], second[key]) for key in ('image', 'label', 'scale', 'name'))
+    return all(
+        first[key] == second[key] if key == 'name' else torch.equal(first[key], second[key])
+        for key in ('image', 'label', 'scale', 'name')
+    )
 
 
 def test_a_sample_has_the_form_that_the_rest_relies_on(train_set):
     sample = train_set[21]
-    assert sample['image'].dtype == torch.uint8 and sample['image'].shape == (3, 8, 8) and sample['image'].is_contiguous()
+    assert (
+        sample['image'].dtype == torch.uint8 and sample['image'].shape == (3, 8, 8) and sample['image'].is_contiguous()
+    )
     assert sample['label'].dtype == torch.uint8 and sample['label'].shape == (8, 8)
     assert sample['name'].startswith('train/') and sample['scale'] == 2.0
     number = int(sample['name'][6:8])
@@ -67,7 +72,7 @@ def test_a_batch_stacks_samples(train_set):
 def test_batches_do_not_depend_on_the_number_of_workers(train_set, num_workers):
     plain = [epoch_of(train_set, 4, 0, epoch=epoch) for epoch in (1, 2)]
     loader = train_loader(train_set, 4, num_workers, seed=3)
-    for epoch in (1, 2):                                    # workers stay and follow
+    for epoch in (1, 2):  # workers stay and follow
         loader.set_epoch(epoch)
         assert all(same(a, b) for a, b in zip(loader, plain[epoch - 1], strict=True))
 
@@ -124,7 +129,10 @@ def test_a_set_that_was_pickled_for_a_worker_gives_the_same_samples(train_set):
     copy = pickle.loads(pickle.dumps(Guarded(train_set)))
     for index in range(22):
         one, other = copy[1, index], train_set[1, index]
-        assert all(torch.equal(one[key], other[key]) for key in ('image', 'label')) and (one['name'], one['scale']) == (other['name'], other['scale'])
+        assert all(torch.equal(one[key], other[key]) for key in ('image', 'label')) and (one['name'], one['scale']) == (
+            other['name'],
+            other['scale'],
+        )
 
 
 @pytest.mark.slow
@@ -137,7 +145,10 @@ def test_spawned_workers_give_the_same_batches(root, camvid_tree):
 
 
 def test_too_few_images_for_a_step_name_the_flag(train_set):
-    with pytest.raises(ValueError, match=r'--bs_trn 12 on each of 2 processes needs 24 images per step, but .* has 22; give a smaller --bs_trn'):
+    with pytest.raises(
+        ValueError,
+        match=r'--bs_trn 12 on each of 2 processes needs 24 images per step, but .* has 22; give a smaller --bs_trn',
+    ):
         train_loader(train_set, 12, 0, world=2)
     with pytest.raises(ValueError, match='--bs_trn 23 needs 23 images'):
         train_loader(train_set, 23, 0)
@@ -156,7 +167,7 @@ def test_a_bad_file_is_one_line_whatever_loads_it(train_set, num_workers, stripe
     write(train_set.dataset.items[5].label, stripes((99,)))
     message, origin = error_of(train_set, num_workers)
     assert message.startswith(str(train_set.dataset.items[5].label)) and '\n' not in message
-    assert 'in load' in origin                              # the traceback of the worker, for a developer
+    assert 'in load' in origin  # the traceback of the worker, for a developer
 
 
 def test_a_file_that_vanishes_is_a_missing_file(train_set):
@@ -199,10 +210,10 @@ def test_a_split_without_labels_cannot_be_trained_on(root, cityscapes_tree):
 def test_workers_outlive_a_signal_that_is_meant_for_the_main_process(train_set):
     loader = train_loader(train_set, 2, 2, seed=3)
     batches = iter(loader)
-    next(batches), next(batches)                            # one from each, so both are set up
+    next(batches), next(batches)  # one from each, so both are set up
     for worker in loader.loader._iterator._workers:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-            subprocess.run(['kill', f'-{int(number)}', str(worker.pid)], check=True)        # not from the parent
+            subprocess.run(['kill', f'-{int(number)}', str(worker.pid)], check=True)  # not from the parent
     assert len(list(batches)) == 9
 
 
@@ -213,7 +224,7 @@ def test_workers_end_when_the_main_process_leaves(train_set):
     worker.terminate()
     worker.join(0.5)
     assert worker.is_alive()
-    loader.loader.worker_init_fn.args[0].value = 1          # as at the exit of the main process
+    loader.loader.worker_init_fn.args[0].value = 1  # as at the exit of the main process
     worker.terminate()
     worker.join(10)
     assert worker.exitcode == 0
@@ -227,9 +238,12 @@ def test_a_program_ends_although_its_workers_still_wait(root, camvid_tree, tmp_p
         f'cfg.DATASET.ROOT = {str(root)!r}\n'
         'loader = datasets.train_loader(datasets.TrainSet(datasets.get_dataset("camvid", "train"), None, 0, 0), 2, 1)\n'
         'batches = iter(loader)\n'
-        'print(len(next(batches)["name"]))\n')
+        'print(len(next(batches)["name"]))\n'
+    )
     environment = {**os.environ, 'PYTHONPATH': str(Path(__file__).parents[2])}
-    done = subprocess.run([sys.executable, tmp_path / 'program.py'], env=environment, timeout=300, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, tmp_path / 'program.py'], env=environment, timeout=300, capture_output=True, text=True
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, '2\n', '')
 
 

@@ -18,8 +18,11 @@ def test_unknown_ids_are_named_with_file_and_place(root, camvid_tree, stripes, w
     label = stripes((0, 3, 8))
     label[7, 20], label[9, 1] = 77, 33
     write(item.label, label)
-    with pytest.raises(ValueError, match=r'trainannot/00.png: label ids 33, 77 are not in the map of dataset .camvid. '
-                                         r'\(first at row 7, column 20\); .*--ignore_ids'):
+    with pytest.raises(
+        ValueError,
+        match=r'trainannot/00.png: label ids 33, 77 are not in the map of dataset .camvid. '
+        r'\(first at row 7, column 20\); .*--ignore_ids',
+    ):
         dataset.load(item)
 
 
@@ -54,7 +57,9 @@ def test_unknown_ids_are_found_whatever_the_ignore_label(num_classes, ignore):
 def test_a_label_of_another_size_is_an_error(root, camvid_tree, stripes, write):
     dataset, item = one_pair(root, camvid_tree)
     write(item.label, stripes((0,), height=30, width=48))
-    with pytest.raises(ValueError, match=r'trainannot/00.png: the label is 48x30 pixels .* but its image .*train/00.png is 48x32'):
+    with pytest.raises(
+        ValueError, match=r'trainannot/00.png: the label is 48x30 pixels .* but its image .*train/00.png is 48x32'
+    ):
         dataset.load(item)
 
 

@@ -1,4 +1,5 @@
 """The synthetic street: what is promised about its files, its labels and its reuse."""
+
 import hashlib
 
 import cv2
@@ -24,7 +25,11 @@ def root(tmp_path_factory):
 
 
 def digests(folder):
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob('*') if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob('*')
+        if path.is_file()
+    }
 
 
 def load(root, split):
@@ -67,7 +72,7 @@ def test_images_and_labels_have_the_size_that_was_asked_for_and_known_ids(root):
         ids = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         assert ids.shape == (64, 128) and ids.dtype == np.uint8
         assert set(np.unique(ids)) <= {label.id for label in LABELS}
-        assert 1 in ids                          # the bonnet of the own car, void as in the real data
+        assert 1 in ids  # the bonnet of the own car, void as in the real data
 
 
 def test_the_road_lies_below_the_sky(root):
@@ -95,14 +100,18 @@ def test_a_second_call_reuses_what_stands_there(root, capsys):
 
 def test_other_parameters_are_refused_in_one_line_that_names_overwrite(root, capsys):
     before = digests(root)
-    assert main(['synthetic', '--root', str(root), '--train', '8', '--val', '5', '--size', '64,128', '--seed', '9']) == 2
+    assert (
+        main(['synthetic', '--root', str(root), '--train', '8', '--val', '5', '--size', '64,128', '--seed', '9']) == 2
+    )
     message = capsys.readouterr().err
     assert 'seed 3 instead of 9' in message and '--overwrite' in message and message.count('\n') == 1
     assert digests(root) == before
 
 
 def test_overwrite_replaces_the_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(synthetic, 'draw_scene', lambda size, seed, *_: (np.full((*size, 3), seed, np.uint8), np.zeros(size, np.uint8)))
+    monkeypatch.setattr(
+        synthetic, 'draw_scene', lambda size, seed, *_: (np.full((*size, 3), seed, np.uint8), np.zeros(size, np.uint8))
+    )
     synthetic.render(tmp_path / 'synthetic', 6, 6, (64, 64), seed=0)
     first = digests(tmp_path)
     new = synthetic.render(tmp_path / 'synthetic', 6, 6, (64, 64), seed=1, overwrite=True)
@@ -127,6 +136,7 @@ def test_a_damaged_marker_is_told_in_one_sentence(tmp_path):
 def test_an_interrupted_rendering_leaves_nothing(tmp_path, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
+
     monkeypatch.setattr(synthetic, '_render_one', stop)
     with pytest.raises(KeyboardInterrupt):
         synthetic.render(tmp_path / 'synthetic', 6, 6, (64, 64))
@@ -142,7 +152,10 @@ def test_useless_parameters_are_refused(tmp_path, capsys, flag, value):
 
 def test_a_missing_data_set_names_the_command_that_makes_it(tmp_path):
     (tmp_path / 'camvid').mkdir()
-    with scope(DATASET__ROOT=str(tmp_path)), pytest.raises(FileNotFoundError, match='python -m datasets.prepare synthetic --root'):
+    with (
+        scope(DATASET__ROOT=str(tmp_path)),
+        pytest.raises(FileNotFoundError, match='python -m datasets.prepare synthetic --root'),
+    ):
         Synthetic('train')
 
 
@@ -152,7 +165,8 @@ def camera(**changes):
 
 
 def test_the_camera_projects_by_similar_triangles():
-    # f = 0.5 * 200 = 100 pixels; 2 m to the right at 10 m: 20 pixels; the ground 1.5 m below the eye: 15 pixels below row 40
+    # f = 0.5 * 200 = 100 pixels; 2 m to the right at 10 m: 20 pixels; the ground 1.5 m below the eye: 15 pixels below
+    # row 40
     assert camera().project(2, 0, 10) == pytest.approx((120, 55))
     assert camera().project(0, 1.5, 7) == pytest.approx((100, 40))
     assert camera().scale(0, 20) == pytest.approx(5)
@@ -169,8 +183,8 @@ def test_a_sprite_covers_the_pixels_of_its_measures_and_labels_them():
     canvas = Canvas(camera(), np.full(3, 200, np.float32), visibility=1e9)
     sprite = Sprite(2, 1, density=20)
     sprite.rect(0, 0, 2, 1, (10, 20, 30), 26)
-    sprite.rect(0, 0, 1, 1, (90, 90, 90))        # a second colour keeps the label
-    canvas.stand(sprite, 0, 10)                  # 10 pixels a metre: columns 90..109, rows 45..54
+    sprite.rect(0, 0, 1, 1, (90, 90, 90))  # a second colour keeps the label
+    canvas.stand(sprite, 0, 10)  # 10 pixels a metre: columns 90..109, rows 45..54
     assert np.array_equal(np.argwhere(canvas.ids == 26).min(0), [45, 90])
     assert (canvas.ids == 26).sum() == 20 * 10
     assert canvas.image[50, 95].tolist() == pytest.approx([90, 90, 90])
@@ -181,5 +195,5 @@ def test_haze_takes_over_with_the_distance():
     canvas = Canvas(camera(), np.full(3, 200, np.float32), visibility=10.0)
     sprite = Sprite(40, 40, density=5)
     sprite.rect(0, 0, 40, 40, (100, 100, 100), 11)
-    canvas.stand(sprite, 0, 10)                  # one visibility away: exp(-1) of its own colour is left
+    canvas.stand(sprite, 0, 10)  # one visibility away: exp(-1) of its own colour is left
     assert canvas.image[20, 100, 0] == pytest.approx(100 * np.exp(-1) + 200 * (1 - np.exp(-1)), abs=0.5)

@@ -1,8 +1,10 @@
-"""The label tables, entry by entry, against a transcription of the published ones (tests/datasets/tables) or its checksum.
+"""The label tables, entry by entry, against a transcription of the published ones (tests/datasets/tables) or its
+checksum.
 
-Checked in full: names, order, colours and ids of every class. Not checked, since only the download has it: that the files of a
-release hold these ids. Mapillary Vistas names its classes in a config.json that is read where it is there.
+Checked in full: names, order, colours and ids of every class. Not checked, since only the download has it: that the
+files of a release hold these ids. Mapillary Vistas names its classes in a config.json that is read where it is there.
 """
+
 import csv
 import hashlib
 from pathlib import Path
@@ -26,9 +28,14 @@ def colours(kind):
 
 
 def test_cityscapes_has_the_published_ids_categories_and_colours():
-    rows = [row for row in published('cityscapes') if row['id'] != '-1']        # license plate, which no 8-bit file can hold
-    assert [(label.name, label.id, label.trainid, label.category, label.has_instances, label.color) for label in LABELS] == [
-        (row['name'], int(row['id']), int(row['trainid']), row['category'], row['instances'] == 'yes', row['color']) for row in rows]
+    # license plate, which no 8-bit file can hold
+    rows = [row for row in published('cityscapes') if row['id'] != '-1']
+    assert [
+        (label.name, label.id, label.trainid, label.category, label.has_instances, label.color) for label in LABELS
+    ] == [
+        (row['name'], int(row['id']), int(row['trainid']), row['category'], row['instances'] == 'yes', row['color'])
+        for row in rows
+    ]
     assert len(rows) == 34
 
 
@@ -40,10 +47,28 @@ def test_datasets_of_cityscapes_ids_map_each_as_published(name):
     assert [kind.id_to_trainid[raw] for raw in range(256)] == [expected.get(raw, 255) for raw in range(256)]
 
 
-@pytest.mark.parametrize('name', ['mapillary_citylabel', 'bdd100k', 'idd', 'gta5', 'shift', 'wilddash', 'bravo', 'SMIYC_anomaly', 'SMIYC_obstacle', 'acdc'])
+@pytest.mark.parametrize(
+    'name',
+    [
+        'mapillary_citylabel',
+        'bdd100k',
+        'idd',
+        'gta5',
+        'shift',
+        'wilddash',
+        'bravo',
+        'SMIYC_anomaly',
+        'SMIYC_obstacle',
+        'acdc',
+    ],
+)
 def test_datasets_of_trainids_have_the_classes_of_cityscapes(name):
     kind = dataset_class(name)
-    rows = sorted((int(row['trainid']), row['name'], row['color']) for row in published('cityscapes') if row['trainid'] not in ('255', '-1'))
+    rows = sorted(
+        (int(row['trainid']), row['name'], row['color'])
+        for row in published('cityscapes')
+        if row['trainid'] not in ('255', '-1')
+    )
     assert kind.id_map == {**{trainid: trainid for trainid in range(19)}, 255: 255}
     assert (kind.num_classes, kind.ignore_label) == (19, 255)
     assert list(zip(range(19), kind.class_names, colours(kind))) == rows
@@ -59,9 +84,14 @@ def test_mapillary_has_the_65_published_classes_and_ignores_the_last_entry():
 
 def test_mapillary_2_0_has_124_entries_named_and_coloured_as_those_of_1_2():
     kind = dataset_class('mapillary_v2')
-    assert (kind.num_classes, kind.ignore_label) == (124, 255) and kind.id_map == {**{entry: entry for entry in range(123)}, 123: 255}
-    assert [kind.class_names.index(name) for name in ('Bird', 'Curb', 'Road', 'Sidewalk', 'Person', 'Sky', 'Car', 'Unlabeled')] == [
-        0, 4, 21, 24, 30, 61, 108, 123]
+    assert (kind.num_classes, kind.ignore_label) == (124, 255) and kind.id_map == {
+        **{entry: entry for entry in range(123)},
+        123: 255,
+    }
+    assert [
+        kind.class_names.index(name)
+        for name in ('Bird', 'Curb', 'Road', 'Sidewalk', 'Person', 'Sky', 'Car', 'Unlabeled')
+    ] == [0, 4, 21, 24, 30, 61, 108, 123]
     before = {row['readable'].replace(' ', '_'): row['color'] for row in published('mapillary')}
     both = {name: color for name, color in zip(kind.class_names, colours(kind)) if name in before}
     changed = {name for name, color in both.items() if color != before[name]}
@@ -84,19 +114,28 @@ def test_ade20k_shifts_its_150_classes_by_one():
     assert [kind.trainid_to_id[trainid] for trainid in (0, 149, 255)] == [1, 150, 0]
     assert [kind.class_names[trainid] for trainid in (0, 6, 12, 20, 149)] == ['wall', 'road', 'person', 'car', 'flag']
     assert colours(kind)[12] == (150, 5, 61) and colours(kind)[149] == (92, 0, 255)
-    assert colours(kind)[:60] == [row['color'] for row in published('pascal_context')], 'PASCAL Context took its colours from here'
+    assert colours(kind)[:60] == [row['color'] for row in published('pascal_context')], (
+        'PASCAL Context took its colours from here'
+    )
 
 
 def test_camvid_has_its_32_colours_and_ignores_void():
     kind, eleven = dataset_class('camvid32'), dataset_class('camvid')
     assert kind.class_names == sorted(kind.class_names, key=str.lower) and len(set(colours(kind))) == 32
-    assert kind.id_map == {**{trainid: trainid for trainid in range(32)}, 30: 255, 255: 255} and colours(kind)[30] == (0, 0, 0)
+    assert kind.id_map == {**{trainid: trainid for trainid in range(32)}, 30: 255, 255: 255} and colours(kind)[30] == (
+        0,
+        0,
+        0,
+    )
     shared = {name: color for name, color in zip(eleven.class_names, colours(eleven)) if name in kind.class_names}
-    assert len(shared) == 9 and all(colours(kind)[kind.class_names.index(name)] == color for name, color in shared.items())
+    assert len(shared) == 9 and all(
+        colours(kind)[kind.class_names.index(name)] == color for name, color in shared.items()
+    )
 
 
-# SHA-256 of lines 'name r g b', made from the lists themselves: label_colors.txt of CamVid, and for the others those that
-# MMSegmentation publishes (mmseg/datasets/ade.py; tools/dataset_converters' page of Mapillary Vistas v2.0), names stripped of blanks.
+# SHA-256 of lines 'name r g b', made from the lists themselves: label_colors.txt of CamVid, and for the others those
+# that MMSegmentation publishes (mmseg/datasets/ade.py; tools/dataset_converters' page of Mapillary Vistas v2.0), names
+# stripped of blanks.
 CHECKSUMS = {
     'ade20k': '927e0af8d238f7aff23811a06d4333237ea8e90101dd30fc036c2a034662120a',
     'camvid32': '0e5693c9c1200bf90b00028dfdab7129771cf487ca9aad1a883f03d50601e1f0',
@@ -107,24 +146,66 @@ CHECKSUMS = {
 @pytest.mark.parametrize('name', CHECKSUMS)
 def test_every_name_and_colour_is_that_of_the_published_list(name):
     rows = [(row.get('readable') or row['name'], *row['color']) for row in read_table(name)]
-    assert hashlib.sha256(''.join(f'{" ".join(map(str, row))}\n' for row in rows).encode()).hexdigest() == CHECKSUMS[name]
+    assert (
+        hashlib.sha256(''.join(f'{" ".join(map(str, row))}\n' for row in rows).encode()).hexdigest() == CHECKSUMS[name]
+    )
     kind = dataset_class(name)
     assert [(names, *color) for names, color in zip(kind.class_names, colours(kind))] == [
-        (row[0].replace(' ', '_') if name == 'mapillary_v2' else row[0], *row[1:]) for row in rows]
+        (row[0].replace(' ', '_') if name == 'mapillary_v2' else row[0], *row[1:]) for row in rows
+    ]
 
 
-@pytest.mark.parametrize('name, columns', [
-    ('mapillary', {'id': 'id', 'name': 'name', 'readable': 'readable', 'instances': 'instances', 'trainid': 'trainid'}),
-    ('pascal_context', {'id60': 'id', 'id59': 'id59', 'original': 'original_id', 'name': 'name'}),
-    ('shift', {'id': 'id', 'name': 'name', 'cityscapes_id': 'cityscapes_id', 'trainid': 'trainid'}),
-    ('wilddash', dict.fromkeys(('id', 'name', 'thing', 'supercategory', 'cityscapes_id', 'cityscapes_thing', 'trainid', 'mapillary_id', 'idd_id',
-                                'wd2eval_id'))),
-    ('idd', dict.fromkeys(('name', 'id', 'csId', 'csTrainId', 'level4Id', 'level3Id', 'level2_name', 'level2Id', 'level1Id', 'instances', 'ignored')))])
+@pytest.mark.parametrize(
+    'name, columns',
+    [
+        (
+            'mapillary',
+            {'id': 'id', 'name': 'name', 'readable': 'readable', 'instances': 'instances', 'trainid': 'trainid'},
+        ),
+        ('pascal_context', {'id60': 'id', 'id59': 'id59', 'original': 'original_id', 'name': 'name'}),
+        ('shift', {'id': 'id', 'name': 'name', 'cityscapes_id': 'cityscapes_id', 'trainid': 'trainid'}),
+        (
+            'wilddash',
+            dict.fromkeys(
+                (
+                    'id',
+                    'name',
+                    'thing',
+                    'supercategory',
+                    'cityscapes_id',
+                    'cityscapes_thing',
+                    'trainid',
+                    'mapillary_id',
+                    'idd_id',
+                    'wd2eval_id',
+                )
+            ),
+        ),
+        (
+            'idd',
+            dict.fromkeys(
+                (
+                    'name',
+                    'id',
+                    'csId',
+                    'csTrainId',
+                    'level4Id',
+                    'level3Id',
+                    'level2_name',
+                    'level2Id',
+                    'level1Id',
+                    'instances',
+                    'ignored',
+                )
+            ),
+        ),
+    ],
+)
 def test_the_tables_of_the_preparation_are_the_published_ones(name, columns):
     rows, table = published(name), read_table(name)
     assert [row['color'] for row in table] == [row['color'] for row in rows]
     for column, ours in columns.items():
         expected = [{'yes': 'True', 'no': 'False'}.get(row[column], row[column]) for row in rows]
         if column == 'csId':
-            expected[18] = '255'        # vehicle fallback; the published 355 is a slip, no 8-bit file can hold it
+            expected[18] = '255'  # vehicle fallback; the published 355 is a slip, no 8-bit file can hold it
         assert [str(row[ours or column]) for row in table] == expected, column

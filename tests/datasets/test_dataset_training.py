@@ -1,4 +1,5 @@
 """Every dataset goes through the program: two training steps and a validation, or an evaluation without scores."""
+
 import json
 
 import pytest
@@ -12,8 +13,14 @@ QUICK = ('mapillary', 'gta5', 'ade20k', 'pascal_context')
 UNLABELLED = ('bravo', 'SMIYC_anomaly', 'SMIYC_obstacle')
 
 
-@pytest.mark.parametrize('name', [
-    name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in LAYOUTS if name not in UNLABELLED])
+@pytest.mark.parametrize(
+    'name',
+    [
+        name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
+        for name in LAYOUTS
+        if name not in UNLABELLED
+    ],
+)
 def test_two_training_steps_and_a_validation(program, tmp_path, name):
     tree = make_tree(name, tmp_path / 'data', images=4)
     code, printed = program(*TRAIN, '--max_epoch', 1, '--override_dataset_root', tmp_path / 'data', dataset=name)
@@ -27,11 +34,22 @@ def test_two_training_steps_and_a_validation(program, tmp_path, name):
     assert metrics['pixels'] == expected, 'every pixel that is not void is scored'
 
 
-@pytest.mark.parametrize('name, split', [('SMIYC_anomaly', 'val'), ('wilddash', 'test'), *(
-    pytest.param(name, split, marks=pytest.mark.slow) for name, split in [('bravo', 'val'), ('SMIYC_obstacle', 'val'), ('kitti', 'test')])])
+@pytest.mark.parametrize(
+    'name, split',
+    [
+        ('SMIYC_anomaly', 'val'),
+        ('wilddash', 'test'),
+        *(
+            pytest.param(name, split, marks=pytest.mark.slow)
+            for name, split in [('bravo', 'val'), ('SMIYC_obstacle', 'val'), ('kitti', 'test')]
+        ),
+    ],
+)
 def test_images_without_labels_are_evaluated_without_a_score(program, tmp_path, name, split):
     make_tree(name, tmp_path / 'data', images=2)
-    code, printed = program('--eval', split, '--dump_for_submission', '--override_dataset_root', tmp_path / 'data', dataset=name)
+    code, printed = program(
+        '--eval', split, '--dump_for_submission', '--override_dataset_root', tmp_path / 'data', dataset=name
+    )
     assert code == 0, printed
     assert 'so there is no score' in printed and 'mean_iu' not in printed and '2 images evaluated' in printed
     assert not (program.run_dir / 'metrics.json').exists()
@@ -40,10 +58,21 @@ def test_images_without_labels_are_evaluated_without_a_score(program, tmp_path, 
 
 def test_nullloader_trains_without_any_file(program, tmp_path, monkeypatch):
     monkeypatch.setattr(NullLoader, 'length', 4)
-    code, printed = program(*TRAIN, '--max_epoch', 1, '--class_uniform_pct', '0', '--override_dataset_root', tmp_path / 'nowhere', dataset='nullloader')
+    code, printed = program(
+        *TRAIN,
+        '--max_epoch',
+        1,
+        '--class_uniform_pct',
+        '0',
+        '--override_dataset_root',
+        tmp_path / 'nowhere',
+        dataset='nullloader',
+    )
     assert code == 0, printed
     assert '[iter 2 / 2]' in printed
-    assert json.loads((program.run_dir / 'metrics.json').read_text())['pixels'] == 4 * 48 * 64, 'four images of the crop size'
+    assert json.loads((program.run_dir / 'metrics.json').read_text())['pixels'] == 4 * 48 * 64, (
+        'four images of the crop size'
+    )
 
 
 def test_nullloader_with_class_uniform_sampling_is_told_in_one_line(program):
@@ -53,6 +82,7 @@ def test_nullloader_with_class_uniform_sampling_is_told_in_one_line(program):
 
 def test_the_help_lists_the_datasets(capsys):
     import train
+
     with pytest.raises(SystemExit):
         train.main(['--help'])
     printed = ' '.join(capsys.readouterr().out.split())

@@ -1,4 +1,5 @@
 """Coloured labels of CamVid as ids of 11 and of 32 classes, and the split."""
+
 import pytest
 from prepare_trees import CAMVID_FRAMES, TREES, contents, image_of, pixels, prepare, write_png
 
@@ -35,8 +36,10 @@ def test_frames_are_copied_into_the_split_with_both_kinds_of_labels(base, capsys
 
 
 def test_both_data_sets_read_their_labels(base, capsys):
-    prepare(capsys, 'camvid32', '--root', base.parent)              # another name of the same program
-    assert loaded(base, 'camvid', 'val') == [(f'val/{frame}.png', [[0, 1, 255], [10, 9, 3]]) for frame in CAMVID_FRAMES['val']]
+    prepare(capsys, 'camvid32', '--root', base.parent)  # another name of the same program
+    assert loaded(base, 'camvid', 'val') == [
+        (f'val/{frame}.png', [[0, 1, 255], [10, 9, 3]]) for frame in CAMVID_FRAMES['val']
+    ]
     (name, label), *_ = loaded(base, 'camvid32', 'test')
     assert name.endswith('0001TP_008550.png') and label == [[21, 31, 255], [13, 0, 10]]
 
@@ -82,7 +85,9 @@ def test_the_rule_gives_the_published_numbers_of_frames():
 def test_a_frame_of_no_sequence_and_a_missing_label_are_told(base, capsys):
     (base / 'LabeledApproved_full/0006R0_f00930_L.png').unlink()
     code, printed = prepare(capsys, 'camvid', '--root', base.parent)
-    assert code == 1 and '24 written, 3 refused' in printed and '0006R0_f00930_L.png: the file does not exist' in printed
+    assert (
+        code == 1 and '24 written, 3 refused' in printed and '0006R0_f00930_L.png: the file does not exist' in printed
+    )
     (base / '701_StillsRaw_full/holiday.png').write_bytes(b'')
     code, printed = prepare(capsys, 'camvid', '--root', base.parent)
     assert code == 2 and 'holiday.png' in printed and printed.count('\n') == 1

@@ -1,4 +1,5 @@
 """Polygons of IDD as label maps: order, deleted and unknown objects, every encoding of the ids."""
+
 import pytest
 from prepare_trees import TREES, pixels, prepare, square, write_json
 
@@ -8,10 +9,14 @@ from datasets.prepare.convert import draw_polygons
 from datasets.registry import get_dataset
 
 FRAME = 'gtFine/train/0/024541_gtFine'
-# Road everywhere, then the fallback at the top left, the group of persons at the bottom right, sky in the middle of the first row;
-# the deleted car, the unknown spaceship and the sky of two points are not drawn.
-DRAWN = [['vehicle fallback', 'vehicle fallback', 'sky', 'sky', 'road', 'road'], ['vehicle fallback'] * 2 + ['road'] * 4,
-         ['road'] * 4 + ['person'] * 2, ['road'] * 4 + ['person'] * 2]
+# Road everywhere, then the fallback at the top left, the group of persons at the bottom right, sky in the middle of the
+# first row; the deleted car, the unknown spaceship and the sky of two points are not drawn.
+DRAWN = [
+    ['vehicle fallback', 'vehicle fallback', 'sky', 'sky', 'road', 'road'],
+    ['vehicle fallback'] * 2 + ['road'] * 4,
+    ['road'] * 4 + ['person'] * 2,
+    ['road'] * 4 + ['person'] * 2,
+]
 
 
 @pytest.fixture
@@ -34,7 +39,8 @@ def test_the_data_set_reads_what_is_drawn_without_flags(base, capsys):
     with scope(DATASET__ROOT=str(base.parent)):
         dataset = get_dataset('idd', 'val')
     assert [dataset.load(item)[1].tolist() for item in dataset.items] == [
-        [[255, 255, 10, 10, 0, 0], [255, 255, 0, 0, 0, 0], [0, 0, 0, 0, 11, 11], [0, 0, 0, 0, 11, 11]]]
+        [[255, 255, 10, 10, 0, 0], [255, 255, 0, 0, 0, 0], [0, 0, 0, 0, 11, 11], [0, 0, 0, 0, 11, 11]]
+    ]
     assert "note: polygons with the unknown label 'spaceship' were left out (2 files)" in printed
 
 
@@ -47,7 +53,10 @@ def test_encodings_stand_beside_each_other(base, capsys):
 
 def test_what_no_polygon_covers_is_unlabeled(tmp_path):
     write_json(tmp_path / 'a_polygons.json', {'imgHeight': 2, 'imgWidth': 2, 'objects': [square('road', 1, 0, 1, 1)]})
-    assert draw_polygons(tmp_path / 'a_polygons.json', {'road': 0, 'unlabeled': 35}, 35)[0].tolist() == [[35, 0], [35, 0]]
+    assert draw_polygons(tmp_path / 'a_polygons.json', {'road': 0, 'unlabeled': 35}, 35)[0].tolist() == [
+        [35, 0],
+        [35, 0],
+    ]
 
 
 def test_ids_below_zero_are_not_drawn(tmp_path):
@@ -55,11 +64,19 @@ def test_ids_below_zero_are_not_drawn(tmp_path):
     assert draw_polygons(tmp_path / 'a_polygons.json', {'plate': -1}, 7)[0].tolist() == [[7, 7]]
 
 
-@pytest.mark.parametrize('content', [{}, [], {'imgHeight': 2, 'imgWidth': 2, 'objects': [{'polygon': [[0, 0], [1, 1], [0, 1]]}]},
-                                     {'imgHeight': 2, 'imgWidth': 2, 'objects': [{'label': 'road', 'polygon': [[0], [1], [2]]}]},
-                                     {'imgHeight': 2, 'imgWidth': 2, 'objects': [{'label': 'road', 'polygon': 'here'}]},
-                                     {'imgHeight': 'tall', 'imgWidth': 2, 'objects': []},
-                                     {'imgHeight': 1 << 15, 'imgWidth': 1 << 14, 'objects': []}, {'imgHeight': 0, 'imgWidth': 2, 'objects': []}])
+@pytest.mark.parametrize(
+    'content',
+    [
+        {},
+        [],
+        {'imgHeight': 2, 'imgWidth': 2, 'objects': [{'polygon': [[0, 0], [1, 1], [0, 1]]}]},
+        {'imgHeight': 2, 'imgWidth': 2, 'objects': [{'label': 'road', 'polygon': [[0], [1], [2]]}]},
+        {'imgHeight': 2, 'imgWidth': 2, 'objects': [{'label': 'road', 'polygon': 'here'}]},
+        {'imgHeight': 'tall', 'imgWidth': 2, 'objects': []},
+        {'imgHeight': 1 << 15, 'imgWidth': 1 << 14, 'objects': []},
+        {'imgHeight': 0, 'imgWidth': 2, 'objects': []},
+    ],
+)
 def test_an_annotation_that_is_none_is_refused_by_name_and_the_others_are_drawn(base, capsys, content):
     write_json(base / f'{FRAME}_polygons.json', content)
     code, printed = prepare(capsys, 'idd', '--root', base.parent)

@@ -1,4 +1,5 @@
 """Label maps of PASCAL Context from .mat files, in both encodings."""
+
 import numpy as np
 import pytest
 from prepare_trees import TREES, pixels, prepare
@@ -26,7 +27,8 @@ def test_the_459_classes_become_59_with_and_without_background(root, capsys):
     base = root / 'VOCdevkit/VOC2010'
     assert code == 0 and '6 written' in printed
     mode, label = pixels(base / 'PascalContext60/2008_000002.png')
-    assert mode == 'P' and label.tolist() == [[0, 1, 59], [0, 0, 37]]              # 0, aeroplane, wood; 459 and 1 are none of the 59; person
+    # 0, aeroplane, wood; 459 and 1 are none of the 59; person
+    assert mode == 'P' and label.tolist() == [[0, 1, 59], [0, 0, 37]]
     assert pixels(base / 'PascalContext59/2008_000002.png')[1].tolist() == [[255, 0, 58], [255, 255, 36]]
     assert loaded(root, 'pascal_context', 'train') == [[[255, 0, 58], [255, 255, 36]], [[55], [255]]]
     assert loaded(root, 'pascal_context_60', 'val') == [[[2, 2]]]
@@ -34,6 +36,7 @@ def test_the_459_classes_become_59_with_and_without_background(root, capsys):
 
 def test_the_palette_is_that_of_the_data_set(root, capsys):
     from PIL import Image
+
     prepare(capsys, 'pascal_context_60', '--root', root)
     with Image.open(root / 'VOCdevkit/VOC2010/PascalContext60/2008_000003.png') as image:
         assert bytes(image.getpalette('RGB'))[:180] == PascalContext60.palette.tobytes()
@@ -48,8 +51,17 @@ def test_the_labels_may_stand_in_a_folder_of_the_name_of_the_archive_or_beside_t
     assert code == 0 and '6 written' in printed
 
 
-@pytest.mark.parametrize('content', [{'Other': [[1]]}, {'LabelMap': np.array([[460]], np.uint16)}, {'LabelMap': np.array([[-1]], np.int16)},
-                                     {'LabelMap': np.ones((1, 1, 3), np.uint8)}, {'LabelMap': np.array([[0.5]])}, None])
+@pytest.mark.parametrize(
+    'content',
+    [
+        {'Other': [[1]]},
+        {'LabelMap': np.array([[460]], np.uint16)},
+        {'LabelMap': np.array([[-1]], np.int16)},
+        {'LabelMap': np.ones((1, 1, 3), np.uint8)},
+        {'LabelMap': np.array([[0.5]])},
+        None,
+    ],
+)
 def test_a_mat_file_without_ids_is_refused_by_name(root, capsys, content):
     path = root / 'trainval/2008_000003.mat'
     path.write_bytes(b'MATLAB 5.0 MAT-file, cut off') if content is None else savemat(path, content)

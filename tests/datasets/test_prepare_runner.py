@@ -1,4 +1,6 @@
-"""What every preparation promises: originals are read only, results are whole, a killed run continues, a second run does nothing."""
+"""What every preparation promises: originals are read only, results are whole, a killed run continues, a second run
+does nothing."""
+
 import os
 import signal
 import subprocess
@@ -54,12 +56,13 @@ def test_a_run_continues_where_a_killed_one_stopped(tree, capsys):
     made = results(before, root)
     first, second, *_ = sorted(made)
     half = root / second
-    (root / first).unlink()                                                 # was not reached
-    half.write_bytes(made[second][:len(made[second]) // 2])                 # damaged afterwards
-    leftover = half.with_name(f'.{half.name[:40]}.99999999.0123abcd.tmp')   # was being written by a process that is gone
+    (root / first).unlink()  # was not reached
+    half.write_bytes(made[second][: len(made[second]) // 2])  # damaged afterwards
+    # was being written by a process that is gone
+    leftover = half.with_name(f'.{half.name[:40]}.99999999.0123abcd.tmp')
     leftover.write_bytes(b'half a file')
     with open(next(root.rglob('.prepared_*')), 'a') as log:
-        log.write('{"target": "annotations_150cl')                          # the last line of the record is half
+        log.write('{"target": "annotations_150cl')  # the last line of the record is half
     code, printed = prepare(capsys, name, '--root', root)
     assert code == 0 and ' 2 written' in printed, printed
     assert results(before, root) == made
@@ -115,7 +118,7 @@ def test_a_file_of_somebody_else_is_left_alone_unless_it_is_right(ade, capsys):
     base, flags = ade
     write_png(base / RESULT, [[9, 9], [9, 9]])
     equal = base / 'annotations_150classes/training/ADE_train_00000002.png'
-    write_png(equal, [[255, 2]])                                    # the right ids, packed by another program
+    write_png(equal, [[255, 2]])  # the right ids, packed by another program
     before = contents(base)
     code, printed = prepare(capsys, *flags)
     assert code == 1 and '3 files: 1 written, 1 up to date, 1 refused' in printed
@@ -154,7 +157,7 @@ def test_only_leftovers_of_the_own_results_are_removed(ade, capsys):
     folder.mkdir(parents=True)
     foreign = folder / '.notes.99999999.0123abcd.tmp'
     foreign.write_text('mine')
-    living = folder / f'.ADE_train_00000002.png.{os.getpid()}.0123abcd.tmp'     # of a process that still runs
+    living = folder / f'.ADE_train_00000002.png.{os.getpid()}.0123abcd.tmp'  # of a process that still runs
     living.write_text('busy')
     prepare(capsys, *flags)
     assert foreign.exists() and living.exists()
@@ -169,6 +172,7 @@ def test_a_full_disk_stops_with_one_line_and_keeps_what_was_done(ade, capsys, mo
         if len(calls) == 2:
             raise OSError(28, 'No space left on device')
         replace(source, target)
+
     monkeypatch.setattr('utils.files.atomic.os.replace', full)
     code, printed = prepare(capsys, *flags)
     assert code == 2 and 'the disk is full' in printed
@@ -189,23 +193,40 @@ def test_the_program_and_its_processes_start_without_torch():
     assert subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True).stderr == ''
 
 
-@pytest.mark.parametrize('argv, expected', [
-    ([], 'the name of the data set comes first, as in `python -m datasets.prepare camvid --root ROOT`; choose one of ade20k, '),
-    (['--root', 'R', 'ade20k'], 'the name of the data set comes first, as in '),
-    (['ad20k', '--root', 'R'], "there is no preparation 'ad20k'; did you mean ade20k?"),
-    (['Mapilary', '--root', 'R'], "there is no preparation 'Mapilary'; did you mean mapillary or mapillary_citylabel?"),
-    (['zzz'], "there is no preparation 'zzz'; choose one of ade20k, "),
-    (['kitti', '--root', 'R'], "data set 'kitti' needs no preparation (docs/datasets.md); these do: ade20k, "),
-    (['ade20k'], '--root is missing; give the folder of the data sets, '),
-    (['ade20k', '--rot', 'R'], 'unknown flag --rot; did you mean --root'),
-    (['ade20k', '--root', 'R', '--dry'], 'unknown flag --dry; did you mean --dry_run'),
-    (['synthetic', '--root', 'R', '--size', '3'], "'3' is not \"height,width\" in pixels, such as 256,512"),
-    (['idd', '--root', 'R', '--id_type', 'x'], 'argument --id_type: invalid choice'),
-])
+@pytest.mark.parametrize(
+    'argv, expected',
+    [
+        (
+            [],
+            (
+                'the name of the data set comes first, as in `python -m datasets.prepare camvid --root ROOT`; choose'
+                ' one of ade20k, '
+            ),
+        ),
+        (['--root', 'R', 'ade20k'], 'the name of the data set comes first, as in '),
+        (['ad20k', '--root', 'R'], "there is no preparation 'ad20k'; did you mean ade20k?"),
+        (
+            ['Mapilary', '--root', 'R'],
+            "there is no preparation 'Mapilary'; did you mean mapillary or mapillary_citylabel?",
+        ),
+        (['zzz'], "there is no preparation 'zzz'; choose one of ade20k, "),
+        (['kitti', '--root', 'R'], "data set 'kitti' needs no preparation (docs/datasets.md); these do: ade20k, "),
+        (['ade20k'], '--root is missing; give the folder of the data sets, '),
+        (['ade20k', '--rot', 'R'], 'unknown flag --rot; did you mean --root'),
+        (['ade20k', '--root', 'R', '--dry'], 'unknown flag --dry; did you mean --dry_run'),
+        (['synthetic', '--root', 'R', '--size', '3'], '\'3\' is not "height,width" in pixels, such as 256,512'),
+        (['idd', '--root', 'R', '--id_type', 'x'], 'argument --id_type: invalid choice'),
+    ],
+)
 def test_a_mistake_in_the_call_is_one_sentence_with_the_nearest_name(argv, expected, capsys):
     assert main(argv) == 2
     told = capsys.readouterr()
-    assert told.out == '' and told.err.count('\n') == 1 and told.err.startswith('python -m datasets.prepare: error: ') and expected in told.err
+    assert (
+        told.out == ''
+        and told.err.count('\n') == 1
+        and told.err.startswith('python -m datasets.prepare: error: ')
+        and expected in told.err
+    )
 
 
 @pytest.mark.parametrize('argv', [['--help'], ['-h'], ['camvid', '--help'], ['synthetic', '-h']])
@@ -236,7 +257,8 @@ def test_several_processes_give_the_same_files_as_one(ade, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_killed_and_interrupted_runs_leave_no_process_and_no_half_file(tmp_path):
-    """Takes seconds: two processes convert 400 files of 2048x1024 pixels, are stopped in the middle, and a third run completes them."""
+    """Takes seconds: two processes convert 400 files of 2048x1024 pixels, are stopped in the middle, and a third run
+    completes them."""
     base = tmp_path / 'ADEChallengeData2016'
     data = png_bytes([[number % 150 for number in range(2048)]] * 1024)
     for number in range(400):
@@ -247,11 +269,13 @@ def test_killed_and_interrupted_runs_leave_no_process_and_no_half_file(tmp_path)
     command = [sys.executable, '-m', 'datasets.prepare', 'ade20k', '--root', str(tmp_path), '--workers', '2']
     for stop, code in ((signal.SIGKILL, -9), (signal.SIGINT, 130)):
         already = len(list(base.glob('annotations_150classes/training/*.png')))
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
         while len(list(base.glob('annotations_150classes/training/*.png'))) < already + 20:
             time.sleep(0.02)
         os.kill(process.pid, stop)
-        _, errors = process.communicate(timeout=30)         # returns when the workers have closed the pipe too
+        _, errors = process.communicate(timeout=30)  # returns when the workers have closed the pipe too
         assert process.returncode == code
         assert 'Traceback' not in errors, errors
         done = [path.name for path in base.glob('annotations_150classes/training/*.png')]

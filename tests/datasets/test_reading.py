@@ -47,7 +47,9 @@ def test_of_16_bits_the_upper_8_are_kept(tmp_path, extension, channels):
 @pytest.mark.parametrize('extension', ['png', 'tif', 'webp'])
 def test_alpha_is_dropped_and_not_multiplied_in(tmp_path, extension):
     image = pixels(4)
-    Image.fromarray(image).save(tmp_path / f'a.{extension}', **({'lossless': True, 'exact': True} if extension == 'webp' else {}))
+    Image.fromarray(image).save(
+        tmp_path / f'a.{extension}', **({'lossless': True, 'exact': True} if extension == 'webp' else {})
+    )
     assert np.array_equal(read_image(tmp_path / f'a.{extension}'), image[..., :3])
 
 
@@ -55,7 +57,9 @@ def test_alpha_is_dropped_and_not_multiplied_in(tmp_path, extension):
 @pytest.mark.parametrize('mode', ['L', 'LA'])
 def test_grey_is_repeated(tmp_path, extension, mode):
     image = pixels(2)
-    Image.merge(mode, [Image.fromarray(image[..., channel]) for channel in range(len(mode))]).save(tmp_path / f'a.{extension}')
+    Image.merge(mode, [Image.fromarray(image[..., channel]) for channel in range(len(mode))]).save(
+        tmp_path / f'a.{extension}'
+    )
     assert np.array_equal(read_image(tmp_path / f'a.{extension}'), image[..., :1].repeat(3, axis=2))
 
 
@@ -103,16 +107,16 @@ def test_ids_are_grey_values_and_palette_indices(tmp_path, extension, palette):
 
 @pytest.mark.parametrize('bits', [1, 2, 4])
 def test_grey_labels_of_few_bits_keep_their_ids(tmp_path, bits):
-    ids = np.arange(8, dtype=np.uint8).reshape(2, 4) % 2 ** bits
+    ids = np.arange(8, dtype=np.uint8).reshape(2, 4) % 2**bits
     # Pillow writes grey PNGs of 1 and 8 bits only, so a palette PNG is turned into a grey one
     label = Image.fromarray(ids)
-    label.putpalette(list(range(3 * 2 ** bits)))
+    label.putpalette(list(range(3 * 2**bits)))
     label.save(tmp_path / 'palette.png', bits=bits)
     data = bytearray((tmp_path / 'palette.png').read_bytes())
     data[25] = 0
     data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, 'big')
     start = data.index(b'PLTE') - 4
-    del data[start:start + 12 + int.from_bytes(data[start:start + 4], 'big')]
+    del data[start : start + 12 + int.from_bytes(data[start : start + 4], 'big')]
     (tmp_path / 'grey.png').write_bytes(data)
     assert read_label(tmp_path / 'grey.png').tolist() == ids.tolist()
 
@@ -124,29 +128,47 @@ def test_16_bit_labels_are_read_when_their_ids_fit(tmp_path, extension):
     assert read_label(path).tolist() == ids.tolist() and read_label(path).dtype == np.uint8
     ids[4, 5] = 256
     cv2.imwrite(str(path), ids)
-    with pytest.raises(ValueError, match=rf'a.{extension}: holds values up to 256 \(first at row 4, column 5\), ids end at 255; .*Mapillary.*ADE20K'):
+    with pytest.raises(
+        ValueError,
+        match=(
+            rf'a.{extension}: holds values up to 256 \(first at row 4, column 5\), ids end at 255; .*Mapillary.*ADE20K'
+        ),
+    ):
         read_label(path)
 
 
 def test_instance_labels_of_cityscapes_are_recognised(tmp_path):
     cv2.imwrite(str(tmp_path / 'a.png'), np.array([[7, 26001], [24000, 33012]], np.uint16))
-    with pytest.raises(ValueError, match='holds values up to 33012 .*row 0, column 1.*instances as Cityscapes writes them .*_labelIds.png'):
+    with pytest.raises(
+        ValueError,
+        match='holds values up to 33012 .*row 0, column 1.*instances as Cityscapes writes them .*_labelIds.png',
+    ):
         read_label(tmp_path / 'a.png')
 
 
-@pytest.mark.parametrize('name, options, kind', [
-    ('a.jpg', {}, 'JPEG'), ('a.webp', {}, 'lossy WebP'), ('a.tif', {'compression': 'jpeg'}, 'TIFF with jpeg compression')])
+@pytest.mark.parametrize(
+    'name, options, kind',
+    [
+        ('a.jpg', {}, 'JPEG'),
+        ('a.webp', {}, 'lossy WebP'),
+        ('a.tif', {'compression': 'jpeg'}, 'TIFF with jpeg compression'),
+    ],
+)
 def test_lossy_labels_are_refused_with_the_reason(tmp_path, name, options, kind):
     Image.fromarray(noise()[..., 0]).save(tmp_path / name, **options)
     for read in (read_label, label_size):
-        with pytest.raises(ValueError, match=rf'{name}: is a {kind} file, whose compression changes values.*take the original'):
+        with pytest.raises(
+            ValueError, match=rf'{name}: is a {kind} file, whose compression changes values.*take the original'
+        ):
             read(tmp_path / name)
 
 
 @pytest.mark.parametrize('name, options', [('a.png', {}), ('a.tif', {}), ('a.bmp', {}), ('a.webp', {'lossless': True})])
 def test_colours_are_no_ids_without_a_table(tmp_path, name, options):
     Image.fromarray(noise()).save(tmp_path / name, **options)
-    with pytest.raises(ValueError, match=f'{name}: is a .* a label map holds class ids from 0 to 255 .*a table of its colours'):
+    with pytest.raises(
+        ValueError, match=f'{name}: is a .* a label map holds class ids from 0 to 255 .*a table of its colours'
+    ):
         read_label(tmp_path / name)
 
 
@@ -181,7 +203,12 @@ def test_a_colour_that_is_not_in_the_table_is_named_with_its_place(tmp_path):
     image = np.zeros((4, 5, 3), np.uint8)
     image[2, 3] = image[3, 0] = 1, 2, 3
     Image.fromarray(image).save(tmp_path / 'a.png')
-    with pytest.raises(ValueError, match=r"a.png: the colour \(1, 2, 3\) at row 2, column 3 is not in the colour table of dataset 'd' \(2 of its 20"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"a.png: the colour \(1, 2, 3\) at row 2, column 3 is not in the colour table of dataset 'd' \(2 of its 20"
+        ),
+    ):
         read_label(tmp_path / 'a.png', ColorTable('d', COLORS))
 
 
@@ -191,9 +218,15 @@ def test_colours_of_16_bits_are_refused(tmp_path):
         read_label(tmp_path / 'a.png', ColorTable('d', COLORS))
 
 
-@pytest.mark.parametrize('color_map, complaint', [
-    ({(0, 0, 256): 1}, 'three values from 0 to 255'), ({(0, 0, 0): 300}, 'an id from 0 to 255'), ({(0, 0): 1}, 'three values'),
-    ({(0, 0, raw): raw for raw in range(256)}, 'all 256 ids')])
+@pytest.mark.parametrize(
+    'color_map, complaint',
+    [
+        ({(0, 0, 256): 1}, 'three values from 0 to 255'),
+        ({(0, 0, 0): 300}, 'an id from 0 to 255'),
+        ({(0, 0): 1}, 'three values'),
+        ({(0, 0, raw): raw for raw in range(256)}, 'all 256 ids'),
+    ],
+)
 def test_an_impossible_colour_table_is_an_error(color_map, complaint):
     with pytest.raises(ValueError, match=f"dataset 'd': .*{complaint}"):
         ColorTable('d', color_map)
@@ -207,14 +240,21 @@ def test_palette_labels_of_four_bits_give_indices(tmp_path, stripes):
     assert read_label(tmp_path / 'label.png')[0, [0, 16, 32]].tolist() == [2, 5, 11]
 
 
-@pytest.mark.parametrize('extension, complaint', [
-    ('png', 'is a PNG cut off after'), ('jpg', 'is a JPEG cut off after'), ('webp', 'is a WebP cut off after'), ('bmp', 'is damaged or no image'),
-    ('tif', 'is damaged or no image')])
+@pytest.mark.parametrize(
+    'extension, complaint',
+    [
+        ('png', 'is a PNG cut off after'),
+        ('jpg', 'is a JPEG cut off after'),
+        ('webp', 'is a WebP cut off after'),
+        ('bmp', 'is damaged or no image'),
+        ('tif', 'is damaged or no image'),
+    ],
+)
 def test_a_truncated_image_is_unreadable(tmp_path, extension, complaint):
     path = tmp_path / f'image.{extension}'
     cv2.imwrite(str(path), noise())
     read_image(path)
-    path.write_bytes(path.read_bytes()[:path.stat().st_size * 2 // 3])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     with pytest.raises(ValueError, match=rf'image.{extension}: {complaint}.*; replace the file or take it out'):
         read_image(path)
 
@@ -226,8 +266,9 @@ def test_a_file_that_is_no_image_is_unreadable(tmp_path, content, complaint):
         read_image(tmp_path / 'a.png')
 
 
-@pytest.mark.parametrize('name, options', [
-    ('a.png', {}), ('a.tif', {'compression': 'tiff_lzw'}), ('a.tif', {'compression': 'tiff_deflate'})])
+@pytest.mark.parametrize(
+    'name, options', [('a.png', {}), ('a.tif', {'compression': 'tiff_lzw'}), ('a.tif', {'compression': 'tiff_deflate'})]
+)
 def test_a_damaged_image_is_unreadable(tmp_path, name, options):
     Image.fromarray(noise()).save(tmp_path / name, **options)
     data = bytearray((tmp_path / name).read_bytes())
@@ -268,7 +309,7 @@ def test_a_jpeg_with_a_hole_of_zero_bytes_is_unreadable(tmp_path, mode):
     Image.fromarray(noise(256)).convert(mode).save(tmp_path / 'a.jpg')
     data = bytearray((tmp_path / 'a.jpg').read_bytes())
     place = len(data) // 3
-    data[place:place + 4096] = bytes(4096)
+    data[place : place + 4096] = bytes(4096)
     (tmp_path / 'a.jpg').write_bytes(data)
     with pytest.raises(ValueError, match=r'a.jpg: is a JPEG with a hole of zero bytes at byte \d+; replace the file'):
         read_image(tmp_path / 'a.jpg')
@@ -285,7 +326,7 @@ def test_zeros_that_are_pixels_of_one_colour_are_no_hole(tmp_path, mode, options
     for name in 'ab':
         assert read_image(tmp_path / f'{name}.jpg').shape == (512, 512, 3)
     if mode == 'L' and 'optimize' in options:
-        assert bytes(64) in (tmp_path / 'a.jpg').read_bytes()       # so that the test can fail
+        assert bytes(64) in (tmp_path / 'a.jpg').read_bytes()  # so that the test can fail
 
 
 def test_zeros_beside_the_coded_pixels_of_a_jpeg_are_no_hole(tmp_path):
@@ -297,7 +338,7 @@ def test_zeros_beside_the_coded_pixels_of_a_jpeg_are_no_hole(tmp_path):
 
 def test_only_images_without_labels_are_turned_upright(tmp_path):
     exif = Image.Exif()
-    exif[0x0112] = 6                                # a camera held upright: shown turned by 90 degrees
+    exif[0x0112] = 6  # a camera held upright: shown turned by 90 degrees
     Image.new('RGB', (40, 20)).save(tmp_path / 'a.jpg', exif=exif)
     assert read_image(tmp_path / 'a.jpg').shape == (20, 40, 3)
     assert read_image(tmp_path / 'a.jpg', upright=True).shape == (40, 20, 3)

@@ -1,4 +1,5 @@
 """`python -m datasets.verify` on small trees of CamVid and others that are broken in every way a download can be."""
+
 import json
 import shutil
 import zipfile
@@ -39,12 +40,16 @@ def camvid(tmp_path):
 @pytest.fixture
 def run(tmp_path, capsys):
     """run(*flags) -> (exit code, what was printed, verify.json or None)."""
+
     def call(*flags, dataset='camvid'):
         out = tmp_path / 'out'
-        code = main(['--dataset', dataset, '--override_dataset_root', str(tmp_path), '--out', str(out), *map(str, flags)])
+        code = main(
+            ['--dataset', dataset, '--override_dataset_root', str(tmp_path), '--out', str(out), *map(str, flags)]
+        )
         told = capsys.readouterr()
         report = out / 'verify.json'
         return code, told.out + told.err, json.loads(report.read_text()) if report.is_file() else None
+
     return call
 
 
@@ -59,23 +64,43 @@ def finding(report, kind):
 def test_a_whole_dataset_passes_and_its_absent_classes_are_named(camvid, run):
     code, printed, report = run()
     assert code == 0 and report['errors'] == 0 and kinds(report) == {'absent_classes'}
-    assert "no label of split 'train' holds Building, Pole, Pavement, Tree, SignSymbol, Fence, Pedestrian, Bicyclist" in printed
-    assert '\ncamvid: 12 images of split train, 4 images of split val read: 0 errors, 2 warnings, 0 notes; see ' in printed
+    assert (
+        "no label of split 'train' holds Building, Pole, Pavement, Tree, SignSymbol, Fence, Pedestrian, Bicyclist"
+        in printed
+    )
+    assert (
+        '\ncamvid: 12 images of split train, 4 images of split val read: 0 errors, 2 warnings, 0 notes; see ' in printed
+    )
     assert (camvid / 'out/index.html').is_file()
 
 
 def test_the_numbers_are_those_that_can_be_counted_by_hand(camvid, run):
     train = run()[2]['splits']['train']
-    assert train['labelled_pixels'] == 12 * 32 * 48 and train['ignored_pixels'] == 0 and train['sizes'] == [{'height': 32, 'width': 48, 'images': 12}]
+    assert (
+        train['labelled_pixels'] == 12 * 32 * 48
+        and train['ignored_pixels'] == 0
+        and train['sizes'] == [{'height': 32, 'width': 48, 'images': 12}]
+    )
     road, tree = train['classes'][3], train['classes'][5]
-    assert (road['name'], road['pixels'], road['images'], road['mean_pixels_where_present']) == ('Road', 12 * 32 * 16, 12, 512)
+    assert (road['name'], road['pixels'], road['images'], road['mean_pixels_where_present']) == (
+        'Road',
+        12 * 32 * 16,
+        12,
+        512,
+    )
     assert road['share_of_pixels'] == pytest.approx(1 / 3) and tree['pixels'] == 0
-    assert road['weight_inverse'] == pytest.approx(2 / 3) and road['weight_balanced'] == pytest.approx(3 / 11) and road['weight_median'] == 1
+    assert (
+        road['weight_inverse'] == pytest.approx(2 / 3)
+        and road['weight_balanced'] == pytest.approx(3 / 11)
+        and road['weight_median'] == 1
+    )
     assert tree['weight_inverse'] is None and tree['weight_balanced'] is None and tree['weight_median'] is None
     together = np.array(train['images_with_both_classes'])
     assert together[3, 8] == together[8, 3] == together[0, 0] == 12 and together.sum() == 9 * 12
     pixels = np.stack([photo(number) for number in range(12)]).reshape(-1, 3) / 255
-    assert train['mean'] == pytest.approx(pixels.mean(axis=0), abs=1e-12) and train['std'] == pytest.approx(pixels.std(axis=0), abs=1e-12)
+    assert train['mean'] == pytest.approx(pixels.mean(axis=0), abs=1e-12) and train['std'] == pytest.approx(
+        pixels.std(axis=0), abs=1e-12
+    )
 
 
 def test_the_page_says_how_to_train_with_the_weights_and_the_flag_reads_them(camvid, run):
@@ -96,9 +121,9 @@ def test_weights_of_classes_of_unequal_size_follow_their_formulas(camvid):
         numbers = verify('camvid', ['train']).numbers['train']
     # Sky: half a label, in one label. Road: five and a half labels, in six. Six labels hold nothing else.
     weights = class_weights(numbers)
-    assert weights['inverse'][[0, 3]] == pytest.approx([5.5 / 6, .5 / 6])
-    assert weights['balanced'][[0, 3]] == pytest.approx([6 / (11 * .5), 6 / (11 * 5.5)])
-    shares = np.array([.5, 5.5 / 6])
+    assert weights['inverse'][[0, 3]] == pytest.approx([5.5 / 6, 0.5 / 6])
+    assert weights['balanced'][[0, 3]] == pytest.approx([6 / (11 * 0.5), 6 / (11 * 5.5)])
+    shares = np.array([0.5, 5.5 / 6])
     assert weights['median'][[0, 3]] == pytest.approx(shares.mean() / shares)
     assert numbers.ignored == 6 * 32 * 48
 
@@ -112,7 +137,10 @@ def test_images_without_label_and_labels_without_image_are_all_named(camvid, run
     missing = finding(report, 'images_without_label')
     assert missing['sentence'].startswith("split 'train': 2 images have no label")
     assert [file.split(':')[0].rsplit('/', 1)[1] for file in missing['files']] == ['03.png', '07.png']
-    assert finding(report, 'label')['files'] == [str(camvid / 'camvid/valannot/01.png')] and finding(report, 'label')['level'] == 'warning'
+    assert (
+        finding(report, 'label')['files'] == [str(camvid / 'camvid/valannot/01.png')]
+        and finding(report, 'label')['level'] == 'warning'
+    )
     assert report['splits']['train']['images'] == 10
 
 
@@ -122,7 +150,9 @@ def test_a_split_without_any_label_is_still_listed(camvid, run):
     code, _, report = run()
     missing = finding(report, 'images_without_label')
     assert code == 1 and len(missing['files']) == 4 and 'unlisted_split' not in kinds(report)
-    assert missing['sentence'].startswith("split 'val': none of the 4 images has its label where it is looked for; unpack")
+    assert missing['sentence'].startswith(
+        "split 'val': none of the 4 images has its label where it is looked for; unpack"
+    )
 
 
 def test_a_missing_split_is_a_fault_and_a_missing_dataset_a_mistake(camvid, run):
@@ -137,8 +167,12 @@ def test_a_missing_split_is_a_fault_and_a_missing_dataset_a_mistake(camvid, run)
 
 def test_unreadable_files_are_named_with_their_reason(camvid, run):
     base = camvid / 'camvid'
-    for name, content in (('train/00.png', (base / 'train/00.png').read_bytes()[:900]), ('train/01.png', b''), ('train/02.png', b'no image at all'),
-                          ('trainannot/04.png', (base / 'trainannot/04.png').read_bytes()[:60])):
+    for name, content in (
+        ('train/00.png', (base / 'train/00.png').read_bytes()[:900]),
+        ('train/01.png', b''),
+        ('train/02.png', b'no image at all'),
+        ('trainannot/04.png', (base / 'trainannot/04.png').read_bytes()[:60]),
+    ):
         (base / name).write_bytes(content)
     middle = bytearray((base / 'train/05.png').read_bytes())
     middle[len(middle) // 2] ^= 255
@@ -150,7 +184,11 @@ def test_unreadable_files_are_named_with_their_reason(camvid, run):
     assert code == 1
     images = '\n'.join(finding(report, 'unreadable_images')['files'])
     assert "split 'train': 4 images cannot be read; replace these files" in printed
-    assert '00.png: is a PNG cut off after 900 bytes' in images and '01.png: is empty' in images and '02.png: is damaged or no image' in images
+    assert (
+        '00.png: is a PNG cut off after 900 bytes' in images
+        and '01.png: is empty' in images
+        and '02.png: is damaged or no image' in images
+    )
     labels = '\n'.join(finding(report, 'unusable_labels')['files'])
     assert '04.png: is a PNG cut off after 60 bytes' in labels and '06.png: is a JPEG file, whose compression' in labels
     assert '07.png: holds values up to 26000' in labels
@@ -161,15 +199,22 @@ def test_labels_of_one_wrong_kind_are_told_with_what_is_done_about_that_kind(cam
     for number in range(12):
         write_png(camvid / f'camvid/trainannot/{number:02d}.png', photo(number))
     sentence = finding(run()[2], 'unusable_labels')['sentence']
-    assert sentence.startswith("split 'train': 12 labels cannot be used; a label map holds class ids") and '(rgb in the file of --data_yaml)' in sentence
+    assert (
+        sentence.startswith("split 'train': 12 labels cannot be used; a label map holds class ids")
+        and '(rgb in the file of --data_yaml)' in sentence
+    )
     (camvid / 'camvid/trainannot/03.png').write_bytes(b'')
-    assert finding(run()[2], 'unusable_labels')['sentence'].endswith('replace these files or take them and their images out of the dataset')
+    assert finding(run()[2], 'unusable_labels')['sentence'].endswith(
+        'replace these files or take them and their images out of the dataset'
+    )
 
 
 def test_sizes_that_differ_are_named_with_both_sizes(camvid, run):
     write_png(camvid / 'camvid/trainannot/03.png', striped_label((0, 3), 16, 24))
     code, _, report = run()
-    assert code == 1 and finding(report, 'size_mismatch')['files'] == [f'{camvid}/camvid/trainannot/03.png: 24x16, its image 48x32']
+    assert code == 1 and finding(report, 'size_mismatch')['files'] == [
+        f'{camvid}/camvid/trainannot/03.png: 24x16, its image 48x32'
+    ]
 
 
 def test_ids_outside_the_map_are_counted_by_pixel_and_file(camvid, run):
@@ -177,7 +222,11 @@ def test_ids_outside_the_map_are_counted_by_pixel_and_file(camvid, run):
         write_png(camvid / f'camvid/trainannot/{number:02d}.png', striped_label((0, 77, 77 + number)))
     code, printed, report = run()
     found = finding(report, 'unknown_ids')
-    assert code == 1 and '77 (1,024 pixels in 2 files), 78 (512 pixels in 1 file), 79 (512 pixels in 1 file) are not in the map' in found['sentence']
+    assert (
+        code == 1
+        and '77 (1,024 pixels in 2 files), 78 (512 pixels in 1 file), 79 (512 pixels in 1 file) are not in the map'
+        in found['sentence']
+    )
     assert found['files'][0] == f'{camvid}/camvid/trainannot/01.png: id 77 in 512 pixels, id 78 in 512 pixels'
     assert run('--ignore_ids', '77,78,79')[0] == 0
 
@@ -197,7 +246,7 @@ def test_images_in_two_splits_are_found_however_they_were_compressed(camvid, run
     cv2.imwrite(str(camvid / 'camvid/val/02.png'), photo(5)[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 0])
     write_png(camvid / 'camvid/train/10.png', photo(9))
     almost = photo(6)
-    almost[3] = 0                   # a row that the digest of candidates leaves out
+    almost[3] = 0  # a row that the digest of candidates leaves out
     write_png(camvid / 'camvid/val/03.png', almost)
     code, _, report = run()
     assert code == 0 and finding(report, 'leakage')['level'] == 'warning'
@@ -207,13 +256,26 @@ def test_images_in_two_splits_are_found_however_they_were_compressed(camvid, run
 
 def test_hidden_and_foreign_files_are_notes_and_other_images_a_warning(camvid, run):
     base = camvid / 'camvid'
-    for name in ('train/.DS_Store', 'train/._00.png', 'trainannot/Thumbs.db', 'train/readme.txt', 'train/00.json', 'trainannot/00_color.gif'):
+    for name in (
+        'train/.DS_Store',
+        'train/._00.png',
+        'trainannot/Thumbs.db',
+        'train/readme.txt',
+        'train/00.json',
+        'trainannot/00_color.gif',
+    ):
         (base / name).write_bytes(b'x')
     cv2.imwrite(str(base / 'val/scan.tif'), photo(1))
     code, _, report = run()
-    names = {one['kind']: [file.rsplit('/', 1)[1] for file in one['files']] for one in report['findings'] if one['files']}
-    assert code == 0 and names == {'hidden': ['.DS_Store', '._00.png', 'Thumbs.db'], 'foreign': ['readme.txt'], 'companion': ['00.json', '00_color.gif'],
-                                   'other_image': ['scan.tif']}
+    names = {
+        one['kind']: [file.rsplit('/', 1)[1] for file in one['files']] for one in report['findings'] if one['files']
+    }
+    assert code == 0 and names == {
+        'hidden': ['.DS_Store', '._00.png', 'Thumbs.db'],
+        'foreign': ['readme.txt'],
+        'companion': ['00.json', '00_color.gif'],
+        'other_image': ['scan.tif'],
+    }
 
 
 def test_of_many_files_ten_and_a_count_are_printed_and_all_are_in_the_report(camvid, run):
@@ -224,7 +286,10 @@ def test_of_many_files_ten_and_a_count_are_printed_and_all_are_in_the_report(cam
     start = next(place for place, line in enumerate(lines) if 'cannot be read' in line)
     assert lines[start + 10].endswith('09.png: is empty') and lines[start + 11] == '  ... and 2 more'
     assert len(finding(report, 'unreadable_images')['files']) == 12
-    assert first('abcdefghijklmno')[-2:] == ['j', '... and 5 more'] and Finding('note', 'k', 'a sentence', ('a', 'b')).line() == 'a sentence: a, b'
+    assert (
+        first('abcdefghijklmno')[-2:] == ['j', '... and 5 more']
+        and Finding('note', 'k', 'a sentence', ('a', 'b')).line() == 'a sentence: a, b'
+    )
 
 
 def test_names_are_shown_as_text_on_the_page(camvid, run):
@@ -264,13 +329,19 @@ def test_an_archive_is_verified_in_place(camvid, run, tmp_path):
     shutil.rmtree(camvid / 'camvid')
     code, _, report = run()
     assert code == 1 and {'unknown_ids', 'images_without_label', 'hidden'} <= kinds(report)
-    assert finding(report, 'unknown_ids')['files'] == [f'{camvid}/camvid.zip/camvid/trainannot/02.png: id 77 in 768 pixels']
+    assert finding(report, 'unknown_ids')['files'] == [
+        f'{camvid}/camvid.zip/camvid/trainannot/02.png: id 77 in 768 pixels'
+    ]
 
 
 def test_splits_share_files_on_purpose_when_they_are_chosen_so(run, tmp_path):
     make_tree('cityscapes', tmp_path)
     code, _, report = run('--cv', 3, dataset='cityscapes')
-    assert code == 0 and 'leakage' not in kinds(report) and finding(report, 'shared_files')['sentence'].startswith('8 image files belong to two splits')
+    assert (
+        code == 0
+        and 'leakage' not in kinds(report)
+        and finding(report, 'shared_files')['sentence'].startswith('8 image files belong to two splits')
+    )
 
 
 def test_a_split_without_labels_is_read_too(run, tmp_path):
@@ -283,7 +354,11 @@ def test_coarse_labels_are_read_when_a_training_would_read_them(run, tmp_path):
     coarse_tree(tmp_path)
     assert list(run(dataset='cityscapes')[2]['splits']) == ['train', 'val']
     code, _, report = run('--quality', 'fine_coarse', dataset='cityscapes')
-    assert code == 0 and list(report['splits']) == ['train', 'train coarse', 'val'] and report['splits']['train coarse']['images'] == 4
+    assert (
+        code == 0
+        and list(report['splits']) == ['train', 'train coarse', 'val']
+        and report['splits']['train coarse']['images'] == 4
+    )
     assert list(run('--quality', 'coarse', '--splits', 'train', dataset='cityscapes')[2]['splits']) == ['train coarse']
     code, printed, _ = run('--custom_coarse_dir', 'x', dataset='cityscapes')
     assert code == 2 and 'add --custom_coarse_prob' in printed
@@ -293,21 +368,28 @@ def test_a_dataset_that_a_file_describes_is_verified(run, tmp_path):
     for number in range(6):
         write_png(tmp_path / f'mine/{number}.png', photo(number))
         write_png(tmp_path / f'masks/{number}.png', striped_label((0, 1, 9 if number == 3 else 0)))
-    (tmp_path / 'data.yml').write_text('root: .\nimages: "mine/*.png"\nlabels: "masks/{stem}.png"\nsplits: {val: 0.5}\n'
-                                       'classes: [{name: ground, id: 0}, {name: thing, id: 1}]\n')
+    (tmp_path / 'data.yml').write_text(
+        'root: .\nimages: "mine/*.png"\nlabels: "masks/{stem}.png"\nsplits: {val: 0.5}\n'
+        'classes: [{name: ground, id: 0}, {name: thing, id: 1}]\n'
+    )
     code, printed, report = run('--data_yaml', tmp_path / 'data.yml', dataset='custom')
     assert code == 1 and kinds(report, 'error') == {'unknown_ids'}, printed
-    assert finding(report, 'unknown_ids')['sentence'].endswith(f'; correct the file, or add them to a class or to ignore in {tmp_path}/data.yml')
+    assert finding(report, 'unknown_ids')['sentence'].endswith(
+        f'; correct the file, or add them to a class or to ignore in {tmp_path}/data.yml'
+    )
     assert sum(split['images'] for split in report['splits'].values()) == 6
 
 
-@pytest.mark.parametrize('flags, expected', [
-    (['--splits', 'train,vla'], "--splits vla: dataset 'camvid' has no such split, only train, val, test"),
-    (['--dataset', 'camvit'], 'did you mean camvid'),
-    (['--dataset', 'nullloader'], "'nullloader' has no files"),
-    (['--workers', '0'], '--workers'),
-    (['--out', '/proc/none'], 'cannot be written'),
-])
+@pytest.mark.parametrize(
+    'flags, expected',
+    [
+        (['--splits', 'train,vla'], "--splits vla: dataset 'camvid' has no such split, only train, val, test"),
+        (['--dataset', 'camvit'], 'did you mean camvid'),
+        (['--dataset', 'nullloader'], "'nullloader' has no files"),
+        (['--workers', '0'], '--workers'),
+        (['--out', '/proc/none'], 'cannot be written'),
+    ],
+)
 def test_mistakes_in_the_call_are_one_line(flags, expected, camvid, capsys):
     code = main(['--dataset', 'camvid', '--override_dataset_root', str(camvid), *flags])
     told = capsys.readouterr()

@@ -1,4 +1,6 @@
-"""A small tree of any dataset in its exact layout, from scenes of the synthetic street, re-labelled: make_tree(name, root)."""
+"""A small tree of any dataset in its exact layout, from scenes of the synthetic street, re-labelled: make_tree(name,
+root)."""
+
 import json
 from collections.abc import Callable
 from functools import cache
@@ -12,12 +14,13 @@ from datasets.collection.cityscapes_labels import ID_TO_TRAINID
 from datasets.collection.tables import read_table
 from datasets.prepare.synthetic import draw_scene
 
-SIZE = (64, 128)        # height, width of every image
+SIZE = (64, 128)  # height, width of every image
 FOLDERS = {'train': 'training', 'val': 'validation', 'test': 'testing'}
 
 
 class Split(NamedTuple):
-    """What a dataset has to find in one split. labels: uint8 (H, W) trainIds in the order of names, or None without labels."""
+    """What a dataset has to find in one split. labels: uint8 (H, W) trainIds in the order of names, or None without
+    labels."""
 
     names: list
     labels: list | None
@@ -34,7 +37,7 @@ class Coding(NamedTuple):
     """How the 19 classes of a scene are spread over those of a dataset: raw value and trainId of scene class t."""
 
     classes: int = 19
-    offset: int = 0             # of the raw value over the trainId
+    offset: int = 0  # of the raw value over the trainId
     void_raw: int = 255
     void: int = 255
 
@@ -57,8 +60,8 @@ class CityscapesIds(Coding):
 
 
 class Layout(NamedTuple):
-    """files(split, n) -> image and label of image n, below `folder`; root: where names start, below `folder`; extra(folder,
-    {split: [n, ...]}) writes whatever else belongs to the dataset."""
+    """files(split, n) -> image and label of image n, below `folder`; root: where names start, below `folder`;
+    extra(folder, {split: [n, ...]}) writes whatever else belongs to the dataset."""
 
     folder: str
     root: str
@@ -82,7 +85,8 @@ def write(path: Path, pixels):
 
 
 def make_tree(name: str, root, images: int = 4) -> Tree:
-    """Make dataset `name` below `root`, with `images` different images in every split (kitti: 2 * images in train + val).
+    """Make dataset `name` below `root`, with `images` different images in every split (kitti: 2 * images in train +
+    val).
 
     Label files and lists are those that a prepared dataset has. Returns what the dataset has to find there.
     """
@@ -122,18 +126,25 @@ def coarse_tree(root) -> Path:
 
 def _cityscapes(split, n):
     city = f'{split}town{n % 2}'
-    return (f'leftImg8bit/{split}/{city}/{city}_{n:06d}_000019_leftImg8bit.png', f'gtFine/{split}/{city}/{city}_{n:06d}_000019_gtFine_labelIds.png')
+    return (
+        f'leftImg8bit/{split}/{city}/{city}_{n:06d}_000019_leftImg8bit.png',
+        f'gtFine/{split}/{city}/{city}_{n:06d}_000019_gtFine_labelIds.png',
+    )
 
 
 def _idd(split, n):
-    return (f'leftImg8bit/{split}/{n % 2:03d}/frame{n:04d}_leftImg8bit.{("png", "jpg")[n % 2]}',
-            f'gtFine/{split}/{n % 2:03d}/frame{n:04d}_gtFine_labelcsTrainIds.png')
+    return (
+        f'leftImg8bit/{split}/{n % 2:03d}/frame{n:04d}_leftImg8bit.{("png", "jpg")[n % 2]}',
+        f'gtFine/{split}/{n % 2:03d}/frame{n:04d}_gtFine_labelcsTrainIds.png',
+    )
 
 
 def _shift(split, n):
     view = ('front', 'left_45')[n % 2]
-    return (f'discrete/images/{split}/{view}/0aee-69fd/{n:08d}_img_{view}.jpg',
-            f'discrete/labels_cityscapes/{split}/{view}/0aee-69fd/{n:08d}_semseg_{view}.png')
+    return (
+        f'discrete/images/{split}/{view}/0aee-69fd/{n:08d}_img_{view}.jpg',
+        f'discrete/labels_cityscapes/{split}/{view}/0aee-69fd/{n:08d}_semseg_{view}.png',
+    )
 
 
 def _acdc(split, n):
@@ -142,7 +153,10 @@ def _acdc(split, n):
 
 
 def _bravo(split, n):
-    return (f'bravo_ACDC/fog/test/GOPR0475/GOPR0475_frame_{n:06d}_rgb_anon.png', f'bravo_SMIYC/RoadAnomaly21/images/validation{n:04d}.jpg')[n % 2], None
+    return (
+        f'bravo_ACDC/fog/test/GOPR0475/GOPR0475_frame_{n:06d}_rgb_anon.png',
+        f'bravo_SMIYC/RoadAnomaly21/images/validation{n:04d}.jpg',
+    )[n % 2], None
 
 
 def _smiyc(ending):
@@ -161,7 +175,10 @@ def _gta5_extra(folder, numbers):
 
 
 def _wilddash_extra(folder, numbers):
-    _lists(folder / 'random_split', {FOLDERS[split]: [f'aa{n:04d}_100000' for n in numbers[split]] for split in ('train', 'val')})
+    _lists(
+        folder / 'random_split',
+        {FOLDERS[split]: [f'aa{n:04d}_100000' for n in numbers[split]] for split in ('train', 'val')},
+    )
 
 
 def _pascal_extra(folder, numbers):
@@ -176,9 +193,12 @@ def _lists(folder, lists):
 
 def _config(name, table):
     def extra(folder, numbers):
-        labels = [{'color': list(row['color']), 'readable': row['readable'], 'evaluate': True} for row in read_table(table)]
+        labels = [
+            {'color': list(row['color']), 'readable': row['readable'], 'evaluate': True} for row in read_table(table)
+        ]
         labels[-1]['evaluate'] = False
         (folder / name).write_text(json.dumps({'version': '1.0', 'labels': labels}))
+
     return extra
 
 
@@ -191,31 +211,95 @@ _MAPILLARY = '{folder}/images/{n:04d}_abc.jpg'
 LAYOUTS = {
     'cityscapes': Layout('Cityscapes', 'leftImg8bit', _cityscapes, coding=CityscapesIds()),
     'synthetic': Layout('synthetic', 'leftImg8bit', _cityscapes, ('train', 'val'), coding=CityscapesIds()),
-    'mapillary': Layout('mapillary-vistas-1.2', '', _flat(_MAPILLARY, '{folder}/labels/{n:04d}_abc.png'), coding=Coding(65, void_raw=65, void=65),
-                        extra=_config('config.json', 'mapillary')),
-    'mapillary_v2': Layout('mapillary-vistas-2.0', '', _flat(_MAPILLARY, '{folder}/v2.0/labels/{n:04d}_abc.png'), coding=Coding(123, void_raw=123),
-                           extra=_config('config_v2.0.json', 'mapillary_v2')),
-    'mapillary_citylabel': Layout('mapillary-vistas-1.2', '', _flat(_MAPILLARY, '{folder}/labels_cityscapes/{n:04d}_abc.png')),
-    'bdd100k': Layout('bdd100k', 'images/10k', _flat('images/10k/{split}/{n:08d}-00ff.jpg', 'labels/sem_seg/masks/{split}/{n:08d}-00ff.png')),
+    'mapillary': Layout(
+        'mapillary-vistas-1.2',
+        '',
+        _flat(_MAPILLARY, '{folder}/labels/{n:04d}_abc.png'),
+        coding=Coding(65, void_raw=65, void=65),
+        extra=_config('config.json', 'mapillary'),
+    ),
+    'mapillary_v2': Layout(
+        'mapillary-vistas-2.0',
+        '',
+        _flat(_MAPILLARY, '{folder}/v2.0/labels/{n:04d}_abc.png'),
+        coding=Coding(123, void_raw=123),
+        extra=_config('config_v2.0.json', 'mapillary_v2'),
+    ),
+    'mapillary_citylabel': Layout(
+        'mapillary-vistas-1.2', '', _flat(_MAPILLARY, '{folder}/labels_cityscapes/{n:04d}_abc.png')
+    ),
+    'bdd100k': Layout(
+        'bdd100k',
+        'images/10k',
+        _flat('images/10k/{split}/{n:08d}-00ff.jpg', 'labels/sem_seg/masks/{split}/{n:08d}-00ff.png'),
+    ),
     'idd': Layout('IDD_Segmentation', 'leftImg8bit', _idd),
-    'gta5': Layout('GTA5', 'images', _flat('images/{n:05d}.png', 'labels_cityscapes/{n:05d}.png'), labelled=('train', 'val', 'test'), extra=_gta5_extra),
+    'gta5': Layout(
+        'GTA5',
+        'images',
+        _flat('images/{n:05d}.png', 'labels_cityscapes/{n:05d}.png'),
+        labelled=('train', 'val', 'test'),
+        extra=_gta5_extra,
+    ),
     'shift': Layout('SHIFT', 'discrete/images', _shift),
-    'wilddash': Layout('WildDash2', 'images', _flat('images/aa{n:04d}_100000.jpg', 'semantic_csTrain/aa{n:04d}_100000_labelIds.png'),
-                       extra=_wilddash_extra),
+    'wilddash': Layout(
+        'WildDash2',
+        'images',
+        _flat('images/aa{n:04d}_100000.jpg', 'semantic_csTrain/aa{n:04d}_100000_labelIds.png'),
+        extra=_wilddash_extra,
+    ),
     'bravo': Layout('bravo_1.0', '', _bravo, ('val',), ()),
-    'SMIYC_anomaly': Layout('SegmentMeIfYouCan/dataset_AnomalyTrack', 'images', _smiyc('jpg'), ('val',), (), extra=_smiyc_extra),
-    'SMIYC_obstacle': Layout('SegmentMeIfYouCan/dataset_ObstacleTrack', 'images', _smiyc('webp'), ('val',), (), extra=_smiyc_extra),
+    'SMIYC_anomaly': Layout(
+        'SegmentMeIfYouCan/dataset_AnomalyTrack', 'images', _smiyc('jpg'), ('val',), (), extra=_smiyc_extra
+    ),
+    'SMIYC_obstacle': Layout(
+        'SegmentMeIfYouCan/dataset_ObstacleTrack', 'images', _smiyc('webp'), ('val',), (), extra=_smiyc_extra
+    ),
     'acdc': Layout('ACDC', 'rgb_anon', _acdc),
-    'kitti': Layout('KITTI', '', lambda split, n: (f'{"testing" if split == "test" else "training"}/image_2/{n:06d}_10.png',
-                                                   f'training/semantic/{n:06d}_10.png'), coding=CityscapesIds()),
-    'camvid': Layout('camvid', '', _flat('{split}/0001TP_{n:06d}.png', '{split}annot/0001TP_{n:06d}.png'), labelled=('train', 'val', 'test'),
-                     coding=Coding(11, void_raw=11)),
-    'camvid32': Layout('camvid', '', _flat('{split}/0001TP_{n:06d}.png', '{split}annot32/0001TP_{n:06d}.png'), labelled=('train', 'val', 'test'),
-                       coding=Coding(32, void_raw=30)),
-    'pascal_context': Layout('VOC2010', 'JPEGImages', _flat('JPEGImages/2008_{n:06d}.jpg', 'PascalContext59/2008_{n:06d}.png'), ('train', 'val'),
-                             coding=Coding(59), extra=_pascal_extra),
-    'pascal_context_60': Layout('VOC2010', 'JPEGImages', _flat('JPEGImages/2008_{n:06d}.jpg', 'PascalContext60/2008_{n:06d}.png'), ('train', 'val'),
-                                coding=Coding(60, void_raw=0, void=0), extra=_pascal_extra),
-    'ade20k': Layout('ADEChallengeData2016', 'images', _flat('images/{folder}/ADE_{n:08d}.jpg', 'annotations/{folder}/ADE_{n:08d}.png'), ('train', 'val'),
-                     coding=Coding(150, offset=1, void_raw=0)),
+    'kitti': Layout(
+        'KITTI',
+        '',
+        lambda split, n: (
+            f'{"testing" if split == "test" else "training"}/image_2/{n:06d}_10.png',
+            f'training/semantic/{n:06d}_10.png',
+        ),
+        coding=CityscapesIds(),
+    ),
+    'camvid': Layout(
+        'camvid',
+        '',
+        _flat('{split}/0001TP_{n:06d}.png', '{split}annot/0001TP_{n:06d}.png'),
+        labelled=('train', 'val', 'test'),
+        coding=Coding(11, void_raw=11),
+    ),
+    'camvid32': Layout(
+        'camvid',
+        '',
+        _flat('{split}/0001TP_{n:06d}.png', '{split}annot32/0001TP_{n:06d}.png'),
+        labelled=('train', 'val', 'test'),
+        coding=Coding(32, void_raw=30),
+    ),
+    'pascal_context': Layout(
+        'VOC2010',
+        'JPEGImages',
+        _flat('JPEGImages/2008_{n:06d}.jpg', 'PascalContext59/2008_{n:06d}.png'),
+        ('train', 'val'),
+        coding=Coding(59),
+        extra=_pascal_extra,
+    ),
+    'pascal_context_60': Layout(
+        'VOC2010',
+        'JPEGImages',
+        _flat('JPEGImages/2008_{n:06d}.jpg', 'PascalContext60/2008_{n:06d}.png'),
+        ('train', 'val'),
+        coding=Coding(60, void_raw=0, void=0),
+        extra=_pascal_extra,
+    ),
+    'ade20k': Layout(
+        'ADEChallengeData2016',
+        'images',
+        _flat('images/{folder}/ADE_{n:08d}.jpg', 'annotations/{folder}/ADE_{n:08d}.png'),
+        ('train', 'val'),
+        coding=Coding(150, offset=1, void_raw=0),
+    ),
 }

@@ -12,7 +12,7 @@ from engine import distributed
 
 ROOT = Path(__file__).parents[2]
 
-PEER = '''
+PEER = """
 import json, os, sys, time, torch
 from engine.distributed import init_from_env
 dist = init_from_env(device='cpu')
@@ -26,8 +26,9 @@ with dist.main_first():
     with open(order_file, 'a') as file:
         file.write(str(dist.rank))
 told = dict(
-    rank=dist.rank, world=dist.world, local_rank=dist.local_rank, is_main=dist.is_main, device=str(dist.device), sum=summed.tolist(),
-    half=dist.all_reduce_sum(torch.tensor(0.5, dtype=torch.float64)).item(), any=dist.any(dist.rank == 1), none=dist.any(False),
+    rank=dist.rank, world=dist.world, local_rank=dist.local_rank, is_main=dist.is_main, device=str(dist.device),
+    sum=summed.tolist(), half=dist.all_reduce_sum(torch.tensor(0.5, dtype=torch.float64)).item(),
+    any=dist.any(dist.rank == 1), none=dist.any(False),
     broadcast=dist.broadcast_object({'from': dist.rank}), gathered=dist.gather_objects('r%d' % dist.rank))
 dist.barrier()
 dist.shutdown()
@@ -36,7 +37,7 @@ told['again'] = again.gather_objects(again.rank)
 again.barrier()
 again.shutdown()
 print(json.dumps(told))
-'''
+"""
 
 
 def free_port():
@@ -56,9 +57,25 @@ def no_torchrun(monkeypatch):
 def two_processes(tmp_path_factory):
     """What two processes over gloo print, and the order in which they ran a main_first block."""
     order = tmp_path_factory.mktemp('peers') / 'order'
-    shared = {**os.environ, 'WORLD_SIZE': '2', 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(free_port()), 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)}
-    peers = [subprocess.Popen([sys.executable, '-c', PEER, str(order)], env={**shared, 'RANK': str(rank), 'LOCAL_RANK': str(rank)},
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) for rank in range(2)]
+    shared = {
+        **os.environ,
+        'WORLD_SIZE': '2',
+        'MASTER_ADDR': '127.0.0.1',
+        'MASTER_PORT': str(free_port()),
+        'OMP_NUM_THREADS': '1',
+        'PYTHONPATH': str(ROOT),
+    }
+    peers = [
+        subprocess.Popen(
+            [sys.executable, '-c', PEER, str(order)],
+            env={**shared, 'RANK': str(rank), 'LOCAL_RANK': str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+        for rank in range(2)
+    ]
     outputs = [peer.communicate(timeout=100) for peer in peers]
     assert [peer.returncode for peer in peers] == [0, 0], outputs
     return [json.loads(output) for output, _ in outputs], order.read_text()
@@ -130,7 +147,9 @@ def test_a_master_that_is_not_given_is_named(no_torchrun):
 
 def test_more_processes_than_gpus_names_the_right_number(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
-    with pytest.raises(ValueError, match='process 3 of this machine has no GPU of its own: torch sees 2 .*--nproc-per-node=2'):
+    with pytest.raises(
+        ValueError, match='process 3 of this machine has no GPU of its own: torch sees 2 .*--nproc-per-node=2'
+    ):
         distributed._device('cuda', 3)
 
 

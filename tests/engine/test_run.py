@@ -28,8 +28,17 @@ def alone(monkeypatch):
 
 
 def flags(tmp_path, **other):
-    return argparse.Namespace(**{'result_dir': str(tmp_path / 'run'), 'seed': 5, 'deterministic': False, 'distributed': False, 'resume': None,
-                                 'crop_size': (8, 16), **other})
+    return argparse.Namespace(
+        **{
+            'result_dir': str(tmp_path / 'run'),
+            'seed': 5,
+            'deterministic': False,
+            'distributed': False,
+            'resume': None,
+            'crop_size': (8, 16),
+            **other,
+        }
+    )
 
 
 def start(args, training=True):
@@ -37,7 +46,8 @@ def start(args, training=True):
 
 
 def test_a_record_holds_the_versions_of_all_packages_that_change_numbers(monkeypatch):
-    installed = {'torch': '2.12', 'timm': '1.0.9', 'safetensors': '0.4'}               # the last stores what others compute
+    # the last stores what others compute
+    installed = {'torch': '2.12', 'timm': '1.0.9', 'safetensors': '0.4'}
 
     def version(name):
         if name not in installed:
@@ -60,7 +70,10 @@ def test_a_run_leaves_its_log_metrics_events_and_record(tmp_path, capsys):
     assert capsys.readouterr().out == 'hello\n'
     with open(tmp_path / 'run/metrics.csv') as file:
         lines = list(csv.reader(file))
-    assert [line[:5] for line in lines] == [['start', 'start/step', '0', 'timestamp', lines[0][4]], ['val', 'mean_iu', '0.25', 'epoch', '3']]
+    assert [line[:5] for line in lines] == [
+        ['start', 'start/step', '0', 'timestamp', lines[0][4]],
+        ['val', 'mean_iu', '0.25', 'epoch', '3'],
+    ]
 
 
 def test_the_record_holds_flags_cfg_versions_commit_and_command(tmp_path):
@@ -88,7 +101,12 @@ def test_outside_a_git_checkout_there_is_no_commit(monkeypatch, tmp_path):
 
 def test_uncommitted_changes_are_listed(monkeypatch, tmp_path):
     def git(*arguments):
-        subprocess.run(['git', '-c', 'user.name=a', '-c', 'user.email=a@b', *arguments], cwd=tmp_path, check=True, capture_output=True)
+        subprocess.run(
+            ['git', '-c', 'user.name=a', '-c', 'user.email=a@b', *arguments],
+            cwd=tmp_path,
+            check=True,
+            capture_output=True,
+        )
 
     (tmp_path / 'a.py').write_text('1')
     git('init')
@@ -104,7 +122,10 @@ def test_every_start_in_a_directory_keeps_its_record(tmp_path):
     for seed in (1, 2, 3):
         with start(flags(tmp_path, seed=seed)):
             pass
-    seeds = {name: json.loads((tmp_path / 'run' / name).read_text())['seed'] for name in ('hparams_1.json', 'hparams_2.json', 'hparams.json')}
+    seeds = {
+        name: json.loads((tmp_path / 'run' / name).read_text())['seed']
+        for name in ('hparams_1.json', 'hparams_2.json', 'hparams.json')
+    }
     assert seeds == {'hparams_1.json': 1, 'hparams_2.json': 2, 'hparams.json': 3}
 
 
@@ -126,6 +147,7 @@ def test_an_existing_best_checkpoint_is_not_read_by_the_log(tmp_path):
 
 # Two trainings in one directory
 
+
 @pytest.fixture
 def trained(tmp_path):
     for epoch in (3, 4):
@@ -136,8 +158,10 @@ def trained(tmp_path):
 def test_a_new_training_does_not_mix_with_an_earlier_one(trained):
     with pytest.raises(ValueError) as caught, start(flags(trained)):
         pass
-    assert str(caught.value) == (f'--result_dir {trained}/run: holds last_checkpoint_ep4.pth of an earlier training; '
-                                 'continue it with --resume auto, or give another --result_dir')
+    assert (
+        str(caught.value) == f'--result_dir {trained}/run: holds last_checkpoint_ep4.pth of an earlier training; '
+        'continue it with --resume auto, or give another --result_dir'
+    )
     assert sorted(os.listdir(trained / 'run')) == ['last_checkpoint_ep3.pth', 'last_checkpoint_ep4.pth']
 
 
@@ -149,7 +173,10 @@ def test_the_newest_checkpoint_may_be_continued(trained, resume):
 
 def test_continuing_from_an_older_checkpoint_in_the_same_directory_is_an_error(trained):
     resume = f'{trained}/run/last_checkpoint_ep3.pth'
-    with pytest.raises(ValueError, match='holds last_checkpoint_ep4.pth, --resume gives .*ep3.pth; continue the newest with --resume auto'):
+    with pytest.raises(
+        ValueError,
+        match='holds last_checkpoint_ep4.pth, --resume gives .*ep3.pth; continue the newest with --resume auto',
+    ):
         with start(flags(trained, resume=resume)):
             pass
     with start(flags(trained, resume=resume, result_dir=str(trained / 'branch'))):
@@ -162,6 +189,7 @@ def test_an_evaluation_may_write_beside_a_training(trained):
 
 
 # Errors
+
 
 def test_a_mistake_is_one_line_in_the_log_and_a_defect_a_whole_trace(tmp_path):
     with pytest.raises(ValueError), start(flags(tmp_path)):
@@ -176,12 +204,14 @@ def test_a_mistake_is_one_line_in_the_log_and_a_defect_a_whole_trace(tmp_path):
 
 def test_a_result_dir_that_is_a_file_is_named(tmp_path):
     (tmp_path / 'run').write_text('')
-    with pytest.raises(WriteError, match='run: cannot be written, a part of the path is a file, not a folder; name a folder'):
+    with pytest.raises(
+        WriteError, match='run: cannot be written, a part of the path is a file, not a folder; name a folder'
+    ):
         with start(flags(tmp_path)):
             pass
 
 
-FULL = '''
+FULL = """
 import argparse, resource, signal, sys
 from engine.run import run_context
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -193,20 +223,30 @@ try:
             run.metric('train', {'loss': 1.0, 'lr': 0.1}, step)
 except OSError as error:
     print(error)
-'''
+"""
 
 
 def test_events_that_cannot_be_written_end_the_run_with_one_line_instead_of_blocking_it(tmp_path):
-    done = subprocess.run([sys.executable, '-c', FULL, tmp_path / 'run'], cwd=ROOT, capture_output=True, text=True, timeout=100)
-    assert done.stdout.startswith(f'{tmp_path}/run: cannot be written, the file is larger than this process or file system may write')
+    done = subprocess.run(
+        [sys.executable, '-c', FULL, tmp_path / 'run'], cwd=ROOT, capture_output=True, text=True, timeout=100
+    )
+    assert done.stdout.startswith(
+        f'{tmp_path}/run: cannot be written, the file is larger than this process or file system may write'
+    )
     assert done.stdout.count('\n') == 1
     assert done.stderr == ''
 
 
 def test_a_disk_without_room_for_the_first_lines_is_told_once(tmp_path):
     early = FULL.replace('try:', 'resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\ntry:', 1)
-    done = subprocess.run([sys.executable, '-c', early, tmp_path / 'run'], cwd=ROOT, capture_output=True, text=True, timeout=100)
-    assert done.stdout.startswith(f'{tmp_path}/run: cannot be written') and done.stdout.count('\n') == 1 and done.stderr == ''
+    done = subprocess.run(
+        [sys.executable, '-c', early, tmp_path / 'run'], cwd=ROOT, capture_output=True, text=True, timeout=100
+    )
+    assert (
+        done.stdout.startswith(f'{tmp_path}/run: cannot be written')
+        and done.stdout.count('\n') == 1
+        and done.stderr == ''
+    )
 
 
 def test_the_failure_of_a_background_writer_is_raised_by_the_next_line(tmp_path):

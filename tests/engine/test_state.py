@@ -12,11 +12,18 @@ from utils import checkpoint
 
 
 def draw():
-    return [random.random(), random.gauss(0, 1), np.random.rand(3).tolist(), np.random.randn(), torch.rand(3).tolist(), torch.randperm(9).tolist()]
+    return [
+        random.random(),
+        random.gauss(0, 1),
+        np.random.rand(3).tolist(),
+        np.random.randn(),
+        torch.rand(3).tolist(),
+        torch.randperm(9).tolist(),
+    ]
 
 
 def test_every_generator_goes_on_bit_for_bit_after_a_trip_through_a_file(tmp_path):
-    draw()                                  # an odd number of normal draws: Python and NumPy both hold one back
+    draw()  # an odd number of normal draws: Python and NumPy both hold one back
     np.random.randn(), random.gauss(0, 1)
     checkpoint.save(tmp_path / 'a.pth', {'state_dict': {}, 'rng': [capture_rng()]})
     expected = [draw() for _ in range(3)]
@@ -30,7 +37,11 @@ class Trainee:
 
     def __init__(self, kind='sgd', lr=0.1, features=4):
         self.net = nn.Sequential(nn.Linear(features, 3), nn.Dropout(0.5), nn.Linear(3, 1))
-        options = {'sgd': (torch.optim.SGD, {'momentum': 0.9}), 'adam': (torch.optim.Adam, {}), 'adamw': (torch.optim.AdamW, {})}
+        options = {
+            'sgd': (torch.optim.SGD, {'momentum': 0.9}),
+            'adam': (torch.optim.Adam, {}),
+            'adamw': (torch.optim.AdamW, {}),
+        }
         self.optimizer = options[kind][0](self.net.parameters(), lr, **options[kind][1])
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda epoch: (1 - epoch / 100) ** 2)
         self.scaler = torch.amp.GradScaler('cpu', init_scale=64.0, growth_interval=3)
@@ -47,15 +58,30 @@ class Trainee:
             self.ema.update_parameters(self.net)
 
     def pack(self, **more):
-        return pack_state(self.net, self.optimizer, self.scheduler, self.scaler, epoch=2, batch_in_epoch=5, global_step=11,
-                          rng=[capture_rng()], ema=self.ema, **more)
+        return pack_state(
+            self.net,
+            self.optimizer,
+            self.scheduler,
+            self.scaler,
+            epoch=2,
+            batch_in_epoch=5,
+            global_step=11,
+            rng=[capture_rng()],
+            ema=self.ema,
+            **more,
+        )
 
     def parts(self):
         return self.optimizer, self.scaler, self.ema
 
     def numbers(self):
-        return [*(p.tolist() for p in self.net.parameters()), *(p.tolist() for p in self.ema.parameters()),
-                self.optimizer.param_groups[0]['lr'], self.scaler.get_scale(), self.scheduler.last_epoch]
+        return [
+            *(p.tolist() for p in self.net.parameters()),
+            *(p.tolist() for p in self.ema.parameters()),
+            self.optimizer.param_groups[0]['lr'],
+            self.scaler.get_scale(),
+            self.scheduler.last_epoch,
+        ]
 
 
 @pytest.mark.parametrize('kind', ['sgd', 'adamw'])
@@ -72,12 +98,18 @@ def test_a_restored_training_takes_the_same_steps_bit_for_bit(tmp_path, kind):
     said = []
     restore_training(state, 'a.pth', *resumed.parts(), log=said.append)
     restore_random_state(state, 'a.pth', Dist(), said.append)
-    resumed.scheduler.load_state_dict(state['scheduler'])               # train.py enters its schedule by the position
+    resumed.scheduler.load_state_dict(state['scheduler'])  # train.py enters its schedule by the position
     resumed.optimizer.param_groups[0]['lr'] = resumed.scheduler.get_last_lr()[0]
     resumed.steps(4)
     assert resumed.numbers() == whole.numbers()
     assert said == []
-    assert (state['epoch'], state['batch_in_epoch'], state['global_step'], state['arch'], state['class_names']) == (2, 5, 11, 'toy', ['road', 'sky'])
+    assert (state['epoch'], state['batch_in_epoch'], state['global_step'], state['arch'], state['class_names']) == (
+        2,
+        5,
+        11,
+        'toy',
+        ['road', 'sky'],
+    )
 
 
 def test_weights_are_stored_without_the_prefixes_of_wrappers():
@@ -92,7 +124,9 @@ def test_parts_that_an_older_file_lacks_start_anew_and_are_named():
     restore_training(state, 'old.pth', *trainee.parts(), log=said.append)
     restore_random_state(state, 'old.pth', Dist(), said.append)
     assert said == [f'old.pth: holds no {part} state, it starts anew' for part in ('scaler', 'ema')] + [
-        'old.pth: holds the random states of 0 processes, this run has 1; they start anew, so it continues but not bit for bit']
+        'old.pth: holds the random states of 0 processes, this run has 1; they start anew, so it continues but not bit'
+        ' for bit'
+    ]
 
 
 def test_learning_rate_and_weight_decay_stay_those_of_this_runs_flags():
@@ -100,7 +134,10 @@ def test_learning_rate_and_weight_decay_stay_those_of_this_runs_flags():
     saved.steps(2)
     restore_optimizer(saved.pack(), 'a.pth', resumed.optimizer)
     assert resumed.optimizer.param_groups[0]['lr'] == 0.7
-    moments = [[state[key] for state in optimizer.state.values() for key in state] for optimizer in (saved.optimizer, resumed.optimizer)]
+    moments = [
+        [state[key] for state in optimizer.state.values() for key in state]
+        for optimizer in (saved.optimizer, resumed.optimizer)
+    ]
     assert moments[0] and all(torch.equal(torch.as_tensor(a), torch.as_tensor(b)) for a, b in zip(*moments))
 
 
@@ -133,13 +170,18 @@ def test_each_rank_gets_its_own_generators_back():
 
 
 def test_a_file_without_an_optimizer_is_an_error_that_names_the_flag():
-    with pytest.raises(ValueError, match=r'w.pth: holds no optimizer state \(entries: state_dict\); take its weights alone with --snapshot'):
+    with pytest.raises(
+        ValueError,
+        match=r'w.pth: holds no optimizer state \(entries: state_dict\); take its weights alone with --snapshot',
+    ):
         restore_optimizer({'state_dict': {}}, 'w.pth', Trainee().optimizer)
 
 
 def test_another_optimizer_is_named():
     state = Trainee('adam').pack()
-    with pytest.raises(ValueError, match='a.pth: its optimizer is Adam, this run uses SGD; resume with the --optimizer'):
+    with pytest.raises(
+        ValueError, match='a.pth: its optimizer is Adam, this run uses SGD; resume with the --optimizer'
+    ):
         restore_optimizer(state, 'a.pth', Trainee('sgd').optimizer)
     del state['optimizer_name']
     with pytest.raises(ValueError, match='its optimizer is of another kind, this run uses SGD'):
@@ -157,5 +199,7 @@ def test_the_optimizer_of_another_network_is_an_error():
 def test_an_optimizer_for_other_shapes_is_an_error():
     source = Trainee()
     source.steps(1)
-    with pytest.raises(ValueError, match=r'a.pth: its optimizer state is for parameters of other shapes \(\(3, 4\) for \(3, 7\)\)'):
+    with pytest.raises(
+        ValueError, match=r'a.pth: its optimizer state is for parameters of other shapes \(\(3, 4\) for \(3, 7\)\)'
+    ):
         restore_optimizer(source.pack(), 'a.pth', Trainee(features=7).optimizer)

@@ -47,7 +47,7 @@ def test_a_forked_child_ends_by_the_signal_as_usual():
         if process == 0:
             time.sleep(5)
             os._exit(0)
-        time.sleep(0.1)                     # a signal within fork itself is lost
+        time.sleep(0.1)  # a signal within fork itself is lost
         os.kill(process, signal.SIGTERM)
         _, status = os.waitpid(process, 0)
     assert os.WTERMSIG(status) == signal.SIGTERM

@@ -17,9 +17,14 @@ def _two_ranks(rank, port, path):
     plain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 1))
     synced = nn.parallel.DistributedDataParallel(convert(copy.deepcopy(plain), torch.device('cpu')))
     images = torch.randn(2, 3, 9, 9)
-    synced(images[rank:rank + 1]).square().mean().backward()
+    synced(images[rank : rank + 1]).square().mean().backward()
     plain(images).square().mean().backward()
-    pairs = list(zip([p.grad for p in synced.parameters()] + list(synced.buffers()), [p.grad for p in plain.parameters()] + list(plain.buffers())))
+    pairs = list(
+        zip(
+            [p.grad for p in synced.parameters()] + list(synced.buffers()),
+            [p.grad for p in plain.parameters()] + list(plain.buffers()),
+        )
+    )
     if rank == 0:
         torch.save(max((a - b).abs().max().item() for a, b in pairs), path)
     dist.destroy_process_group()

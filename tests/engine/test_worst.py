@@ -10,7 +10,7 @@ def test_a_wrong_pixel_is_missed_by_its_class_and_invented_for_the_predicted_one
     labels = torch.tensor([[0, 0, 1, 255], [2, 2, 2, 255]])
     prediction = torch.tensor([[0, 1, 1, 0], [1, 2, 0, 1]])
     false_positives, false_negatives = false_counts(prediction, labels, num_classes=3, ignore_label=255)
-    assert false_positives.tolist() == [1, 2, 0]        # 0 for a 2; 1 for a 0 and for a 2; ignored pixels do not count
+    assert false_positives.tolist() == [1, 2, 0]  # 0 for a 2; 1 for a 0 and for a 2; ignored pixels do not count
     assert false_negatives.tolist() == [1, 0, 2]
 
 
@@ -49,9 +49,16 @@ def test_classes_without_an_error_have_no_table():
 
 
 def test_every_image_of_a_batch_is_counted():
-    batch = SimpleNamespace(names=['a.png', 'b.png'], indices=[4, 7], labels=torch.tensor([[[0, 0]], [[1, 1]]]),
-                            prediction=torch.tensor([[[0, 1]], [[0, 0]]]))
+    batch = SimpleNamespace(
+        names=['a.png', 'b.png'],
+        indices=[4, 7],
+        labels=torch.tensor([[[0, 0]], [[1, 1]]]),
+        prediction=torch.tensor([[[0, 1]], [[0, 0]]]),
+    )
     collector = TopnCollector(1, num_classes=2)
     collector.update(batch)
-    assert [(t.false_positives[0].name, t.false_negatives[0].name) for t in collector.tables()] == [('b.png', 'a.png'), ('a.png', 'b.png')]
+    assert [(t.false_positives[0].name, t.false_negatives[0].name) for t in collector.tables()] == [
+        ('b.png', 'a.png'),
+        ('a.png', 'b.png'),
+    ]
     assert collector.indices() == [4, 7]

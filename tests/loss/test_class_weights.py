@@ -10,10 +10,14 @@ NAMES = ['road', 'car', 'sky']
 @pytest.fixture
 def verified(tmp_path):
     def write(names=NAMES):
-        classes = [{'name': name, 'weight_inverse': 0.25 * place or None, 'weight_balanced': 2.0, 'weight_median': 1.0} for place, name in enumerate(names)]
+        classes = [
+            {'name': name, 'weight_inverse': 0.25 * place or None, 'weight_balanced': 2.0, 'weight_median': 1.0}
+            for place, name in enumerate(names)
+        ]
         path = tmp_path / 'verify.json'
         path.write_text(json.dumps({'splits': {'train': {'classes': classes}}}))
         return path
+
     return write
 
 
@@ -30,9 +34,18 @@ def test_a_verification_gives_those_of_its_training_split_and_an_absent_class_ge
     assert read_class_weights(f'{verified()}:balanced', NAMES).tolist() == [2, 2, 2]
 
 
-@pytest.mark.parametrize('text, expected', [
-    ('1,2', 'has 2 weights .* expected 3'), ('1,2,-1', 'none negative'), ('0,0,0', 'not all 0'), ('1,nan,1', 'finite'), ('1,a,2', 'expected numbers such as'),
-    ('verify.json:balance', 'KIND is inverse, balanced or median'), ('none.json:balanced', 'no such file; write it with python -m datasets.verify')])
+@pytest.mark.parametrize(
+    'text, expected',
+    [
+        ('1,2', 'has 2 weights .* expected 3'),
+        ('1,2,-1', 'none negative'),
+        ('0,0,0', 'not all 0'),
+        ('1,nan,1', 'finite'),
+        ('1,a,2', 'expected numbers such as'),
+        ('verify.json:balance', 'KIND is inverse, balanced or median'),
+        ('none.json:balanced', 'no such file; write it with python -m datasets.verify'),
+    ],
+)
 def test_mistakes_name_the_flag_and_the_remedy(text, expected):
     with pytest.raises((ValueError, FileNotFoundError), match=f'--class_weights .*{expected}'):
         read_class_weights(text, NAMES)
@@ -41,8 +54,15 @@ def test_mistakes_name_the_flag_and_the_remedy(text, expected):
 def test_a_file_of_other_classes_or_of_something_else_is_refused(verified, tmp_path):
     with pytest.raises(ValueError, match='classes .* are not those of the data set'):
         read_class_weights(f'{verified(NAMES[::-1])}:median', NAMES)
-    for content in ('{}', 'no json', '[1]', '{"splits": 3}', '{"splits": {"val": {}}}', '{"splits": {"train": {"classes": [{"name": "road"}]}}}',
-                    '{"splits": {"train": {"classes": [{"name": "road", "weight_median": [1]}]}}}'):
+    for content in (
+        '{}',
+        'no json',
+        '[1]',
+        '{"splits": 3}',
+        '{"splits": {"val": {}}}',
+        '{"splits": {"train": {"classes": [{"name": "road"}]}}}',
+        '{"splits": {"train": {"classes": [{"name": "road", "weight_median": [1]}]}}}',
+    ):
         (tmp_path / 'other.json').write_text(content)
         with pytest.raises(ValueError, match='holds no class weights of split train'):
             read_class_weights(f'{tmp_path}/other.json:median', NAMES)

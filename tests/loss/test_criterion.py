@@ -1,4 +1,5 @@
 """How criteria are paired with a network's outputs, and the published objective."""
+
 import re
 from types import SimpleNamespace
 
@@ -14,14 +15,25 @@ OUTPUTS = ('pred', 'aux', 'pred_05x', 'pred_10x')
 
 
 def flags(**values):
-    defaults = {'rmi_loss': False, 'img_wt_loss': False, 'wt_bound': 1.0, 'batch_weighting': False, 'loss': None, 'loss_weights': None}
+    defaults = {
+        'rmi_loss': False,
+        'img_wt_loss': False,
+        'wt_bound': 1.0,
+        'batch_weighting': False,
+        'loss': None,
+        'loss_weights': None,
+    }
     return SimpleNamespace(**{**defaults, **values})
 
 
 def batch(classes=3):
     generator = torch.Generator().manual_seed(0)
-    outputs = {name: torch.randn(1, classes, *((12, 10) if name == 'pred_05x' else (24, 20)), generator=generator, requires_grad=True)
-               for name in OUTPUTS}
+    outputs = {
+        name: torch.randn(
+            1, classes, *((12, 10) if name == 'pred_05x' else (24, 20)), generator=generator, requires_grad=True
+        )
+        for name in OUTPUTS
+    }
     outputs['attn_05x'] = torch.rand(1, 1, 12, 10, generator=generator)
     labels = torch.randint(0, classes, (1, 24, 20), generator=generator)
     labels[:, :2] = 255
@@ -37,18 +49,26 @@ def test_the_published_objective_with_rmi():
     with scope(LOSS__SUPERVISED_MSCALE_WT=0.05):
         losses = build_criterion(flags(rmi_loss=True), OUTPUTS, 3, 255)(outputs, labels)
     low = F.interpolate(outputs['pred_05x'], size=(24, 20), mode='bilinear', align_corners=False)
-    expected = (RMILoss(3)(outputs['pred'], labels).item() + 0.4 * bce(outputs['aux'], labels)
-                + 0.05 * bce(low, labels) + 0.05 * bce(outputs['pred_10x'], labels))
+    expected = (
+        RMILoss(3)(outputs['pred'], labels).item()
+        + 0.4 * bce(outputs['aux'], labels)
+        + 0.05 * bce(low, labels)
+        + 0.05 * bce(outputs['pred_10x'], labels)
+    )
     assert losses['loss'].item() == pytest.approx(expected, rel=1e-6)
     assert list(losses) == ['loss', 'pred/bce', 'pred/mi', 'aux/bce', 'pred_05x/bce', 'pred_10x/bce']
     assert losses['aux/bce'].item() == pytest.approx(bce(outputs['aux'], labels))
-    assert losses['loss'].requires_grad and not any(part.requires_grad for name, part in losses.items() if name != 'loss')
+    assert losses['loss'].requires_grad and not any(
+        part.requires_grad for name, part in losses.items() if name != 'loss'
+    )
 
 
 def test_the_auxiliary_output_can_have_the_region_loss_too():
     outputs, labels = batch()
     with scope(LOSS__OCR_AUX_RMI=True, LOSS__OCR_ALPHA=0.3):
-        losses = build_criterion(flags(rmi_loss=True), ('pred', 'aux'), 3, 255)({name: outputs[name] for name in ('pred', 'aux')}, labels)
+        losses = build_criterion(flags(rmi_loss=True), ('pred', 'aux'), 3, 255)(
+            {name: outputs[name] for name in ('pred', 'aux')}, labels
+        )
     expected = RMILoss(3)(outputs['pred'], labels).item() + 0.3 * RMILoss(3)(outputs['aux'], labels).item()
     assert losses['loss'].item() == pytest.approx(expected, rel=1e-6)
 
@@ -56,7 +76,9 @@ def test_the_auxiliary_output_can_have_the_region_loss_too():
 def test_without_flags_it_is_cross_entropy_with_the_same_weights():
     outputs, labels = batch()
     losses = build_criterion(flags(), OUTPUTS, 3, 255)(outputs, labels)
-    expected = F.cross_entropy(outputs['pred'], labels, ignore_index=255) + 0.4 * F.cross_entropy(outputs['aux'], labels, ignore_index=255)
+    expected = F.cross_entropy(outputs['pred'], labels, ignore_index=255) + 0.4 * F.cross_entropy(
+        outputs['aux'], labels, ignore_index=255
+    )
     assert losses['loss'].item() == pytest.approx(expected.item(), rel=1e-6)
 
 
@@ -67,7 +89,9 @@ def test_rmi_goes_before_image_weighting():
 
 
 def test_image_weighting_takes_its_flags():
-    criterion = build_criterion(flags(img_wt_loss=True, wt_bound=2.5, batch_weighting=True), ('pred',), 3, 255).criteria[0]
+    criterion = build_criterion(
+        flags(img_wt_loss=True, wt_bound=2.5, batch_weighting=True), ('pred',), 3, 255
+    ).criteria[0]
     assert (criterion.bound, criterion.batch_weighting, criterion.ignore_label) == (2.5, True, 255)
 
 
@@ -82,11 +106,18 @@ def test_an_output_of_weight_zero_is_neither_upsampled_nor_computed(monkeypatch)
 
 def test_losses_can_be_named_output_by_output():
     outputs, labels = batch()
-    criterion = build_criterion(flags(loss=['rmi', 'ce', 'bce', 'img_wt'], loss_weights=[1, 0.5, 0.25, 0.125]), OUTPUTS, 3, 255)
+    criterion = build_criterion(
+        flags(loss=['rmi', 'ce', 'bce', 'img_wt'], loss_weights=[1, 0.5, 0.25, 0.125]), OUTPUTS, 3, 255
+    )
     losses = criterion(outputs, labels)
     assert list(losses) == ['loss', 'pred/bce', 'pred/mi', 'aux/ce', 'pred_05x/bce', 'pred_10x/img_wt']
-    expected = (0.5 * losses['pred/bce'] + 0.5 * losses['pred/mi'] + 0.5 * losses['aux/ce']
-                + 0.25 * losses['pred_05x/bce'] + 0.125 * losses['pred_10x/img_wt'])
+    expected = (
+        0.5 * losses['pred/bce']
+        + 0.5 * losses['pred/mi']
+        + 0.5 * losses['aux/ce']
+        + 0.25 * losses['pred_05x/bce']
+        + 0.125 * losses['pred_10x/img_wt']
+    )
     assert losses['loss'].item() == pytest.approx(expected.item(), rel=1e-6)
     assert criterion.failures == 0
 
@@ -116,14 +147,20 @@ def test_class_weights_reach_cross_entropy():
     assert losses['loss'].item() == pytest.approx(expected.item(), rel=1e-6)
 
 
-@pytest.mark.parametrize('values, message', [
-    ({'loss': ['rmi', 'cee', 'bce', 'bce']}, "--loss: 'cee' is not known; did you mean"),
-    ({'loss': ['ce', 'ce']}, '--loss: losses: 2 given for 4 network outputs (pred, aux, pred_05x, pred_10x)'),
-    ({'loss': ['ce'] * 4, 'loss_weights': [1, 1]}, '--loss_weights: weights: 2 given for 4 network outputs (pred, aux, pred_05x, pred_10x)'),
-    ({'loss': ['ce'] * 4, 'rmi_loss': True}, '--loss and --rmi_loss both choose the loss'),
-    ({'loss_weights': [1, -1, 0, 0]}, 'none negative'),
-    ({'loss_weights': [0, 0, 0, 0]}, 'at least one above 0'),
-])
+@pytest.mark.parametrize(
+    'values, message',
+    [
+        ({'loss': ['rmi', 'cee', 'bce', 'bce']}, "--loss: 'cee' is not known; did you mean"),
+        ({'loss': ['ce', 'ce']}, '--loss: losses: 2 given for 4 network outputs (pred, aux, pred_05x, pred_10x)'),
+        (
+            {'loss': ['ce'] * 4, 'loss_weights': [1, 1]},
+            '--loss_weights: weights: 2 given for 4 network outputs (pred, aux, pred_05x, pred_10x)',
+        ),
+        ({'loss': ['ce'] * 4, 'rmi_loss': True}, '--loss and --rmi_loss both choose the loss'),
+        ({'loss_weights': [1, -1, 0, 0]}, 'none negative'),
+        ({'loss_weights': [0, 0, 0, 0]}, 'at least one above 0'),
+    ],
+)
 def test_flags_that_do_not_fit_are_named(values, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         build_criterion(flags(**values), OUTPUTS, 3, 255)
@@ -152,8 +189,12 @@ def test_deep_supervision_halves_the_weight_from_output_to_output_and_sums_to_on
     outputs, labels = batch()
     sizes = {'pred': (24, 20), 'pred_ds2': (12, 10), 'pred_ds4': (6, 5)}
     outputs = {name: F.interpolate(outputs['pred'].detach(), size=size) for name, size in sizes.items()}
-    expected = sum(weight / 7 * F.cross_entropy(F.interpolate(maps, size=(24, 20), mode='bilinear'), labels, ignore_index=255).item()
-                   for weight, maps in zip((4, 2, 1), outputs.values()))
+    expected = sum(
+        weight
+        / 7
+        * F.cross_entropy(F.interpolate(maps, size=(24, 20), mode='bilinear'), labels, ignore_index=255).item()
+        for weight, maps in zip((4, 2, 1), outputs.values())
+    )
     assert criterion(outputs, labels)['loss'].item() == pytest.approx(expected, rel=1e-6)
 
 

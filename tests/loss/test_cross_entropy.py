@@ -1,4 +1,5 @@
 """Cross-entropy criteria against torch's own and numbers worked out by hand."""
+
 import math
 
 import numpy as np
@@ -18,7 +19,8 @@ def batch(classes=5, dtype=torch.float32):
 
 
 def flat_case():
-    """Two images of 1 x 4 pixels, equal logits everywhere: the nll of each pixel is log 2; image 0 has classes 0, 0, 0, 1."""
+    """Two images of 1 x 4 pixels, equal logits everywhere: the nll of each pixel is log 2; image 0 has classes 0, 0, 0,
+    1."""
     return torch.zeros(2, 2, 1, 4), torch.tensor([[[0, 0, 0, 1]], [[1, 1, 255, 255]]])
 
 
@@ -39,7 +41,7 @@ def test_class_weights_divide_by_the_weight_of_the_valid_pixels():
 
 def test_cross_entropy_by_hand():
     logits = torch.tensor([[0.0, math.log(3)], [0.0, 0.0]]).view(1, 2, 1, 2)
-    labels = torch.tensor([[[0, 1]]], dtype=torch.uint8)                 # probabilities of the truth: 1/2 and 1/4
+    labels = torch.tensor([[[0, 1]]], dtype=torch.uint8)  # probabilities of the truth: 1/2 and 1/4
     assert CrossEntropyLoss(2)(logits, labels).item() == pytest.approx((math.log(2) + math.log(4)) / 2, rel=1e-6)
 
 
@@ -71,7 +73,7 @@ def test_autocast_does_not_lower_the_precision(make):
 def test_image_weights_come_from_the_image_itself_and_count_valid_pixels_only():
     _, labels = flat_case()
     weights = ImageWeightedCrossEntropyLoss(2).image_weights(labels, labels != 255)
-    assert weights.tolist() == [[1.25, 1.75], [1.0, 1.0]]                # shares 3/4, 1/4; absent, all
+    assert weights.tolist() == [[1.25, 1.75], [1.0, 1.0]]  # shares 3/4, 1/4; absent, all
     weights = ImageWeightedCrossEntropyLoss(2, bound=2.0).image_weights(labels, labels != 255)
     assert weights.tolist() == [[1.5, 2.5], [1.0, 1.0]]
 
@@ -79,7 +81,7 @@ def test_image_weights_come_from_the_image_itself_and_count_valid_pixels_only():
 def test_batch_weighting_takes_the_shares_over_the_batch():
     _, labels = flat_case()
     weights = ImageWeightedCrossEntropyLoss(2, batch_weighting=True).image_weights(labels, labels != 255)
-    assert weights.tolist() == [[1.5, 1.5], [1.5, 1.5]]                  # three pixels of either class
+    assert weights.tolist() == [[1.5, 1.5], [1.5, 1.5]]  # three pixels of either class
 
 
 def test_the_ignore_label_next_to_the_last_class_is_not_counted_as_it():
@@ -90,10 +92,11 @@ def test_the_ignore_label_next_to_the_last_class_is_not_counted_as_it():
 
 def test_image_weighted_loss_by_hand():
     logits, labels = flat_case()
-    logits[0, 0, 0, 3] = math.log(3)                                     # the lone class-1 pixel: nll log 4 instead of log 2
+    # the lone class-1 pixel: nll log 4 instead of log 2
+    logits[0, 0, 0, 3] = math.log(3)
     first = (3 * 1.25 * math.log(2) + 1.75 * math.log(4)) / (3 * 1.25 + 1.75)
     loss = ImageWeightedCrossEntropyLoss(2)(logits, labels)
-    assert loss.item() == pytest.approx((first + math.log(2)) / 2, rel=1e-6)         # a mean over images, not a sum
+    assert loss.item() == pytest.approx((first + math.log(2)) / 2, rel=1e-6)  # a mean over images, not a sum
 
 
 def test_an_image_without_labels_does_not_dilute_the_mean():

@@ -1,4 +1,5 @@
 """Optimizers by one step worked out by hand, schedules by their values."""
+
 import io
 import math
 from types import SimpleNamespace
@@ -11,8 +12,21 @@ from loss.optimizer import get_optimizer, get_scheduler
 
 
 def flags(**values):
-    defaults = {'optimizer': 'sgd', 'lr': 0.1, 'weight_decay': 0.01, 'momentum': 0.9, 'amsgrad': False, 'lr_schedule': 'poly', 'poly_exp': 1.0,
-                'poly_step': 110, 'max_epoch': 10, 'rescale': 1.0, 'repoly': 1.5, 'rlx_off_epoch': -1, 'lr_step': 'epoch'}
+    defaults = {
+        'optimizer': 'sgd',
+        'lr': 0.1,
+        'weight_decay': 0.01,
+        'momentum': 0.9,
+        'amsgrad': False,
+        'lr_schedule': 'poly',
+        'poly_exp': 1.0,
+        'poly_step': 110,
+        'max_epoch': 10,
+        'rescale': 1.0,
+        'repoly': 1.5,
+        'rlx_off_epoch': -1,
+        'lr_step': 'epoch',
+    }
     return SimpleNamespace(**{**defaults, **values})
 
 
@@ -37,7 +51,8 @@ def test_sgd_has_momentum_and_decay_and_no_nesterov():
 
 
 def test_adam_decays_through_the_gradient_and_adamw_beside_it():
-    assert steps(flags(optimizer='adam'), [0.5]) == pytest.approx(2 - 0.1, rel=1e-6)             # the first step is lr whatever the gradient
+    # the first step is lr whatever the gradient
+    assert steps(flags(optimizer='adam'), [0.5]) == pytest.approx(2 - 0.1, rel=1e-6)
     assert steps(flags(optimizer='adamw'), [0.5]) == pytest.approx(2 * (1 - 0.1 * 0.01) - 0.1, rel=1e-6)
 
 
@@ -48,14 +63,17 @@ def test_radam_starts_without_the_second_moment():
 
 def test_radam_rectifies_from_the_sixth_step():
     gradient, p = 0.5, 2.0
-    for t in range(1, 8):                                                # equal gradients: m / (1 - b1^t) = g, v / (1 - b2^t) = g^2
-        bias = 1 - 0.999 ** t
+    # equal gradients: m / (1 - b1^t) = g, v / (1 - b2^t) = g^2
+    for t in range(1, 8):
+        bias = 1 - 0.999**t
         longest = 2 / (1 - 0.999) - 1
-        length = longest - 2 * t * 0.999 ** t / bias
+        length = longest - 2 * t * 0.999**t / bias
         p -= 0.1 * 0.01 * p
         if length >= 5:
-            v = gradient ** 2 * bias
-            rectification = math.sqrt(bias * (length - 4) * (length - 2) * longest / ((longest - 4) * length * (longest - 2)))
+            v = gradient**2 * bias
+            rectification = math.sqrt(
+                bias * (length - 4) * (length - 2) * longest / ((longest - 4) * length * (longest - 2))
+            )
             p -= 0.1 * rectification * gradient / (math.sqrt(v) + 1e-8)
         else:
             p -= 0.1 * gradient
@@ -117,7 +135,9 @@ def scheduler_at(position, args, steps_per_epoch=1):
     return scheduler
 
 
-@pytest.mark.parametrize('interval, steps_per_epoch, epoch, step', [('epoch', 4, 3, 2), ('iter', 4, 3, 2), ('iter', 1, 0, 0)])
+@pytest.mark.parametrize(
+    'interval, steps_per_epoch, epoch, step', [('epoch', 4, 3, 2), ('iter', 4, 3, 2), ('iter', 1, 0, 0)]
+)
 def test_entering_a_position_is_the_same_bit_for_bit_as_having_stepped_there(interval, steps_per_epoch, epoch, step):
     args = flags(max_epoch=7, poly_exp=1.3, lr_step=interval)
     position = epoch * steps_per_epoch + step if interval == 'iter' else epoch
@@ -138,16 +158,19 @@ def test_the_state_of_a_schedule_is_plain():
     assert torch.load(file, weights_only=True)['last_epoch'] == 3
 
 
-@pytest.mark.parametrize('values, message', [
-    ({'optimizer': 'adamm'}, "--optimizer 'adamm' is not known; did you mean adam"),
-    ({'amsgrad': True}, '--amsgrad is a variant of adam and adamw, not of sgd'),
-    ({'lr': -1.0}, 'must not be negative'),
-    ({'lr_schedule': 'polly'}, "--lr_schedule 'polly' is not known; did you mean poly"),
-    ({'lr_schedule': 'scl-poly'}, 'changes its slope at --rlx_off_epoch, which is -1'),
-    ({'lr_schedule': 'scl-poly', 'rlx_off_epoch': 10}, 'which is 10; give an epoch from 0 to --max_epoch - 1 = 9'),
-    ({'lr_step': 'batch'}, "--lr_step 'batch' is not known"),
-    ({'max_epoch': 0}, '--max_epoch 0: expected at least 1'),
-])
+@pytest.mark.parametrize(
+    'values, message',
+    [
+        ({'optimizer': 'adamm'}, "--optimizer 'adamm' is not known; did you mean adam"),
+        ({'amsgrad': True}, '--amsgrad is a variant of adam and adamw, not of sgd'),
+        ({'lr': -1.0}, 'must not be negative'),
+        ({'lr_schedule': 'polly'}, "--lr_schedule 'polly' is not known; did you mean poly"),
+        ({'lr_schedule': 'scl-poly'}, 'changes its slope at --rlx_off_epoch, which is -1'),
+        ({'lr_schedule': 'scl-poly', 'rlx_off_epoch': 10}, 'which is 10; give an epoch from 0 to --max_epoch - 1 = 9'),
+        ({'lr_step': 'batch'}, "--lr_step 'batch' is not known"),
+        ({'max_epoch': 0}, '--max_epoch 0: expected at least 1'),
+    ],
+)
 def test_flags_that_do_not_fit_are_named(values, message):
     args = flags(**values)
     with pytest.raises(ValueError) as caught:

@@ -1,4 +1,5 @@
 """RMILoss against stored numbers, the definition written out in float64, and what must never happen."""
+
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,7 @@ def test_the_parts_of_a_small_case_are_the_published_ones():
 
 def test_the_value_with_rational_logits_is_the_published_one():
     n, c, y, x = np.meshgrid(np.arange(2), np.arange(19), np.arange(24), np.arange(36), indexing='ij')
-    k = (7 * n + 31 * c + 17 * y + 11 * x + 5 * x * y + 3 * c * x + 2 * c * y ** 2 + 13 * n * y) % 97
+    k = (7 * n + 31 * c + 17 * y + 11 * x + 5 * x * y + 3 * c * x + 2 * c * y**2 + 13 * n * y) % 97
     n, y, x = n[:, 0], y[:, 0], x[:, 0]
     labels = np.where((x + y) % 11 == 0, 255, (3 * n + y // 4 + 2 * (x // 6)) % 19)
     loss = RMILoss(19)(torch.from_numpy((k - 48) / 12), torch.from_numpy(labels))
@@ -76,8 +77,8 @@ def test_every_remainder_of_the_pooling_equals_the_definition(size):
 def test_cutting_the_image_into_strips_and_classes_does_not_change_the_result(monkeypatch):
     logits, labels = random_case((2, 50, 37), 4)
     expected, expected_gradient = value_and_gradient(RMILoss(4), logits, labels)
-    monkeypatch.setattr(region_statistics, 'STRIP_CPU', 1)               # one row of windows at a time
-    monkeypatch.setattr(covariance, 'STACK_CPU', 1)                      # one class at a time
+    monkeypatch.setattr(region_statistics, 'STRIP_CPU', 1)  # one row of windows at a time
+    monkeypatch.setattr(covariance, 'STACK_CPU', 1)  # one class at a time
     loss, gradient = value_and_gradient(RMILoss(4), logits, labels)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-14)
     assert_close(gradient, expected_gradient, 1e-13)
@@ -87,13 +88,16 @@ def test_cutting_the_image_into_strips_and_classes_does_not_change_the_result(mo
 @pytest.mark.parametrize('size', [(3, 5), (9, 14)])
 def test_the_gradient_is_the_derivative(size, do_rmi):
     logits, labels = random_case((2, *size), 2)
-    assert torch.autograd.gradcheck(lambda x: RMILoss(2)(x, labels, do_rmi=do_rmi), logits.requires_grad_(), fast_mode=True)
+    assert torch.autograd.gradcheck(
+        lambda x: RMILoss(2)(x, labels, do_rmi=do_rmi), logits.requires_grad_(), fast_mode=True
+    )
 
 
 def test_binary_cross_entropy_by_hand():
-    logits = torch.tensor([[0.0, 2.0], [1.0, -3.0]]).view(1, 2, 1, 2)    # class 0: 0, 2; class 1: 1, -3
+    logits = torch.tensor([[0.0, 2.0], [1.0, -3.0]]).view(1, 2, 1, 2)  # class 0: 0, 2; class 1: 1, -3
     labels = torch.tensor([[[0, 255]]])
-    softplus = np.log1p(np.exp([-0.0, 1.0]))                             # one valid pixel: class 0 true at logit 0, class 1 false at 1
+    # one valid pixel: class 0 true at logit 0, class 1 false at 1
+    softplus = np.log1p(np.exp([-0.0, 1.0]))
     assert RMILoss(2)(logits, labels, do_rmi=False).item() == pytest.approx(softplus.sum() / 2, rel=1e-6)
     assert BCELoss(2)(logits, labels).item() == pytest.approx(softplus.sum() / 2, rel=1e-6)
 
@@ -144,7 +148,9 @@ def test_negative_labels_and_an_ignore_label_within_range_do_not_count():
 def test_more_classes_than_a_byte_holds():
     logits, labels = random_case((1, 16, 16), 260)
     labels = labels.where(labels != 255, -1)
-    assert RMILoss(260, ignore_label=-1)(logits, labels).item() == pytest.approx(PlainRMILoss(260)(logits, labels).item(), abs=1e-10)
+    assert RMILoss(260, ignore_label=-1)(logits, labels).item() == pytest.approx(
+        PlainRMILoss(260)(logits, labels).item(), abs=1e-10
+    )
     few = labels.clamp(min=0, max=40)
     assert RMILoss(260, ignore_label=-1)(logits, few.byte()) == RMILoss(260, ignore_label=-1)(logits, few)
 
@@ -175,7 +181,7 @@ def test_the_loss_and_gradient_are_always_finite(case, dtype):
 def test_nothing_labelled_leaves_only_the_constant():
     logits, labels = random_case((1, 32, 32), 3)
     loss, gradient = value_and_gradient(RMILoss(3), logits, torch.full_like(labels, 255))
-    nothing_shared = 3 * np.log(np.sqrt(5e-4) + 1e-8)                    # each class: 9 diagonal entries / 9
+    nothing_shared = 3 * np.log(np.sqrt(5e-4) + 1e-8)  # each class: 9 diagonal entries / 9
     assert loss.item() == pytest.approx(0.5 * nothing_shared, rel=1e-9)
     assert gradient.abs().max() == 0
 
@@ -223,7 +229,7 @@ def test_on_a_gpu_it_agrees_with_the_cpu_and_never_waits_for_the_device():
     expected, expected_gradient = value_and_gradient(RMILoss(5), logits, labels)
     logits, labels = logits.cuda(), labels.cuda()
     criterion = RMILoss(5)
-    value_and_gradient(criterion, logits, labels)                        # libraries initialise on the first call
+    value_and_gradient(criterion, logits, labels)  # libraries initialise on the first call
     torch.cuda.set_sync_debug_mode('error')
     try:
         loss, gradient = value_and_gradient(criterion, logits, labels)

@@ -1,4 +1,5 @@
 """Small networks, the published layout with narrow heads, and the conversion of their weights."""
+
 import pytest
 import torch
 from converting import make_weights
@@ -12,11 +13,13 @@ from network.convert import main
 @pytest.fixture
 def small_net():
     """small_net(arch, classes, trunk=..., cfg={...}, **get_net's) -> a network with narrow heads and lively weights."""
+
     def build(arch='ocrnet.HRNet_Mscale', classes=5, *, trunk=SMALL_TRUNK, cfg=None, **kwargs):
         torch.manual_seed(0)
         with scope(**NARROW, **(cfg or {})):
             net = get_net(arch, classes, trunk=trunk, **kwargs)
         return enliven(net)
+
     return build
 
 
@@ -33,6 +36,7 @@ def ocrnet_weights():
 @pytest.fixture
 def convert(tmp_path, capsys):
     """convert(tensors or path, *flags, out=...) -> (exit code, what it printed, path of the output)."""
+
     def call(weights, *arguments, out='out.pth'):
         source = weights
         if isinstance(weights, dict):
@@ -41,4 +45,5 @@ def convert(tmp_path, capsys):
         code = main([str(source), str(tmp_path / out), *arguments])
         captured = capsys.readouterr()
         return code, captured.out + captured.err, tmp_path / out
+
     return call

@@ -3,6 +3,7 @@
 Every state-dict entry has a random stream of its own, seeded by its key, so networks with the same keys and shapes get
 the same weights whoever wrote them. Weights pass through float32, as in a checkpoint.
 """
+
 import zlib
 
 import numpy as np
@@ -44,7 +45,8 @@ def image(height, width, batch=1, seed=0):
 
 
 def labels(height, width, classes, batch=1, seed=0):
-    """int64 (batch, height, width): squares of 8 pixels, one in classes + 1 of them ignored. Sides are multiples of 8."""
+    """int64 (batch, height, width): squares of 8 pixels, one in classes + 1 of them ignored. Sides are multiples of
+    8."""
     squares = np.random.RandomState(seed + 1).randint(0, classes + 1, (batch, height // 8, width // 8))
     squares[squares == classes] = IGNORE
     return torch.as_tensor(squares).long().repeat_interleave(8, dim=1).repeat_interleave(8, dim=2)

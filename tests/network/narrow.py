@@ -1,4 +1,5 @@
 """Narrow heads, the smallest trunk, and weights that let a fresh network see something."""
+
 import torch
 
 NARROW = {'MODEL__OCR__MID_CHANNELS': 32, 'MODEL__OCR__KEY_CHANNELS': 16, 'MODEL__SEGATTN_BOT_CH': 16}

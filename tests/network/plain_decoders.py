@@ -1,7 +1,9 @@
-"""The networks without OCR in the order in which their papers draw them, on the layers of a built network; and a trunk to test with.
+"""The networks without OCR in the order in which their papers draw them, on the layers of a built network; and a trunk
+to test with.
 
 Maps are resized and concatenated before they are convolved, and every scale's output is enlarged to its image at once.
 """
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -10,11 +12,17 @@ from config import scope
 from network import ARCHS
 from network.layers import conv_bn_relu
 
-NARROW = {'MODEL__SEGATTN_BOT_CH': 8, 'MODEL__ASPP_BOT_CH': 4, 'MODEL__OCR__MID_CHANNELS': 12, 'MODEL__OCR__KEY_CHANNELS': 8}
+NARROW = {
+    'MODEL__SEGATTN_BOT_CH': 8,
+    'MODEL__ASPP_BOT_CH': 4,
+    'MODEL__OCR__MID_CHANNELS': 12,
+    'MODEL__OCR__KEY_CHANNELS': 8,
+}
 
 
 class TinyTrunk(nn.Module):
     """Three convolutions: maps at strides 2, 4 and 8, of which heads read those of head_strides."""
+
     channels = {2: 4, 4: 6, 8: 10}
     deepest_stride = 8
 
@@ -22,7 +30,9 @@ class TinyTrunk(nn.Module):
         super().__init__()
         self.head_strides, self.skip_strides = head_strides, skip_strides
         self.channels = {stride: self.channels[stride] for stride in sorted({*head_strides, *skip_strides})}
-        self.layers = nn.ModuleList(conv_bn_relu(c_in, c_out, kernel=3, stride=2) for c_in, c_out in ((3, 4), (4, 6), (6, 10)))
+        self.layers = nn.ModuleList(
+            conv_bn_relu(c_in, c_out, kernel=3, stride=2) for c_in, c_out in ((3, 4), (4, 6), (6, 10))
+        )
 
     def forward(self, images):
         maps = {}
@@ -32,7 +42,8 @@ class TinyTrunk(nn.Module):
 
 
 def tiny(arch, classes=5, *, trunk=None, cfg=None, **kwargs):
-    """`arch` in float64 with narrow heads on a TinyTrunk, with lively norms, of which few channels die, and no dropout."""
+    """`arch` in float64 with narrow heads on a TinyTrunk, with lively norms, of which few channels die, and no
+    dropout."""
     torch.manual_seed(0)
     with scope(**NARROW | (cfg or {})):
         net = ARCHS[arch](classes, trunk or TinyTrunk(), **kwargs).double()
@@ -106,9 +117,19 @@ def deeper(net, x):
     return x
 
 
-FEATURES = {'basic.HRNet': basic, 'basic.HRNet_ASP': basic_aspp, 'deepv3.DeepV3': deepv3, 'deepv3.DeepV3Plus': deepv3plus, 'deeper.DeeperW38': deeper,
-            'mscale.HRNet': basic, 'mscale.HRNet_ASP': basic_aspp, 'mscale.DeepV3Plus': deepv3plus, 'mscale.DeeperW38': deeper,
-            'mscale2.HRNet': basic, 'mscale2.DeepV3R50': deepv3plus}
+FEATURES = {
+    'basic.HRNet': basic,
+    'basic.HRNet_ASP': basic_aspp,
+    'deepv3.DeepV3': deepv3,
+    'deepv3.DeepV3Plus': deepv3plus,
+    'deeper.DeeperW38': deeper,
+    'mscale.HRNet': basic,
+    'mscale.HRNet_ASP': basic_aspp,
+    'mscale.DeepV3Plus': deepv3plus,
+    'mscale.DeeperW38': deeper,
+    'mscale2.HRNet': basic,
+    'mscale2.DeepV3R50': deepv3plus,
+}
 
 
 def classifier(net):

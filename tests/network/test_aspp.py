@@ -1,4 +1,6 @@
-"""Atrous spatial pyramid pooling: its order, its rates, a pyramid of maps, a batch of one image, and where it stands in OCR networks."""
+"""Atrous spatial pyramid pooling: its order, its rates, a pyramid of maps, a batch of one image, and where it stands in
+OCR networks."""
+
 import pytest
 import torch
 from plain_decoders import TinyTrunk, close, joined, plain_aspp, run, tiny
@@ -21,17 +23,26 @@ def lively(aspp):
 
 
 def pyramid(height, width, channels=(3, 6, 12), batch=2):
-    return [torch.randn(batch, c, -(-height // 2 ** level), -(-width // 2 ** level), dtype=torch.float64, requires_grad=True)
-            for level, c in enumerate(channels)]
+    return [
+        torch.randn(batch, c, -(-height // 2**level), -(-width // 2**level), dtype=torch.float64, requires_grad=True)
+        for level, c in enumerate(channels)
+    ]
 
 
 def test_the_keys_are_the_published_ones_and_the_width_is_five_branches():
     aspp = ASPP(6, 4)
     convs = {key: tuple(value.shape) for key, value in aspp.state_dict().items() if value.dim() == 4}
-    assert convs == {'features.0.0.weight': (4, 6, 1, 1), 'features.1.0.weight': (4, 6, 3, 3), 'features.2.0.weight': (4, 6, 3, 3),
-                     'features.3.0.weight': (4, 6, 3, 3), 'img_conv.0.weight': (4, 6, 1, 1)}
+    assert convs == {
+        'features.0.0.weight': (4, 6, 1, 1),
+        'features.1.0.weight': (4, 6, 3, 3),
+        'features.2.0.weight': (4, 6, 3, 3),
+        'features.3.0.weight': (4, 6, 3, 3),
+        'img_conv.0.weight': (4, 6, 1, 1),
+    }
     assert {key.rpartition('.')[0] for key in aspp.state_dict() if key.endswith('running_var')} == {
-        *(f'features.{branch}.1' for branch in range(4)), 'img_conv.1'}
+        *(f'features.{branch}.1' for branch in range(4)),
+        'img_conv.1',
+    }
     assert aspp.channels == 20
     assert ASPP(6).channels == 1280
     with scope(MODEL__ASPP_BOT_CH=3):
@@ -72,7 +83,11 @@ def test_a_dilated_convolution_over_a_pyramid_with_the_finest_map_anywhere_in_it
     conv = nn.Conv2d(21, 5, kernel, padding=kernel // 2 * dilation, dilation=dilation).double()
     fine, *rest = pyramid(*size)
     order = [*rest, fine]
-    expected = conv(torch.cat([nn.functional.interpolate(m, size=size, mode='bilinear', align_corners=corners) for m in order], dim=1))
+    expected = conv(
+        torch.cat(
+            [nn.functional.interpolate(m, size=size, mode='bilinear', align_corners=corners) for m in order], dim=1
+        )
+    )
     close(conv_over_pyramid(conv, order, corners, size=size), expected)
 
 
@@ -106,7 +121,7 @@ def test_two_images_are_normalised_by_their_own_statistics():
 
 def test_a_synchronised_norm_counts_the_images_of_all_processes(monkeypatch):
     plain, synced, value = nn.BatchNorm2d(4), nn.SyncBatchNorm(4), torch.zeros(1, 4, 1, 1)
-    assert module._normalised_together(synced, value) == 1                 # no process group
+    assert module._normalised_together(synced, value) == 1  # no process group
     monkeypatch.setattr(module.dist, 'is_initialized', lambda: True)
     monkeypatch.setattr(module.dist, 'get_world_size', lambda: 3)
     assert module._normalised_together(plain, value) == 1

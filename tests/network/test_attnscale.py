@@ -1,17 +1,20 @@
 """Attention to scale: weights of every scale from the features of all, or pair by pair."""
+
 import pytest
 import torch
 import torch.nn.functional as F
 from plain_decoders import close, deepv3plus, run, tiny, up
 
-SIZES = [((16, 24), False), ((19, 30), True)]           # with aligned corners
+SIZES = [((16, 24), False), ((19, 30), True)]  # with aligned corners
 
 
 def plain_scales(net, x, scales):
     """{scale: (logits at the size of x, features)}, 1.0 first."""
     corners, found = net.align_corners, {}
     for scale in sorted(scales, key=lambda scale: (scale != 1.0, scale)):
-        images = F.interpolate(x, scale_factor=scale, mode='bilinear', align_corners=corners, recompute_scale_factor=True)
+        images = F.interpolate(
+            x, scale_factor=scale, mode='bilinear', align_corners=corners, recompute_scale_factor=True
+        )
         feats = deepv3plus(net, images)
         found[scale] = up(up(run(net.final, feats), images.shape[-2:], corners), x.shape[-2:], corners), feats
     return found
@@ -40,8 +43,12 @@ def plain_paired(net, x, scales):
     return sum(found[scale][0] * weights[scale] for scale in scales), weights
 
 
-CASES = [('attnscale.DeepV3R50', plain_attention, [0.5, 1.0, 2.0], None), ('attnscale.DeepV3R50B', plain_attention, [0.5, 1.0, 2.0], None),
-         ('attnscale.DeepV3W38', plain_attention, [0.5, 1.0], [1.0, 0.5]), ('attnscale.DeepV3R50BP', plain_paired, [0.5, 1.0], None)]
+CASES = [
+    ('attnscale.DeepV3R50', plain_attention, [0.5, 1.0, 2.0], None),
+    ('attnscale.DeepV3R50B', plain_attention, [0.5, 1.0, 2.0], None),
+    ('attnscale.DeepV3W38', plain_attention, [0.5, 1.0], [1.0, 0.5]),
+    ('attnscale.DeepV3R50BP', plain_paired, [0.5, 1.0], None),
+]
 
 
 @pytest.mark.parametrize('size, corners', SIZES)
@@ -68,7 +75,9 @@ def test_every_scale_is_weighted_in_training_and_evaluation(arch, oracle, scales
 def test_every_parameter_learns_from_one_image(arch):
     net = tiny(arch).train()
     net(torch.randn(1, 3, 32, 48, dtype=torch.float64))['pred'].square().mean().backward()
-    assert [name for name, parameter in net.named_parameters() if parameter.grad is None or not parameter.grad.any()] == []
+    assert [
+        name for name, parameter in net.named_parameters() if parameter.grad is None or not parameter.grad.any()
+    ] == []
 
 
 @pytest.mark.parametrize('scales', [[0.5, 1.0, 2.0], [0.5, 0.75, 1.0, 1.5], [1.0, 2.0]])
@@ -87,7 +96,9 @@ def test_a_pair_shares_out_what_the_pair_before_gave():
     """Pairs (0.2, 0.6) and (0.9, 0.3): the second shares 0.6 as 3 to 1."""
     net = tiny('attnscale.DeepV3R50BP', n_scales=[0.5, 1.0, 2.0]).eval()
     pairs = iter([(0.2, 0.6), (0.9, 0.3)])
-    net.scale_attn.forward = lambda maps: torch.tensor(next(pairs), dtype=torch.float64).view(1, 2, 1, 1).expand(1, 2, 4, 4)
+    net.scale_attn.forward = lambda maps: (
+        torch.tensor(next(pairs), dtype=torch.float64).view(1, 2, 1, 1).expand(1, 2, 4, 4)
+    )
     outputs = net(torch.randn(1, 3, 32, 32, dtype=torch.float64))
     weights = [outputs[f'attn_{name}x'] for name in ('05', '10', '20')]
     for found, expected in zip(weights, (0.2, 0.45, 0.15)):
@@ -96,12 +107,20 @@ def test_a_pair_shares_out_what_the_pair_before_gave():
 
 def test_the_heads_have_a_channel_per_scale_and_the_published_layers():
     def convs(net):
-        return {key.removeprefix('scale_attn.'): tuple(value.shape) for key, value in net.state_dict().items()
-                if key.startswith('scale_attn') and value.dim() == 4}
+        return {
+            key.removeprefix('scale_attn.'): tuple(value.shape)
+            for key, value in net.state_dict().items()
+            if key.startswith('scale_attn') and value.dim() == 4
+        }
+
     plain = {'0.weight': (512, 912, 3, 3), '2.weight': (3, 512, 1, 1)}
     normed = {'0.weight': (8, 912, 3, 3), '3.weight': (8, 8, 3, 3), '6.weight': (3, 8, 1, 1)}
     assert convs(tiny('attnscale.DeepV3R50')) == plain
-    assert convs(tiny('attnscale.DeepV3R50B')) == normed == convs(tiny('attnscale.DeepV3R50', cfg={'MODEL__ATTNSCALE_BN_HEAD': True}))
+    assert (
+        convs(tiny('attnscale.DeepV3R50B'))
+        == normed
+        == convs(tiny('attnscale.DeepV3R50', cfg={'MODEL__ATTNSCALE_BN_HEAD': True}))
+    )
     assert convs(tiny('attnscale.DeepV3R50BP'))['6.weight'] == (2, 8, 1, 1)
     assert convs(tiny('attnscale.DeepV3R50', n_scales=[1.0, 0.5]))['2.weight'] == (2, 512, 1, 1)
 

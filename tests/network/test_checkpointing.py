@@ -1,4 +1,5 @@
 """Gradient checkpointing changes what is kept, and not one bit of what is computed."""
+
 import copy
 import io
 
@@ -34,7 +35,7 @@ def checkpointed(net):
 
 def step(net, images, precision=None):
     """The loss of a training step; gradients are left in the network."""
-    torch.manual_seed(7)                                                     # dropout
+    torch.manual_seed(7)  # dropout
     with torch.autocast('cpu', dtype=precision, enabled=precision is not None):
         outputs = net(images)
     loss = sum(maps.square().mean() for maps in outputs.values())
@@ -67,8 +68,12 @@ def test_statistics_count_every_batch_once(net):
     net = checkpointed(net)
     for _ in range(3):
         step(net, torch.randn(2, 3, 64, 64))
-    counters = [value for key, value in net.state_dict().items() if key.startswith('backbone') and key.endswith('num_batches_tracked')]
-    assert {int(value) for value in counters} == {6}                         # two scales in each of three steps
+    counters = [
+        value
+        for key, value in net.state_dict().items()
+        if key.startswith('backbone') and key.endswith('num_batches_tracked')
+    ]
+    assert {int(value) for value in counters} == {6}  # two scales in each of three steps
 
 
 def test_synchronised_norms_keep_their_statistics_too():
@@ -89,6 +94,7 @@ class Step(nn.Module):
 
 class Holder(nn.Module):
     """The least that a network with a trunk is."""
+
     arch = trunk_name = 'holder'
 
     def __init__(self, trunk):
@@ -132,7 +138,7 @@ def test_a_list_that_grows_after_the_call_is_computed_again_as_it_was():
 
 def test_a_copy_computes_its_own_weights(net):
     net = checkpointed(net)
-    twin = copy.deepcopy(net)                                                # as the moving average of --ema is made
+    twin = copy.deepcopy(net)  # as the moving average of --ema is made
     for parameter in net.parameters():
         parameter.data.zero_()
     step(twin, torch.randn(2, 3, 64, 64))
@@ -184,8 +190,17 @@ def test_a_short_run_of_blocks_is_one_stage_and_a_long_one_is_its_blocks():
     assert find_stages(trunk) == [trunk.layer1, *trunk.layer2]
 
 
-@pytest.mark.parametrize('name, count', [('resnet-50', 4), ('resnet-101', 3 + 23), ('seresnext-50', 4), ('wrn38', 6), ('xception71', 20 + 3),
-                                         ('efficientnet_b4', 7)])
+@pytest.mark.parametrize(
+    'name, count',
+    [
+        ('resnet-50', 4),
+        ('resnet-101', 3 + 23),
+        ('seresnext-50', 4),
+        ('wrn38', 6),
+        ('xception71', 20 + 3),
+        ('efficientnet_b4', 7),
+    ],
+)
 def test_the_stages_of_residual_trunks(name, count):
     with torch.device('meta'):
         trunk = build_trunk(name)
@@ -198,7 +213,9 @@ def test_the_stages_of_residual_trunks(name, count):
 def test_a_network_without_stages_is_refused():
     trunk = nn.Module()
     trunk.stage = nn.Conv2d(3, 3, 1)
-    with pytest.raises(ValueError, match='--grad_ckpt: holder has no stages that could be computed again; leave the flag out'):
+    with pytest.raises(
+        ValueError, match='--grad_ckpt: holder has no stages that could be computed again; leave the flag out'
+    ):
         checkpoint_stages(Holder(trunk))
 
 
@@ -257,9 +274,24 @@ class Exchanged(nn.Module):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('trunk', ['hrnetv2_w18', 'resnet-50', 'resnet-101', 'seresnext-50', 'wrn38', 'xception71', 'efficientnet_b4', 'torchvision/resnet50',
-                                   'timm/convnext_atto', 'timm/regnety_002', 'timm/densenet121', 'timm/vit_tiny_patch16_224',
-                                   'timm/swin_tiny_patch4_window7_224'])
+@pytest.mark.parametrize(
+    'trunk',
+    [
+        'hrnetv2_w18',
+        'resnet-50',
+        'resnet-101',
+        'seresnext-50',
+        'wrn38',
+        'xception71',
+        'efficientnet_b4',
+        'torchvision/resnet50',
+        'timm/convnext_atto',
+        'timm/regnety_002',
+        'timm/densenet121',
+        'timm/vit_tiny_patch16_224',
+        'timm/swin_tiny_patch4_window7_224',
+    ],
+)
 def test_every_trunk_takes_the_same_step(trunk):
     with scope(**NARROW):
         torch.manual_seed(0)

@@ -1,4 +1,5 @@
 """DeepLab, Deeper and the plain heads against the plain form; which trunks they need; how their decoders start."""
+
 import pytest
 import torch
 from plain_decoders import FEATURES, TinyTrunk, classifier, close, run, tiny, up
@@ -20,8 +21,11 @@ def test_a_network_is_its_plain_form_at_any_size_forward_and_backward(arch, size
     expected = up(run(classifier(net), FEATURES[arch](net, images)), size, corners)
     close(found['pred'], expected)
     signal = torch.randn_like(expected)
-    for (name, _), one, other in zip(net.named_parameters(), torch.autograd.grad(found['pred'], list(net.parameters()), signal),
-                                     torch.autograd.grad(expected, list(net.parameters()), signal)):
+    for (name, _), one, other in zip(
+        net.named_parameters(),
+        torch.autograd.grad(found['pred'], list(net.parameters()), signal),
+        torch.autograd.grad(expected, list(net.parameters()), signal),
+    ):
         assert (one - other).abs().max() <= 1e-8 * other.abs().max().clamp_min(1e-3), name
 
 
@@ -36,7 +40,9 @@ def test_heads_without_skips_read_a_whole_pyramid(arch):
 def test_one_image_is_batch_enough(arch):
     net = tiny(arch).train()
     net(torch.randn(1, 3, 16, 16, dtype=torch.float64))['pred'].square().mean().backward()
-    assert [name for name, parameter in net.named_parameters() if parameter.grad is None or not parameter.grad.any()] == []
+    assert [
+        name for name, parameter in net.named_parameters() if parameter.grad is None or not parameter.grad.any()
+    ] == []
 
 
 def test_DeepLabV3Plus_takes_the_finest_skip_map_there_is():
@@ -55,23 +61,58 @@ def test_the_head_of_DeepLabV3Plus_does_not_enlarge_the_ASPP():
 
 def test_the_trunk_of_Deeper_is_called_trunk_in_checkpoints_of_one_scale_only():
     alone, several = tiny('deeper.DeeperW38'), tiny('mscale.DeeperW38')
-    assert {key.split('.')[0] for key in alone.state_dict()} == {'trunk', 'aspp', 'convs2', 'convs4', 'conv_up1', 'conv_up2', 'conv_up3', 'conv_up5'}
-    assert {key.split('.')[0] for key in several.state_dict()} == {'backbone', 'aspp', 'convs2', 'convs4', 'conv_up1', 'conv_up2', 'conv_up3',
-                                                                   'conv_up5', 'scale_attn'}
+    assert {key.split('.')[0] for key in alone.state_dict()} == {
+        'trunk',
+        'aspp',
+        'convs2',
+        'convs4',
+        'conv_up1',
+        'conv_up2',
+        'conv_up3',
+        'conv_up5',
+    }
+    assert {key.split('.')[0] for key in several.state_dict()} == {
+        'backbone',
+        'aspp',
+        'convs2',
+        'convs4',
+        'conv_up1',
+        'conv_up2',
+        'conv_up3',
+        'conv_up5',
+        'scale_attn',
+    }
     assert alone.backbone is alone.trunk
     assert {id(p) for p in alone.trunk_parameters()} == {id(p) for p in alone.trunk.parameters()}
 
 
-@pytest.mark.parametrize('arch', [name for name in ARCHS.names() if name.startswith(('deepv3.DeepV3Plus', 'attnscale.'))
-                                  or name.startswith('mscale.DeepV3') or name == 'mscale2.DeepV3R50'])
+@pytest.mark.parametrize(
+    'arch',
+    [
+        name
+        for name in ARCHS.names()
+        if name.startswith(('deepv3.DeepV3Plus', 'attnscale.'))
+        or name.startswith('mscale.DeepV3')
+        or name == 'mscale2.DeepV3R50'
+    ],
+)
 def test_a_trunk_without_skips_does_not_fit_under_DeepLabV3Plus(arch):
-    with pytest.raises(ValueError, match=r'--trunk: DeepLabV3\+ adds a finer map .* strides 2, 4 and 8, which the ASPP reads; choose .* wrn38'):
+    with pytest.raises(
+        ValueError,
+        match=r'--trunk: DeepLabV3\+ adds a finer map .* strides 2, 4 and 8, which the ASPP reads; choose .* wrn38',
+    ):
         tiny(arch, trunk=TinyTrunk(**PYRAMID))
 
 
 @pytest.mark.parametrize('arch', [name for name in ARCHS.names() if 'Deeper' in name])
 def test_a_trunk_without_stride_2_does_not_fit_under_Deeper(arch):
-    with pytest.raises(ValueError, match='--trunk: this decoder adds the maps of strides 2 and 4, but the trunk has maps of strides 4 and 8; choose .*wrn38'):
+    with pytest.raises(
+        ValueError,
+        match=(
+            '--trunk: this decoder adds the maps of strides 2 and 4, but the trunk has maps of strides 4 and 8; choose'
+            ' .*wrn38'
+        ),
+    ):
         tiny(arch, trunk=TinyTrunk(skip_strides=(4,)))
 
 
@@ -91,35 +132,53 @@ def test_the_error_reaches_a_user_who_chose_an_unfit_trunk():
 
 
 def kaimings(net):
-    """Names of the layers outside the trunk whose weights have the deviation sqrt(2 / fan-in), not torch's sqrt(1 / (3 fan-in))."""
+    """Names of the layers outside the trunk whose weights have the deviation sqrt(2 / fan-in), not torch's sqrt(1 / (3
+    fan-in))."""
     names = set()
     for name, module in net.named_modules():
-        if isinstance(module, torch.nn.Conv2d) and module.weight.numel() > 500 and not name.startswith(('backbone', 'trunk')):
+        if (
+            isinstance(module, torch.nn.Conv2d)
+            and module.weight.numel() > 500
+            and not name.startswith(('backbone', 'trunk'))
+        ):
             deviation = module.weight.std().item() * module.weight[0].numel() ** 0.5
-            assert deviation == pytest.approx(2 ** 0.5, rel=0.15) or deviation == pytest.approx(3 ** -0.5, rel=0.15), name
+            assert deviation == pytest.approx(2**0.5, rel=0.15) or deviation == pytest.approx(3**-0.5, rel=0.15), name
             if deviation > 1:
                 names.add(name.split('.')[0])
     return names
 
 
-INITIALISED = {'basic.HRNet': ({'seg_head'}, set()), 'basic.HRNet_ASP': ({'final', 'bot_aspp', 'aspp'}, set()),
-               'deepv3.DeepV3': ({'aspp', 'final'}, set()), 'deepv3.DeepV3Plus': ({'final'}, {'bot_fine', 'bot_aspp'}),
-               'deepv3.DeepV3PlusW38I': ({'final', 'bot_fine', 'bot_aspp', 'aspp'}, set()),
-               'deeper.DeeperW38': (set(), {'convs2', 'convs4', 'conv_up1', 'conv_up2', 'conv_up3', 'conv_up5'}),
-               'mscale.HRNet': (set(), {'cls_head', 'scale_attn'}), 'mscale.HRNet_ASP': ({'final'}, {'bot_aspp', 'scale_attn'}),
-               'mscale.DeepV3W38Fuse': ({'final'}, {'bot_fine', 'bot_aspp', 'scale_attn'}),
-               'mscale.DeeperX71': (set(), {'convs2', 'convs4', 'conv_up1', 'conv_up2', 'conv_up3', 'conv_up5', 'scale_attn'}),
-               'mscale2.DeepV3R50': ({'final'}, {'bot_fine', 'bot_aspp', 'scale_attn'}), 'mscale2.HRNet': (set(), {'cls_head', 'scale_attn'}),
-               'attnscale.DeepV3R50': ({'final'}, {'bot_fine', 'bot_aspp', 'scale_attn'}),
-               'ocrnet.HRNet_ASPP': (set(), {'ocr', 'aspp'})}
+INITIALISED = {
+    'basic.HRNet': ({'seg_head'}, set()),
+    'basic.HRNet_ASP': ({'final', 'bot_aspp', 'aspp'}, set()),
+    'deepv3.DeepV3': ({'aspp', 'final'}, set()),
+    'deepv3.DeepV3Plus': ({'final'}, {'bot_fine', 'bot_aspp'}),
+    'deepv3.DeepV3PlusW38I': ({'final', 'bot_fine', 'bot_aspp', 'aspp'}, set()),
+    'deeper.DeeperW38': (set(), {'convs2', 'convs4', 'conv_up1', 'conv_up2', 'conv_up3', 'conv_up5'}),
+    'mscale.HRNet': (set(), {'cls_head', 'scale_attn'}),
+    'mscale.HRNet_ASP': ({'final'}, {'bot_aspp', 'scale_attn'}),
+    'mscale.DeepV3W38Fuse': ({'final'}, {'bot_fine', 'bot_aspp', 'scale_attn'}),
+    'mscale.DeeperX71': (set(), {'convs2', 'convs4', 'conv_up1', 'conv_up2', 'conv_up3', 'conv_up5', 'scale_attn'}),
+    'mscale2.DeepV3R50': ({'final'}, {'bot_fine', 'bot_aspp', 'scale_attn'}),
+    'mscale2.HRNet': (set(), {'cls_head', 'scale_attn'}),
+    'attnscale.DeepV3R50': ({'final'}, {'bot_fine', 'bot_aspp', 'scale_attn'}),
+    'ocrnet.HRNet_ASPP': (set(), {'ocr', 'aspp'}),
+}
 
 
 @pytest.mark.parametrize('arch', INITIALISED)
 def test_heads_start_as_published_and_decoders_kaiming_normal_when_asked_for(arch):
     """Layers of more than 500 weights, on a trunk of 64 channels."""
+
     class Wide(TinyTrunk):
         channels = {2: 64, 4: 64, 8: 64}
-    wide = {'MODEL__SEGATTN_BOT_CH': 64, 'MODEL__ASPP_BOT_CH': 64, 'MODEL__OCR__MID_CHANNELS': 64, 'MODEL__OCR__KEY_CHANNELS': 64}
+
+    wide = {
+        'MODEL__SEGATTN_BOT_CH': 64,
+        'MODEL__ASPP_BOT_CH': 64,
+        'MODEL__OCR__MID_CHANNELS': 64,
+        'MODEL__OCR__KEY_CHANNELS': 64,
+    }
     plain, decoder = INITIALISED[arch]
     assert kaimings(tiny(arch, 19, trunk=Wide(), cfg=wide)) == plain
     assert kaimings(tiny(arch, 19, trunk=Wide(), cfg=wide | {'MODEL__INIT_DECODER': True})) == plain | decoder

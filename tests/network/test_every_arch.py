@@ -1,8 +1,9 @@
 """What every --arch must do. A new architecture is tested by being registered.
 
-Here each stands on a trunk of a few convolutions with narrow heads, where names that differ in their trunk alone are one
-network, tested once; the slow tests run each name, and each on its own trunk.
+Here each stands on a trunk of a few convolutions with narrow heads, where names that differ in their trunk alone are
+one network, tested once; the slow tests run each name, and each on its own trunk.
 """
+
 import copy
 import inspect
 import io
@@ -26,24 +27,45 @@ DISTINCT = sorted({(ARCHS[name], standin.fitting(name)): name for name in revers
 
 
 def once(names):
-    """The names as parameters of a test, slow for a network that has another name too, and for a full-size U-Net that differs in its resizes alone."""
-    return [name if name in DISTINCT and name != 'UNet_bilinear' else pytest.param(name, marks=pytest.mark.slow) for name in names]
+    """The names as parameters of a test, slow for a network that has another name too, and for a full-size U-Net that
+    differs in its resizes alone."""
+    return [
+        name if name in DISTINCT and name != 'UNet_bilinear' else pytest.param(name, marks=pytest.mark.slow)
+        for name in names
+    ]
 
 
-# The outputs that docs/networks.md promises beside `pred`: in training, in evaluation, in evaluation at scales 0.5, 1.0, 2.0.
+# The outputs that docs/networks.md promises beside `pred`: in training, in evaluation, in evaluation at scales 0.5,
+# 1.0, 2.0.
 ONE_SCALE = [], [], None
 TWO_SCALES = ['pred_05x', 'pred_10x', 'attn_05x']
 HIERARCHICAL = TWO_SCALES, TWO_SCALES, ['pred_05x', 'pred_10x', 'pred_20x', 'attn_05x', 'attn_10x']
 BY_PREFIX = {
-    'basic.': ONE_SCALE, 'deepv3.': ONE_SCALE, 'deeper.': ONE_SCALE, 'mscale.': HIERARCHICAL, 'mscale2.': HIERARCHICAL,
-    'ocrnet.': (['aux'], [], None), 'hrnet_ocr': (['aux'], [], None), 'FCN': (['aux'], [], None), 'DeepLabv3': (['aux'], [], None),
-    'hrnet': ONE_SCALE, 'UNet': ONE_SCALE, 'UNetDS': (['pred_ds2', 'pred_ds4', 'pred_ds8', 'pred_ds16'], [], None),
-    'attnscale.': (['attn_05x', 'attn_10x', 'attn_20x'],
-                   ['pred_05x', 'pred_10x', 'pred_20x', 'attn_05x', 'attn_10x', 'attn_20x'],
-                   ['pred_05x', 'pred_10x', 'pred_20x', 'attn_05x', 'attn_10x', 'attn_20x']),
-    'attnscale.DeepV3R50BP': (['attn_05x', 'attn_10x'], ['pred_05x', 'pred_10x', 'attn_05x', 'attn_10x'],
-                              ['pred_05x', 'pred_10x', 'pred_20x', 'attn_05x', 'attn_10x', 'attn_20x']),
-    **dict.fromkeys(['ocrnet.Mscale', 'ocrnet.HRNet_Mscale', 'hrnet_ocr_ms'], (['aux', *TWO_SCALES], *HIERARCHICAL[1:])),
+    'basic.': ONE_SCALE,
+    'deepv3.': ONE_SCALE,
+    'deeper.': ONE_SCALE,
+    'mscale.': HIERARCHICAL,
+    'mscale2.': HIERARCHICAL,
+    'ocrnet.': (['aux'], [], None),
+    'hrnet_ocr': (['aux'], [], None),
+    'FCN': (['aux'], [], None),
+    'DeepLabv3': (['aux'], [], None),
+    'hrnet': ONE_SCALE,
+    'UNet': ONE_SCALE,
+    'UNetDS': (['pred_ds2', 'pred_ds4', 'pred_ds8', 'pred_ds16'], [], None),
+    'attnscale.': (
+        ['attn_05x', 'attn_10x', 'attn_20x'],
+        ['pred_05x', 'pred_10x', 'pred_20x', 'attn_05x', 'attn_10x', 'attn_20x'],
+        ['pred_05x', 'pred_10x', 'pred_20x', 'attn_05x', 'attn_10x', 'attn_20x'],
+    ),
+    'attnscale.DeepV3R50BP': (
+        ['attn_05x', 'attn_10x'],
+        ['pred_05x', 'pred_10x', 'attn_05x', 'attn_10x'],
+        ['pred_05x', 'pred_10x', 'pred_20x', 'attn_05x', 'attn_10x', 'attn_20x'],
+    ),
+    **dict.fromkeys(
+        ['ocrnet.Mscale', 'ocrnet.HRNet_Mscale', 'hrnet_ocr_ms'], (['aux', *TWO_SCALES], *HIERARCHICAL[1:])
+    ),
 }
 
 
@@ -104,7 +126,11 @@ def test_one_image_of_an_odd_size_is_a_batch_to_train_on(net):
     outputs = net.train()(torch.randn(1, 3, 67, 91))
     assert outputs['pred'].shape == (1, CLASSES, 67, 91)
     sum(outputs[name].square().mean() for name in net.output_names).backward()
-    assert [name for name, parameter in net.named_parameters() if parameter.grad is None or not parameter.grad.isfinite().all()] == []
+    assert [
+        name
+        for name, parameter in net.named_parameters()
+        if parameter.grad is None or not parameter.grad.isfinite().all()
+    ] == []
     assert all(value.isfinite().all() for value in net.state_dict().values())
 
 
@@ -149,7 +175,7 @@ def test_weights_survive_a_file_and_one_seed_makes_one_network(net):
     other.load_state_dict(torch.load(file, weights_only=True))
     images, results = torch.randn(2, 3, 64, 80), []
     for each in (net, other):
-        torch.manual_seed(7)                                                  # dropout
+        torch.manual_seed(7)  # dropout
         results.append((each.train()(images)['pred'], each.eval()(images)['pred']))
     assert torch.equal(results[0][0], results[1][0]) and torch.equal(results[0][1], results[1][1])
 
@@ -165,7 +191,8 @@ def test_head_keys_are_those_that_change_with_the_number_of_classes(net):
 @pytest.mark.slow
 @pytest.mark.parametrize('arch', DISTINCT)
 def test_a_compiled_network_equals_the_eager_one(arch):
-    torch.compiler.reset()                                                   # networks share code, of which few versions are kept
+    # networks share code, of which few versions are kept
+    torch.compiler.reset()
     net = build(arch).eval().double()
     compiled = torch.compile(copy.deepcopy(net), fullgraph=True)
     images = torch.randn(2, 3, 64, 96, dtype=torch.float64)
@@ -184,7 +211,9 @@ def test_an_exported_network_equals_the_eager_one(arch, tmp_path):
     images = torch.randn(1, 3, 67, 91)
     torch.export.save(torch.export.export(net, (images,)), tmp_path / 'net.pt2')
     with torch.no_grad():
-        torch.testing.assert_close(torch.export.load(tmp_path / 'net.pt2').module()(images)['pred'], net(images)['pred'], rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(
+            torch.export.load(tmp_path / 'net.pt2').module()(images)['pred'], net(images)['pred'], rtol=1e-5, atol=1e-5
+        )
 
 
 @pytest.mark.slow

@@ -1,4 +1,5 @@
 """The export command: what it writes is what the network computes, and what cannot be written is told."""
+
 import json
 import sys
 
@@ -12,8 +13,14 @@ from network.export import Program
 from transforms.normalize import Normalize
 from utils import checkpoint
 
-HEADS = ['--ocr_mid_channels', str(NARROW['MODEL__OCR__MID_CHANNELS']), '--ocr_key_channels', str(NARROW['MODEL__OCR__KEY_CHANNELS']),
-         '--segattn_bot_ch', str(NARROW['MODEL__SEGATTN_BOT_CH'])]
+HEADS = [
+    '--ocr_mid_channels',
+    str(NARROW['MODEL__OCR__MID_CHANNELS']),
+    '--ocr_key_channels',
+    str(NARROW['MODEL__OCR__KEY_CHANNELS']),
+    '--segattn_bot_ch',
+    str(NARROW['MODEL__SEGATTN_BOT_CH']),
+]
 TINY = ['--trunk', standin.PYRAMID, '--num_classes', '5', *HEADS]
 
 
@@ -26,30 +33,52 @@ def stand_ins(monkeypatch):
 @pytest.fixture
 def export_it(tmp_path, capsys):
     """export_it(*flags, name=...) -> (exit code, what was printed, path of the program)."""
+
     def call(*flags, name='net.pt2', small=True):
         path = tmp_path / name
         code = export.main([*(TINY if small else []), '--out', str(path), *map(str, flags)])
         printed = capsys.readouterr()
         return code, printed.out + printed.err, path
+
     return call
 
 
 @pytest.fixture
 def snapshot(request, tmp_path, small_net):
-    """A checkpoint of a network (its name is the parameter) on the tiny trunk, as train.py writes it, and the network."""
+    """A checkpoint of a network (its name is the parameter) on the tiny trunk, as train.py writes it, and the
+    network."""
     net = small_net(getattr(request, 'param', 'basic.Linear'), trunk=standin.PYRAMID, classes=5).eval()
-    with torch.no_grad():                                    # so that no class has the largest logit everywhere
+    with torch.no_grad():  # so that no class has the largest logit everywhere
         net.get_submodule(net.class_layers[0]).bias -= net(torch.randn(1, 3, 64, 64))['pred'].mean((0, 2, 3))
-    network = {'arch': net.arch, 'trunk': net.trunk_name, 'ocr_mid_channels': 32, 'ocr_key_channels': 16, 'segattn_bot_ch': 16}
+    network = {
+        'arch': net.arch,
+        'trunk': net.trunk_name,
+        'ocr_mid_channels': 32,
+        'ocr_key_channels': 16,
+        'segattn_bot_ch': 16,
+    }
     path = tmp_path / 'best.pth'
-    checkpoint.save(path, {'state_dict': net.state_dict(), 'network': network, 'arch': net.arch, 'num_classes': 5, 'class_names': list('abcde')})
+    checkpoint.save(
+        path,
+        {
+            'state_dict': net.state_dict(),
+            'network': network,
+            'arch': net.arch,
+            'num_classes': 5,
+            'class_names': list('abcde'),
+        },
+    )
     return path, net
 
 
-@pytest.mark.parametrize('snapshot', ['basic.Linear', pytest.param('ocrnet.HRNet_Mscale', marks=pytest.mark.slow)], indirect=True)
+@pytest.mark.parametrize(
+    'snapshot', ['basic.Linear', pytest.param('ocrnet.HRNet_Mscale', marks=pytest.mark.slow)], indirect=True
+)
 def test_bytes_go_in_and_labels_come_out_of_a_program_of_a_checkpoint(export_it, snapshot):
     path, net = snapshot
-    code, printed, out = export_it('--snapshot', path, '--size', '65,97', '--uint8', '--labels', '--batch', '2', small=False)
+    code, printed, out = export_it(
+        '--snapshot', path, '--size', '65,97', '--uint8', '--labels', '--batch', '2', small=False
+    )
     assert code == 0, printed
     files = {'about.json': ''}
     program = torch.export.load(out, extra_files=files).module()
@@ -61,7 +90,12 @@ def test_bytes_go_in_and_labels_come_out_of_a_program_of_a_checkpoint(export_it,
         expected = net(normalize(images))['pred'].argmax(1)
     assert (labels == expected).float().mean() > 0.999 and len(expected.unique()) > 1
     about = json.loads(files['about.json'])
-    assert about['class_names'] == list('abcde') and about['trunk'] == standin.PYRAMID and about['scales'] == list(net.scales()) and about['output'] == 'labels'
+    assert (
+        about['class_names'] == list('abcde')
+        and about['trunk'] == standin.PYRAMID
+        and about['scales'] == list(net.scales())
+        and about['output'] == 'labels'
+    )
 
 
 @pytest.mark.slow
@@ -75,9 +109,18 @@ def test_a_program_of_a_checkpoint_computes_the_logits_of_its_network(export_it,
         torch.testing.assert_close(torch.export.load(out).module()(images), net(images)['pred'], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize('flags, sizes, other', [
-    (['--arch', 'basic.Linear', '--size', '64,96'], '64x96, 128x64, 96x96', (160, 64)),
-    pytest.param(['--arch', 'mscale.HRNet', '--size', '128,192'], '128x192, 256x128, 192x192', (320, 128), marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    'flags, sizes, other',
+    [
+        (['--arch', 'basic.Linear', '--size', '64,96'], '64x96, 128x64, 96x96', (160, 64)),
+        pytest.param(
+            ['--arch', 'mscale.HRNet', '--size', '128,192'],
+            '128x192, 256x128, 192x192',
+            (320, 128),
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
 def test_a_dynamic_program_takes_the_sizes_that_it_promises_and_no_other(flags, sizes, other, export_it, monkeypatch):
     built = []
     monkeypatch.setattr(export, 'Program', lambda *arguments: built.append(Program(*arguments)) or built[-1])
@@ -89,7 +132,9 @@ def test_a_dynamic_program_takes_the_sizes_that_it_promises_and_no_other(flags, 
         torch.testing.assert_close(program(images), built[0].logits(images), rtol=1e-4, atol=1e-5)
     multiple = other[1] // 2
     for wrong in ((other[0] + 36, other[1] + 36), (other[0], other[1] + 16)):
-        with pytest.raises(RuntimeError, match=f'both sides of images must be multiples of {multiple} from {2 * multiple} on'):
+        with pytest.raises(
+            RuntimeError, match=f'both sides of images must be multiples of {multiple} from {2 * multiple} on'
+        ):
             program(torch.randn(1, 3, *wrong))
     with pytest.raises((AssertionError, RuntimeError), match=str(2 * multiple)):
         program(torch.randn(1, 3, multiple, multiple))
@@ -103,7 +148,11 @@ def test_a_program_that_fails_at_one_of_its_sizes_is_not_written(export_it, monk
     monkeypatch.setattr(export, 'write', lambda kind, traced, file, about: file.touch())
     monkeypatch.setattr(export, 'load', lambda kind, file: run)
     code, printed, out = export_it('--arch', 'basic.Linear', '--size', '64', '--dynamic')
-    assert code == 2 and 'the program fails at 64x64 (Guard failed: images.size()[2] == 64), so nothing was written' in printed.splitlines()[-1]
+    assert (
+        code == 2
+        and 'the program fails at 64x64 (Guard failed: images.size()[2] == 64), so nothing was written'
+        in printed.splitlines()[-1]
+    )
     assert not out.exists()
 
 
@@ -115,7 +164,9 @@ def test_the_sizes_that_are_promised_are_those_of_the_scales_of_evaluation(scale
 
 def test_onnx_computes_the_same_at_the_sizes_that_it_promises(export_it):
     onnxruntime = pytest.importorskip('onnxruntime')
-    code, printed, out = export_it('--arch', 'basic.Linear', '--size', '64,128', '--dynamic', '--uint8', '--labels', name='net.onnx')
+    code, printed, out = export_it(
+        '--arch', 'basic.Linear', '--size', '64,128', '--dynamic', '--uint8', '--labels', name='net.onnx'
+    )
     assert code == 0, printed
     session = onnxruntime.InferenceSession(out, providers=['CPUExecutionProvider'])
     assert [item.name for item in (*session.get_inputs(), *session.get_outputs())] == ['images', 'labels']
@@ -127,36 +178,50 @@ def test_onnx_computes_the_same_at_the_sizes_that_it_promises(export_it):
     assert json.loads(session.get_modelmeta().custom_metadata_map['about'])['multiple'] == 32
 
 
-@pytest.mark.parametrize('errors, told', [([0.5, 0, 0], '5.00e-01'), ([0, 0.25, 0], '2.50e-01'), ([0, float('nan'), 0], 'nan')])
+@pytest.mark.parametrize(
+    'errors, told', [([0.5, 0, 0], '5.00e-01'), ([0, 0.25, 0], '2.50e-01'), ([0, float('nan'), 0], 'nan')]
+)
 def test_a_program_that_differs_at_one_of_its_sizes_is_not_written(errors, told, export_it, monkeypatch):
     """errors: by how much the program is off at each of the sizes, as a share of the largest logit."""
     left = list(errors)
     monkeypatch.setattr(export, 'reference', lambda program, images: torch.ones(1, 5, *images.shape[-2:]))
     monkeypatch.setattr(export, 'traced', lambda *arguments: None)
     monkeypatch.setattr(export, 'write', lambda kind, traced, file, about: file.touch())
-    monkeypatch.setattr(export, 'load', lambda kind, file: lambda images: torch.ones(1, 5, *images.shape[-2:]) + left.pop(0))
+    monkeypatch.setattr(
+        export, 'load', lambda kind, file: lambda images: torch.ones(1, 5, *images.shape[-2:]) + left.pop(0)
+    )
     code, printed, out = export_it('--arch', 'basic.Linear', '--size', '64', '--dynamic')
-    assert code == 1 and f'differs from the network by {told} of the largest logit' in printed and 'nothing was written' in printed
+    assert (
+        code == 1
+        and f'differs from the network by {told} of the largest logit' in printed
+        and 'nothing was written' in printed
+    )
     assert left == [] and list(out.parent.iterdir()) == []
 
 
 def test_differences_are_shares_of_the_largest_logit():
-    logits = torch.tensor([[4.0, 1.0], [3.0, -8.0]]).view(1, 2, 1, 2)                # best: class 0 in both pixels
+    logits = torch.tensor([[4.0, 1.0], [3.0, -8.0]]).view(1, 2, 1, 2)  # best: class 0 in both pixels
     assert export.difference(logits + 0.8, logits, labels=False) == pytest.approx(0.1)
     assert export.difference(torch.tensor([[[0, 0]]]), logits, labels=True) == 0
     assert export.difference(torch.tensor([[[1, 0]]]), logits, labels=True) == pytest.approx(1 / 8)
     assert export.difference(torch.tensor([[[1, 1]]]), logits, labels=True) == pytest.approx(9 / 8)
 
 
-@pytest.mark.parametrize('flags, words', [
-    (['--size', '1'], 'vanish at scale 0.5'),
-    (['--size', '100,128', '--dynamic'], '--size 100,128: with --dynamic both sides of images must be multiples of 64 from 128 on'),
-    (['--size', '1080,1920', '--dynamic'], 'the nearest size is 1088,1920'),
-    (['--n_scales', '0.7,1.0', '--dynamic'], 'sizes at scale 0.7 have no simple formula'),
-    (['--arch', 'basic.HRNett'], 'did you mean basic.HRNet'),
-    (['--snapshot', 'nowhere.pth'], 'nowhere.pth: no such checkpoint'),
-    (['--num_classes', '300', '--labels'], '300 classes do not fit into a byte'),
-])
+@pytest.mark.parametrize(
+    'flags, words',
+    [
+        (['--size', '1'], 'vanish at scale 0.5'),
+        (
+            ['--size', '100,128', '--dynamic'],
+            '--size 100,128: with --dynamic both sides of images must be multiples of 64 from 128 on',
+        ),
+        (['--size', '1080,1920', '--dynamic'], 'the nearest size is 1088,1920'),
+        (['--n_scales', '0.7,1.0', '--dynamic'], 'sizes at scale 0.7 have no simple formula'),
+        (['--arch', 'basic.HRNett'], 'did you mean basic.HRNet'),
+        (['--snapshot', 'nowhere.pth'], 'nowhere.pth: no such checkpoint'),
+        (['--num_classes', '300', '--labels'], '300 classes do not fit into a byte'),
+    ],
+)
 def test_a_mistake_is_one_sentence(flags, words, export_it):
     code, printed, out = export_it(*flags)
     assert code == 2 and words in printed.splitlines()[-1] and not out.exists()
@@ -176,12 +241,30 @@ def test_a_file_that_is_there_is_kept_without_overwrite(export_it, tmp_path):
 
 def test_an_ending_that_contradicts_the_format_is_refused(export_it):
     code, printed, _ = export_it('--format', 'torch_export', name='net.onnx')
-    assert code == 2 and 'the name says onnx, --format torch_export; leave --format out, or let the name end in .pt2' in printed
+    assert (
+        code == 2
+        and 'the name says onnx, --format torch_export; leave --format out, or let the name end in .pt2' in printed
+    )
 
 
-@pytest.mark.parametrize('name, owner, words', [
-    ('net.pt2', torch.export, 'torch.export cannot follow this network (no such operation); choose another network'),
-    ('net.onnx', torch.onnx, 'torch.onnx cannot write basic.Linear (no such operation); choose another network, or --format torch_export')])
+@pytest.mark.parametrize(
+    'name, owner, words',
+    [
+        (
+            'net.pt2',
+            torch.export,
+            'torch.export cannot follow this network (no such operation); choose another network',
+        ),
+        (
+            'net.onnx',
+            torch.onnx,
+            (
+                'torch.onnx cannot write basic.Linear (no such operation); choose another network, or --format'
+                ' torch_export'
+            ),
+        ),
+    ],
+)
 def test_what_exporters_cannot_follow_is_one_sentence(name, owner, words, export_it, monkeypatch):
     def fail(*arguments, **options):
         raise RuntimeError('no such operation\nin 40 lines')
@@ -207,8 +290,15 @@ def test_the_checkpoint_of_another_network_is_refused(export_it, snapshot):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('ending', ['pt2', 'onnx'])
-@pytest.mark.parametrize('flags', [['--dynamic', '--n_scales', '0.25,0.5,1.0,1.5,2.0', '--size', '256,384'], ['--size', '97,193', '--n_scales', '0.5,0.7,1.0'],
-                                   ['--align_corners', '--dynamic', '--size', '128'], ['--arch', 'UNetDS', '--dynamic', '--size', '128']])
+@pytest.mark.parametrize(
+    'flags',
+    [
+        ['--dynamic', '--n_scales', '0.25,0.5,1.0,1.5,2.0', '--size', '256,384'],
+        ['--size', '97,193', '--n_scales', '0.5,0.7,1.0'],
+        ['--align_corners', '--dynamic', '--size', '128'],
+        ['--arch', 'UNetDS', '--dynamic', '--size', '128'],
+    ],
+)
 def test_real_networks_export(flags, ending, export_it):
     pytest.importorskip('onnxruntime')
     trunk = [] if '--arch' in flags else ['--trunk', 'hrnetv2_w18_small_v1', *HEADS]
@@ -217,10 +307,14 @@ def test_real_networks_export(flags, ending, export_it):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('trunk', ['timm/convnext_atto', 'timm/resnet18', 'timm/vit_tiny_patch16_224', 'resnet-50', 'xception71'])
+@pytest.mark.parametrize(
+    'trunk', ['timm/convnext_atto', 'timm/resnet18', 'timm/vit_tiny_patch16_224', 'resnet-50', 'xception71']
+)
 @pytest.mark.parametrize('ending', ['pt2', 'onnx'])
 def test_other_trunks_export(trunk, ending, export_it):
     pytest.importorskip('timm')
     pytest.importorskip('onnxruntime')
-    code, printed, _ = export_it('--arch', 'basic.HRNet', '--trunk', trunk, '--size', '96,128', name=f'net.{ending}', small=False)
+    code, printed, _ = export_it(
+        '--arch', 'basic.HRNet', '--trunk', trunk, '--size', '96,128', name=f'net.{ending}', small=False
+    )
     assert code == 0, printed

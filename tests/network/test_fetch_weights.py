@@ -1,4 +1,5 @@
 """scripts/fetch_weights.sh on files of this machine."""
+
 import hashlib
 import os
 import subprocess
@@ -16,11 +17,22 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 @pytest.fixture
 def fetch(tmp_path):
     """fetch(*names, rows=...) -> CompletedProcess; rows: name -> (sha256, url) in place of the real table."""
+
     def call(*names, rows=(), **environment):
         table = tmp_path / 'table.tsv'
-        table.write_text('# comment\n' + ''.join(f'{name}\timagenet\tx\ttrunk\t{sha256}\t{url}\tsome trunk\n' for name, sha256, url in rows))
+        table.write_text(
+            '# comment\n'
+            + ''.join(f'{name}\timagenet\tx\ttrunk\t{sha256}\t{url}\tsome trunk\n' for name, sha256, url in rows)
+        )
         environment = {**os.environ, 'WEIGHTS_TABLE': str(table), 'ASSETS': str(tmp_path / 'assets'), **environment}
-        return subprocess.run(['bash', str(ROOT / 'scripts/fetch_weights.sh'), *names], capture_output=True, text=True, env=environment, timeout=60)
+        return subprocess.run(
+            ['bash', str(ROOT / 'scripts/fetch_weights.sh'), *names],
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=60,
+        )
+
     call.folder = tmp_path / 'assets' / 'seg_weights'
     call.origin = tmp_path / 'origin' / 'resolve' / 'main'
     call.origin.mkdir(parents=True)
@@ -71,7 +83,9 @@ def test_any_timm_model_is_fetched_and_checked_by_the_pointer_of_its_host(fetch)
     (fetch.origin / 'vit.a1_in1k.bin').write_bytes(CONTENT)
     pointer = fetch.origin.parents[1] / 'raw' / 'main'
     pointer.mkdir(parents=True)
-    (pointer / 'vit.a1_in1k.bin').write_text(f'version https://git-lfs.github.com/spec/v1\noid sha256:{SHA256}\nsize 7000\n')
+    (pointer / 'vit.a1_in1k.bin').write_text(
+        f'version https://git-lfs.github.com/spec/v1\noid sha256:{SHA256}\nsize 7000\n'
+    )
     rows = [('timm/*.safetensors', 'lfs', f'{fetch.origin.as_uri()}/*.bin')]
     assert fetch('timm/vit.a1_in1k.safetensors', rows=rows).returncode == 0
     assert files(fetch.folder) == ['timm/vit.a1_in1k.safetensors']
@@ -83,9 +97,14 @@ def test_any_timm_model_is_fetched_and_checked_by_the_pointer_of_its_host(fetch)
     assert files(fetch.folder) == []
 
 
-@pytest.mark.parametrize('name', ['nothing.pth', '../trunk.pth', 'timm/../../x.safetensors', 'timm/.safetensors', 'timm/a/b.safetensors', '*'])
+@pytest.mark.parametrize(
+    'name',
+    ['nothing.pth', '../trunk.pth', 'timm/../../x.safetensors', 'timm/.safetensors', 'timm/a/b.safetensors', '*'],
+)
 def test_names_that_are_not_in_the_list_are_refused(fetch, name):
-    result = fetch(name, rows=[('trunk.pth', '-', fetch.url), ('timm/*.safetensors', '-', f'{fetch.origin.as_uri()}/*')])
+    result = fetch(
+        name, rows=[('trunk.pth', '-', fetch.url), ('timm/*.safetensors', '-', f'{fetch.origin.as_uri()}/*')]
+    )
     assert result.returncode == 2
     assert f'{name}: is not in the list; bash scripts/fetch_weights.sh shows what there is' in result.stderr
 
@@ -95,7 +114,7 @@ def test_a_file_behind_a_confirmation_is_told_how_to_get_by_hand(fetch):
     result = fetch('by_hand.pth', 'trunk.pth', rows=[('by_hand.pth', '-', url), ('trunk.pth', SHA256, fetch.url)])
     assert result.returncode == 2
     assert url in result.stderr and str(fetch.folder / 'by_hand.pth') in result.stderr
-    assert files(fetch.folder) == ['trunk.pth']                 # the others are fetched
+    assert files(fetch.folder) == ['trunk.pth']  # the others are fetched
 
 
 def test_without_names_every_file_is_listed(fetch):
@@ -115,5 +134,5 @@ def test_the_table_is_sound():
         assert set(row.sources) <= {*SOURCES, '-'} and row.scope in ('trunk', 'network', 'snapshot')
         assert row.sha256 in ('-', 'lfs') or set(row.sha256) <= set('0123456789abcdef')
         assert row.url.startswith(('https://', 'http://'))
-        if '.pth' in row.name and len(row.sha256) == 8:         # such names carry the start of their SHA-256
+        if '.pth' in row.name and len(row.sha256) == 8:  # such names carry the start of their SHA-256
             assert f'-{row.sha256}.pth' in row.name

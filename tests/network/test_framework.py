@@ -1,8 +1,10 @@
 """HRNet, HRNet-OCR and HRNet-OCR with ASPPs under the names, and with the numbers, of the MIC-DKFZ framework.
 
 `parity/framework_keys.json` holds state-dict keys and shapes for 19 classes without those of the trunk, which are in
-`parity/keys.json`; `parity/framework.<arch>.npz` every fourth pixel of the outputs, of float64 weights, stored as float32.
+`parity/keys.json`; `parity/framework.<arch>.npz` every fourth pixel of the outputs, of float64 weights, stored as
+float32.
 """
+
 import copy
 import json
 from pathlib import Path
@@ -22,8 +24,12 @@ from network.trunks.hrnet import HRNet, Layout
 
 PARITY = Path(__file__).parent / 'parity'
 FLAT = ['hrnet', 'hrnet_ocr']
-OUTPUTS = {'hrnet': ('pred',), 'hrnet_ocr': ('pred', 'aux'), 'hrnet_ocr_aspp': ('pred', 'aux'),
-           'hrnet_ocr_ms': ('pred', 'aux', 'pred_05x', 'pred_10x')}
+OUTPUTS = {
+    'hrnet': ('pred',),
+    'hrnet_ocr': ('pred', 'aux'),
+    'hrnet_ocr_aspp': ('pred', 'aux'),
+    'hrnet_ocr_ms': ('pred', 'aux', 'pred_05x', 'pred_10x'),
+}
 
 
 @pytest.fixture(params=FLAT)
@@ -47,7 +53,9 @@ def test_keys_and_shapes_are_those_of_the_framework(arch):
     assert {key: list(value.shape) for key, value in net.state_dict().items()} == expected
 
 
-@pytest.mark.parametrize('arch, align_corners', [pytest.param('hrnet', False, marks=pytest.mark.slow), ('hrnet_ocr_aspp', True)])
+@pytest.mark.parametrize(
+    'arch, align_corners', [pytest.param('hrnet', False, marks=pytest.mark.slow), ('hrnet_ocr_aspp', True)]
+)
 def test_outputs_are_those_of_the_framework(arch, align_corners):
     expected = np.load(PARITY / f'framework.{arch}.npz')
     with torch.device('meta'):
@@ -105,8 +113,10 @@ def test_the_trunks_entries_have_its_own_names_and_are_the_networks(flat):
     entries, state = flat.trunk_entries(), flat.state_dict()
     assert list(entries) == list(own)
     assert all(entries[key].data_ptr() == state[key].data_ptr() for key in own)
-    assert set(state) - set(own)                                     # the head
-    assert {id(parameter) for parameter in flat.trunk_parameters()} == {id(p) for name, p in flat.named_parameters() if name in own}
+    assert set(state) - set(own)  # the head
+    assert {id(parameter) for parameter in flat.trunk_parameters()} == {
+        id(p) for name, p in flat.named_parameters() if name in own
+    }
 
 
 def test_a_network_with_the_trunk_below_backbone_has_the_same_entries(small_net):
@@ -115,7 +125,9 @@ def test_a_network_with_the_trunk_below_backbone_has_the_same_entries(small_net)
     assert net.trunk_entries()['conv1.weight'].data_ptr() == net.backbone.conv1.weight.data_ptr()
 
 
-@pytest.mark.parametrize('convert', [nn.SyncBatchNorm.convert_sync_batchnorm, lambda net: syncbn.convert(net, torch.device('cpu'))])
+@pytest.mark.parametrize(
+    'convert', [nn.SyncBatchNorm.convert_sync_batchnorm, lambda net: syncbn.convert(net, torch.device('cpu'))]
+)
 def test_converted_norms_are_those_that_run(flat, convert):
     """The norms of the stem are children of the network itself, so a conversion replaces them there."""
     copied = copy.deepcopy(flat).eval()
@@ -127,7 +139,9 @@ def test_converted_norms_are_those_that_run(flat, convert):
             if isinstance(module, nn.SyncBatchNorm | syncbn.CPUSyncBatchNorm):
                 module.forward = lambda maps, norm=module: seen.append(norm) or nn.BatchNorm2d.forward(norm, maps)
         assert torch.equal(converted(images)['pred'], expected)
-    assert len(set(seen)) == sum(isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm) for module in converted.modules())
+    assert len(set(seen)) == sum(
+        isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm) for module in converted.modules()
+    )
     assert not any(type(module) is nn.BatchNorm2d for module in converted.modules())
 
 
@@ -144,7 +158,9 @@ def test_a_copy_shares_nothing_with_the_original(flat):
 
 def test_another_trunk_keeps_its_prefix(small_net):
     net = small_net('hrnet_ocr', trunk='torchvision/resnet50')
-    assert set(net.trunk_entries()) == {key.removeprefix('backbone.') for key in net.state_dict() if key.startswith('backbone.')}
+    assert set(net.trunk_entries()) == {
+        key.removeprefix('backbone.') for key in net.state_dict() if key.startswith('backbone.')
+    }
     outputs = net.train()(torch.randn(1, 3, 33, 40))
     assert [tuple(maps.shape) for maps in outputs.values()] == [(1, 5, 33, 40)] * 2
 

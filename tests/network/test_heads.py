@@ -1,4 +1,5 @@
 """The variants of the attention head, and the initialisation of heads."""
+
 import pytest
 import torch
 from torch import nn
@@ -56,6 +57,7 @@ def test_old_weights_give_what_new_ones_give():
 def test_the_basic_head_starts_kaiming_normal_and_the_trunk_nearly_silent(small_net):
     with scope(MODEL__SEGATTN_BOT_CH=64):
         from network import get_net
+
         net = get_net('basic.HRNet', 5, trunk='hrnetv2_w18_small_v1')
     state = net.state_dict()
     assert state['seg_head.3.weight'].std() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.05)

@@ -1,4 +1,5 @@
 """Hierarchical multi-scale attention: the fusion rules, and its shortcuts against the plain form."""
+
 import copy
 import itertools
 
@@ -18,7 +19,7 @@ def net(small_net):
     for module in net.modules():
         if isinstance(module, nn.Dropout2d):
             module.p = 0.0
-        elif isinstance(module, nn.BatchNorm2d):                       # so that every running statistic matters
+        elif isinstance(module, nn.BatchNorm2d):  # so that every running statistic matters
             nn.init.uniform_(module.running_mean, -0.2, 0.2)
             nn.init.uniform_(module.running_var, 0.5, 1.5)
     return net
@@ -41,18 +42,27 @@ def test_the_training_pass_is_the_plain_form_forward_and_backward(net, size, cor
     for name in expected:
         close(found[name], expected[name])
     for outputs in (found, expected):
-        sum((outputs[name] * torch.linspace(-1, 1, 5, dtype=torch.float64)[:, None, None]).square().mean()
-            for name in ('pred', 'aux', 'pred_05x', 'pred_10x')).backward()
+        sum(
+            (outputs[name] * torch.linspace(-1, 1, 5, dtype=torch.float64)[:, None, None]).square().mean()
+            for name in ('pred', 'aux', 'pred_05x', 'pred_10x')
+        ).backward()
     for (name, parameter), other in zip(net.named_parameters(), plain.parameters()):
         assert (parameter.grad - other.grad).abs().max() <= 1e-8 * other.grad.abs().max().clamp_min(1e-3), name
 
 
 ALL_SCALES = [[0.5, 1.0, 2.0], [1.0], [0.25, 0.75, 1.0, 1.5], [1.0, 2.0], [0.5, 1.0]]
-QUICK = [([0.5, 1.0, 2.0], (64, 96), False), ([0.5, 1.0, 2.0], (51, 70), True), ([1.0], (51, 70), False), ([0.25, 0.75, 1.0, 1.5], (51, 70), False)]
+QUICK = [
+    ([0.5, 1.0, 2.0], (64, 96), False),
+    ([0.5, 1.0, 2.0], (51, 70), True),
+    ([1.0], (51, 70), False),
+    ([0.25, 0.75, 1.0, 1.5], (51, 70), False),
+]
 REST = [case for case in itertools.product(ALL_SCALES, [(64, 96), (51, 70)], [False, True]) if case not in QUICK]
 
 
-@pytest.mark.parametrize('scales, size, corners', [*QUICK, *(pytest.param(*case, marks=pytest.mark.slow) for case in REST)])
+@pytest.mark.parametrize(
+    'scales, size, corners', [*QUICK, *(pytest.param(*case, marks=pytest.mark.slow) for case in REST)]
+)
 def test_n_scales_are_the_plain_form(net, scales, size, corners):
     for module in net.modules():
         if hasattr(module, 'align_corners'):
@@ -64,7 +74,11 @@ def test_n_scales_are_the_plain_form(net, scales, size, corners):
         net.keep_scales = False
         alone = net(images)
     low_to_high = sorted(scales)
-    assert list(found) == ['pred', *(scale_key('pred', s) for s in low_to_high), *(scale_key('attn', s) for s in low_to_high[:-1])]
+    assert list(found) == [
+        'pred',
+        *(scale_key('pred', s) for s in low_to_high),
+        *(scale_key('attn', s) for s in low_to_high[:-1]),
+    ]
     for name, maps in found.items():
         close(maps, expected[name])
     assert list(alone) == ['pred']
@@ -89,12 +103,12 @@ def test_the_attention_head_runs_only_where_its_map_is_used(net):
     net.scale_attn.register_forward_hook(lambda module, inputs, output: sizes.append(tuple(output.shape[-2:])))
     images = torch.randn(2, 3, 64, 96, dtype=torch.float64)
     net.train()(images)
-    assert sizes == [(8, 12)]                                          # stride 4 of the low scale, not of 1x
+    assert sizes == [(8, 12)]  # stride 4 of the low scale, not of 1x
     sizes.clear()
     net.n_scales = (2.0, 1.0, 0.5)
     with torch.no_grad():
         net.eval()(images)
-    assert sizes == [(8, 12), (16, 24)]                                # from the smallest up, and not of 2x
+    assert sizes == [(8, 12), (16, 24)]  # from the smallest up, and not of 2x
 
 
 def test_evaluation_neither_enlarges_the_auxiliary_logits_nor_the_largest_scale(net, monkeypatch):
@@ -120,14 +134,18 @@ def test_enlarging_and_halving_is_direct_resizing_for_multiples_of_4(factor, exa
 def test_the_shortcut_is_taken_only_where_it_is_exact(net):
     logits = torch.zeros(1, 5, 32, 48)
     assert net._first_size(logits, (128, 192), (64, 96)) == (64, 96)
-    assert net._first_size(logits, (128, 192), (96, 144)) == (128, 192)       # the next scale is not half
-    assert net._first_size(logits, (126, 190), (63, 95)) == (126, 190)        # rounded up at stride 4
+    assert net._first_size(logits, (128, 192), (96, 144)) == (128, 192)  # the next scale is not half
+    assert net._first_size(logits, (126, 190), (63, 95)) == (126, 190)  # rounded up at stride 4
     net.align_corners = True
     assert net._first_size(logits, (128, 192), (64, 96)) == (128, 192)
 
 
 def test_fuse_weights_the_scale_by_its_own_attention():
-    logits, attention, other = torch.full((1, 2, 2, 2), 3.0), torch.full((1, 1, 2, 2), 0.25), torch.full((1, 2, 4, 4), 1.0)
+    logits, attention, other = (
+        torch.full((1, 2, 2, 2), 3.0),
+        torch.full((1, 1, 2, 2), 0.25),
+        torch.full((1, 2, 4, 4), 1.0),
+    )
     assert torch.equal(fuse(logits, attention, other, False), torch.full((1, 2, 4, 4), 0.25 * 3 + 0.75 * 1))
     assert torch.equal(fuse(logits, attention, other[:, :, :2, :2], False), torch.full((1, 2, 2, 2), 1.5))
 
@@ -135,7 +153,7 @@ def test_fuse_weights_the_scale_by_its_own_attention():
 def test_the_product_is_formed_before_it_is_enlarged():
     logits, attention = torch.tensor([[[[0.0, 4.0]]]]), torch.tensor([[[[0.0, 1.0]]]])
     found = fuse(logits, attention, torch.zeros(1, 1, 1, 4), False)
-    assert found.flatten().tolist() == [0.0, 1.0, 3.0, 4.0]             # product of the enlarged: 0, 0.25, 2.25, 4
+    assert found.flatten().tolist() == [0.0, 1.0, 3.0, 4.0]  # product of the enlarged: 0, 0.25, 2.25, 4
 
 
 @pytest.mark.parametrize('scale', [0.25, 0.5, 0.75, 1.5, 2.0])
@@ -147,21 +165,38 @@ def test_scaled_sizes_round_down_as_torch_does(scale):
 
 def test_scales_are_sorted_and_checked():
     assert check_scales([0.5, 2, 1.0]) == (2.0, 1.0, 0.5)
-    for scales, message in [([0.5, 2.0], '0.5,2|lacks 1.0'), ([1.0, 1.0], 'each be given once'), ([1.0, -1.0], 'must be positive'),
-                            (['x', 1.0], 'no list of numbers'), (3, 'no list of numbers')]:
+    for scales, message in [
+        ([0.5, 2.0], '0.5,2|lacks 1.0'),
+        ([1.0, 1.0], 'each be given once'),
+        ([1.0, -1.0], 'must be positive'),
+        (['x', 1.0], 'no list of numbers'),
+        (3, 'no list of numbers'),
+    ]:
         with pytest.raises(ValueError, match=message):
             check_scales(scales)
 
 
-@pytest.mark.parametrize('flags, message', [(['--n_scales', '0.5,2.0'], '--n_scales 2,0.5 lacks 1.0'), (['--n_scales', '0.5,0.5,1'], 'each be given once'),
-                                            (['--arch', 'ocrnet.HRNet', '--n_scales', '0.5,1.0'], 'ocrnet.HRNet predicts at one scale only')])
+@pytest.mark.parametrize(
+    'flags, message',
+    [
+        (['--n_scales', '0.5,2.0'], '--n_scales 2,0.5 lacks 1.0'),
+        (['--n_scales', '0.5,0.5,1'], 'each be given once'),
+        (['--arch', 'ocrnet.HRNet', '--n_scales', '0.5,1.0'], 'ocrnet.HRNet predicts at one scale only'),
+    ],
+)
 def test_scales_that_do_not_fit_are_told_before_a_run_writes_anything(flags, message, program):
     code, printed = program(*flags)
     assert code == 2 and message in printed and not program.run_dir.exists()
 
 
 def test_scale_keys():
-    assert [scale_key('pred', s) for s in (0.25, 0.5, 1, 1.75, 2.0)] == ['pred_025x', 'pred_05x', 'pred_10x', 'pred_175x', 'pred_20x']
+    assert [scale_key('pred', s) for s in (0.25, 0.5, 1, 1.75, 2.0)] == [
+        'pred_025x',
+        'pred_05x',
+        'pred_10x',
+        'pred_175x',
+        'pred_20x',
+    ]
 
 
 def test_single_scale_networks_refuse_n_scales(small_net):

@@ -1,4 +1,5 @@
 """Multi-scale networks without OCR, chained and pairwise ones too, against the fusion rules written out."""
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,7 +11,7 @@ HIERARCHICAL = ['mscale.HRNet', 'mscale.HRNet_ASP', 'mscale.DeepV3Plus', 'mscale
 CHAINED = ['mscale.DeepV3W38Fuse', 'mscale.DeepV3W38Fuse2']
 PAIRWISE = ['mscale2.DeepV3R50', 'mscale2.HRNet']
 EVERY = [*HIERARCHICAL, *CHAINED, *PAIRWISE]
-SIZES = [((16, 24), False), ((19, 30), True)]           # with aligned corners
+SIZES = [((16, 24), False), ((19, 30), True)]  # with aligned corners
 SCALES = [[0.5, 1.0, 2.0], [0.25, 0.75, 1.0, 1.5], [1.0, 2.0], [1.0]]
 TRUNKS = {'mscale.HRNet': {'head_strides': (4, 8)}, 'mscale2.HRNet': {'head_strides': (4, 8)}}
 
@@ -41,7 +42,9 @@ def plain_views(net, x, scales):
         elif larger is not None:
             attention = run(net.scale_attn, feats)
         larger = feats
-        views[scale] = tuple(None if m is None else up(m, images.shape[-2:], corners) for m in (run(classifier(net), feats), attention))
+        views[scale] = tuple(
+            None if m is None else up(m, images.shape[-2:], corners) for m in (run(classifier(net), feats), attention)
+        )
     return views
 
 
@@ -60,7 +63,8 @@ def plain_fusion(views, corners):
 
 
 def plain_chain(net, x, scales, at_full_size):
-    """Views as above, but from the smallest scale up the ASPP is blended with that of the scale before; attention (N, 1 or 2, h, w).
+    """Views as above, but from the smallest scale up the ASPP is blended with that of the scale before; attention (N, 1
+    or 2, h, w).
 
     at_full_size: logits and attention of every scale are resized to x, as hierarchical inference does.
     """
@@ -76,7 +80,9 @@ def plain_chain(net, x, scales, at_full_size):
             return aspp
 
         feats = deepv3plus(net, images, blend)
-        logits, attention = (up(m, images.shape[-2:], corners) for m in (run(classifier(net), feats), run(net.scale_attn, feats)))
+        logits, attention = (
+            up(m, images.shape[-2:], corners) for m in (run(classifier(net), feats), run(net.scale_attn, feats))
+        )
         if at_full_size:
             logits, attention = up(logits, x.shape[-2:], corners), up(attention, x.shape[-2:], corners)
         before = kept[0], attention[:, -1:]
@@ -122,15 +128,21 @@ def test_training_blends_two_scales(net, size, corners):
     for name in expected:
         close(found[name], expected[name])
     signal, parameters = torch.randn_like(pred), list(net.parameters())
-    for (name, _), one, other in zip(net.named_parameters(), torch.autograd.grad(found['pred'], parameters, signal),
-                                     torch.autograd.grad(pred, parameters, signal)):
+    for (name, _), one, other in zip(
+        net.named_parameters(),
+        torch.autograd.grad(found['pred'], parameters, signal),
+        torch.autograd.grad(pred, parameters, signal),
+    ):
         assert (one - other).abs().max() <= 1e-8 * other.abs().max().clamp_min(1e-3), name
 
 
 def once_each(first, second):
     """Every pair of the two, those slow in which neither value is new."""
-    return [pytest.param(*pair, *other, marks=pytest.mark.slow if row and column else ())
-            for row, pair in enumerate(first) for column, other in enumerate((value,) for value in second)]
+    return [
+        pytest.param(*pair, *other, marks=pytest.mark.slow if row and column else ())
+        for row, pair in enumerate(first)
+        for column, other in enumerate((value,) for value in second)
+    ]
 
 
 @pytest.mark.parametrize('size, corners, scales', once_each(SIZES, SCALES))
@@ -143,7 +155,11 @@ def test_evaluation_blends_any_number_of_scales(net, scales, size, corners):
         net.keep_scales = False
         alone = net(images)
     low_to_high = sorted(scales)
-    assert list(found) == ['pred', *(named('pred', s) for s in low_to_high), *(named('attn', s) for s in low_to_high[:-1])]
+    assert list(found) == [
+        'pred',
+        *(named('pred', s) for s in low_to_high),
+        *(named('attn', s) for s in low_to_high[:-1]),
+    ]
     close(found['pred'], pred)
     for scale, (logits, attention) in views.items():
         close(found[named('pred', scale)], logits)
@@ -162,7 +178,9 @@ def test_evaluation_without_scales_is_the_pass_of_training(net):
 
 def test_every_parameter_gets_a_gradient_from_one_image(net):
     net.train()(torch.randn(1, 3, 32, 48, dtype=torch.float64))['pred'].square().mean().backward()
-    assert [name for name, parameter in net.named_parameters() if parameter.grad is None or not parameter.grad.any()] == []
+    assert [
+        name for name, parameter in net.named_parameters() if parameter.grad is None or not parameter.grad.any()
+    ] == []
 
 
 def test_the_attention_head_runs_once_less_than_the_trunk(net):

@@ -1,4 +1,5 @@
 """The three networks that came first on every small trunk, closely; test_every_arch.py walks all of them."""
+
 import copy
 import io
 
@@ -11,9 +12,11 @@ from torch import nn
 from config import scope
 from network import ARCHS, get_net, head_keys
 
-TRAINING = {'basic.HRNet': ['pred'],
-            'ocrnet.HRNet': ['pred', 'aux'],
-            'ocrnet.HRNet_Mscale': ['pred', 'aux', 'pred_05x', 'pred_10x', 'attn_05x']}
+TRAINING = {
+    'basic.HRNet': ['pred'],
+    'ocrnet.HRNet': ['pred', 'aux'],
+    'ocrnet.HRNet_Mscale': ['pred', 'aux', 'pred_05x', 'pred_10x', 'attn_05x'],
+}
 NAMES = sorted(TRAINING)
 
 
@@ -37,20 +40,22 @@ def test_auxiliary_logits_are_for_training_and_in_evaluation_a_step_of_the_predi
     with torch.no_grad():
         assert list(net(images)) == ['pred']
         aux = net.enlarge(net.predict(images).aux, (40, 56))
-        net.training = True                                          # the network alone: its norms stay as they are
+        net.training = True  # the network alone: its norms stay as they are
         assert torch.equal(net(images)['aux'], aux) and aux.shape == (1, 5, 40, 56)
 
 
 def test_every_parameter_gets_a_gradient(net):
     outputs = net.train()(torch.randn(2, 3, 64, 96))
     sum(outputs[name].square().mean() for name in net.output_names).backward()
-    assert [name for name, parameter in net.named_parameters() if parameter.grad is None or not parameter.grad.any()] == []
+    assert [
+        name for name, parameter in net.named_parameters() if parameter.grad is None or not parameter.grad.any()
+    ] == []
 
 
 @pytest.mark.parametrize('size', [(65, 97), (33, 70), (64, 96)])
 def test_any_size_gives_predictions_of_that_size(net, size):
     images = torch.randn(1, 3, *size)
-    net.train()(images)['pred'].mean().backward()                    # one image is batch enough
+    net.train()(images)['pred'].mean().backward()  # one image is batch enough
     with torch.no_grad():
         pred = net.eval()(images)['pred']
     assert pred.shape == (1, 5, *size)
@@ -87,13 +92,21 @@ def test_one_seed_one_network_and_one_forward_pass(net, small_net):
     images = torch.randn(2, 3, 64, 64)
     results = []
     for again in (net, small_net(net.arch)):
-        torch.manual_seed(7)                                          # dropout
+        torch.manual_seed(7)  # dropout
         results.append(again.train()(images)['pred'])
     assert torch.equal(*results)
 
 
-@pytest.mark.parametrize('trunk, arch', [*(('hrnetv2_w18_small_v2', name) for name in NAMES),
-                                         *(pytest.param(trunk, 'ocrnet.HRNet_Mscale', marks=pytest.mark.slow) for trunk in ('hrnetv2_w18', 'hrnetv2_w32'))])
+@pytest.mark.parametrize(
+    'trunk, arch',
+    [
+        *(('hrnetv2_w18_small_v2', name) for name in NAMES),
+        *(
+            pytest.param(trunk, 'ocrnet.HRNet_Mscale', marks=pytest.mark.slow)
+            for trunk in ('hrnetv2_w18', 'hrnetv2_w32')
+        ),
+    ],
+)
 def test_every_trunk_carries_the_architectures(small_net, arch, trunk):
     net = small_net(arch, trunk=trunk).eval()
     with torch.no_grad():
@@ -121,7 +134,9 @@ def test_aligned_corners_reach_every_resize(net, small_net):
     images = torch.randn(1, 3, 64, 96)
     with torch.no_grad():
         assert not torch.allclose(net.eval()(images)['pred'], corners.eval()(images)['pred'], atol=1e-3)
-    settings = {name: module.align_corners for name, module in corners.named_modules() if hasattr(module, 'align_corners')}
+    settings = {
+        name: module.align_corners for name, module in corners.named_modules() if hasattr(module, 'align_corners')
+    }
     assert set(settings.values()) == {True}
     assert {'', 'backbone.stage4.0'} <= set(settings)
 
@@ -143,8 +158,11 @@ def test_a_frozen_trunk_trains_its_heads_only(net):
     net.freeze_trunk()
     before = {name: value.clone() for name, value in net.trunk_entries().items()}
     net.train()(torch.randn(2, 3, 64, 64))['pred'].mean().backward()
-    assert all(torch.equal(value, before[name]) for name, value in net.trunk_entries().items())        # statistics of norms too
-    assert {name.split('.')[0] for name, parameter in net.named_parameters() if parameter.grad is not None}.isdisjoint({'backbone'})
+    # statistics of norms too
+    assert all(torch.equal(value, before[name]) for name, value in net.trunk_entries().items())
+    assert {name.split('.')[0] for name, parameter in net.named_parameters() if parameter.grad is not None}.isdisjoint(
+        {'backbone'}
+    )
     assert any(parameter.grad is not None for parameter in net.parameters())
 
 
@@ -154,7 +172,9 @@ def test_norms_can_be_converted_to_synchronised_ones(net):
     assert sum(isinstance(module, nn.SyncBatchNorm) for module in converted.modules()) == count > 0
 
 
-@pytest.mark.parametrize('arch', [pytest.param(name, marks=pytest.mark.slow) if name != 'ocrnet.HRNet_Mscale' else name for name in NAMES])
+@pytest.mark.parametrize(
+    'arch', [pytest.param(name, marks=pytest.mark.slow) if name != 'ocrnet.HRNet_Mscale' else name for name in NAMES]
+)
 def test_a_network_exports_and_runs_without_this_package(arch):
     scales = {'n_scales': [0.5, 1.0]} if arch == 'ocrnet.HRNet_Mscale' else {}
     with scope(**NARROW):
@@ -182,7 +202,9 @@ def test_a_compiled_network_gives_the_same_numbers(small_net, training):
 
 
 def test_unknown_names_list_the_near_ones():
-    with pytest.raises(ValueError, match=r"--arch: there is no architecture 'ocrnet.HRnet_MScale'; did you mean ocrnet.HRNet_Mscale"):
+    with pytest.raises(
+        ValueError, match=r"--arch: there is no architecture 'ocrnet.HRnet_MScale'; did you mean ocrnet.HRNet_Mscale"
+    ):
         get_net('ocrnet.HRnet_MScale', 19)
     with pytest.raises(ValueError, match=r"--arch: there is no architecture 'zz'; choose one of DeepLabv3, "):
         get_net('zz', 19)

@@ -1,4 +1,5 @@
 """The OCR block, by hand and against the plain form."""
+
 import pytest
 import torch
 from torch import nn
@@ -10,8 +11,8 @@ from scripts.baseline_network import plain_ocr
 
 
 def test_objects_are_means_of_pixels_weighted_by_a_softmax_over_pixels():
-    feats = torch.tensor([[[[1.0, 3.0]], [[10.0, 20.0]]]])                        # two channels, two pixels
-    aux = torch.tensor([[[[0.0, 0.0]], [[0.0, 3.0]]]]).log1p()                    # weights 1/2, 1/2 and 1/5, 4/5
+    feats = torch.tensor([[[[1.0, 3.0]], [[10.0, 20.0]]]])  # two channels, two pixels
+    aux = torch.tensor([[[[0.0, 0.0]], [[0.0, 3.0]]]]).log1p()  # weights 1/2, 1/2 and 1/5, 4/5
     objects = gather_objects(feats, aux)
     assert objects.shape == (1, 2, 2, 1)
     torch.testing.assert_close(objects[0, :, :, 0], torch.tensor([[2.0, 2.6], [15.0, 18.0]]))
@@ -23,7 +24,9 @@ def test_objects_in_half_precision_do_not_lose_a_rare_class(dtype, tolerance):
     feats = torch.rand(1, 2, 256, 512).to(dtype)
     objects = gather_objects(feats, torch.zeros(1, 1, 256, 512, dtype=dtype))
     assert objects.dtype == dtype
-    torch.testing.assert_close(objects.flatten().float(), feats.float().mean(dim=(2, 3)).flatten(), rtol=tolerance, atol=0)
+    torch.testing.assert_close(
+        objects.flatten().float(), feats.float().mean(dim=(2, 3)).flatten(), rtol=tolerance, atol=0
+    )
 
 
 def test_the_block_is_the_plain_form_forward_and_backward():
@@ -49,7 +52,7 @@ def test_attention_runs_over_classes_and_is_scaled():
         found = attend(feats, context)
         expected = attend.f_up(attend.f_down(context))
     torch.testing.assert_close(found, expected.expand(1, 6, 3, 5), rtol=1e-5, atol=1e-6)
-    assert attend.key_channels ** -0.5 == 0.5
+    assert attend.key_channels**-0.5 == 0.5
 
 
 def test_dropout_is_the_published_one(small_net):

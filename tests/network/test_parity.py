@@ -1,8 +1,9 @@
 """The W48 networks against numbers of the published implementation, in float64.
 
-`parity/keys.json` holds state-dict keys and shapes for 19 classes, those of the trunk apart; `parity/<arch>.npz` outputs
-(every fourth pixel), losses and gradients (of large layers every third value), stored as float32.
+`parity/keys.json` holds state-dict keys and shapes for 19 classes, those of the trunk apart; `parity/<arch>.npz`
+outputs (every fourth pixel), losses and gradients (of large layers every third value), stored as float32.
 """
+
 import json
 from pathlib import Path
 
@@ -53,7 +54,11 @@ def test_keys_and_shapes_are_those_of_the_published_checkpoints(arch):
     assert {key: list(value.shape) for key, value in net.state_dict().items()} == expected
 
 
-@pytest.mark.parametrize('net', [pytest.param(arch, marks=() if arch == 'ocrnet.HRNet_Mscale' else pytest.mark.slow) for arch in ARCHS], indirect=True)
+@pytest.mark.parametrize(
+    'net',
+    [pytest.param(arch, marks=() if arch == 'ocrnet.HRNet_Mscale' else pytest.mark.slow) for arch in ARCHS],
+    indirect=True,
+)
 def test_logits_and_attention_in_evaluation(net, expected):
     net.eval()
     passes = {'eval/': ()} if net.arch != 'ocrnet.HRNet_Mscale' else {'two/': (), 'n3/': (2.0, 1.0, 0.5)}
@@ -72,18 +77,32 @@ def test_logits_and_attention_in_evaluation(net, expected):
     assert compared == {key for key in expected if not key.startswith('train')}
 
 
-@pytest.mark.parametrize('net, kind', [('ocrnet.HRNet_Mscale', 'rmi'), *(pytest.param(arch, kind, marks=pytest.mark.slow) for arch in ARCHS
-                                       for kind in ('ce', 'rmi') if (arch, kind) != ('ocrnet.HRNet_Mscale', 'rmi'))], indirect=['net'])
+@pytest.mark.parametrize(
+    'net, kind',
+    [
+        ('ocrnet.HRNet_Mscale', 'rmi'),
+        *(
+            pytest.param(arch, kind, marks=pytest.mark.slow)
+            for arch in ARCHS
+            for kind in ('ce', 'rmi')
+            if (arch, kind) != ('ocrnet.HRNet_Mscale', 'rmi')
+        ),
+    ],
+    indirect=['net'],
+)
 def test_loss_and_gradients_in_training(net, expected, kind):
     net.train().zero_grad()
     outputs = net(image(64, 128, batch=2, seed=3))
     target = labels(64, 128, 19, batch=2, seed=3)
     if kind == 'ce':
-        loss = sum(weight * F.cross_entropy(outputs[name], target, ignore_index=IGNORE)
-                   for name, weight in (('pred', 1.0), ('aux', ALPHA)) if name in outputs)
+        loss = sum(
+            weight * F.cross_entropy(outputs[name], target, ignore_index=IGNORE)
+            for name, weight in (('pred', 1.0), ('aux', ALPHA))
+            if name in outputs
+        )
     else:
         names = [name for name in ('pred', 'aux') if name in outputs]
-        criterion = get_criterion(['rmi', 'bce'][:len(names)], [1.0, ALPHA][:len(names)], 19)
+        criterion = get_criterion(['rmi', 'bce'][: len(names)], [1.0, ALPHA][: len(names)], 19)
         loss = criterion({name: outputs[name] for name in names}, target)['loss']
     loss.backward()
     assert loss.item() == pytest.approx(float(expected[f'train_{kind}/loss']), rel=2e-6)

@@ -1,8 +1,9 @@
 """The networks without OCR against published keys, shapes, sizes and outputs.
 
-`parity/decoders.json` holds, for 19 classes, the parameters of each part outside the trunk and which parts a network has;
-`parity/decoders.npz` logits in float64 of filled networks, every eighth pixel.
+`parity/decoders.json` holds, for 19 classes, the parameters of each part outside the trunk and which parts a network
+has; `parity/decoders.npz` logits in float64 of filled networks, every eighth pixel.
 """
+
 import json
 from pathlib import Path
 
@@ -17,21 +18,44 @@ from network import ARCHS, get_net
 PARITY = Path(__file__).parent / 'parity'
 PUBLISHED = json.loads((PARITY / 'decoders.json').read_text())
 # own trunk: channels by stride, as head_strides and skip_strides name them
-TRUNKS = {'wrn38': ({2: 128, 4: 256, 8: 4096}, (8,), (2, 4)), 'xception71': ({2: 64, 4: 128, 8: 2048}, (8,), (2, 4)),
-          'resnet-50': ({4: 256, 8: 2048}, (8,), (4,)), 'hrnetv2': ({4: 48, 8: 96, 16: 192, 32: 384}, (4, 8, 16, 32), ())}
+TRUNKS = {
+    'wrn38': ({2: 128, 4: 256, 8: 4096}, (8,), (2, 4)),
+    'xception71': ({2: 64, 4: 128, 8: 2048}, (8,), (2, 4)),
+    'resnet-50': ({4: 256, 8: 2048}, (8,), (4,)),
+    'hrnetv2': ({4: 48, 8: 96, 16: 192, 32: 384}, (4, 8, 16, 32), ()),
+}
 # parameters and state-dict entries
-SIZES = {'basic.HRNet_ASP': (72_186_176, 1874), 'deepv3.DeepV3PlusW38': (137_103_936, 268), 'deepv3.DeepV3PlusW38I': (137_103_936, 268),
-         'deepv3.DeepV3PlusX71': (54_632_240, 825), 'deepv3.DeepV3PlusR50': (40_351_040, 363), 'deepv3.DeepV3PlusSRNX50': (42_353_904, 427),
-         'deepv3.DeepV3PlusSRNX101': (63_749_424, 801), 'deepv3.DeepV3R50': (42_259_776, 361), 'deeper.DeeperW38': (139_719_232, 269),
-         'deeper.DeeperX71': (57_240_368, 826), 'mscale.HRNet': (69_829_696, 1856), 'mscale.HRNet_ASP': (73_367_104, 1887),
-         'mscale.DeepV3R50': (41_642_560, 376), 'mscale.DeepV3W38': (138_395_456, 281), 'mscale.DeepV3X71': (55_923_760, 838),
-         'mscale.DeepV3W38Fuse': (138_395_456, 281), 'mscale.DeepV3W38Fuse2': (138_395_712, 281), 'mscale.DeeperW38': (140_900_160, 282),
-         'mscale.DeeperX71': (58_421_296, 839), 'mscale2.DeepV3R50': (42_342_976, 376), 'attnscale.DeepV3R50': (44_555_072, 365),
-         'attnscale.DeepV3R50B': (43_043_904, 376), 'attnscale.DeepV3W38': (141_307_968, 270), 'attnscale.DeepV3R50BP': (42_343_232, 376)}
+SIZES = {
+    'basic.HRNet_ASP': (72_186_176, 1874),
+    'deepv3.DeepV3PlusW38': (137_103_936, 268),
+    'deepv3.DeepV3PlusW38I': (137_103_936, 268),
+    'deepv3.DeepV3PlusX71': (54_632_240, 825),
+    'deepv3.DeepV3PlusR50': (40_351_040, 363),
+    'deepv3.DeepV3PlusSRNX50': (42_353_904, 427),
+    'deepv3.DeepV3PlusSRNX101': (63_749_424, 801),
+    'deepv3.DeepV3R50': (42_259_776, 361),
+    'deeper.DeeperW38': (139_719_232, 269),
+    'deeper.DeeperX71': (57_240_368, 826),
+    'mscale.HRNet': (69_829_696, 1856),
+    'mscale.HRNet_ASP': (73_367_104, 1887),
+    'mscale.DeepV3R50': (41_642_560, 376),
+    'mscale.DeepV3W38': (138_395_456, 281),
+    'mscale.DeepV3X71': (55_923_760, 838),
+    'mscale.DeepV3W38Fuse': (138_395_456, 281),
+    'mscale.DeepV3W38Fuse2': (138_395_712, 281),
+    'mscale.DeeperW38': (140_900_160, 282),
+    'mscale.DeeperX71': (58_421_296, 839),
+    'mscale2.DeepV3R50': (42_342_976, 376),
+    'attnscale.DeepV3R50': (44_555_072, 365),
+    'attnscale.DeepV3R50B': (43_043_904, 376),
+    'attnscale.DeepV3W38': (141_307_968, 270),
+    'attnscale.DeepV3R50BP': (42_343_232, 376),
+}
 
 
 class Stub(nn.Module):
     """Says of a trunk what heads ask when they are built."""
+
     deepest_stride = 8
 
     def __init__(self, channels, head_strides, skip_strides):
@@ -41,7 +65,11 @@ class Stub(nn.Module):
 
 @pytest.mark.parametrize('arch', PUBLISHED['archs'])
 def test_keys_and_shapes_outside_the_trunk_are_those_of_the_published_checkpoints(arch):
-    expected = {f'{part.split("/")[0]}.{key}': shape for part in PUBLISHED['archs'][arch] for key, shape in PUBLISHED['parts'][part].items()}
+    expected = {
+        f'{part.split("/")[0]}.{key}': shape
+        for part in PUBLISHED['archs'][arch]
+        for key, shape in PUBLISHED['parts'][part].items()
+    }
     with torch.device('meta'):
         net = ARCHS[arch](19, Stub(*TRUNKS[ARCHS.fact(arch, 'trunk', 'hrnetv2')]))
     assert {name: list(parameter.shape) for name, parameter in net.named_parameters()} == expected
@@ -59,8 +87,16 @@ def test_sizes_are_the_published_ones(arch):
     assert {key.split('.')[0] for key in net.state_dict()} >= {'trunk' if arch.startswith('deeper') else 'backbone'}
 
 
-@pytest.mark.parametrize('arch', ['deepv3.DeepV3PlusR50', *(pytest.param(name, marks=pytest.mark.slow) for name in (
-    'deepv3.DeepV3PlusW38', 'basic.HRNet_ASP', 'mscale.HRNet'))])
+@pytest.mark.parametrize(
+    'arch',
+    [
+        'deepv3.DeepV3PlusR50',
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ('deepv3.DeepV3PlusW38', 'basic.HRNet_ASP', 'mscale.HRNet')
+        ),
+    ],
+)
 def test_outputs_are_the_published_ones(arch):
     expected = np.load(PARITY / 'decoders.npz')
     with torch.device('meta'):

@@ -1,4 +1,5 @@
 """The plain form belongs to the network that it was asked of."""
+
 import pytest
 import standin
 import torch

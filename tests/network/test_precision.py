@@ -1,4 +1,5 @@
 """Under autocast the trunk computes in half precision; what decides the class is computed in single."""
+
 import pytest
 import torch
 from torch import nn
@@ -13,8 +14,15 @@ def lowp(function, *args):
         return function(*args)
 
 
-@pytest.mark.parametrize('arch, scales', [('basic.HRNet', None), ('ocrnet.HRNet', None),
-                                          ('ocrnet.HRNet_Mscale', None), ('ocrnet.HRNet_Mscale', [0.5, 1.0, 2.0])])
+@pytest.mark.parametrize(
+    'arch, scales',
+    [
+        ('basic.HRNet', None),
+        ('ocrnet.HRNet', None),
+        ('ocrnet.HRNet_Mscale', None),
+        ('ocrnet.HRNet_Mscale', [0.5, 1.0, 2.0]),
+    ],
+)
 def test_outputs_are_float32_and_near_those_of_float32(small_net, arch, scales):
     net = small_net(arch, n_scales=scales).eval()
     images = torch.randn(1, 3, 64, 96)
@@ -31,7 +39,9 @@ def test_training_under_autocast_has_float32_outputs_and_gradients(small_net):
     outputs = lowp(net, torch.randn(2, 3, 64, 96))
     assert {maps.dtype for maps in outputs.values()} == {torch.float32}
     sum(maps.square().mean() for maps in outputs.values()).backward()
-    assert all(parameter.grad.dtype == torch.float32 and parameter.grad.isfinite().all() for parameter in net.parameters())
+    assert all(
+        parameter.grad.dtype == torch.float32 and parameter.grad.isfinite().all() for parameter in net.parameters()
+    )
 
 
 def test_a_network_in_bfloat16_and_one_in_float64(small_net):
@@ -58,7 +68,7 @@ def test_resize_keeps_the_dtype_under_autocast():
 
 
 def test_the_blend_tells_logits_apart_that_bfloat16_cannot():
-    logits = torch.tensor([[[[8.0]], [[8.01]]]])                       # in bfloat16 both are 8
+    logits = torch.tensor([[[[8.0]], [[8.01]]]])  # in bfloat16 both are 8
     blended = lowp(fuse, logits, torch.full((1, 1, 1, 1), 0.5), logits.clone(), False)
     assert blended.dtype == torch.float32
     assert blended.argmax(dim=1).item() == 1

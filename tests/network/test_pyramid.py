@@ -1,4 +1,5 @@
 """Convolving small maps before resizing them against resizing, concatenating and convolving."""
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,7 +11,7 @@ CHANNELS = (3, 6, 12, 24)
 
 
 def pyramid(height, width, dtype=torch.float64):
-    sizes = [(-(-height // 2 ** level), -(-width // 2 ** level)) for level in range(4)]
+    sizes = [(-(-height // 2**level), -(-width // 2**level)) for level in range(4)]
     return [torch.randn(2, c, *size, dtype=dtype, requires_grad=True) for c, size in zip(CHANNELS, sizes)]
 
 
@@ -45,8 +46,13 @@ def test_a_single_map_is_simply_convolved():
 
 def test_the_small_maps_are_not_enlarged_to_full_channels(monkeypatch):
     import network.pyramid as module
+
     enlarged = []
-    monkeypatch.setattr(module, 'resize', lambda maps, size, corners: enlarged.append(maps.shape[1]) or F.interpolate(maps, size=tuple(size)))
+    monkeypatch.setattr(
+        module,
+        'resize',
+        lambda maps, size, corners: enlarged.append(maps.shape[1]) or F.interpolate(maps, size=tuple(size)),
+    )
     conv = nn.Conv2d(720, 8, 3, padding=1)
     maps = [torch.zeros(1, c, 32 >> level, 64 >> level) for level, c in enumerate((48, 96, 192, 384))]
     conv_over_pyramid(conv, maps, False)

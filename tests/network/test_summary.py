@@ -1,4 +1,5 @@
 """What networks cost: against figures that were published, and against counts by hand."""
+
 import pytest
 import standin
 import torch
@@ -22,10 +23,13 @@ def meta_net(arch, classes=19, **options):
         return get_net(arch, classes, **options)
 
 
-@pytest.mark.parametrize('arch, published, executed', [pytest.param('ocrnet.HRNet', 2.596, 1.896, marks=pytest.mark.slow),
-                                                       ('ocrnet.HRNet_Mscale', 3.825, 2.472)])
+@pytest.mark.parametrize(
+    'arch, published, executed',
+    [pytest.param('ocrnet.HRNet', 2.596, 1.896, marks=pytest.mark.slow), ('ocrnet.HRNet_Mscale', 3.825, 2.472)],
+)
 def test_the_published_figures_at_1024x2048(arch, published, executed):
-    """HRNet-OCR, and two scales of it with an attention head at each; ours does with fewer (measured, may fall further)."""
+    """HRNet-OCR, and two scales of it with an attention head at each; ours does with fewer (measured, may fall
+    further)."""
     net, images = meta_net(arch).eval(), torch.empty(1, 3, 1024, 2048, device='meta')
     with plain_form(net):
         assert cost.forward_flops(net, images)[''] / TERA == pytest.approx(published, abs=5e-4)
@@ -54,6 +58,7 @@ def test_the_plain_form_gives_the_same_numbers(small_net):
 
 class Two(nn.Module):
     """Two convolutions: 3 -> 4 channels, then 4 -> 2 in two groups with stride 2."""
+
     output_names = ('pred',)
 
     def __init__(self):
@@ -79,7 +84,8 @@ def test_costs_by_hand():
 def test_the_total_counts_modules_that_the_network_does_not_hold():
     class Counter:
         def get_flop_counts(self):
-            kinds = {'Global': 7, 'Net': 7, 'Net.first': 4, 'Sequential': 3, 'Sequential.0': 3}         # a slice of a Sequential
+            # a slice of a Sequential
+            kinds = {'Global': 7, 'Net': 7, 'Net.first': 4, 'Sequential': 3, 'Sequential.0': 3}
             return {name: {'conv': count} for name, count in kinds.items()}
 
     assert cost._by_module(Counter())[''] == 7
@@ -109,7 +115,10 @@ def test_in_evaluation_only_what_is_still_needed_is_alive():
 
 def test_checkpoints_compute_the_stages_once_more():
     with scope(**NARROW), torch.device('meta'):
-        nets = [ARCHS['basic.HRNet'](5, HRNet(Layout(width=4, planes=4, bottlenecks=1, modules=(1, 1, 1), blocks=1))) for _ in range(2)]
+        nets = [
+            ARCHS['basic.HRNet'](5, HRNet(Layout(width=4, planes=4, bottlenecks=1, modules=(1, 1, 1), blocks=1)))
+            for _ in range(2)
+        ]
     checkpoint_stages(nets[1])
     plain, again = (cost.count(net, (64, 96), training=True) for net in nets)
     assert again.flops == plain.flops
@@ -118,7 +127,12 @@ def test_checkpoints_compute_the_stages_once_more():
 
 
 def test_the_table_names_parts_down_to_the_depth_and_the_totals(capsys):
-    assert summary.main(['--arch', 'ocrnet.HRNet', '--trunk', SMALL_TRUNK, '--num_classes', '5', '--size', '64,128', '--depth', '1']) == 0
+    assert (
+        summary.main(
+            ['--arch', 'ocrnet.HRNet', '--trunk', SMALL_TRUNK, '--num_classes', '5', '--size', '64,128', '--depth', '1']
+        )
+        == 0
+    )
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f'ocrnet.HRNet on {SMALL_TRUNK}: evaluation on one image of 64x128, float32, scales 1'
     assert [line.split()[0] for line in lines[2:6]] == ['module', 'OCRNet', 'backbone', 'ocr']
@@ -129,23 +143,47 @@ def test_the_table_names_parts_down_to_the_depth_and_the_totals(capsys):
     assert 'at most' in lines[-1]
 
 
-@pytest.mark.parametrize('flags, title', [
-    (['--grad_ckpt'], 'a step of training on 2 images of 48x64, float32, scales 0.5, 1'),
-    (['--eval', 'val', '--n_scales', '0.5,1.0,2.0'], 'evaluation on one image of 1024x2048, float32, scales 0.5, 1, 2'),
-    (['--eval', 'val', '--summary_size', '96'], 'evaluation on one image of 96x96, float32, scales 0.5, 1'),
-])
+@pytest.mark.parametrize(
+    'flags, title',
+    [
+        (['--grad_ckpt'], 'a step of training on 2 images of 48x64, float32, scales 0.5, 1'),
+        (
+            ['--eval', 'val', '--n_scales', '0.5,1.0,2.0'],
+            'evaluation on one image of 1024x2048, float32, scales 0.5, 1, 2',
+        ),
+        (['--eval', 'val', '--summary_size', '96'], 'evaluation on one image of 96x96, float32, scales 0.5, 1'),
+    ],
+)
 def test_the_program_prints_it_and_writes_nothing(flags, title, tmp_path, monkeypatch, capsys):
     standin.register(monkeypatch)
     monkeypatch.setattr(standin.StandIn, 'is_stage', True, raising=False)
     monkeypatch.chdir(tmp_path)
-    assert train.main(['--summary', '--dataset', 'camvid', '--trunk', standin.PYRAMID, '--crop_size', '48,64', *flags]) == 0
+    assert (
+        train.main(['--summary', '--dataset', 'camvid', '--trunk', standin.PYRAMID, '--crop_size', '48,64', *flags])
+        == 0
+    )
     assert f'ocrnet.HRNet_Mscale on {standin.PYRAMID}: {title}' in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_notes_on_the_flags_are_printed_too(monkeypatch, capsys):
     standin.register(monkeypatch)
-    assert train.main(['--summary', '--arch', 'basic.HRNet', '--trunk', standin.PYRAMID, '--crop_size', '48,64', '--wt_bound', '2']) == 0
+    assert (
+        train.main(
+            [
+                '--summary',
+                '--arch',
+                'basic.HRNet',
+                '--trunk',
+                standin.PYRAMID,
+                '--crop_size',
+                '48,64',
+                '--wt_bound',
+                '2',
+            ]
+        )
+        == 0
+    )
     assert capsys.readouterr().out.startswith('--wt_bound has no effect without --img_wt_loss\nbasic.HRNet on ')
 
 
@@ -154,18 +192,24 @@ def test_small_networks_are_told_in_units_that_do_not_round_to_nothing(monkeypat
     assert summary.main(['--arch', 'basic.Linear', '--trunk', standin.PYRAMID, '--size', '64', '--depth', '0']) == 0
     printed = capsys.readouterr().out
     assert 'plain GFLOP' in printed and 'TFLOP' not in printed and 'MiB at most' in printed and 'GiB' not in printed
-    assert summary.memory(3 * 2 ** 30) == '3.00 GiB' and summary.memory(2 ** 29) == '512.0 MiB'
+    assert summary.memory(3 * 2**30) == '3.00 GiB' and summary.memory(2**29) == '512.0 MiB'
 
 
-@pytest.mark.parametrize('flags, words', [
-    (['--grad_ckpt'], '--grad_ckpt needs --training'),
-    (['--freeze_trunk'], '--freeze_trunk needs --training'),
-    (['--mscale_lo_scale', '1'], '--mscale_lo_scale 1: the low scale of the training has to be above 0 and below 1'),
-    (['--arch', 'ocrnet.HRnet'], 'did you mean ocrnet.HRNet'),
-    (['--n_scales', '0.5,2.0'], 'lacks 1.0'),
-    (['--trunk', SMALL_TRUNK, '--size', '1'], 'vanish at scale 0.5'),
-    (['--snapshot', 'nowhere.pth'], 'no such checkpoint'),
-])
+@pytest.mark.parametrize(
+    'flags, words',
+    [
+        (['--grad_ckpt'], '--grad_ckpt needs --training'),
+        (['--freeze_trunk'], '--freeze_trunk needs --training'),
+        (
+            ['--mscale_lo_scale', '1'],
+            '--mscale_lo_scale 1: the low scale of the training has to be above 0 and below 1',
+        ),
+        (['--arch', 'ocrnet.HRnet'], 'did you mean ocrnet.HRNet'),
+        (['--n_scales', '0.5,2.0'], 'lacks 1.0'),
+        (['--trunk', SMALL_TRUNK, '--size', '1'], 'vanish at scale 0.5'),
+        (['--snapshot', 'nowhere.pth'], 'no such checkpoint'),
+    ],
+)
 def test_a_mistake_is_one_line_and_code_2(flags, words, capsys):
     assert summary.main(flags) == 2
     printed = capsys.readouterr()

@@ -1,4 +1,5 @@
 """FCN and DeepLabv3 against torchvision's own, weight for weight."""
+
 import pytest
 import torch
 from torch import nn
@@ -11,7 +12,9 @@ FAMILIES = {'FCN': 'fcn', 'DeepLabv3': 'deeplabv3'}
 
 
 def theirs(family, resnet, classes):
-    return get_model(f'{FAMILIES[family]}_{resnet}', weights=None, weights_backbone=None, num_classes=classes, aux_loss=True)
+    return get_model(
+        f'{FAMILIES[family]}_{resnet}', weights=None, weights_backbone=None, num_classes=classes, aux_loss=True
+    )
 
 
 def without_dropout(net):
@@ -23,10 +26,16 @@ def without_dropout(net):
 
 @pytest.mark.parametrize('family', FAMILIES)
 def test_keys_and_shapes_are_torchvisions_and_resnet101_is_the_default(family):
-    for arch, resnet in ((family, 'resnet101'), (f'{family}_resnet50', 'resnet50'), (f'{family}_resnet101', 'resnet101')):
+    for arch, resnet in (
+        (family, 'resnet101'),
+        (f'{family}_resnet50', 'resnet50'),
+        (f'{family}_resnet101', 'resnet101'),
+    ):
         with torch.device('meta'):
             net, other = get_net(arch, 19), theirs(family, resnet, 19)
-        assert {key: value.shape for key, value in net.state_dict().items()} == {key: value.shape for key, value in other.state_dict().items()}
+        assert {key: value.shape for key, value in net.state_dict().items()} == {
+            key: value.shape for key, value in other.state_dict().items()
+        }
         assert net.trunk_name == f'torchvision/{resnet}'
 
 
@@ -44,7 +53,7 @@ def test_outputs_are_torchvisions_in_training_and_evaluation(family):
         assert list(found) == ['pred', 'aux'] and list(expected) == ['out', 'aux']
         for ours, reference in zip(found.values(), expected.values()):
             torch.testing.assert_close(ours, reference, rtol=1e-9, atol=1e-9)
-        found, expected = net.eval()(images), other.eval()(images)           # the running statistics are equal too
+        found, expected = net.eval()(images), other.eval()(images)  # the running statistics are equal too
         assert list(found) == ['pred']
         torch.testing.assert_close(found['pred'], expected['out'], rtol=1e-6, atol=1e-6)
 
@@ -64,7 +73,10 @@ def test_a_batch_of_one_image_can_be_trained_on():
 def test_on_another_trunk_the_auxiliary_head_reads_what_the_main_one_does(small_net, arch):
     net = small_net(arch).train()
     outputs = net(torch.randn(1, 3, 40, 56))
-    assert {name: tuple(maps.shape) for name, maps in outputs.items()} == {'pred': (1, 5, 40, 56), 'aux': (1, 5, 40, 56)}
+    assert {name: tuple(maps.shape) for name, maps in outputs.items()} == {
+        'pred': (1, 5, 40, 56),
+        'aux': (1, 5, 40, 56),
+    }
     assert net.aux_classifier[0].in_channels == sum(net.backbone.channels.values())
     sum(maps.square().mean() for maps in outputs.values()).backward()
     assert all(parameter.grad is not None for parameter in net.parameters())
@@ -72,7 +84,7 @@ def test_on_another_trunk_the_auxiliary_head_reads_what_the_main_one_does(small_
 
 def test_the_auxiliary_head_rests_in_evaluation():
     net = get_net('FCN_resnet50', 5).eval()
-    net.aux_classifier.forward = None                                        # calling it would be an error
+    net.aux_classifier.forward = None  # calling it would be an error
     with torch.no_grad():
         assert net(torch.randn(1, 3, 16, 16))['pred'].shape == (1, 5, 16, 16)
 
@@ -84,4 +96,8 @@ def test_the_trunk_serves_other_heads(small_net):
     trunk = build_trunk('torchvision/resnet50').eval()
     with torch.no_grad():
         maps = trunk(torch.randn(1, 3, 33, 40))
-    assert {name: tuple(map_.shape[1:]) for name, map_ in maps.items()} == {4: (256, 9, 10), 8: (2048, 5, 5), 'aux': (1024, 5, 5)}
+    assert {name: tuple(map_.shape[1:]) for name, map_ in maps.items()} == {
+        4: (256, 9, 10),
+        8: (2048, 5, 5),
+        'aux': (1024, 5, 5),
+    }

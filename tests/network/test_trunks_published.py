@@ -1,4 +1,5 @@
 """The trunks of the published networks: keys, shapes, arithmetic, initialisation."""
+
 import hashlib
 
 import pytest
@@ -10,13 +11,28 @@ from network.trunks import build_trunk, resnet, seresnext, wrn38, xception
 from network.trunks.blocks import Bottleneck
 from network.trunks.resnet import ResNet
 
-CHANNELS = {'wrn38': {2: 128, 4: 256, 8: 4096}, 'xception71': {2: 64, 4: 128, 8: 2048}, 'efficientnet_b4': {2: 24, 4: 32, 8: 448},
-            'resnet-50': {4: 256, 8: 2048}, 'resnet-101': {4: 256, 8: 2048}, 'seresnext-50': {4: 256, 8: 2048}, 'seresnext-101': {4: 256, 8: 2048}}
+CHANNELS = {
+    'wrn38': {2: 128, 4: 256, 8: 4096},
+    'xception71': {2: 64, 4: 128, 8: 2048},
+    'efficientnet_b4': {2: 24, 4: 32, 8: 448},
+    'resnet-50': {4: 256, 8: 2048},
+    'resnet-101': {4: 256, 8: 2048},
+    'seresnext-50': {4: 256, 8: 2048},
+    'seresnext-101': {4: 256, 8: 2048},
+}
 # SHA-256 of the sorted lines '<key> <shape>' of the published checkpoints' trunk
 PUBLISHED_KEYS = {'wrn38': 'da1c0e80703397ac', 'xception71': 'f41163bdc5c69ab1', 'resnet-50': 'c0483b19fd58bf87'}
-# entries of the state dict, parameters (DeepLabV3+ as published without its decoder; of SE-ResNeXt the ImageNet files without the classifier)
-SIZES = {'wrn38': (223, 105_062_720), 'xception71': (780, 37_798_448), 'resnet-50': (318, 23_508_032), 'resnet-101': (624, 42_500_160),
-         'seresnext-50': (382, 27_559_896 - 2_049_000), 'seresnext-101': (756, 48_955_416 - 2_049_000), 'efficientnet_b4': (698, 16_742_216)}
+# entries of the state dict, parameters (DeepLabV3+ as published without its decoder; of SE-ResNeXt the ImageNet files
+# without the classifier)
+SIZES = {
+    'wrn38': (223, 105_062_720),
+    'xception71': (780, 37_798_448),
+    'resnet-50': (318, 23_508_032),
+    'resnet-101': (624, 42_500_160),
+    'seresnext-50': (382, 27_559_896 - 2_049_000),
+    'seresnext-101': (756, 48_955_416 - 2_049_000),
+    'efficientnet_b4': (698, 16_742_216),
+}
 
 
 def on_meta(name):
@@ -28,7 +44,12 @@ def lively(module):
     """module in float64 and eval mode with norms that differ from the identity."""
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d):
-            for tensor, low, high in ((part.running_mean, -0.2, 0.2), (part.running_var, 0.5, 1.5), (part.weight, 0.5, 1.5), (part.bias, -0.2, 0.2)):
+            for tensor, low, high in (
+                (part.running_mean, -0.2, 0.2),
+                (part.running_var, 0.5, 1.5),
+                (part.weight, 0.5, 1.5),
+                (part.bias, -0.2, 0.2),
+            ):
                 nn.init.uniform_(tensor, low, high)
     return module.double().eval()
 
@@ -50,7 +71,9 @@ def test_sizes_channels_and_strides(name):
             continue
         maps = trunk(torch.empty(2, 3, height, width, device='meta'))
         assert {stride: tuple(m.shape) for stride, m in maps.items()} == {
-            stride: (2, channels, -(-height // stride), -(-width // stride)) for stride, channels in CHANNELS[name].items()}
+            stride: (2, channels, -(-height // stride), -(-width // stride))
+            for stride, channels in CHANNELS[name].items()
+        }
 
 
 def test_names_of_seresnext_are_those_of_its_imagenet_files():
@@ -66,7 +89,7 @@ def test_names_of_seresnext_are_those_of_its_imagenet_files():
 def test_seresnext_pools_without_padding_and_lets_the_last_window_hang_over():
     trunk = on_meta('seresnext-50')
     sizes = {side: trunk(torch.empty(1, 3, side, 64, device='meta'))[4].shape[2] for side in (64, 66, 65, 67, 3)}
-    assert sizes == {64: 16, 66: 16, 65: 16, 67: 17, 3: 1}             # 33 rows at stride 2 make 16, 34 make 17
+    assert sizes == {64: 16, 66: 16, 65: 16, 67: 17, 3: 1}  # 33 rows at stride 2 make 16, 34 make 17
     with pytest.raises(ValueError, match='2x64 pixels are too small for SE-ResNeXt; both sides must be at least 3'):
         trunk(torch.empty(1, 3, 2, 64, device='meta'))
 
@@ -97,7 +120,9 @@ def test_seresnext_is_timms_conversion_of_the_published_one(size):
 
     trunk = lively(seresnext.SEResNeXt(1, 2, 1, 1))
     other = SENet(SEResNeXtBottleneck, (1, 2, 1, 1), groups=32, reduction=16, num_classes=0)
-    layer0 = {key.removeprefix('layer0.'): value for key, value in trunk.state_dict().items() if key.startswith('layer0')}
+    layer0 = {
+        key.removeprefix('layer0.'): value for key, value in trunk.state_dict().items() if key.startswith('layer0')
+    }
     assert not other.layer0.load_state_dict(layer0, strict=False).missing_keys
     assert not other.load_state_dict(trunk.state_dict(), strict=False).unexpected_keys
     for layer, dilation in ((other.layer3, 2), (other.layer4, 4)):
@@ -114,11 +139,15 @@ def test_seresnext_is_timms_conversion_of_the_published_one(size):
 
 def norm(x, state, name):
     """Batch normalisation in evaluation, written out."""
-    mean, variance, weight, bias = (state[f'{name}.{key}'][:, None, None] for key in ('running_mean', 'running_var', 'weight', 'bias'))
+    mean, variance, weight, bias = (
+        state[f'{name}.{key}'][:, None, None] for key in ('running_mean', 'running_var', 'weight', 'bias')
+    )
     return (x - mean) / (variance + 1e-5).sqrt() * weight + bias
 
 
-@pytest.mark.parametrize('inputs, channels, stride', [(4, (6, 6), 1), (4, (4, 4), 1), (4, (4, 4), 2), (4, (6, 8, 10), 1)])
+@pytest.mark.parametrize(
+    'inputs, channels, stride', [(4, (6, 6), 1), (4, (4, 4), 1), (4, (4, 4), 2), (4, (6, 8, 10), 1)]
+)
 def test_a_block_of_wrn38_is_preactivated_and_projects_the_activated_input(inputs, channels, stride):
     block = lively(wrn38.PreActivated(inputs, channels, stride, dropout=0.5))
     state, x = block.state_dict(), torch.randn(2, inputs, 9, 8, dtype=torch.float64)
@@ -130,7 +159,9 @@ def test_a_block_of_wrn38_is_preactivated_and_projects_the_activated_input(input
     out = activated
     for number, kernel in enumerate(kernels, start=1):
         out = out if number == 1 else norm(out, state, f'convs.bn{number}.0').relu()
-        out = F.conv2d(out, state[f'convs.conv{number}.weight'], stride=stride if number == 1 else 1, padding=kernel // 2)
+        out = F.conv2d(
+            out, state[f'convs.conv{number}.weight'], stride=stride if number == 1 else 1, padding=kernel // 2
+        )
     fits = stride == 1 and inputs == channels[-1]
     assert ('proj_conv.weight' in state) is not fits
     out = out + (x if fits else F.conv2d(activated, state['proj_conv.weight'], stride=stride))
@@ -141,10 +172,20 @@ def test_a_block_of_wrn38_is_preactivated_and_projects_the_activated_input(input
 def test_wrn38_strides_and_dilates_where_it_should():
     trunk = on_meta('wrn38')
     convs = {name: module for name, module in trunk.named_modules() if isinstance(module, nn.Conv2d)}
-    assert [name for name, module in convs.items() if module.stride != (1, 1)] == ['mod4.block1.convs.conv1', 'mod4.block1.proj_conv']
+    assert [name for name, module in convs.items() if module.stride != (1, 1)] == [
+        'mod4.block1.convs.conv1',
+        'mod4.block1.proj_conv',
+    ]
     spread = {name: module.dilation[0] for name, module in convs.items() if module.kernel_size == (3, 3)}
     assert {name[:4]: {d for other, d in spread.items() if other[:4] == name[:4]} for name in spread} == {
-        'mod1': {1}, 'mod2': {1}, 'mod3': {1}, 'mod4': {1}, 'mod5': {2}, 'mod6': {4}, 'mod7': {4}}
+        'mod1': {1},
+        'mod2': {1},
+        'mod3': {1},
+        'mod4': {1},
+        'mod5': {2},
+        'mod6': {4},
+        'mod7': {4},
+    }
     assert all(convs[name].padding == (d, d) for name, d in spread.items())
     assert all(module.padding == (0, 0) for module in convs.values() if module.kernel_size == (1, 1))
 
@@ -157,25 +198,40 @@ def test_wrn38_drops_maps_in_its_last_modules_only_and_changes_no_other_dropout(
 
 
 def separable(x, state, name, stride, dilation):
-    x = F.conv2d(F.pad(x, [dilation] * 4), state[f'{name}.conv1.weight'], stride=stride, dilation=dilation, groups=x.shape[1])
+    x = F.conv2d(
+        F.pad(x, [dilation] * 4), state[f'{name}.conv1.weight'], stride=stride, dilation=dilation, groups=x.shape[1]
+    )
     return F.conv2d(norm(x, state, f'{name}.bn'), state[f'{name}.pointwise.weight'])
 
 
-@pytest.mark.parametrize('inputs, widths, dilations, stride, relu_first', [
-    (4, [6, 6, 6], [1, 1, 1], 2, False), (4, [6, 6], [1, 1], 1, False), (4, [6, 6, 6], [1, 1, 1], 2, True), (4, [4, 4, 4], [2, 2, 2], 1, True),
-    (4, [4, 6, 6], [2, 2, 1], 1, True)])
+@pytest.mark.parametrize(
+    'inputs, widths, dilations, stride, relu_first',
+    [
+        (4, [6, 6, 6], [1, 1, 1], 2, False),
+        (4, [6, 6], [1, 1], 1, False),
+        (4, [6, 6, 6], [1, 1, 1], 2, True),
+        (4, [4, 4, 4], [2, 2, 2], 1, True),
+        (4, [4, 6, 6], [2, 2, 1], 1, True),
+    ],
+)
 def test_a_block_of_xception_activates_what_its_shortcut_reads_too(inputs, widths, dilations, stride, relu_first):
     block = lively(xception.Block(inputs, widths, dilations, stride, relu_first))
     state, x = block.state_dict(), torch.randn(2, inputs, 9, 8, dtype=torch.float64)
     given = x.clone()
     with torch.no_grad():
         found = block(x)
-    assert torch.equal(x, given)                                       # though not in place
+    assert torch.equal(x, given)  # though not in place
     x = x.relu() if relu_first else x
     out = x
     for number, dilation in enumerate(dilations):
         index = 3 * number + relu_first
-        out = separable(out if number == 0 else out.relu(), state, f'rep.{index}', stride if number == len(widths) - 1 else 1, dilation)
+        out = separable(
+            out if number == 0 else out.relu(),
+            state,
+            f'rep.{index}',
+            stride if number == len(widths) - 1 else 1,
+            dilation,
+        )
         out = norm(out, state, f'rep.{index + 1}')
     if stride > 1 or inputs != widths[-1]:
         x = norm(F.conv2d(x, state['skip.weight'], stride=stride), state, 'skipbn')
@@ -184,8 +240,11 @@ def test_a_block_of_xception_activates_what_its_shortcut_reads_too(inputs, width
 
 def test_xception_strides_and_dilates_where_it_should():
     trunk = on_meta('xception71')
-    spread = {name.removesuffix('.conv1'): (module.stride[0], module.dilation[0], module.padding[0])
-              for name, module in trunk.named_modules() if isinstance(module, nn.Conv2d) and module.groups > 1}
+    spread = {
+        name.removesuffix('.conv1'): (module.stride[0], module.dilation[0], module.padding[0])
+        for name, module in trunk.named_modules()
+        if isinstance(module, nn.Conv2d) and module.groups > 1
+    }
     expected = {f'block1.rep.{index}': (1, 1, 1) for index in (0, 3)} | {'block1.rep.6': (2, 1, 1)}
     expected |= {f'block2.rep.{index}': (1, 1, 1) for index in (0, 3)}
     expected |= {f'block3.rep.{index}': (1, 1, 1) for index in (1, 4)} | {'block3.rep.7': (2, 1, 1)}
@@ -201,7 +260,8 @@ def test_efficientnet_dilated_sees_every_fourth_pixel_as_torchvisions_sees_all()
     trunk, other = lively(build_trunk('efficientnet_b4')), efficientnet_b4(weights=None)
     assert not other.load_state_dict(trunk.state_dict(), strict=False).unexpected_keys
     other = other.double().eval()
-    for net in (trunk, other):                                         # their means over the image are taken of other pixels
+    # their means over the image are taken of other pixels
+    for net in (trunk, other):
         for module in net.modules():
             for name, child in module.named_children():
                 if isinstance(child, SqueezeExcitation):
@@ -215,8 +275,13 @@ def test_efficientnet_dilated_sees_every_fourth_pixel_as_torchvisions_sees_all()
 
 
 # trunk: {stride of a skip map: the layer that reads it next}
-READERS = {'wrn38': {2: 'pool3', 4: 'mod4'}, 'xception71': {2: 'block1', 4: 'block2'}, 'efficientnet_b4': {2: 'features.2', 4: 'features.3'},
-           'resnet-50': {4: 'layer2'}, 'seresnext-50': {4: 'layer2'}}
+READERS = {
+    'wrn38': {2: 'pool3', 4: 'mod4'},
+    'xception71': {2: 'block1', 4: 'block2'},
+    'efficientnet_b4': {2: 'features.2', 4: 'features.3'},
+    'resnet-50': {4: 'layer2'},
+    'seresnext-50': {4: 'layer2'},
+}
 
 
 @pytest.mark.slow
@@ -227,24 +292,28 @@ def test_skip_maps_are_what_the_next_layer_reads_and_every_parameter_is_trained(
         if type(module).__name__ == 'StochasticDepth':
             module.p = 0.0
     for stride, layer in READERS[name].items():
-        trunk.get_submodule(layer).register_forward_pre_hook(lambda module, inputs, stride=stride: read.update({stride: inputs[0].clone()}))
+        trunk.get_submodule(layer).register_forward_pre_hook(
+            lambda module, inputs, stride=stride: read.update({stride: inputs[0].clone()})
+        )
     maps = trunk(torch.randn(1, 3, 65, 66))
     assert all(torch.equal(maps[stride], read[stride]) for stride in READERS[name])
     sum(m.square().mean() for m in maps.values()).backward()
-    assert [key for key, parameter in trunk.named_parameters() if parameter.grad is None or not parameter.grad.any()] == []
+    assert [
+        key for key, parameter in trunk.named_parameters() if parameter.grad is None or not parameter.grad.any()
+    ] == []
 
 
 def test_initialisation():
     """Convolutions as the published code starts them; fan-in and fan-out of a 3x3 convolution from 64 to 64 are 576."""
     convs = resnet.build(1, 1, 1, 1).layer1[0]
     assert convs.conv2.weight.std().item() == pytest.approx((2 / 576) ** 0.5, rel=0.02)
-    assert convs.conv3.weight.std().item() == pytest.approx((2 / 256) ** 0.5, rel=0.03)                # fan-out
+    assert convs.conv3.weight.std().item() == pytest.approx((2 / 256) ** 0.5, rel=0.03)  # fan-out
     torch.manual_seed(0)
     trunk = build_trunk('xception71')
     assert trunk.conv2.weight.std().item() == pytest.approx((2 / 576) ** 0.5, rel=0.03)
     assert trunk.block4.rep[1].conv1.weight.std().item() == pytest.approx((2 / (9 * 728)) ** 0.5, rel=0.03)
     assert trunk.block4.rep[1].pointwise.weight.std().item() == pytest.approx((2 / 728) ** 0.5, rel=0.01)
-    bound = 1 / (9 * 8) ** 0.5                                         # torch's own: uniform within 1 / sqrt(fan-in)
+    bound = 1 / (9 * 8) ** 0.5  # torch's own: uniform within 1 / sqrt(fan-in)
     assert wrn38.PreActivated(8, (64, 64)).convs.conv1.weight.abs().max().item() == pytest.approx(bound, rel=0.01)
 
 

@@ -1,4 +1,5 @@
 """U-Nets: the published one against its formula, and the deeper one with its outputs of deep supervision."""
+
 import json
 from pathlib import Path
 
@@ -22,11 +23,16 @@ def net(request):
 
 def formula(state, images, align_corners=None):
     """The published forward pass from the state dict in evaluation; align_corners of a bilinear variant."""
+
     def double(x, key):
         for conv, norm in ((0, 1), (3, 4)):
             layer = f'{key}.double_conv.{norm}'
             x = F.conv2d(x, state[f'{key}.double_conv.{conv}.weight'], padding=1)
-            x = F.relu(F.batch_norm(x, *(state[f'{layer}.{name}'] for name in ('running_mean', 'running_var', 'weight', 'bias'))))
+            x = F.relu(
+                F.batch_norm(
+                    x, *(state[f'{layer}.{name}'] for name in ('running_mean', 'running_var', 'weight', 'bias'))
+                )
+            )
         return x
 
     maps = [double(images, 'inc')]
@@ -51,14 +57,19 @@ def test_keys_and_shapes_are_the_published_ones():
     assert {key: list(value.shape) for key, value in net.state_dict().items()} == json.loads(KEYS.read_text())['UNet']
 
 
-@pytest.mark.parametrize('arch, options, corners', [('UNet', {}, None), ('UNet_bilinear', {}, False), ('UNet_bilinear', {'align_corners': True}, True)])
+@pytest.mark.parametrize(
+    'arch, options, corners',
+    [('UNet', {}, None), ('UNet_bilinear', {}, False), ('UNet_bilinear', {'align_corners': True}, True)],
+)
 def test_it_computes_the_published_formula_at_an_odd_size(arch, options, corners):
     torch.manual_seed(0)
     net = get_net(arch, 5, **options).double()
     images = torch.randn(1, 3, 39, 61, dtype=torch.float64)
-    net.train()(images)                                                      # running statistics other than 0 and 1
+    net.train()(images)  # running statistics other than 0 and 1
     with torch.no_grad():
-        torch.testing.assert_close(net.eval()(images)['pred'], formula(net.state_dict(), images, corners), rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(
+            net.eval()(images)['pred'], formula(net.state_dict(), images, corners), rtol=1e-9, atol=1e-9
+        )
 
 
 def test_the_bilinear_variant_is_of_the_published_size():
@@ -75,13 +86,20 @@ def test_training_outputs_have_their_order_and_sizes(net):
     outputs = net.train()(torch.randn(2, 3, 67, 45))
     expected = {'pred': (2, 5, 67, 45)}
     if net.arch == 'UNetDS':
-        expected |= {'pred_ds2': (2, 5, 34, 23), 'pred_ds4': (2, 5, 17, 12), 'pred_ds8': (2, 5, 9, 6), 'pred_ds16': (2, 5, 5, 3)}
+        expected |= {
+            'pred_ds2': (2, 5, 34, 23),
+            'pred_ds4': (2, 5, 17, 12),
+            'pred_ds8': (2, 5, 9, 6),
+            'pred_ds16': (2, 5, 5, 3),
+        }
     assert {name: tuple(maps.shape) for name, maps in outputs.items()} == expected
     assert net.output_names == tuple(expected)
     assert all(maps.is_contiguous() for maps in outputs.values())
     net.zero_grad()
     sum(maps.square().mean() for maps in outputs.values()).backward()
-    assert [name for name, parameter in net.named_parameters() if parameter.grad is None or not parameter.grad.any()] == []
+    assert [
+        name for name, parameter in net.named_parameters() if parameter.grad is None or not parameter.grad.any()
+    ] == []
 
 
 def test_evaluation_has_one_output_which_is_that_of_training_without_batch_statistics(net):
@@ -104,11 +122,29 @@ def test_the_deeper_one_normalises_each_image_by_itself():
     assert not any(isinstance(module, nn.BatchNorm2d) for module in net.modules())
 
 
-@pytest.mark.parametrize('arch, size, training, message', [
-    ('UNet', (15, 40), False, 'UNet: images of 15x40 pixels vanish on the way down to stride 16; both sides must be at least 16 pixels'),
-    ('UNet', (31, 31), True, 'a single value, which has no variance to normalise by; use a crop with a side of at least 32 pixels'),
-    ('UNetDS', (64, 64), False, 'UNetDS: images of 64x64 pixels are a single value at stride 64, .* one side must be at least 65 pixels'),
-])
+@pytest.mark.parametrize(
+    'arch, size, training, message',
+    [
+        (
+            'UNet',
+            (15, 40),
+            False,
+            'UNet: images of 15x40 pixels vanish on the way down to stride 16; both sides must be at least 16 pixels',
+        ),
+        (
+            'UNet',
+            (31, 31),
+            True,
+            'a single value, which has no variance to normalise by; use a crop with a side of at least 32 pixels',
+        ),
+        (
+            'UNetDS',
+            (64, 64),
+            False,
+            'UNetDS: images of 64x64 pixels are a single value at stride 64, .* one side must be at least 65 pixels',
+        ),
+    ],
+)
 def test_what_is_too_small_is_refused_and_the_nearest_size_works(arch, size, training, message):
     net = get_net(arch, 2).train(training)
     with pytest.raises(ValueError, match=message):
@@ -129,10 +165,13 @@ def test_outputs_under_autocast_are_float32(net):
         assert {maps.dtype for maps in net.train()(torch.randn(1, 3, 67, 45)).values()} == {torch.float32}
 
 
-@pytest.mark.parametrize('flags, message', [
-    (['--freeze_trunk'], '--freeze_trunk: UNet has no trunk to freeze; leave the flag out'),
-    (['--trunk', 'hrnetv2'], '--trunk hrnetv2: UNet has no trunk to choose; leave the flag out'),
-])
+@pytest.mark.parametrize(
+    'flags, message',
+    [
+        (['--freeze_trunk'], '--freeze_trunk: UNet has no trunk to freeze; leave the flag out'),
+        (['--trunk', 'hrnetv2'], '--trunk hrnetv2: UNet has no trunk to choose; leave the flag out'),
+    ],
+)
 def test_flags_of_a_trunk_are_mistakes(capsys, flags, message):
     assert train.main(['--arch', 'UNet', *flags]) == 2
     assert message in capsys.readouterr().err

@@ -1,4 +1,5 @@
 """The benchmark measures what it says: tiny sizes, so the ratios mean nothing, but the arithmetic and the table do."""
+
 import json
 import math
 from types import SimpleNamespace
@@ -10,7 +11,18 @@ from scripts import bench, bench_data, bench_measure, bench_network, bench_repor
 from scripts.bench_measure import Case, Form, Row
 
 CPU = torch.device('cpu')
-TINY = ['--photo_size', '64,128', '--size', '64,128', '--trunk', 'hrnetv2_w18_small_v1', '--repeats', '1', '--images', '2']
+TINY = [
+    '--photo_size',
+    '64,128',
+    '--size',
+    '64,128',
+    '--trunk',
+    'hrnetv2_w18_small_v1',
+    '--repeats',
+    '1',
+    '--images',
+    '2',
+]
 
 
 def run(tmp_path, *flags):
@@ -24,10 +36,22 @@ def test_the_lines_without_a_network_make_one_row_each(tmp_path, capsys):
     assert code == 0
     rows = {row['name']: row for row in result['rows']}
     assert {name: row['budget'] for name, row in rows.items()} == {
-        'sample': 1.35, 'cached-pair': 0.15, 'cached-device': 0.15, 'cached-loader': None, 'photometric': None, 'index': 1.5, 'verification': 1.5,
-        'rmi': 3.0, 'confusion': 1.3}
+        'sample': 1.35,
+        'cached-pair': 0.15,
+        'cached-device': 0.15,
+        'cached-loader': None,
+        'photometric': None,
+        'index': 1.5,
+        'verification': 1.5,
+        'rmi': 3.0,
+        'confusion': 1.3,
+    }
     for row in rows.values():
-        assert row['ratio'] == pytest.approx(row['ours'] / row['plain']) and math.isfinite(row['ratio']) and row['ratio'] > 0
+        assert (
+            row['ratio'] == pytest.approx(row['ours'] / row['plain'])
+            and math.isfinite(row['ratio'])
+            and row['ratio'] > 0
+        )
         assert row['holds'] == (None if row['budget'] is None else row['ratio'] <= row['budget'])
         assert len(row['samples']['plain']) == len(row['samples']['ours']) == 1
     assert page == capsys.readouterr().out.removesuffix('\n')
@@ -47,10 +71,13 @@ def test_the_table_is_aligned_markdown(tmp_path):
     assert [cell.strip() for cell in lines[0].split('|')[1:5]] == ['line', 'what', 'plain form', 'plain']
 
 
-@pytest.mark.parametrize('line, expected', [
-    ('evaluation', {'fp32': 0.75, 'bf16': 0.42}),
-    ('training', {'fp32': 0.82, 'bf16': 0.46}),
-])
+@pytest.mark.parametrize(
+    'line, expected',
+    [
+        ('evaluation', {'fp32': 0.75, 'bf16': 0.42}),
+        ('training', {'fp32': 0.82, 'bf16': 0.46}),
+    ],
+)
 def test_a_network_line_makes_a_row_for_each_precision(line, expected, tmp_path):
     code, _, result = run(tmp_path, line)
     prefix = f'{line}-hrnetv2_w18_small_v1-'
@@ -60,7 +87,7 @@ def test_a_network_line_makes_a_row_for_each_precision(line, expected, tmp_path)
 
 def test_dumping_counts_only_what_it_adds_to_the_evaluation(tmp_path):
     _, _, result = run(tmp_path, 'dump')
-    row, = result['rows']
+    (row,) = result['rows']
     assert row['budget'] == 0.25
     assert row['ours'] == pytest.approx(row['samples']['ours'][0] - row['samples']['plain'][0])
 
@@ -72,12 +99,15 @@ def test_baseline_runs_the_plain_forms_only(tmp_path):
     assert 'ratio' not in next(line for line in page.splitlines() if line.startswith('| line'))
 
 
-@pytest.mark.parametrize('flags, words', [
-    (['confussion'], ["line 'confussion'", 'did you mean confusion?']),
-    (['rmi', '--trunk', 'hrnetv2_w81'], ["--trunk 'hrnetv2_w81'", 'hrnetv2_w18']),
-    (['--repeat', '3'], ['--repeats']),
-    (['--repeats', '0'], ['--repeats', '0']),
-])
+@pytest.mark.parametrize(
+    'flags, words',
+    [
+        (['confussion'], ["line 'confussion'", 'did you mean confusion?']),
+        (['rmi', '--trunk', 'hrnetv2_w81'], ["--trunk 'hrnetv2_w81'", 'hrnetv2_w18']),
+        (['--repeat', '3'], ['--repeats']),
+        (['--repeats', '0'], ['--repeats', '0']),
+    ],
+)
 def test_a_mistake_is_one_line_with_the_nearest_names_and_code_2(flags, words, capsys):
     assert bench.main(flags) == 2
     captured = capsys.readouterr()
@@ -98,13 +128,17 @@ def test_forms_run_in_turn_after_one_warm_up_each():
 
 
 def test_a_ratio_is_one_of_medians():
-    row = bench_measure.compare('x', Case('x', 'y', None, [], 3), Form(None, budget=0.5), [1.0, 2.0, 9.0], [1.0, 1.0, 3.0])
+    row = bench_measure.compare(
+        'x', Case('x', 'y', None, [], 3), Form(None, budget=0.5), [1.0, 2.0, 9.0], [1.0, 1.0, 3.0]
+    )
     assert (row.plain, row.ours, row.ratio, row.low, row.high) == (2.0, 1.0, 0.5, 1 / 3, 1.0)
     assert row.holds
 
 
 def test_an_added_form_counts_the_difference():
-    row = bench_measure.compare('x', Case('x', 'y', None, [], 3), Form(None, budget=0.25, added=True), [2.0, 2.0], [3.0, 3.0])
+    row = bench_measure.compare(
+        'x', Case('x', 'y', None, [], 3), Form(None, budget=0.25, added=True), [2.0, 2.0], [3.0, 3.0]
+    )
     assert (row.ours, row.ratio, row.low, row.high, row.holds) == (1.0, 0.5, 0.5, 0.5, False)
 
 
@@ -119,12 +153,13 @@ def test_running_out_of_memory_makes_a_row_that_says_so():
     def fail():
         raise torch.OutOfMemoryError('CUDA out of memory')
 
-    row, = bench_measure.measure('x', Case('x', 'y', Form(fail), [Form(fail, 1.0)], 1), CPU)
+    (row,) = bench_measure.measure('x', Case('x', 'y', Form(fail), [Form(fail, 1.0)], 1), CPU)
     assert row.holds is None and '--size' in row.note and '--size' in bench_report.table([row])
 
 
 def test_resident_bytes_are_weights_buffers_and_momentum():
-    net = torch.nn.BatchNorm1d(4)                                   # 2 x 4 weights, 2 x 4 buffers in float32, a counter in int64
+    # 2 x 4 weights, 2 x 4 buffers in float32, a counter in int64
+    net = torch.nn.BatchNorm1d(4)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
     assert bench_measure.resident_bytes([net, optimizer]) == 64 + 8
     net(torch.ones(2, 4)).sum().backward()
@@ -143,16 +178,26 @@ class FakeGPU:
 
     def install(self, monkeypatch):
         quiet = dict.fromkeys(['synchronize', 'empty_cache'], lambda *arguments: None)
-        for name, function in {**quiet, 'memory_allocated': lambda device: self.now, 'max_memory_allocated': lambda device: self.peak,
-                               'reset_peak_memory_stats': lambda device: setattr(self, 'peak', self.now)}.items():
+        for name, function in {
+            **quiet,
+            'memory_allocated': lambda device: self.now,
+            'max_memory_allocated': lambda device: self.peak,
+            'reset_peak_memory_stats': lambda device: setattr(self, 'peak', self.now),
+        }.items():
             monkeypatch.setattr(torch.cuda, name, function)
 
 
 def test_on_a_gpu_peak_memory_is_compared_too_without_what_others_keep_there(monkeypatch):
     gpu = FakeGPU(resident=1000)
     gpu.install(monkeypatch)
-    layer = torch.nn.Linear(4, 1, bias=False)                       # 16 bytes
-    case = Case('x', 'y', Form(lambda: gpu.call(384), resident=(layer,)), [Form(lambda: gpu.call(84), 2.0, 'bf16', memory_budget=0.5, resident=(layer,))], 1)
+    layer = torch.nn.Linear(4, 1, bias=False)  # 16 bytes
+    case = Case(
+        'x',
+        'y',
+        Form(lambda: gpu.call(384), resident=(layer,)),
+        [Form(lambda: gpu.call(84), 2.0, 'bf16', memory_budget=0.5, resident=(layer,))],
+        1,
+    )
     rows = bench_measure.measure('x', case, SimpleNamespace(type='cuda'))
     assert [row.name for row in rows] == ['x-bf16', 'x-bf16-memory']
     assert (rows[1].plain, rows[1].ours, rows[1].ratio, rows[1].holds) == (400, 100, 0.25, True)
@@ -180,5 +225,12 @@ def test_photo_batches_hold_trainids_and_ignored_pixels():
 def test_the_lines_of_ensembles_measure_times_memory_and_storage(tmp_path):
     code, _, result = run(tmp_path, 'fuse', 'run', 'fuse_memory', 'storage')
     rows = {row['name']: row for row in result['rows']}
-    assert code == 0 and (rows['fuse']['budget'], rows['run']['budget'], rows['fuse_memory-6']['budget']) == (1.3, 1.05, 1.0)
-    assert len([name for name in rows if name.startswith('storage-')]) == 18 and '100.000 % of the labels' in rows['storage-npy-float16-1']['note']
+    assert code == 0 and (rows['fuse']['budget'], rows['run']['budget'], rows['fuse_memory-6']['budget']) == (
+        1.3,
+        1.05,
+        1.0,
+    )
+    assert (
+        len([name for name in rows if name.startswith('storage-')]) == 18
+        and '100.000 % of the labels' in rows['storage-npy-float16-1']['note']
+    )

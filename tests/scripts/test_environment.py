@@ -1,4 +1,5 @@
 """The scripts around the program: the environment they make, the exit codes they hand on, the signal they pass."""
+
 import ast
 import os
 import shutil
@@ -14,7 +15,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
 # An interpreter that makes environments out of copies of itself, and notes what it was asked to do.
-PYTHON = '''#!/usr/bin/env bash
+PYTHON = """#!/usr/bin/env bash
 echo "$*" >> "$NOTES"
 case "$*" in
     *version_info*) exit "${OLD:-0}" ;;
@@ -22,8 +23,8 @@ case "$*" in
     *pytest*) exit "${TESTS:-0}" ;;
     *ruff*) exit "${LINT:-0}" ;;
 esac
-'''
-SRUN = '''#!/usr/bin/env bash
+"""
+SRUN = """#!/usr/bin/env bash
 # Two tasks in a process group of their own, as srun starts them; SIGUSR1 goes to each of them.
 shift
 tasks=()
@@ -37,8 +38,8 @@ for task in "${tasks[@]}"; do
     wait "$task" || { code=$?; [ "$code" -gt 128 ] && { code=0; wait "$task" || code=$?; }; }
 done
 exit "$code"
-'''
-TASK = '''#!/usr/bin/env bash
+"""
+TASK = """#!/usr/bin/env bash
 # train.py: runs until SIGUSR1, saves and exits with 0; or fails at once.
 echo "$RANK $LOCAL_RANK $WORLD_SIZE $MASTER_ADDR $*" >> "$NOTES"
 trap 'echo "saved $RANK" >> "$NOTES"; exit 0' USR1
@@ -46,7 +47,7 @@ touch "$NOTES.ready.$RANK"
 [ -n "${FAIL:-}" ] && exit 7
 [ -n "${SHORT:-}" ] && exit 0
 while :; do sleep 0.1; done
-'''
+"""
 
 
 def executable(path, text):
@@ -73,7 +74,9 @@ def call(clone, script, *arguments, **environment):
     notes.write_text('')
     inherited = {key: value for key, value in os.environ.items() if key not in ('VIRTUAL_ENV', 'NO_VENV')}
     variables = {**inherited, 'PYTHON': str(clone.parent / 'bin' / 'snake'), 'NOTES': str(notes), **environment}
-    done = subprocess.run(['bash', clone / script, *arguments], env=variables, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        ['bash', clone / script, *arguments], env=variables, capture_output=True, text=True, timeout=60
+    )
     return done, notes.read_text().splitlines()
 
 
@@ -119,11 +122,20 @@ def slurm(clone, *, send=None, **environment):
     """Run train_slurm.sh with stand-ins for SLURM; returns (exit code, sorted notes)."""
     tools, notes = clone.parent / 'bin', clone.parent / 'notes'
     executable(tools / 'srun', SRUN)
-    executable(tools / 'scontrol', '#!/usr/bin/env bash\n[ "$1" = show ] && echo node7 || echo "scontrol $*" >> "$NOTES"\n')
+    executable(
+        tools / 'scontrol', '#!/usr/bin/env bash\n[ "$1" = show ] && echo node7 || echo "scontrol $*" >> "$NOTES"\n'
+    )
     executable(tools / 'python', TASK)
     notes.write_text('')
-    variables = {**os.environ, 'PATH': f'{tools}:{os.environ["PATH"]}', 'NOTES': str(notes), 'SLURM_JOB_ID': '41', 'SLURM_JOB_NODELIST': 'node[7-8]',
-                 'SLURM_SUBMIT_DIR': str(clone), **environment}
+    variables = {
+        **os.environ,
+        'PATH': f'{tools}:{os.environ["PATH"]}',
+        'NOTES': str(notes),
+        'SLURM_JOB_ID': '41',
+        'SLURM_JOB_NODELIST': 'node[7-8]',
+        'SLURM_SUBMIT_DIR': str(clone),
+        **environment,
+    }
     job = subprocess.Popen(['bash', clone / 'scripts/train_slurm.sh', '--result_dir', 'runs/a'], env=variables)
     if send:
         ready = [Path(f'{notes}.ready.{rank}') for rank in (0, 1)]
@@ -149,7 +161,10 @@ def test_a_slurm_job_that_ends_or_fails_by_itself_does_not_queue_again(clone):
 
 def requirements(name):
     lines = (line.split('#')[0].strip() for line in (ROOT / name).read_text().splitlines())
-    return {found.name.lower(): found for found in (Requirement(line) for line in lines if line and not line.startswith('-r'))}
+    return {
+        found.name.lower(): found
+        for found in (Requirement(line) for line in lines if line and not line.startswith('-r'))
+    }
 
 
 def test_every_requirement_is_bounded_on_both_sides_and_holds_here():
@@ -160,17 +175,30 @@ def test_every_requirement_is_bounded_on_both_sides_and_holds_here():
 
 
 def test_every_package_that_the_programs_import_is_required_and_optional_ones_only_where_used():
-    packages = {'cv2': 'opencv-python-headless', 'PIL': 'pillow', 'zlib_ng': 'zlib-ng', 'yaml': 'pyyaml', 'tensorboardX': 'tensorboardx'}
+    packages = {
+        'cv2': 'opencv-python-headless',
+        'PIL': 'pillow',
+        'zlib_ng': 'zlib-ng',
+        'yaml': 'pyyaml',
+        'tensorboardX': 'tensorboardx',
+    }
     ours = {path.name.removesuffix('.py') for path in ROOT.iterdir()}
     at_once, anywhere = set(), set()
-    for path in [*ROOT.glob('*.py'), *(path for folder in ('aggregation', 'datasets', 'network', 'loss', 'transforms', 'utils')
-                                       for path in (ROOT / folder).rglob('*.py'))]:
+    for path in [
+        *ROOT.glob('*.py'),
+        *(
+            path
+            for folder in ('aggregation', 'datasets', 'network', 'loss', 'transforms', 'utils')
+            for path in (ROOT / folder).rglob('*.py')
+        ),
+    ]:
         tree = ast.parse(path.read_text())
         at_once |= imported(tree.body)
         anywhere |= imported(ast.walk(tree))
 
     def outside(found):
         return {packages.get(name, name).lower() for name in found - ours if name not in sys.stdlib_module_names}
+
     required, optional = (set(requirements(name)) for name in ('requirements.txt', 'requirements-extras.txt'))
     assert outside(at_once) <= required
     assert outside(anywhere) <= required | optional

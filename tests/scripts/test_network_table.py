@@ -1,4 +1,5 @@
 """The table of networks: its numbers are those of the networks, and one that fails leaves no table."""
+
 import json
 
 import pytest
@@ -11,7 +12,19 @@ CHEAP = 'UNet'
 
 
 def run(tmp_path, *flags):
-    code = network_table.main(['--repeats', '1', '--size', '64,96', '--out', str(tmp_path / 'table.md'), '--json', str(tmp_path / 'rows.json'), *flags])
+    code = network_table.main(
+        [
+            '--repeats',
+            '1',
+            '--size',
+            '64,96',
+            '--out',
+            str(tmp_path / 'table.md'),
+            '--json',
+            str(tmp_path / 'rows.json'),
+            *flags,
+        ]
+    )
     written = (tmp_path / 'table.md').read_text() if code == 0 else None
     return code, written, json.loads((tmp_path / 'rows.json').read_text())['rows'] if code == 0 else None
 
@@ -30,7 +43,9 @@ def test_a_row_says_what_the_network_is(tmp_path, small_trunk):
     assert code == 0
     unet, hierarchical = rows
     net = network.get_net(CHEAP, 19)
-    assert unet['parameters'] == sum(parameter.numel() for parameter in net.parameters()) and unet['keys'] == len(net.state_dict())
+    assert unet['parameters'] == sum(parameter.numel() for parameter in net.parameters()) and unet['keys'] == len(
+        net.state_dict()
+    )
     assert unet['scales'] == [1.0] and hierarchical['scales'] == [0.5, 1.0]
     assert unet['plain'] == unet['executed'] > 0 and hierarchical['plain'] > hierarchical['executed'] > 0
     assert all(row['three'] > row['one'] > 0 for row in rows)
@@ -38,7 +53,7 @@ def test_a_row_says_what_the_network_is(tmp_path, small_trunk):
     assert len(lines) == 4 and len({len(line) for line in lines}) == 1 and f'{unet["parameters"]:,}' in lines[2]
     for fact in ('* command: `python scripts/network_table.py', '* commit: ', '* hardware: ', '* versions: python '):
         assert fact in page
-    assert 'GiB, three scales' not in page                                # there is no GPU
+    assert 'GiB, three scales' not in page  # there is no GPU
     assert all(row['step'] > row['step_again'] > 0 for row in rows)
 
 
@@ -48,10 +63,15 @@ def test_a_network_that_fails_is_an_error_and_nothing_is_written(tmp_path, monke
 
     monkeypatch.setitem(network.ARCHS._builders, CHEAP, fail)
     assert run(tmp_path, '--arch', CHEAP)[0] == 1
-    assert f'{CHEAP}: RuntimeError: shapes differ; nothing was written' in capsys.readouterr().err and list(tmp_path.iterdir()) == []
+    assert (
+        f'{CHEAP}: RuntimeError: shapes differ; nothing was written' in capsys.readouterr().err
+        and list(tmp_path.iterdir()) == []
+    )
 
 
-@pytest.mark.parametrize('flags, words', [(['--arch', 'UNett'], 'did you mean UNet'), (['--repeats', '0'], '--repeats')])
+@pytest.mark.parametrize(
+    'flags, words', [(['--arch', 'UNett'], 'did you mean UNet'), (['--repeats', '0'], '--repeats')]
+)
 def test_a_mistake_is_told(flags, words, tmp_path, capsys):
     assert run(tmp_path, *flags)[0] == 2
     assert words in capsys.readouterr().err

@@ -1,12 +1,23 @@
 """The page that compares trainings, from run directories that the test writes."""
+
 import json
 
 import pytest
 
 from scripts import record_comparison
 
-COMMAND = {'line': 'python train.py --gblur', 'started': '2026-01-02T03:04:05', 'git': {'commit': 'a' * 40}, 'versions': {'torch': '2.11.0'},
-           'gpu': None, 'cpu': 'A CPU', 'platform': 'x', 'cpus': 2, 'threads': 1, 'world': 1}
+COMMAND = {
+    'line': 'python train.py --gblur',
+    'started': '2026-01-02T03:04:05',
+    'git': {'commit': 'a' * 40},
+    'versions': {'torch': '2.11.0'},
+    'gpu': None,
+    'cpu': 'A CPU',
+    'platform': 'x',
+    'cpus': 2,
+    'threads': 1,
+    'world': 1,
+}
 
 
 @pytest.fixture
@@ -14,10 +25,15 @@ def trained(tmp_path):
     def write(name, score, epoch=5, minutes=10, **flags):
         folder = tmp_path / name
         folder.mkdir()
-        (folder / 'hparams.json').write_text(json.dumps({'command': COMMAND, 'seed': 0, 'result_dir': name, 'cfg.A': name, 'lr': 0.1, **flags}))
-        (folder / 'metrics.csv').write_text(f'start,start/step,0,timestamp,1000\nval,mean_iu,0.1,epoch,0,timestamp,1001\n'
-                                            f'val,mean_iu,{score},epoch,{epoch},timestamp,{1000 + 60 * minutes}\n')
+        (folder / 'hparams.json').write_text(
+            json.dumps({'command': COMMAND, 'seed': 0, 'result_dir': name, 'cfg.A': name, 'lr': 0.1, **flags})
+        )
+        (folder / 'metrics.csv').write_text(
+            'start,start/step,0,timestamp,1000\nval,mean_iu,0.1,epoch,0,timestamp,1001\n'
+            f'val,mean_iu,{score},epoch,{epoch},timestamp,{1000 + 60 * minutes}\n'
+        )
         return str(folder)
+
     return write
 
 
@@ -26,8 +42,11 @@ def run(tmp_path, *folders):
 
 
 def test_trainings_of_one_setting_are_a_row_with_the_mean_over_their_seeds(tmp_path, trained):
-    folders = [trained('a1', 0.50, seed=1, augment_on='loader', minutes=8), trained('b1', 0.52, seed=1, augment_on='device'),
-               trained('a2', 0.54, seed=2, augment_on='loader', minutes=12, new_flag=None)]
+    folders = [
+        trained('a1', 0.50, seed=1, augment_on='loader', minutes=8),
+        trained('b1', 0.52, seed=1, augment_on='device'),
+        trained('a2', 0.54, seed=2, augment_on='loader', minutes=12, new_flag=None),
+    ]
     assert run(tmp_path, *folders) == 0
     text = (tmp_path / 'page.md').read_text()
     assert '| `--augment_on` | mean IoU % | of seeds | minutes |' in text

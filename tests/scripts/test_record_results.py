@@ -1,25 +1,55 @@
 """The result page, from run directories that the test writes."""
+
 import json
 
 from scripts import record_results
 
 
 def test_the_page_says_what_the_files_say(tmp_path, capsys):
-    command = {'line': 'python train.py --lr 0.1 --override_dataset_root /some/where --result_dir /some/run --resume auto', 'started': '2026-01-02T03:04:05',
-               'git': {'commit': 'a' * 40}, 'versions': {'torch': '2.11.0'}, 'gpu': None, 'cpu': 'A CPU', 'platform': 'x', 'cpus': 2, 'threads': 1, 'world': 1}
+    command = {
+        'line': 'python train.py --lr 0.1 --override_dataset_root /some/where --result_dir /some/run --resume auto',
+        'started': '2026-01-02T03:04:05',
+        'git': {'commit': 'a' * 40},
+        'versions': {'torch': '2.11.0'},
+        'gpu': None,
+        'cpu': 'A CPU',
+        'platform': 'x',
+        'cpus': 2,
+        'threads': 1,
+        'world': 1,
+    }
     for name in ('run', 'eval'):
         (tmp_path / name).mkdir()
         (tmp_path / name / 'hparams.json').write_text(json.dumps({'command': command}))
-    (tmp_path / 'run' / 'metrics.csv').write_text('start,start/step,0,timestamp,1000\nval,loss,1.0,mean_iu,0.25,epoch,0,timestamp,1060\n'
-                                                  'val,loss,0.5,mean_iu,0.5,epoch,5,timestamp,1600\n')
-    (tmp_path / 'eval' / 'metrics.json').write_text(json.dumps({
-        'images': 3, 'n_scales': [0.5, 1.0], 'mean_iou': 0.4, 'accuracy': 0.9, 'classes': {'road': {'iou': 0.8}, 'car': {'iou': None}}}))
+    (tmp_path / 'run' / 'metrics.csv').write_text(
+        'start,start/step,0,timestamp,1000\nval,loss,1.0,mean_iu,0.25,epoch,0,timestamp,1060\n'
+        'val,loss,0.5,mean_iu,0.5,epoch,5,timestamp,1600\n'
+    )
+    (tmp_path / 'eval' / 'metrics.json').write_text(
+        json.dumps(
+            {
+                'images': 3,
+                'n_scales': [0.5, 1.0],
+                'mean_iou': 0.4,
+                'accuracy': 0.9,
+                'classes': {'road': {'iou': 0.8}, 'car': {'iou': None}},
+            }
+        )
+    )
     out = tmp_path / 'page.md'
     assert record_results.main(['--title', 'T', '--out', str(out), str(tmp_path / 'run'), str(tmp_path / 'eval')]) == 0
     text = out.read_text()
-    assert '| road | 80.00 |' in text and '| car | - |' in text and '| **mean IoU** | **40.00** |' in text and '| class | scales 0.5, 1 |' in text
+    assert (
+        '| road | 80.00 |' in text
+        and '| car | - |' in text
+        and '| **mean IoU** | **40.00** |' in text
+        and '| class | scales 0.5, 1 |' in text
+    )
     assert '| 5 | 10 | 50.00 |' in text and 'Training took 10 minutes' in text and 'A CPU, 2 cores, 1 threads' in text
-    assert 'python train.py --lr 0.1 --override_dataset_root OVERRIDE_DATASET_ROOT --result_dir RESULT_DIR --resume auto' in text
+    assert (
+        'python train.py --lr 0.1 --override_dataset_root OVERRIDE_DATASET_ROOT --result_dir RESULT_DIR --resume auto'
+        in text
+    )
     assert '/some' not in text
 
 

@@ -6,7 +6,15 @@ import torch
 
 from scripts.baseline_transforms import photo_like_pair
 from transforms.deferred import NUMBERS, as_seen, augment, draw
-from transforms.photometric import ColorJitter, RandomGaussianBlur, adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation, gaussian_blur
+from transforms.photometric import (
+    ColorJitter,
+    RandomGaussianBlur,
+    adjust_brightness,
+    adjust_contrast,
+    adjust_hue,
+    adjust_saturation,
+    gaussian_blur,
+)
 
 JITTER = (adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue)
 
@@ -39,7 +47,7 @@ def test_brightness_contrast_and_saturation_equal_those_of_the_loaders(place, fa
 @pytest.mark.parametrize('steps', [1, 30, 64, 128, -50])
 def test_hue_is_turned_exactly(steps):
     image = photo()[::10, ::10]
-    turn = (steps + 0.5 * np.sign(steps)) / 255         # of which trunc(255 turn) steps are taken
+    turn = (steps + 0.5 * np.sign(steps)) / 255  # of which trunc(255 turn) steps are taken
     found = on_device(image, (1, 1, 1, turn)).reshape(-1, 3)
     for pixel, (red, green, blue) in zip(found, image.reshape(-1, 3) / 255):
         hue, saturation, value = colorsys.rgb_to_hsv(red, green, blue)
@@ -76,10 +84,12 @@ def test_the_numbers_are_drawn_as_the_loaders_draw_them(amount, blurred):
 
 def test_each_image_of_a_batch_has_its_own_numbers():
     images = torch.from_numpy(np.stack([photo(0), photo(1)])).permute(0, 3, 1, 2)
-    numbers = torch.stack([draw(ColorJitter(0.25), RandomGaussianBlur(), np.random.default_rng(seed)) for seed in range(2)])
+    numbers = torch.stack(
+        [draw(ColorJitter(0.25), RandomGaussianBlur(), np.random.default_rng(seed)) for seed in range(2)]
+    )
     both = augment(images, numbers)
     for place in range(2):
-        assert torch.equal(both[place], augment(images[place:place + 1], numbers[place:place + 1])[0])
+        assert torch.equal(both[place], augment(images[place : place + 1], numbers[place : place + 1])[0])
 
 
 def test_a_sample_is_shown_as_the_network_sees_it():

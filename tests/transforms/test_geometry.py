@@ -16,9 +16,12 @@ IGNORE = 255
 
 
 def coded_pair(height, width):
-    """An image whose red and green channels are the coordinates, smooth enough to survive resizing, and a label of both."""
+    """An image whose red and green channels are the coordinates, smooth enough to survive resizing, and a label of
+    both."""
     rows, cols = np.mgrid[:height, :width]
-    image = np.stack([255 * cols / max(1, width - 1), 255 * rows / max(1, height - 1), np.full((height, width), 200)], -1)
+    image = np.stack(
+        [255 * cols / max(1, width - 1), 255 * rows / max(1, height - 1), np.full((height, width), 200)], -1
+    )
     return np.rint(image).astype(np.uint8), ((cols * 6 // width) + 6 * (rows * 6 // height)).astype(np.uint8)
 
 
@@ -32,6 +35,7 @@ def size_and_crop(crop_size, scale_min=1.0, scale_max=1.0, **settings):
 
 
 # ---- crop windows
+
 
 def test_a_crop_visits_every_position_and_no_other():
     rng = np.random.default_rng(0)
@@ -69,14 +73,17 @@ def test_translation_visits_every_offset():
 
 # ---- scale and crop
 
+
 @pytest.mark.parametrize('seed', range(15))
 def test_scale_and_crop_equal_resizing_and_padding_the_whole_image(seed):
     rng = np.random.default_rng(100 + seed)
     height, width, *crop = (int(side) for side in rng.integers(20, 150, 4))
-    image = rng.integers(70, 180, (height, width, 3), dtype=np.uint8)    # no pass clips: Pillow's order of passes varies
+    # no pass clips: Pillow's order of passes varies
+    image = rng.integers(70, 180, (height, width, 3), dtype=np.uint8)
     label = rng.integers(0, 19, (height, width), dtype=np.uint8)
     plain_image, plain_label = plain_size_and_crop(
-        Image.fromarray(image), Image.fromarray(label), np.random.default_rng(seed), tuple(crop), 0.5, 2.0, IGNORE)
+        Image.fromarray(image), Image.fromarray(label), np.random.default_rng(seed), tuple(crop), 0.5, 2.0, IGNORE
+    )
     found, found_label, _ = size_and_crop(tuple(crop), 0.5, 2.0)(image, label, np.random.default_rng(seed))
     difference = np.abs(found.astype(int) - np.asarray(plain_image))
     assert difference.max() <= 2 and (difference > 1).mean() < 1e-3
@@ -95,7 +102,7 @@ def test_image_and_label_stay_aligned_and_padding_is_ignored(seed, translate):
     assert image.dtype == label.dtype == np.uint8 and image.flags.c_contiguous and label.flags.c_contiguous
     inside = label != IGNORE
     shown = min(crop[0], int(height * scale)) * min(crop[1], int(width * scale))
-    assert inside.sum() == shown                        # nothing cut off that would fit, nothing else ignored
+    assert inside.sum() == shown  # nothing cut off that would fit, nothing else ignored
     assert (image[~inside] == 0).all() and (image[inside][:, 2] > 190).all()
     column, row = label_of(image)
     tolerance = 6 * (1.5 / min(height, width) + 1 / 255) + 3 / (scale * min(height, width))
@@ -109,7 +116,7 @@ def test_the_centroids_class_is_in_the_crop(seed):
     height, width = (int(side) for side in rng.integers(30, 120, 2))
     image, label = np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.uint8)
     x, y = int(rng.integers(0, width)), int(rng.integers(0, height))
-    label[max(0, y - 3):y + 4, max(0, x - 3):x + 4] = 7
+    label[max(0, y - 3) : y + 4, max(0, x - 3) : x + 4] = 7
     crop = tuple(int(side) for side in rng.integers(8, 140, 2))
     for _ in range(10):
         _, cropped, _ = size_and_crop(crop, 0.5, 2.0)(image, label, rng, (x, y))
@@ -122,7 +129,7 @@ def test_the_centroid_moves_with_the_padding():
     for seed in range(50):
         _, cropped, _ = size_and_crop((20, 8))(image, label, np.random.default_rng(seed), (30, 9))
         assert (cropped == 3).sum() == 1 and (cropped[:5] == IGNORE).all() and (cropped[15:] == IGNORE).all()
-        assert (cropped[14] == 3).any()                 # 10 rows padded by 5 above: row 9 becomes 14
+        assert (cropped[14] == 3).any()  # 10 rows padded by 5 above: row 9 becomes 14
 
 
 @pytest.mark.parametrize('size', [(60, 30), (30, 60)])
@@ -143,7 +150,9 @@ def test_without_translation_the_smaller_dimension_is_centred():
 
 
 def test_pre_size_normalises_the_long_edge_before_the_random_scale():
-    image, label, scale = size_and_crop((50, 50), 0.5, 0.5, pre_size=100)(*coded_pair(100, 200), np.random.default_rng(0))
+    image, label, scale = size_and_crop((50, 50), 0.5, 0.5, pre_size=100)(
+        *coded_pair(100, 200), np.random.default_rng(0)
+    )
     assert scale == 0.25
     assert (label != IGNORE).sum() == 25 * 50
 
@@ -186,8 +195,11 @@ def test_flipping_mirrors_both_half_of_the_time():
 
 # ---- the crop that is larger than every image
 
+
 def test_a_crop_larger_than_every_image_is_refused_with_one_that_fits():
-    with pytest.raises(ValueError, match=r'--crop_size 900,900.*720 x 960.*--crop_size 720,900 or a larger --scale_max'):
+    with pytest.raises(
+        ValueError, match=r'--crop_size 900,900.*720 x 960.*--crop_size 720,900 or a larger --scale_max'
+    ):
         size_and_crop((900, 900), 0.5, 2.0).check_fits([(360, 480), (100, 100)])
 
 
@@ -204,6 +216,7 @@ def test_the_crop_check_knows_pre_size_and_the_image_sized_crop():
 
 
 # ---- validation
+
 
 def test_a_crop_of_100_from_80_by_60_shows_all_pixels_in_the_middle_of_ignored_ones():
     image, label = np.full((60, 80, 3), 50, np.uint8), np.full((60, 80), 5, np.uint8)

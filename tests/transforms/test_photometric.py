@@ -19,7 +19,11 @@ from transforms.photometric import (
     gaussian_blur,
 )
 
-PILLOW = {adjust_brightness: ImageEnhance.Brightness, adjust_contrast: ImageEnhance.Contrast, adjust_saturation: ImageEnhance.Color}
+PILLOW = {
+    adjust_brightness: ImageEnhance.Brightness,
+    adjust_contrast: ImageEnhance.Contrast,
+    adjust_saturation: ImageEnhance.Color,
+}
 
 
 def noise(height=120, width=90, seed=0):
@@ -45,7 +49,7 @@ def test_factor_one_changes_nothing():
     for adjust in PILLOW:
         assert (adjust(image, 1.0) == image).all()
     assert (adjust_hue(image, 0.0) == image).all()
-    assert (adjust_hue(image, 0.001) == image).all()        # trunc(255 * 0.001) is 0 steps
+    assert (adjust_hue(image, 0.001) == image).all()  # trunc(255 * 0.001) is 0 steps
 
 
 def test_brightness_by_hand():
@@ -64,7 +68,9 @@ def test_no_saturation_is_grey():
     assert adjust_saturation(image, 0.0).tolist() == [[[76, 76, 76]]]
 
 
-@pytest.mark.parametrize('turn, expected', [(86 / 255, (0, 255, 0)), (-85.5 / 255, (0, 0, 255)), (128 / 255, (0, 255, 255))])
+@pytest.mark.parametrize(
+    'turn, expected', [(86 / 255, (0, 255, 0)), (-85.5 / 255, (0, 0, 255)), (128 / 255, (0, 255, 255))]
+)
 def test_hue_turns_both_ways_around_the_circle(turn, expected):
     red = np.full((2, 2, 3), (255, 0, 0), np.uint8)
     assert difference(adjust_hue(red, turn), np.full((2, 2, 3), expected)).max() <= 6
@@ -142,9 +148,9 @@ def plain_bilateral(image, sigma_spatial):
     total, weights = 0.0, 0.0
     for dy in range(-reach, reach + 1):
         for dx in range(-reach, reach + 1):
-            other = padded[reach + dy:reach + dy + height, reach + dx:reach + dx + width]
+            other = padded[reach + dy : reach + dy + height, reach + dx : reach + dx + width]
             distance = ((other - values) ** 2).sum(-1, keepdims=True) / (3 * values.std()) ** 2
-            weight = np.exp(-0.5 * (distance + (dx * dx + dy * dy) / sigma_spatial ** 2))
+            weight = np.exp(-0.5 * (distance + (dx * dx + dy * dy) / sigma_spatial**2))
             total, weights = total + weight * other, weights + weight
     return 255 * total / weights
 

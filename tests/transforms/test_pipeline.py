@@ -10,9 +10,20 @@ from scripts.baseline_transforms import MEAN, STD, photo_like_pair, plain_sample
 from transforms import build_train_transform, build_val_transform
 from transforms.deferred import augment
 
-FLAGS = {'crop_size': (48, 64), 'scale_min': 0.5, 'scale_max': 2.0, 'pre_size': None, 'full_crop_training': False,
-         'translate_aug_fix': False, 'color_aug': 0.25, 'gblur': False, 'bblur': False, 'rand_augment': None, 'augment_on': 'loader',
-         'crop_val': False}
+FLAGS = {
+    'crop_size': (48, 64),
+    'scale_min': 0.5,
+    'scale_max': 2.0,
+    'pre_size': None,
+    'full_crop_training': False,
+    'translate_aug_fix': False,
+    'color_aug': 0.25,
+    'gblur': False,
+    'bblur': False,
+    'rand_augment': None,
+    'augment_on': 'loader',
+    'crop_val': False,
+}
 
 
 def flags(**changes):
@@ -20,7 +31,9 @@ def flags(**changes):
 
 
 def sample(seed=0, centroid=None, **changes):
-    return build_train_transform(flags(**changes), 255)(*photo_like_pair(70, 100), np.random.default_rng(seed), centroid)
+    return build_train_transform(flags(**changes), 255)(
+        *photo_like_pair(70, 100), np.random.default_rng(seed), centroid
+    )
 
 
 @pytest.mark.parametrize('seed', range(6))
@@ -28,7 +41,9 @@ def test_a_sample_equals_the_plain_form_of_the_same_seed(tmp_path, seed):
     image, label = photo_like_pair(90, 160)
     Image.fromarray(image).save(tmp_path / 'image.png')
     Image.fromarray(label).save(tmp_path / 'label.png')
-    expected, expected_label = plain_sample(tmp_path / 'image.png', tmp_path / 'label.png', np.random.default_rng(seed), (80, 96))
+    expected, expected_label = plain_sample(
+        tmp_path / 'image.png', tmp_path / 'label.png', np.random.default_rng(seed), (80, 96)
+    )
     transform = build_train_transform(flags(crop_size=(80, 96), gblur=True), 255)
     found, found_label, _ = transform(image, label, np.random.default_rng(seed))
     assert (found_label == expected_label).all()
@@ -36,8 +51,18 @@ def test_a_sample_equals_the_plain_form_of_the_same_seed(tmp_path, seed):
     assert np.abs(found - grey_levels).mean() < 1
 
 
-@pytest.mark.parametrize('changes', [{}, {'gblur': True}, {'bblur': True}, {'rand_augment': '3,15'}, {'translate_aug_fix': True},
-                                     {'full_crop_training': True}, {'pre_size': 80}])
+@pytest.mark.parametrize(
+    'changes',
+    [
+        {},
+        {'gblur': True},
+        {'bblur': True},
+        {'rand_augment': '3,15'},
+        {'translate_aug_fix': True},
+        {'full_crop_training': True},
+        {'pre_size': 80},
+    ],
+)
 def test_one_generator_state_gives_one_sample_bit_for_bit(changes):
     for seed in range(4):
         (image, label, scale), (again, again_label, again_scale) = (sample(seed, (30, 40), **changes) for _ in range(2))
@@ -48,9 +73,9 @@ def test_one_generator_state_gives_one_sample_bit_for_bit(changes):
 
 
 def test_nothing_but_the_given_generator_decides():
-    np.random.seed(0)                                                       # noqa: NPY002
+    np.random.seed(0)  # noqa: NPY002
     first = sample(1, gblur=True, rand_augment='2,10')
-    np.random.seed(1)                                                       # noqa: NPY002
+    np.random.seed(1)  # noqa: NPY002
     cv2.setRNGSeed(7)
     assert (first[0] == sample(1, gblur=True, rand_augment='2,10')[0]).all()
 
@@ -66,10 +91,14 @@ def test_the_input_is_not_written():
 def test_without_colour_flags_the_image_is_only_moved():
     image, label, scale = sample(0, scale_min=1.0, scale_max=1.0, color_aug=0)
     whole, whole_label = photo_like_pair(70, 100)
-    windows = [(whole[y:y + 48, x:x + 64], whole_label[y:y + 48, x:x + 64]) for y in range(23) for x in range(37)]
+    windows = [
+        (whole[y : y + 48, x : x + 64], whole_label[y : y + 48, x : x + 64]) for y in range(23) for x in range(37)
+    ]
     assert scale == 1.0
-    assert any((image == i).all() and (label == m).all() or (image == i[:, ::-1]).all() and (label == m[:, ::-1]).all()
-               for i, m in windows)
+    assert any(
+        (image == i).all() and (label == m).all() or (image == i[:, ::-1]).all() and (label == m[:, ::-1]).all()
+        for i, m in windows
+    )
 
 
 def test_the_ignore_label_of_the_dataset_fills_what_is_outside():
@@ -88,16 +117,26 @@ def test_the_crop_check_reaches_the_flags():
     build_train_transform(flags(crop_size=(400, 400), full_crop_training=True), 255).check_crop([(70, 100)])
 
 
-@pytest.mark.parametrize('changes, flag', [
-    ({'scale_min': -0.5}, '--scale_min'), ({'scale_min': 0.0}, '--scale_min'), ({'scale_max': float('inf')}, '--scale_max'),
-    ({'scale_min': 2.0, 'scale_max': 0.5}, '--scale_min 2.0 is larger than --scale_max 0.5'), ({'pre_size': 0}, '--pre_size'),
-    ({'crop_size': (0, 5)}, '--crop_size 0,5'), ({'color_aug': -0.1}, '--color_aug'), ({'rand_augment': '2;10'}, '--rand_augment')])
+@pytest.mark.parametrize(
+    'changes, flag',
+    [
+        ({'scale_min': -0.5}, '--scale_min'),
+        ({'scale_min': 0.0}, '--scale_min'),
+        ({'scale_max': float('inf')}, '--scale_max'),
+        ({'scale_min': 2.0, 'scale_max': 0.5}, '--scale_min 2.0 is larger than --scale_max 0.5'),
+        ({'pre_size': 0}, '--pre_size'),
+        ({'crop_size': (0, 5)}, '--crop_size 0,5'),
+        ({'color_aug': -0.1}, '--color_aug'),
+        ({'rand_augment': '2;10'}, '--rand_augment'),
+    ],
+)
 def test_a_bad_value_names_its_flag(changes, flag):
     with pytest.raises(ValueError, match=flag):
         build_train_transform(flags(**changes), 255)
 
 
 # ---- validation
+
 
 def test_validation_changes_nothing_by_default():
     image, label = photo_like_pair(70, 100)

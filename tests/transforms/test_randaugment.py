@@ -8,7 +8,9 @@ IGNORE = 65
 
 def pair(height=40, width=60):
     rng = np.random.default_rng(0)
-    return rng.integers(1, 256, (height, width, 3), dtype=np.uint8), rng.integers(0, 19, (height, width), dtype=np.uint8)
+    return rng.integers(1, 256, (height, width, 3), dtype=np.uint8), rng.integers(
+        0, 19, (height, width), dtype=np.uint8
+    )
 
 
 def test_there_are_fourteen_operations():
@@ -42,10 +44,10 @@ def test_every_operation_keeps_shapes_and_invents_no_label(name, sign):
 
 def test_translation_moves_both_by_the_same_pixels_and_fills_0_and_the_datasets_ignore_label():
     image, label = pair(40, 60)
-    found, found_label = apply_operation('TranslateX', image, label, 0.1, IGNORE)          # 6 of 60 pixels, leftwards
+    found, found_label = apply_operation('TranslateX', image, label, 0.1, IGNORE)  # 6 of 60 pixels, leftwards
     assert (found[:, :54] == image[:, 6:]).all() and (found_label[:, :54] == label[:, 6:]).all()
     assert (found[:, 54:] == 0).all() and (found_label[:, 54:] == IGNORE).all()
-    found, found_label = apply_operation('TranslateY', image, label, -0.1, IGNORE)         # 4 of 40 pixels, downwards
+    found, found_label = apply_operation('TranslateY', image, label, -0.1, IGNORE)  # 4 of 40 pixels, downwards
     assert (found[4:] == image[:-4]).all() and (found_label[4:] == label[:-4]).all()
     assert (found[:4] == 0).all() and (found_label[:4] == IGNORE).all()
 
@@ -65,19 +67,30 @@ def test_shear_by_hand():
     label = np.tile(np.arange(10, dtype=np.uint8), (10, 1))
     _, sheared = apply_operation('ShearX', np.zeros((10, 10, 3), np.uint8), label, 0.2, IGNORE)
     assert sheared[0].tolist() == list(range(10))
-    assert sheared[5].tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, IGNORE]       # row 5.5: 1.1 pixels
+    assert sheared[5].tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, IGNORE]  # row 5.5: 1.1 pixels
 
 
 def test_photometric_operations_by_hand():
     image, label = np.full((4, 4, 3), 200, np.uint8), np.zeros((4, 4), np.uint8)
-    value = {name: int(apply_operation(name, image, label, strength, IGNORE)[0][0, 0, 0])
-             for name, strength in (('Invert', 0), ('Solarize', 110), ('Posterize', 4.9), ('Brightness', 0.5), ('Identity', 1))}
+    value = {
+        name: int(apply_operation(name, image, label, strength, IGNORE)[0][0, 0, 0])
+        for name, strength in (
+            ('Invert', 0),
+            ('Solarize', 110),
+            ('Posterize', 4.9),
+            ('Brightness', 0.5),
+            ('Identity', 1),
+        )
+    }
     assert value == {'Invert': 55, 'Solarize': 55, 'Posterize': 192, 'Brightness': 100, 'Identity': 200}
 
 
 def test_the_strength_grows_with_m_and_signs_flip_half_of_the_time(monkeypatch):
     seen = []
-    monkeypatch.setattr('transforms.randaugment.apply_operation', lambda name, i, m, strength, f: (seen.append((name, strength)), (i, m))[1])
+    monkeypatch.setattr(
+        'transforms.randaugment.apply_operation',
+        lambda name, i, m, strength, f: (seen.append((name, strength)), (i, m))[1],
+    )
     RandAugment(2000, 15, IGNORE)(None, None, np.random.default_rng(0))
     found = {}
     for name, strength in seen:

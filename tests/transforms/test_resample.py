@@ -12,7 +12,9 @@ def noise(height, width, seed=0):
 def pillow(array, size):
     """The horizontal pass first, always: newer Pillow takes the cheaper order, which shows where a pass clips."""
     height, width = size
-    return np.asarray(Image.fromarray(array).resize((width, len(array)), Image.BICUBIC).resize((width, height), Image.BICUBIC)).astype(int)
+    return np.asarray(
+        Image.fromarray(array).resize((width, len(array)), Image.BICUBIC).resize((width, height), Image.BICUBIC)
+    ).astype(int)
 
 
 def pillow_nearest(label, size):
@@ -42,7 +44,7 @@ def test_a_window_equals_pillows_resize_of_the_whole_image_cropped(seed):
 def test_sizes_that_hardly_change_or_change_on_one_side_only_are_resampled_exactly_there(resized):
     image = noise(100, 100)
     window = (resized[0] // 3, resized[0]), (10, resized[1] - 7)
-    expected = pillow(image, resized)[window[0][0]:, 10:resized[1] - 7]
+    expected = pillow(image, resized)[window[0][0] :, 10 : resized[1] - 7]
     assert_equals_pillow(resize_window(image, resized, *window), expected)
 
 
@@ -78,7 +80,9 @@ def test_labels_equal_pillows_nearest_at_every_pixel(seed):
     assert (nearest_window(label, resized, rows, cols) == expected).all()
 
 
-@pytest.mark.parametrize('width, new_width', [(2048, 3000), (2048, 1024), (1000, 1500), (2048, 2560), (7, 21), (2976, 2177), (600, 900)])
+@pytest.mark.parametrize(
+    'width, new_width', [(2048, 3000), (2048, 1024), (1000, 1500), (2048, 2560), (7, 21), (2976, 2177), (600, 900)]
+)
 def test_labels_equal_pillows_where_centres_fall_between_two_pixels(width, new_width):
     label = (np.arange(width) % 256).astype(np.uint8)[None]
     expected = pillow_nearest(label, (1, new_width))
@@ -86,4 +90,7 @@ def test_labels_equal_pillows_where_centres_fall_between_two_pixels(width, new_w
 
 
 def test_a_label_doubled_repeats_every_pixel():
-    assert nearest_window(np.array([[1, 2], [3, 4]], np.int64), (2, 4), (0, 2), (1, 4)).tolist() == [[1, 2, 2], [3, 4, 4]]
+    assert nearest_window(np.array([[1, 2], [3, 4]], np.int64), (2, 4), (0, 2), (1, 4)).tolist() == [
+        [1, 2, 2],
+        [3, 4, 4],
+    ]

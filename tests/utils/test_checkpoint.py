@@ -31,6 +31,7 @@ def names(folder):
 
 # Saving and loading
 
+
 @pytest.fixture
 def saved(tmp_path):
     path = tmp_path / 'a.pth'
@@ -56,8 +57,17 @@ def test_a_value_that_a_weights_only_load_would_refuse_is_not_saved(tmp_path):
 
 def old_file(path, numpy_one, legacy):
     """A file as earlier programs wrote it: module. prefixes and NumPy scalars, pickled under NumPy 1 or 2."""
-    state = {'epoch': 174, 'arch': 'ocrnet.HRNet_Mscale', 'num_classes': 19, 'state_dict': OrderedDict({'module.conv.weight': torch.ones(4)}),
-             'mean_iu': np.float64(0.8692), 'command': 'train.py --lr 1', '__metric': np.float64(0.8692), 'count': np.int32(-5), 'ok': np.bool_(True)}
+    state = {
+        'epoch': 174,
+        'arch': 'ocrnet.HRNet_Mscale',
+        'num_classes': 19,
+        'state_dict': OrderedDict({'module.conv.weight': torch.ones(4)}),
+        'mean_iu': np.float64(0.8692),
+        'command': 'train.py --lr 1',
+        '__metric': np.float64(0.8692),
+        'count': np.int32(-5),
+        'ok': np.bool_(True),
+    }
     torch.save(state, path, _use_new_zipfile_serialization=not legacy)
     new, old = (b'numpy._core.multiarray\n', b'numpy.core.multiarray\n') if numpy_one else (b'', b'')
     if legacy:
@@ -101,16 +111,28 @@ class Evil:
 
 
 @pytest.mark.parametrize('legacy', [False, True])
-@pytest.mark.parametrize('function, name', [(os.system, 'posix.system'), (eval, 'eval'), (shutil.copyfile, 'shutil.copyfile')])
+@pytest.mark.parametrize(
+    'function, name', [(os.system, 'posix.system'), (eval, 'eval'), (shutil.copyfile, 'shutil.copyfile')]
+)
 def test_a_file_that_holds_code_is_refused_by_name_and_nothing_is_run(tmp_path, function, name, legacy):
     path, trace = tmp_path / 'evil.pth', tmp_path / 'ran'
-    arguments = {os.system: [f'touch {trace}'], eval: [f'open({str(trace)!r}, "w")'], shutil.copyfile: [os.devnull, str(trace)]}
-    torch.save({'state_dict': weights(), 'extra': Evil(function, *arguments[function])}, path, _use_new_zipfile_serialization=not legacy)
-    with pytest.raises(ValueError, match=rf'evil.pth: holds code \({name}\) .*nothing of it was run; .*re-save its weights alone'):
+    arguments = {
+        os.system: [f'touch {trace}'],
+        eval: [f'open({str(trace)!r}, "w")'],
+        shutil.copyfile: [os.devnull, str(trace)],
+    }
+    torch.save(
+        {'state_dict': weights(), 'extra': Evil(function, *arguments[function])},
+        path,
+        _use_new_zipfile_serialization=not legacy,
+    )
+    with pytest.raises(
+        ValueError, match=rf'evil.pth: holds code \({name}\) .*nothing of it was run; .*re-save its weights alone'
+    ):
         checkpoint.load(path)
     assert not trace.exists()
     torch.load(path, weights_only=False)
-    assert trace.exists()                   # the file was dangerous indeed
+    assert trace.exists()  # the file was dangerous indeed
 
 
 def test_a_numpy_array_of_objects_does_not_pass_as_a_score(tmp_path):
@@ -120,23 +142,28 @@ def test_a_numpy_array_of_objects_does_not_pass_as_a_score(tmp_path):
 
 
 def test_a_missing_file_names_its_neighbours(saved):
-    with pytest.raises(FileNotFoundError, match='b.pth: no such checkpoint, found a.pth in that folder; give the path of one'):
+    with pytest.raises(
+        FileNotFoundError, match='b.pth: no such checkpoint, found a.pth in that folder; give the path of one'
+    ):
         checkpoint.load(saved.parent / 'b.pth')
     with pytest.raises(FileNotFoundError, match='that folder holds no .pth file'):
         checkpoint.load(saved.parent / 'x' / 'b.pth')
 
 
-@pytest.mark.parametrize('content, told', [
-    (b'', 'is empty'),
-    (b'<!DOCTYPE html><html>', 'is a web page'),
-    (b'\n <html>', 'is a web page'),
-    (b'version https://git-lfs.github.com/spec/v1\n', 'is a Git LFS pointer'),
-    (b'\x89PNG\r\n', 'is not a PyTorch checkpoint'),
-    (b'{"a": 1}', 'is not a PyTorch checkpoint'),
-    (b'PK\x03\x04 and no more', 'is cut off after 16 bytes'),
-    (b'\x80\x02garbage', 'is damaged'),
-    (b'\x80\x02}q\x00.', 'is damaged'),
-])
+@pytest.mark.parametrize(
+    'content, told',
+    [
+        (b'', 'is empty'),
+        (b'<!DOCTYPE html><html>', 'is a web page'),
+        (b'\n <html>', 'is a web page'),
+        (b'version https://git-lfs.github.com/spec/v1\n', 'is a Git LFS pointer'),
+        (b'\x89PNG\r\n', 'is not a PyTorch checkpoint'),
+        (b'{"a": 1}', 'is not a PyTorch checkpoint'),
+        (b'PK\x03\x04 and no more', 'is cut off after 16 bytes'),
+        (b'\x80\x02garbage', 'is damaged'),
+        (b'\x80\x02}q\x00.', 'is damaged'),
+    ],
+)
 def test_a_file_that_is_no_checkpoint_says_what_it_is(tmp_path, content, told):
     path = tmp_path / 'a.pth'
     path.write_bytes(content)
@@ -150,8 +177,15 @@ def test_a_folder_is_not_a_checkpoint(tmp_path):
         checkpoint.load(tmp_path)
 
 
-@pytest.mark.parametrize('content, found', [
-    ({'epoch': 1, 'model': weights()}, r"entries \['epoch', 'model'\]"), ([torch.ones(2)], 'a list'), (torch.ones(2), 'a Tensor'), ({}, r'entries \[\]')])
+@pytest.mark.parametrize(
+    'content, found',
+    [
+        ({'epoch': 1, 'model': weights()}, r"entries \['epoch', 'model'\]"),
+        ([torch.ones(2)], 'a list'),
+        (torch.ones(2), 'a Tensor'),
+        ({}, r'entries \[\]'),
+    ],
+)
 def test_a_torch_file_without_weights_says_what_it_holds(tmp_path, content, found):
     torch.save(content, tmp_path / 'a.pth')
     with pytest.raises(ValueError, match=f"a.pth: holds {found}, expected an entry 'state_dict'"):
@@ -175,9 +209,9 @@ def test_a_file_cut_off_or_altered_anywhere_is_an_error_or_intact_never_wrong_we
         with pytest.raises(ValueError):
             checkpoint.load(path)
     if legacy:
-        return                              # the format before torch 1.6 has no checksums
+        return  # the format before torch 1.6 has no checksums
     for position in range(0, len(data), 37):
-        path.write_bytes(data[:position] + bytes([data[position] ^ 0x55]) + data[position + 1:])
+        path.write_bytes(data[:position] + bytes([data[position] ^ 0x55]) + data[position + 1 :])
         try:
             state = checkpoint.load(path)
         except ValueError:
@@ -186,6 +220,7 @@ def test_a_file_cut_off_or_altered_anywhere_is_an_error_or_intact_never_wrong_we
 
 
 # Writing whole or not at all
+
 
 def test_a_crash_before_the_rename_leaves_the_old_checkpoint(saved, monkeypatch):
     def crash(*_):
@@ -203,7 +238,9 @@ def test_a_full_disk_names_the_file_and_leaves_the_old_checkpoint(saved, monkeyp
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, 'fsync', full)
-    with pytest.raises(OSError, match=r'a.pth: cannot be written, the disk is full \([\d,]+ bytes free\); free some space'):
+    with pytest.raises(
+        OSError, match=r'a.pth: cannot be written, the disk is full \([\d,]+ bytes free\); free some space'
+    ):
         checkpoint.save(saved, {'state_dict': weights(2.0)})
     assert checkpoint.load(saved)['epoch'] == 3
     assert names(saved.parent) == ['a.pth']
@@ -223,13 +260,16 @@ def test_bytes_that_the_kernel_refuses_half_way_are_told_as_such(saved):
     process = FORK.Process(target=_save_on_a_small_disk, args=(saved, ours))
     process.start()
     assert answers.poll(30)
-    assert answers.recv().startswith(f'{saved}: cannot be written, the file is larger than this process or file system may write (')
+    assert answers.recv().startswith(
+        f'{saved}: cannot be written, the file is larger than this process or file system may write ('
+    )
     process.join()
     assert checkpoint.load(saved)['epoch'] == 3
     assert names(saved.parent) == ['a.pth']
 
 
 # The keeper
+
 
 def save_epochs(folder, scores, keeper=None):
     keeper = keeper or CheckpointKeeper(folder)
@@ -241,10 +281,21 @@ def save_epochs(folder, scores, keeper=None):
 def test_one_last_and_one_best_checkpoint_remain(tmp_path):
     keeper = save_epochs(tmp_path, {0: 0.1, 1: 0.5, 2: 0.3, 3: 0.5, 4: float('nan'), 5: None})
     assert names(tmp_path) == ['best_checkpoint_ep1.pth', 'last_checkpoint_ep5.pth']
-    assert (keeper.best_score, keeper.best_epoch) == (0.5, 1)           # 0.5 again in epoch 3 is not better
+    assert (keeper.best_score, keeper.best_epoch) == (0.5, 1)  # 0.5 again in epoch 3 is not better
     best, last = (checkpoint.load(tmp_path / name) for name in names(tmp_path))
-    assert (best['epoch'], best['score'], best['best_score'], best['state_dict']['conv.weight'][0]) == (1, 0.5, 0.5, 1.0)
-    assert (last['epoch'], last['score'], last['best_score'], last['best_epoch'], last['epoch_done']) == (5, None, 0.5, 1, True)
+    assert (best['epoch'], best['score'], best['best_score'], best['state_dict']['conv.weight'][0]) == (
+        1,
+        0.5,
+        0.5,
+        1.0,
+    )
+    assert (last['epoch'], last['score'], last['best_score'], last['best_epoch'], last['epoch_done']) == (
+        5,
+        None,
+        0.5,
+        1,
+        True,
+    )
 
 
 def test_the_old_checkpoint_goes_only_after_the_new_one_stands(tmp_path, monkeypatch):
@@ -280,7 +331,13 @@ def test_without_hard_links_the_best_checkpoint_is_a_copy(tmp_path, monkeypatch)
 
 
 def test_stale_files_of_restarts_and_killed_writers_are_cleared(tmp_path):
-    for name in ('last_checkpoint_ep1.pth', 'last_checkpoint_ep2.pth', 'best_checkpoint_ep1.pth', '.last_checkpoint_ep3.pth.99999999.abcd.tmp', 'notes.txt'):
+    for name in (
+        'last_checkpoint_ep1.pth',
+        'last_checkpoint_ep2.pth',
+        'best_checkpoint_ep1.pth',
+        '.last_checkpoint_ep3.pth.99999999.abcd.tmp',
+        'notes.txt',
+    ):
         (tmp_path / name).write_text('')
     save_epochs(tmp_path, {3: 0.4})
     assert names(tmp_path) == ['best_checkpoint_ep3.pth', 'last_checkpoint_ep3.pth', 'notes.txt']
@@ -328,7 +385,7 @@ def test_a_file_within_an_epoch_resumes_there_and_one_after_it_at_the_next(tmp_p
     assert checkpoint.resume_point(keeper.find_last()[1]) == (4, 17)
     keeper.save({'state_dict': weights()}, 4, 0.5)
     assert checkpoint.resume_point(keeper.find_last()[1]) == (5, 0)
-    assert checkpoint.resume_point({'epoch': 174}) == (175, 0)          # a file of an earlier program
+    assert checkpoint.resume_point({'epoch': 174}) == (175, 0)  # a file of an earlier program
     with pytest.raises(ValueError, match='nothing to resume; start a new run from it with --snapshot'):
         checkpoint.resume_point({'state_dict': {}})
 

@@ -16,8 +16,16 @@ PALETTE = np.array([[128, 64, 128], [244, 35, 232], [70, 70, 70]], np.uint8)
 def describe(**changes):
     table = np.arange(256, dtype=np.uint8)
     table[:3] = [7, 8, 11]
-    return SimpleNamespace(**{'name': 'street', 'class_names': ['road', 'sidewalk', 'building'], 'palette': PALETTE, 'ignore_label': 255,
-                              'trainid_to_id': table, **changes})
+    return SimpleNamespace(
+        **{
+            'name': 'street',
+            'class_names': ['road', 'sidewalk', 'building'],
+            'palette': PALETTE,
+            'ignore_label': 255,
+            'trainid_to_id': table,
+            **changes,
+        }
+    )
 
 
 def evaluate(names, indices=None, size=(6, 8), labelled=True, seed=0):
@@ -28,11 +36,19 @@ def evaluate(names, indices=None, size=(6, 8), labelled=True, seed=0):
     confidence, prediction = logits.softmax(1).max(1)
     labels = torch.randint(0, 3, (count, height, width), generator=generator)
     labels[:, 0] = 255
-    return EvalBatch(names=names, images=torch.randint(0, 256, (count, 3, height, width), generator=generator, dtype=torch.uint8),
-                     labels=labels if labelled else None, logits=logits, prediction=prediction, confidence=confidence,
-                     assets={'attn_05x': torch.rand(count, 1, height // 2, width // 2, generator=generator),
-                             'pred_05x': torch.randn(count, 3, height // 2, width // 2, generator=generator)},
-                     indices=list(range(count)) if indices is None else indices)
+    return EvalBatch(
+        names=names,
+        images=torch.randint(0, 256, (count, 3, height, width), generator=generator, dtype=torch.uint8),
+        labels=labels if labelled else None,
+        logits=logits,
+        prediction=prediction,
+        confidence=confidence,
+        assets={
+            'attn_05x': torch.rand(count, 1, height // 2, width // 2, generator=generator),
+            'pred_05x': torch.randn(count, 3, height // 2, width // 2, generator=generator),
+        },
+        indices=list(range(count)) if indices is None else indices,
+    )
 
 
 def dump(folder, batch, total=1, info=None, **options):
@@ -54,7 +70,11 @@ def pixels(path):
 def test_logits_are_dumped_as_float16_for_every_element_of_the_batch_with_its_folders(tmp_path):
     batch = evaluate(['val/lindau/a_leftImg8bit.png', 'val/ulm/b_leftImg8bit.png'])
     dump(tmp_path, batch, dump_logits=True)
-    assert files(tmp_path) == ['dumps.json', 'logits/val/lindau/a_leftImg8bit_logits.npz', 'logits/val/ulm/b_leftImg8bit_logits.npz']
+    assert files(tmp_path) == [
+        'dumps.json',
+        'logits/val/lindau/a_leftImg8bit_logits.npz',
+        'logits/val/ulm/b_leftImg8bit_logits.npz',
+    ]
     stored = np.load(tmp_path / 'logits/val/ulm/b_leftImg8bit_logits.npz')
     assert stored.files == ['logits'] and stored['logits'].dtype == np.float16
     assert np.array_equal(stored['logits'], batch.logits[1].numpy().astype(np.float16))
@@ -69,7 +89,7 @@ def test_logits_that_float16_cannot_hold_saturate_and_are_counted(tmp_path):
     dumper.close()
     assert np.load(tmp_path / 'logits/a_logits.npz')['logits'][:, 2, 2].tolist() == [65504, -65504, 65504]
     assert dumper.saturated == 3 and '3 logits exceed' in lines[0]
-    assert torch.equal(batch.logits, before)            # the evaluator still needs them
+    assert torch.equal(batch.logits, before)  # the evaluator still needs them
 
 
 def test_logits_with_nan_are_refused_by_name_and_leave_no_file(tmp_path):
@@ -82,7 +102,7 @@ def test_logits_with_nan_are_refused_by_name_and_leave_no_file(tmp_path):
 
 def test_saturation_is_counted_over_chunks(monkeypatch):
     monkeypatch.setattr(image_files, 'CHUNK', 4)
-    array = np.array([65504, 0, 1, 2, 3, 4, -65504, 65504, 65503], np.float16)     # the last rounds to 65504
+    array = np.array([65504, 0, 1, 2, 3, 4, -65504, 65504, 65503], np.float16)  # the last rounds to 65504
     assert image_files.count_saturated(array, 'a') == 4
 
 
@@ -94,7 +114,7 @@ def test_submission_holds_label_ids_and_rounded_16_bit_confidences(tmp_path):
     ids, confidence = pixels(tmp_path / 'submit/val/a_pred.png'), pixels(tmp_path / 'submit/val/a_conf.png')
     assert ids.dtype == np.uint8 and np.array_equal(ids, np.array([7, 8, 11])[batch.prediction[0].numpy()])
     assert confidence.dtype == np.uint16
-    assert confidence[0, :4].tolist() == [65535, 0, 32768, 21845]       # 32767.5 goes to the even neighbour; 21845.0003
+    assert confidence[0, :4].tolist() == [65535, 0, 32768, 21845]  # 32767.5 goes to the even neighbour; 21845.0003
     assert np.array_equal(confidence, np.rint(batch.confidence[0].double().numpy() * 65535))
 
 
@@ -102,7 +122,7 @@ def test_half_precision_confidences_do_not_overflow(tmp_path):
     batch = evaluate(['a.png'])
     batch.confidence = torch.full((1, 6, 8), 0.75, dtype=torch.float16)
     dump(tmp_path, batch, dump_for_submission=True)
-    assert np.unique(pixels(tmp_path / 'submit/a_conf.png')).tolist() == [49151]      # 49151.25
+    assert np.unique(pixels(tmp_path / 'submit/a_conf.png')).tolist() == [49151]  # 49151.25
 
 
 def test_auto_labels_have_the_names_that_the_coarse_reader_wants(tmp_path):
@@ -113,20 +133,30 @@ def test_auto_labels_have_the_names_that_the_coarse_reader_wants(tmp_path):
     assert sorted(path.name for path in folder.iterdir()) == ['a_leftImg8bit.png', 'a_leftImg8bit_prob.png']
     assert np.array_equal(pixels(folder / 'a_leftImg8bit.png'), np.array([7, 8, 11])[batch.prediction[0].numpy()])
     probability = pixels(folder / 'a_leftImg8bit_prob.png')
-    assert probability.dtype == np.uint8 and probability[0, :3].tolist() == [128, 255, 232]   # 127.5, 254.7, 232.05
+    assert probability.dtype == np.uint8 and probability[0, :3].tolist() == [128, 255, 232]  # 127.5, 254.7, 232.05
 
 
 def test_pictures_decode_to_what_was_evaluated(tmp_path):
     batch = evaluate(['val/a.png'])
     dump(tmp_path, batch, pictures=True, dump_assets=True)
     folder = tmp_path / 'best_images/val'
-    image, prediction, labels = batch.images[0].permute(1, 2, 0).numpy(), batch.prediction[0].numpy(), batch.labels[0].numpy()
+    image, prediction, labels = (
+        batch.images[0].permute(1, 2, 0).numpy(),
+        batch.prediction[0].numpy(),
+        batch.labels[0].numpy(),
+    )
     assert np.array_equal(pixels(folder / 'a_input.png'), image)
-    for name, expected in (('a_prediction.png', prediction), ('a_gt.png', labels), ('a_pred_05x.png', batch.assets['pred_05x'][0].argmax(0).numpy())):
+    for name, expected in (
+        ('a_prediction.png', prediction),
+        ('a_gt.png', labels),
+        ('a_pred_05x.png', batch.assets['pred_05x'][0].argmax(0).numpy()),
+    ):
         with Image.open(folder / name) as picture:
             assert picture.mode == 'P' and np.array_equal(np.asarray(picture), expected)
             assert picture.getpalette()[:9] == PALETTE.reshape(-1).tolist()
-    assert pixels(folder / 'composited_a.png')[1, 1] == pytest.approx(0.6 * image[1, 1] + 0.4 * PALETTE[prediction[1, 1]], abs=1)
+    assert pixels(folder / 'composited_a.png')[1, 1] == pytest.approx(
+        0.6 * image[1, 1] + 0.4 * PALETTE[prediction[1, 1]], abs=1
+    )
     error = pixels(folder / 'a_err_mask.png')
     assert error.shape == (6, 8, 3) and np.array_equal(error[..., 0], 255 * ((prediction != labels) & (labels != 255)))
     for name, values in (('a_prob_mask.png', batch.confidence[0]), ('a_attn_05x.png', batch.assets['attn_05x'][0, 0])):
@@ -146,11 +176,20 @@ def test_without_labels_there_is_neither_label_nor_error_nor_score(tmp_path):
     [record] = dump(tmp_path, evaluate(['a.png'], labelled=False), pictures=True).records
     assert [layer.key for layer in record.layers] == ['input', 'prediction', 'composited', 'prob_mask', 'attn_05x']
     assert record.miou is None and files(tmp_path / 'best_images') == sorted(
-        ['a.json', 'a_attn_05x.png', 'a_input.png', 'a_prediction.png', 'a_prob_mask.png', 'composited_a.png', 'index.html'])
+        [
+            'a.json',
+            'a_attn_05x.png',
+            'a_input.png',
+            'a_prediction.png',
+            'a_prob_mask.png',
+            'composited_a.png',
+            'index.html',
+        ]
+    )
 
 
 def test_about_ten_images_are_pictured_by_their_place_in_the_whole_set(tmp_path):
-    for rank in range(2):                       # two ranks see every other image
+    for rank in range(2):  # two ranks see every other image
         dumper = Dumper(DumpOptions(), tmp_path, describe(), 40, rank=rank)
         for index in range(rank, 40, 2):
             assert dumper.wants_assets([index]) == (index % 4 == 0)
@@ -168,7 +207,9 @@ def test_every_image_is_pictured_when_all_are_asked_for(tmp_path):
 
 def test_equal_stems_in_two_folders_do_not_overwrite_each_other(tmp_path):
     dump(tmp_path, evaluate(['a/x.png', 'b/x.png']), dump_all_images=True)
-    assert {'a/composited_x.png', 'b/composited_x.png', 'a/x_input.png', 'b/x_input.png'} <= set(files(tmp_path / 'best_images'))
+    assert {'a/composited_x.png', 'b/composited_x.png', 'a/x_input.png', 'b/x_input.png'} <= set(
+        files(tmp_path / 'best_images')
+    )
 
 
 def test_the_evaluator_is_told_what_it_need_not_compute(tmp_path):
@@ -176,17 +217,21 @@ def test_the_evaluator_is_told_what_it_need_not_compute(tmp_path):
         dumper = Dumper(DumpOptions(**{'pictures': False, **options}), tmp_path, describe(), 1)
         dumper.close()
         return dumper.needs_logits, dumper.needs_confidence, dumper.needs_assets
+
     assert needs() == (False, False, False)
     assert needs(dump_logits=True) == (True, False, False)
     assert needs(dump_for_submission=True) == (False, True, False)
     assert needs(pictures=True) == (False, True, True)
 
 
-@pytest.mark.parametrize('names, options, file', [
-    (['f/a.jpg', 'f/a.png'], {'dump_logits': True}, 'logits/f/a_logits.npz'),
-    (['a.png', 'a_prob.png'], {'dump_for_auto_labelling': True}, 'a_prob.png'),
-    (['x_input.png', 'composited_x.png'], {'pictures': True}, 'best_images/composited_x_input.png'),
-])
+@pytest.mark.parametrize(
+    'names, options, file',
+    [
+        (['f/a.jpg', 'f/a.png'], {'dump_logits': True}, 'logits/f/a_logits.npz'),
+        (['a.png', 'a_prob.png'], {'dump_for_auto_labelling': True}, 'a_prob.png'),
+        (['x_input.png', 'composited_x.png'], {'pictures': True}, 'best_images/composited_x_input.png'),
+    ],
+)
 def test_two_images_with_one_output_are_refused_before_anything_is_written(tmp_path, names, options, file):
     with pytest.raises(ValueError) as error:
         check_names(names, DumpOptions(**{'pictures': False, **options}).outputs(), tmp_path)
@@ -212,10 +257,15 @@ def test_a_second_dumper_of_the_same_run_may_picture_other_images_without_replac
 def test_files_from_a_gpu_equal_those_from_the_host(tmp_path):
     every = {'dump_logits': True, 'dump_for_submission': True, 'dump_for_auto_labelling': True, 'dump_assets': True}
     batch = evaluate(['a.png', 'b.png'], size=(64, 128))
-    moved = EvalBatch(**{key: value.cuda() if isinstance(value, torch.Tensor) else value for key, value in vars(batch).items()})
+    moved = EvalBatch(
+        **{key: value.cuda() if isinstance(value, torch.Tensor) else value for key, value in vars(batch).items()}
+    )
     moved.assets = {key: value.cuda() for key, value in batch.assets.items()}
     dump(tmp_path / 'host', batch, **every)
     dump(tmp_path / 'device', moved, **every)
     assert files(tmp_path / 'host') == files(tmp_path / 'device')
     for name in files(tmp_path / 'host'):
-        assert os.path.getsize(tmp_path / 'host' / name) and (tmp_path / 'host' / name).read_bytes() == (tmp_path / 'device' / name).read_bytes(), name
+        assert (
+            os.path.getsize(tmp_path / 'host' / name)
+            and (tmp_path / 'host' / name).read_bytes() == (tmp_path / 'device' / name).read_bytes()
+        ), name

@@ -64,12 +64,15 @@ def test_a_full_disk_is_one_sentence_with_the_file_the_space_left_and_the_remedy
 def test_the_kernel_refusing_bytes_half_way_leaves_the_old_file(tmp_path):
     path = tmp_path / 'a.npy'
     files.write_npy(path, np.arange(3))
-    script = ('import sys, numpy as np, resource, signal; from utils import files; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n'
-              'resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))\n'
-              'try: files.write_npy(sys.argv[1], np.zeros(100_000))\n'
-              'except OSError as error: print(error)')
+    script = (
+        'import sys, numpy as np, resource, signal; from utils import files; signal.signal(signal.SIGXFSZ,'
+        ' signal.SIG_IGN)\nresource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))\ntry:'
+        ' files.write_npy(sys.argv[1], np.zeros(100_000))\nexcept OSError as error: print(error)'
+    )
     done = subprocess.run([sys.executable, '-c', script, path], cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert f'{path}: cannot be written, the disk took only part of it (100000 requested and ' in done.stdout, done.stderr
+    assert f'{path}: cannot be written, the disk took only part of it (100000 requested and ' in done.stdout, (
+        done.stderr
+    )
     assert np.load(path).tolist() == [0, 1, 2]
     assert os.listdir(tmp_path) == ['a.npy']
 
@@ -99,10 +102,19 @@ def test_an_error_about_another_file_is_not_blamed_on_the_written_one(tmp_path):
 
 
 def test_leftovers_of_killed_writers_are_removed_by_prefix(tmp_path):
-    for name in ('.last_checkpoint_ep3.pth.12.ab.tmp', '.best_checkpoint_ep3.pth.12.ab.tmp', 'last_checkpoint_ep2.pth', 'notes.tmp'):
+    for name in (
+        '.last_checkpoint_ep3.pth.12.ab.tmp',
+        '.best_checkpoint_ep3.pth.12.ab.tmp',
+        'last_checkpoint_ep2.pth',
+        'notes.tmp',
+    ):
         (tmp_path / name).write_text('')
     assert files.remove_temporaries(tmp_path, 'last_checkpoint') == ['.last_checkpoint_ep3.pth.12.ab.tmp']
-    assert sorted(os.listdir(tmp_path)) == ['.best_checkpoint_ep3.pth.12.ab.tmp', 'last_checkpoint_ep2.pth', 'notes.tmp']
+    assert sorted(os.listdir(tmp_path)) == [
+        '.best_checkpoint_ep3.pth.12.ab.tmp',
+        'last_checkpoint_ep2.pth',
+        'notes.tmp',
+    ]
 
 
 def test_a_name_of_the_longest_allowed_length_can_be_written(tmp_path):
@@ -112,8 +124,18 @@ def test_a_name_of_the_longest_allowed_length_can_be_written(tmp_path):
 
 
 def test_json_takes_numpy_and_writes_nan_as_null(tmp_path):
-    files.write_json(tmp_path / 'm.json', {'iou': np.array([0.5, np.nan]), 3: np.int64(7), 'root': Path('/a'), 'size': (1, 2), 'ids': {2, 1}, 'on': True})
-    assert json.loads((tmp_path / 'm.json').read_text()) == {'iou': [0.5, None], '3': 7, 'root': '/a', 'size': [1, 2], 'ids': [1, 2], 'on': True}
+    files.write_json(
+        tmp_path / 'm.json',
+        {'iou': np.array([0.5, np.nan]), 3: np.int64(7), 'root': Path('/a'), 'size': (1, 2), 'ids': {2, 1}, 'on': True},
+    )
+    assert json.loads((tmp_path / 'm.json').read_text()) == {
+        'iou': [0.5, None],
+        '3': 7,
+        'root': '/a',
+        'size': [1, 2],
+        'ids': [1, 2],
+        'on': True,
+    }
 
 
 def test_sha256_is_that_of_the_bytes(tmp_path):

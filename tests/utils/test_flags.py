@@ -10,38 +10,46 @@ ROOT = Path(train.__file__).parent
 
 
 def test_every_flag_is_read_somewhere():
-    code = ''.join(path.read_text() for package in ('network', 'datasets', 'loss', 'transforms', 'utils') for path in (ROOT / package).rglob('*.py'))
+    code = ''.join(
+        path.read_text()
+        for package in ('network', 'datasets', 'loss', 'transforms', 'utils')
+        for path in (ROOT / package).rglob('*.py')
+    )
     code += (ROOT / 'train.py').read_text() + (ROOT / 'engine.engine/builders.py').read_text()
-    code = re.sub(r"add_argument\([^\n]*", '', code)
+    code = re.sub(r'add_argument\([^\n]*', '', code)
     for action in flags.build_parser()._actions:
-        if action.dest not in ('help', 'config', 'debug'):        # read by the parser, and by main before there are args
+        # read by the parser, and by main before there are args
+        if action.dest not in ('help', 'config', 'debug'):
             assert re.search(rf"\bargs\.{action.dest}\b|'{action.dest}'", code), f'--{action.dest} is read nowhere'
 
 
-@pytest.mark.parametrize('argv, message', [
-    (['--learning_rate', '1'], 'unknown flag --learning_rate'),
-    (['--lrr', '1'], 'did you mean --lr'),
-    (['--l', '1'], 'unknown flag --l;'),
-    (['--lr', 'fast'], "--lr: 'fast' is not a number, such as 0.5"),
-    (['--n_scales', '0.5,2.0'], 'lacks 1.0'),
-    (['--n_scales', 'half,1.0'], "'half,1.0' is not a comma list of numbers, such as 0.5,0.5"),
-    (['--crop_size', '1,2,3'], 'has 3 values, expected 1 or 2'),
-    (['--scale_min', '2', '--scale_max', '1'], '--scale_min 2.0 is above --scale_max 1.0'),
-    (['--eval', 'folder'], 'needs --eval_folder'),
-    (['--eval_folder', 'x'], 'only read with --eval folder'),
-    (['--resume', 'a', '--snapshot', 'b'], 'give one'),
-    (['--resume', 'a', '--eval', 'val'], '--resume continues a training'),
-    (['--restore_optimizer'], 'needs --snapshot'),
-    (['--allow_class_mismatch'], 'needs --snapshot'),
-    (['--crop_val'], 'needs --pre_size'),
-    (['--dump_logits'], 'add --eval'),
-    (['--dump_topn', '2', '--eval', 'folder', '--eval_folder', 'x'], 'needs labels'),
-    (['--loss_weights', '1,2'], 'needs --loss'),
-    (['--loss', 'ce', '--rmi_loss'], 'give one'),
-    (['--fp16', '--precision', 'bf16'], 'contradict'),
-    (['--class_uniform_pct', '1.2'], '1.2 is out of range; give a number of at least 0 and of at most 1'),
-    (['--cv', '-1'], '-1 is out of range; give a whole number of at least 0'),
-])
+@pytest.mark.parametrize(
+    'argv, message',
+    [
+        (['--learning_rate', '1'], 'unknown flag --learning_rate'),
+        (['--lrr', '1'], 'did you mean --lr'),
+        (['--l', '1'], 'unknown flag --l;'),
+        (['--lr', 'fast'], "--lr: 'fast' is not a number, such as 0.5"),
+        (['--n_scales', '0.5,2.0'], 'lacks 1.0'),
+        (['--n_scales', 'half,1.0'], "'half,1.0' is not a comma list of numbers, such as 0.5,0.5"),
+        (['--crop_size', '1,2,3'], 'has 3 values, expected 1 or 2'),
+        (['--scale_min', '2', '--scale_max', '1'], '--scale_min 2.0 is above --scale_max 1.0'),
+        (['--eval', 'folder'], 'needs --eval_folder'),
+        (['--eval_folder', 'x'], 'only read with --eval folder'),
+        (['--resume', 'a', '--snapshot', 'b'], 'give one'),
+        (['--resume', 'a', '--eval', 'val'], '--resume continues a training'),
+        (['--restore_optimizer'], 'needs --snapshot'),
+        (['--allow_class_mismatch'], 'needs --snapshot'),
+        (['--crop_val'], 'needs --pre_size'),
+        (['--dump_logits'], 'add --eval'),
+        (['--dump_topn', '2', '--eval', 'folder', '--eval_folder', 'x'], 'needs labels'),
+        (['--loss_weights', '1,2'], 'needs --loss'),
+        (['--loss', 'ce', '--rmi_loss'], 'give one'),
+        (['--fp16', '--precision', 'bf16'], 'contradict'),
+        (['--class_uniform_pct', '1.2'], '1.2 is out of range; give a number of at least 0 and of at most 1'),
+        (['--cv', '-1'], '-1 is out of range; give a whole number of at least 0'),
+    ],
+)
 def test_a_mistake_is_told_in_one_line_and_ends_with_code_2(argv, message, capsys):
     assert train.main(argv) == 2
     printed = capsys.readouterr().err
@@ -49,10 +57,19 @@ def test_a_mistake_is_told_in_one_line_and_ends_with_code_2(argv, message, capsy
 
 
 def test_the_published_commands_parse_to_what_they_say():
-    args = train.parse_args('--dataset cityscapes --cv 0 --syncbn --distributed --result_dir R --crop_size 1052,1914 --fp16 --bs_trn 3 --bs_val 3 --poly_exp 2 '
-                            '--lr 1e-2 --supervised_mscale_loss_wt 0.05 --max_epoch 175 --arch ocrnet.HRNet_Mscale --n_scales 0.5,1.0,2.0 --rmi_loss '
-                            '--class_uniform_tile 1024 --assets_path A --override_dataset_root D --snapshot ASSETS_PATH/seg_weights/F.pth'.split())
-    assert (args.crop_size, args.n_scales, args.precision, args.lr, args.snapshot) == ((1052, 1914), (0.5, 1.0, 2.0), 'fp16', 0.01, 'A/seg_weights/F.pth')
+    args = train.parse_args(
+        '--dataset cityscapes --cv 0 --syncbn --distributed --result_dir R --crop_size 1052,1914 --fp16 --bs_trn 3'
+        ' --bs_val 3 --poly_exp 2 --lr 1e-2 --supervised_mscale_loss_wt 0.05 --max_epoch 175 --arch ocrnet.HRNet_Mscale'
+        ' --n_scales 0.5,1.0,2.0 --rmi_loss --class_uniform_tile 1024 --assets_path A --override_dataset_root D'
+        ' --snapshot ASSETS_PATH/seg_weights/F.pth'.split()
+    )
+    assert (args.crop_size, args.n_scales, args.precision, args.lr, args.snapshot) == (
+        (1052, 1914),
+        (0.5, 1.0, 2.0),
+        'fp16',
+        0.01,
+        'A/seg_weights/F.pth',
+    )
 
 
 def test_a_yaml_file_stands_under_the_command_line(tmp_path):
@@ -62,10 +79,17 @@ def test_a_yaml_file_stands_under_the_command_line(tmp_path):
     assert (args.lr, args.rmi_loss, args.fp16, args.crop_size, args.max_epoch) == (0.5, True, False, (64, 128), 7)
 
 
-@pytest.mark.parametrize('text, message', [
-    ('learn: 1', 'unknown key for flag --learn'), ('lr: [', 'not YAML'), ('lr: 1\nlr: 2', "key 'lr' stands twice at line 2"),
-    ('- 1', 'holds a list'), ('fp16: 1', 'is a switch'), ('lr: quick', 'not a number'),
-])
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        ('learn: 1', 'unknown key for flag --learn'),
+        ('lr: [', 'not YAML'),
+        ('lr: 1\nlr: 2', "key 'lr' stands twice at line 2"),
+        ('- 1', 'holds a list'),
+        ('fp16: 1', 'is a switch'),
+        ('lr: quick', 'not a number'),
+    ],
+)
 def test_a_mistake_in_a_yaml_file_is_an_error(tmp_path, text, message):
     path = tmp_path / 'recipe.yml'
     path.write_text(text)
@@ -80,7 +104,9 @@ def test_test_mode_is_two_epochs():
 def test_network_flags_come_from_the_checkpoint_unless_given():
     lines = []
     args = train.parse_args(['--eval', 'val', '--snapshot', 'F', '--ocr_key_channels', '8'])
-    flags.adopt_network(args, {'arch': 'ocrnet.HRNet', 'network': {'trunk': 'hrnetv2_w18', 'ocr_key_channels': 16}}, lines.append)
+    flags.adopt_network(
+        args, {'arch': 'ocrnet.HRNet', 'network': {'trunk': 'hrnetv2_w18', 'ocr_key_channels': 16}}, lines.append
+    )
     assert (args.arch, args.trunk, args.ocr_key_channels) == ('ocrnet.HRNet', 'hrnetv2_w18', 8)
     assert len(lines) == 2
     args = train.parse_args(['--resume', 'F', '--arch', 'basic.HRNet'])
@@ -90,20 +116,42 @@ def test_network_flags_come_from_the_checkpoint_unless_given():
 
 def test_a_start_from_other_weights_under_resume_auto_may_have_another_network():
     args = train.parse_args(['--resume', 'auto', '--snapshot', 'F', '--arch', 'basic.HRNet'])
-    flags.adopt_network(args, {'arch': 'ocrnet.HRNet_Mscale'}, lambda line: None)         # the snapshot's: there was nothing to continue
+    # the snapshot's: there was nothing to continue
+    flags.adopt_network(args, {'arch': 'ocrnet.HRNet_Mscale'}, lambda line: None)
     assert args.arch == 'basic.HRNet'
-    args.snapshot = None                                                                 # as load_state leaves it when it found a run to continue
+    # as load_state leaves it when it found a run to continue
+    args.snapshot = None
     with pytest.raises(ValueError, match='the run to resume has arch ocrnet.HRNet_Mscale'):
         flags.adopt_network(args, {'arch': 'ocrnet.HRNet_Mscale'}, lambda line: None)
 
 
 def test_how_a_snapshot_was_loaded_does_not_matter_to_a_resumed_run():
-    before = vars(train.parse_args(['--snapshot', 'F', '--allow_class_mismatch', '--snapshot_partial', '--restore_optimizer']))
+    before = vars(
+        train.parse_args(['--snapshot', 'F', '--allow_class_mismatch', '--snapshot_partial', '--restore_optimizer'])
+    )
     assert flags.changed_since(train.parse_args(['--resume', 'auto']), {'args': before}) == []
-    assert flags.changed_since(train.parse_args(['--resume', 'auto', '--lr', '1']), {'args': before}) == [f'--lr 1.0 (was {before["lr"]})']
+    assert flags.changed_since(train.parse_args(['--resume', 'auto', '--lr', '1']), {'args': before}) == [
+        f'--lr 1.0 (was {before["lr"]})'
+    ]
 
 
 def test_flags_of_a_training_are_told_when_they_are_given_to_an_evaluation():
-    told = flags.unread(train.parse_args(['--eval', 'val', '--lr', '1', '--grad_ckpt', '--pre_size', '64', '--crop_val', '--bs_val', '2', '--test_mode']))
+    told = flags.unread(
+        train.parse_args(
+            [
+                '--eval',
+                'val',
+                '--lr',
+                '1',
+                '--grad_ckpt',
+                '--pre_size',
+                '64',
+                '--crop_val',
+                '--bs_val',
+                '2',
+                '--test_mode',
+            ]
+        )
+    )
     assert told == ['--grad_ckpt, --lr: no effect with --eval']
     assert flags.unread(train.parse_args(['--lr', '1', '--grad_ckpt'])) == []

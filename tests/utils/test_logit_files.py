@@ -28,7 +28,9 @@ def test_the_plain_forms_are_what_numpy_reads(tmp_path):
     write_logits(tmp_path / 'a.npz', values, SIZE, Storage('npz'))
     write_logits(tmp_path / 'a.npy', values, SIZE, Storage('npy'))
     assert np.load(tmp_path / 'a.npz').files == ['logits']
-    assert np.array_equal(np.load(tmp_path / 'a.npz')['logits'], values) and np.array_equal(np.load(tmp_path / 'a.npy'), values)
+    assert np.array_equal(np.load(tmp_path / 'a.npz')['logits'], values) and np.array_equal(
+        np.load(tmp_path / 'a.npy'), values
+    )
 
 
 @pytest.mark.parametrize('format', FORMATS)
@@ -56,8 +58,14 @@ def test_a_stride_keeps_a_smooth_map_nearly():
 
 def read_back(values, stride):
     from tempfile import TemporaryDirectory
+
     with TemporaryDirectory() as folder:
-        write_logits(f'{folder}/a.npy', reduce(values, stride).half().numpy(), tuple(values.shape[1:]), Storage('npy', stride=stride))
+        write_logits(
+            f'{folder}/a.npy',
+            reduce(values, stride).half().numpy(),
+            tuple(values.shape[1:]),
+            Storage('npy', stride=stride),
+        )
         return read_logits(f'{folder}/a.npy')
 
 
@@ -108,7 +116,10 @@ def test_a_size_that_no_stride_makes_the_values_of_is_refused(tmp_path, format, 
         for array in arrays.values():
             np.save(file, array)
         path.write_bytes(file.getvalue() if format == 'npy' else zstandard.compress(file.getvalue()))
-    with pytest.raises(ValueError, match=r'a_logits.* holds no logits that can be read .*values of \(6, 8\) for an image of size .*write it again'):
+    with pytest.raises(
+        ValueError,
+        match=r'a_logits.* holds no logits that can be read .*values of \(6, 8\) for an image of size .*write it again',
+    ):
         read_logits(path)
 
 
@@ -130,6 +141,6 @@ def test_a_damaged_byte_of_a_zstd_file_is_found(tmp_path):
     write_logits(path, np.random.default_rng(0).normal(size=(3, 16, 16)).astype(np.float16), (16, 16), Storage('zst'))
     content = path.read_bytes()
     for place in range(20, len(content), 37):
-        path.write_bytes(content[:place] + bytes([content[place] ^ 0x10]) + content[place + 1:])
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0x10]) + content[place + 1 :])
         with pytest.raises(ValueError, match='holds no logits that can be read'):
             read_logits(path)

@@ -1,4 +1,5 @@
 """Confusion matrix against scikit-learn and the plain count, scores against numbers worked out by hand."""
+
 import json
 
 import numpy as np
@@ -10,7 +11,8 @@ from scripts.baseline_losses import plain_confusion_matrix
 from utils import metrics
 from utils.metrics import ConfusionMatrix
 
-COUNTS = np.array([[10, 0, 0], [5, 5, 0], [0, 0, 0]])                    # rows: truth, columns: prediction; class 2 occurs nowhere
+# rows: truth, columns: prediction; class 2 occurs nowhere
+COUNTS = np.array([[10, 0, 0], [5, 5, 0], [0, 0, 0]])
 
 
 def images(classes, shape=(33, 41), seed=0):
@@ -31,7 +33,9 @@ def test_counts_equal_scikit_learn(classes):
     expected = oracle.confusion_matrix(labels[valid], predictions[valid], labels=range(classes))
     assert matrix.counts.dtype == np.int64
     assert (matrix.counts == expected).all()
-    assert (plain_confusion_matrix(torch.from_numpy(predictions), torch.from_numpy(labels), classes).numpy() == expected).all()
+    assert (
+        plain_confusion_matrix(torch.from_numpy(predictions), torch.from_numpy(labels), classes).numpy() == expected
+    ).all()
 
 
 @pytest.mark.parametrize('dtype', [np.uint8, np.int16, np.uint16, np.int32, np.int64])
@@ -59,18 +63,21 @@ def test_rows_are_truth_and_columns_prediction():
     assert matrix.counts.tolist() == [[1, 0, 0], [0, 0, 2], [0, 0, 0]]
 
 
-@pytest.mark.parametrize('label', [3, 255, -1, -100, 2 ** 16, 2 ** 16 + 1, 2 ** 32, -2 ** 40])
+@pytest.mark.parametrize('label', [3, 255, -1, -100, 2**16, 2**16 + 1, 2**32, -(2**40)])
 def test_labels_outside_the_classes_are_not_counted(label):
     matrix = ConfusionMatrix(3)
     matrix.update(torch.tensor([0, 1, 2]), torch.tensor([0, label, 2]))
     assert matrix.counts.tolist() == [[1, 0, 0], [0, 0, 0], [0, 0, 1]]
 
 
-@pytest.mark.parametrize('prediction', [3, 255, -1, 2 ** 16, 2 ** 32 + 1])
+@pytest.mark.parametrize('prediction', [3, 255, -1, 2**16, 2**32 + 1])
 def test_predictions_outside_the_classes_are_refused_and_change_nothing(prediction):
     matrix = ConfusionMatrix(3)
     matrix.update(torch.tensor([1]), torch.tensor([1]))
-    with pytest.raises(ValueError, match=f'predictions hold values {min(0, prediction)} to {max(0, prediction)}; expected class ids 0..2'):
+    with pytest.raises(
+        ValueError,
+        match=f'predictions hold values {min(0, prediction)} to {max(0, prediction)}; expected class ids 0..2',
+    ):
         matrix.update(torch.tensor([0, prediction]), torch.tensor([0, 0]))
     assert matrix.counts.sum() == 1
 
@@ -114,9 +121,9 @@ def test_images_add_up_and_matrices_merge():
 
 def test_counts_beyond_float32_stay_exact():
     matrix = ConfusionMatrix(2)
-    matrix.update_from_counts(np.array([[2 ** 53 + 1, 0], [0, 2 ** 24 + 1]]))
+    matrix.update_from_counts(np.array([[2**53 + 1, 0], [0, 2**24 + 1]]))
     matrix.update(torch.tensor([0, 1]), torch.tensor([0, 1]))
-    assert matrix.counts.tolist() == [[2 ** 53 + 2, 0], [0, 2 ** 24 + 2]]
+    assert matrix.counts.tolist() == [[2**53 + 2, 0], [0, 2**24 + 2]]
 
 
 def test_counts_of_another_shape_or_type_are_refused():
@@ -161,7 +168,9 @@ def test_a_class_that_is_only_predicted_has_an_iou_of_zero():
 
 def test_an_empty_matrix_has_no_scores():
     matrix = ConfusionMatrix(2)
-    assert all(np.isnan(score) for score in (matrix.mean_iou(), matrix.accuracy(), matrix.mean_accuracy(), matrix.fwiou()))
+    assert all(
+        np.isnan(score) for score in (matrix.mean_iou(), matrix.accuracy(), matrix.mean_accuracy(), matrix.fwiou())
+    )
 
 
 def test_the_table_shows_percent_and_pixels():
@@ -177,7 +186,14 @@ def test_the_table_shows_percent_and_pixels():
 
 def test_the_summary_is_json_and_null_where_there_is_no_score():
     summary = json.loads(json.dumps(metrics.summary(COUNTS, ['road', 'car', 'train']), allow_nan=False))
-    assert summary['classes']['road'] == {'iou': 10 / 15, 'precision': 10 / 15, 'recall': 1.0, 'tp': 10, 'fp': 5, 'fn': 0}
+    assert summary['classes']['road'] == {
+        'iou': 10 / 15,
+        'precision': 10 / 15,
+        'recall': 1.0,
+        'tp': 10,
+        'fp': 5,
+        'fn': 0,
+    }
     assert summary['classes']['train']['iou'] is None
     assert summary['mean_iou'] == pytest.approx(35 / 60) and summary['pixels'] == 20
 
@@ -190,7 +206,7 @@ def test_on_a_gpu_nothing_waits_until_counts_are_read():
     expected.update(predictions, labels)
     matrix = ConfusionMatrix(19)
     predictions, labels = predictions.cuda(), labels.cuda()
-    matrix.update(predictions, labels)                                   # moves the table
+    matrix.update(predictions, labels)  # moves the table
     torch.cuda.set_sync_debug_mode('error')
     try:
         matrix.update(predictions, labels)

@@ -24,8 +24,12 @@ def test_other_zip_readers_find_one_sound_deflated_member(tmp_path):
     with zipfile.ZipFile(tmp_path / 'a.npz') as archive:
         assert archive.testzip() is None
         [member] = archive.infolist()
-    assert (member.filename, member.compress_type, member.file_size) == ('logits.npy', zipfile.ZIP_DEFLATED, 128 + 4 * 64 * 64 * 2)
-    assert (tmp_path / 'a.npz').stat().st_size < 8192       # zeros: one bit a byte
+    assert (member.filename, member.compress_type, member.file_size) == (
+        'logits.npy',
+        zipfile.ZIP_DEFLATED,
+        128 + 4 * 64 * 64 * 2,
+    )
+    assert (tmp_path / 'a.npz').stat().st_size < 8192  # zeros: one bit a byte
 
 
 def test_arrays_in_another_memory_order_are_written_in_c_order(tmp_path):
@@ -48,7 +52,11 @@ def test_what_does_not_fit_a_plain_zip_is_left_to_numpy(tmp_path, monkeypatch):
 
 
 def test_several_arrays_lie_in_one_file(tmp_path):
-    arrays = {'logits': np.arange(24, dtype=np.int8).reshape(2, 3, 4), 'steps': np.ones((2, 2), np.float32), 'none': np.empty((0, 3))}
+    arrays = {
+        'logits': np.arange(24, dtype=np.int8).reshape(2, 3, 4),
+        'steps': np.ones((2, 2), np.float32),
+        'none': np.empty((0, 3)),
+    }
     write_npz(tmp_path / 'a.npz', arrays)
     assert zipfile.ZipFile(tmp_path / 'a.npz').testzip() is None
     with np.load(tmp_path / 'a.npz') as stored:

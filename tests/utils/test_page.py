@@ -14,8 +14,16 @@ from utils.outputs.pictures import make_grid, picture_grid
 from utils.pages.page import write_page, write_topn_page
 from utils.pages.records import Layer, PageRecord, load_record
 
-INFO = SimpleNamespace(name='street', class_names=['road', 'R&D <b>'], palette=np.array([[128, 64, 128], [1, 2, 255]], np.uint8))
-NAMES = ['val/a b #1 100%.png', 'val/"><script>alert(1)<|script>.png', "val/it's ü 日本?.png", 'val/x:y&amp;z.png', 'javascript:alert(1).png']
+INFO = SimpleNamespace(
+    name='street', class_names=['road', 'R&D <b>'], palette=np.array([[128, 64, 128], [1, 2, 255]], np.uint8)
+)
+NAMES = [
+    'val/a b #1 100%.png',
+    'val/"><script>alert(1)<|script>.png',
+    "val/it's ü 日本?.png",
+    'val/x:y&amp;z.png',
+    'javascript:alert(1).png',
+]
 
 
 class Reader(HTMLParser):
@@ -62,16 +70,22 @@ def test_links_of_awkward_file_names_lead_to_the_files(tmp_path, name):
     assert len(sources) == 2
     for source in sources:
         assert (tmp_path / unquote(source)).is_file()
-        assert not re.search(r'[\s"\'<>#?]|^\w+:', source)          # relative, and nothing a URL would take apart
+        assert not re.search(r'[\s"\'<>#?]|^\w+:', source)  # relative, and nothing a URL would take apart
 
 
 def test_names_are_shown_as_text_and_run_nothing(tmp_path):
     evil = 'val/</article><img src=x onerror=alert(1)>.png'
-    records = [PageRecord(name, k, 8, 6, [Layer('input', '<i>', 'a.png', 'photo')]) for k, name in enumerate([*NAMES, evil])]
-    write_page(tmp_path / 'index.html', records, INFO, facts={'<u>arch': '</dd><script>'}, rows=[{'<s>': '<s>', 'IoU': 0.5}])
+    records = [
+        PageRecord(name, k, 8, 6, [Layer('input', '<i>', 'a.png', 'photo')]) for k, name in enumerate([*NAMES, evil])
+    ]
+    write_page(
+        tmp_path / 'index.html', records, INFO, facts={'<u>arch': '</dd><script>'}, rows=[{'<s>': '<s>', 'IoU': 0.5}]
+    )
     page = read(tmp_path / 'index.html')
     assert len(page.all('article', 'id')) == 6 and sum(tag == 'script' for tag, _ in page.tags) == 1
-    assert not [tag for tag, attributes in page.tags if tag in ('u', 's') or any(key.startswith('on') for key in attributes)]
+    assert not [
+        tag for tag, attributes in page.tags if tag in ('u', 's') or any(key.startswith('on') for key in attributes)
+    ]
     assert page.all('article', 'data-name') == [*NAMES, evil]
     assert all(text in page.text for text in (*NAMES, evil, '<u>arch', '</dd><script>', 'R&D <b>'))
 
@@ -90,17 +104,28 @@ def test_the_page_needs_nothing_but_the_files_beside_it(tmp_path):
 
 
 def test_cards_stand_in_the_order_of_the_data_set_with_their_scores(tmp_path):
-    records = [record_of(tmp_path, 'b.png', 7, miou=0.25, accuracy=0.5, wrong=1234, ious=[[0, 0.25], [1, 0.5]]), record_of(tmp_path, 'a.png', 3)]
+    records = [
+        record_of(tmp_path, 'b.png', 7, miou=0.25, accuracy=0.5, wrong=1234, ious=[[0, 0.25], [1, 0.5]]),
+        record_of(tmp_path, 'a.png', 3),
+    ]
     write_page(tmp_path / 'index.html', records, INFO)
     page = read(tmp_path / 'index.html')
     assert page.all('article', 'data-name') == ['a.png', 'b.png']
-    assert page.all('article', 'data-miou') == ['', '0.250000'] and page.all('article', 'data-ious') == ['', '0:0.2500,1:0.5000']
+    assert page.all('article', 'data-miou') == ['', '0.250000'] and page.all('article', 'data-ious') == [
+        '',
+        '0:0.2500,1:0.5000',
+    ]
     assert 'mIoU 25.00 %' in page.text and 'accuracy 50.00 %' in page.text and '1,234 px' in page.text
 
 
 def test_facts_and_class_scores_are_shown_with_dashes_for_what_is_not_defined(tmp_path):
-    rows = [{'id': 0, 'name': 'road', 'IoU': 0.98765, 'recall': 1.0}, {'id': 1, 'name': 'car', 'IoU': float('nan'), 'recall': None}]
-    write_page(tmp_path / 'index.html', [], INFO, facts={'scales': (0.5, 1.0), 'flip': False, 'checkpoint': None}, rows=rows)
+    rows = [
+        {'id': 0, 'name': 'road', 'IoU': 0.98765, 'recall': 1.0},
+        {'id': 1, 'name': 'car', 'IoU': float('nan'), 'recall': None},
+    ]
+    write_page(
+        tmp_path / 'index.html', [], INFO, facts={'scales': (0.5, 1.0), 'flip': False, 'checkpoint': None}, rows=rows
+    )
     text = read(tmp_path / 'index.html').text
     assert '98.77' in text and '100.00' in text and text.count('–') == 2
     assert '0.5, 1.0' in text and 'no' in text and 'none' in text
@@ -108,11 +133,20 @@ def test_facts_and_class_scores_are_shown_with_dashes_for_what_is_not_defined(tm
 
 def test_the_legend_has_the_colour_of_every_class_and_of_no_label(tmp_path):
     write_page(tmp_path / 'index.html', [], INFO)
-    assert read(tmp_path / 'index.html').all('i', 'style') == ['background:#804080', 'background:#0102ff', 'background:#000']
+    assert read(tmp_path / 'index.html').all('i', 'style') == [
+        'background:#804080',
+        'background:#0102ff',
+        'background:#000',
+    ]
 
 
 def test_five_hundred_images_load_lazily_and_the_page_is_small(tmp_path):
-    records = [PageRecord(f'val/{k:03d}.png', k, 8, 6, [Layer(key, key, f'val/{k:03d}_{key}.png', 'photo') for key in 'abcdefgh']) for k in range(500)]
+    records = [
+        PageRecord(
+            f'val/{k:03d}.png', k, 8, 6, [Layer(key, key, f'val/{k:03d}_{key}.png', 'photo') for key in 'abcdefgh']
+        )
+        for k in range(500)
+    ]
     write_page(tmp_path / 'index.html', records, INFO)
     page = read(tmp_path / 'index.html')
     assert page.all('img', 'loading') == ['lazy'] * 4000 and (tmp_path / 'index.html').stat().st_size < 2e6
@@ -124,7 +158,7 @@ def test_the_page_of_worst_images_links_its_tables_to_its_cards(tmp_path):
     write_topn_page(tmp_path / 'topn_failures.html', tables, records, INFO)
     page = read(tmp_path / 'topn_failures.html')
     links = [link for link in page.all('a', 'href') if link.startswith('#image')]
-    assert links == ['#image-1', '#image-0', '#image-0', '#image-1']        # two in the table, two card titles
+    assert links == ['#image-1', '#image-0', '#image-0', '#image-1']  # two in the table, two card titles
     assert page.all('article', 'data-name') == ['a.png', 'b.png'] and '12,345' in page.text
 
 
@@ -146,28 +180,52 @@ def test_the_grid_has_a_row_per_image_and_five_pixels_between_pictures(tmp_path)
     rows = [[tmp_path / 'a.png', tmp_path / 'b.png'], [tmp_path / 'b.png']]
     grid = picture_grid(rows)
     assert grid.dtype == np.uint8 and grid.shape == (3, 2 * 389 + 5, 2 * 389 + 5)
-    assert grid[:, 5, 5].tolist() == [255, 0, 0] and grid[:, 4, 4].tolist() == [0, 0, 0] and grid[:, 394, 5].tolist() == [0, 255, 0]
-    assert grid[:, 400, 400].tolist() == [0, 0, 0]                          # the second row has one picture
+    assert (
+        grid[:, 5, 5].tolist() == [255, 0, 0]
+        and grid[:, 4, 4].tolist() == [0, 0, 0]
+        and grid[:, 394, 5].tolist() == [0, 255, 0]
+    )
+    assert grid[:, 400, 400].tolist() == [0, 0, 0]  # the second row has one picture
     assert picture_grid([[tmp_path / 'a.png']], crop=False).shape == (3, 384 + 10, 768 + 10)
 
 
 def test_the_grid_of_records_shows_input_label_and_prediction_and_leaves_out_what_is_missing(tmp_path):
-    records = [record_of(tmp_path, 'a.png', 40, keys=('input', 'attn_05x', 'prediction')), record_of(tmp_path, 'b.png', 80, keys=('input', 'gt', 'prediction'))]
+    records = [
+        record_of(tmp_path, 'a.png', 40, keys=('input', 'attn_05x', 'prediction')),
+        record_of(tmp_path, 'b.png', 80, keys=('input', 'gt', 'prediction')),
+    ]
     grid = make_grid(records, tmp_path)
     assert grid.shape == (3, 2 * 389 + 5, 3 * 389 + 5)
-    assert grid[0, 200, [200, 600, 1000]].tolist() == [40, 40, 0] and grid[0, 600, [200, 600, 1000]].tolist() == [80, 80, 80]
+    assert grid[0, 200, [200, 600, 1000]].tolist() == [40, 40, 0] and grid[0, 600, [200, 600, 1000]].tolist() == [
+        80,
+        80,
+        80,
+    ]
 
 
 @pytest.mark.skipif(not shutil.which('chromium'), reason='needs the chromium browser')
 def test_a_browser_opens_the_comparison_that_the_address_names(tmp_path):
     records = [record_of(tmp_path, name, k, keys=('input', 'gt', 'prediction')) for k, name in enumerate(NAMES)]
     write_page(tmp_path / 'index.html', records, INFO)
-    command = ['chromium', '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-               '--disable-component-update', '--disable-sync', f'--user-data-dir={tmp_path / "profile"}', '--virtual-time-budget=3000', '--dump-dom',
-               f'file://{tmp_path}/index.html#image=4&x=35&left=gt&right=prediction%2Binput']
+    command = [
+        'chromium',
+        '--headless',
+        '--no-sandbox',
+        '--disable-gpu',
+        '--disable-quic',
+        '--no-first-run',
+        '--disable-background-networking',
+        '--disable-component-update',
+        '--disable-sync',
+        f'--user-data-dir={tmp_path / "profile"}',
+        '--virtual-time-budget=3000',
+        '--dump-dom',
+        f'file://{tmp_path}/index.html#image=4&x=35&left=gt&right=prediction%2Binput',
+    ]
     dom = Reader(subprocess.run(command, capture_output=True, text=True, timeout=60).stdout)
     [viewer] = [attributes for tag, attributes in dom.tags if tag == 'dialog' and attributes['id'] == 'viewer']
     assert 'open' in viewer
     stages = [style for style in dom.all('div', 'style') if '--ratio' in style]
-    assert '--x: 35%' in stages[-1] and len(stages) >= 2                # the viewer's, after those of the cards in sight
+    # the viewer's, after those of the cards in sight
+    assert '--x: 35%' in stages[-1] and len(stages) >= 2
     assert dom.all('article', 'data-name') == NAMES

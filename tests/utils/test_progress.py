@@ -47,7 +47,10 @@ def test_very_slow_work_speaks_every_thirty_seconds_within_a_tenth(clock):
         clock[0] += 15
         if len(lines) == 2:
             break
-    assert lines[:2] == ['progress: 2/1000 images (0 %), 15 s/image, 4:09:30 left', 'progress: 4/1000 images (0 %), 15 s/image, 4:09:00 left']
+    assert lines[:2] == [
+        'progress: 2/1000 images (0 %), 15 s/image, 4:09:30 left',
+        'progress: 4/1000 images (0 %), 15 s/image, 4:09:00 left',
+    ]
 
 
 def test_a_resumed_epoch_starts_where_it_was_and_its_rate_counts_only_the_new_part(clock):
@@ -123,7 +126,9 @@ def test_durations_are_written_as_people_write_them(seconds, text):
     assert format_seconds(seconds) == text
 
 
-@pytest.mark.parametrize('count, seconds, unit, rate', [
-    (4490, 1, 'pairs', '4,490 pairs/s'), (99.5, 1, 'files', '99.5 files/s'), (1, 4, 'batches', '4 s/batch')])
+@pytest.mark.parametrize(
+    'count, seconds, unit, rate',
+    [(4490, 1, 'pairs', '4,490 pairs/s'), (99.5, 1, 'files', '99.5 files/s'), (1, 4, 'batches', '4 s/batch')],
+)
 def test_rates_are_plain_numbers(count, seconds, unit, rate):
     assert module._rate(count, seconds, unit) == rate

@@ -72,39 +72,53 @@ def test_a_missing_and_an_unknown_tensor_stop_the_load_with_counts_names_and_rem
     net = Net(seed=1)
     with pytest.raises(ValueError) as caught:
         restore_weights(net, state, source='a.pth', source_arch='toy.OCR')
-    assert str(caught.value) == (
-        'a.pth: does not fit the network: 13 of 15 tensors match; 2 missing in the file (backbone.0.weight, backbone.0.bias); '
-        '1 unknown to the network (ocr.weight); it was saved from toy.OCR: give --arch toy.OCR, or --snapshot_partial to load what fits')
+    assert (
+        str(caught.value)
+        == 'a.pth: does not fit the network: 13 of 15 tensors match; 2 missing in the file (backbone.0.weight,'
+        ' backbone.0.bias); 1 unknown to the network (ocr.weight); it was saved from toy.OCR: give --arch toy.OCR,'
+        ' or --snapshot_partial to load what fits'
+    )
     assert equal(net, Net(seed=1))
 
 
 def test_another_shape_is_named_with_both_shapes():
     state = Net(seed=2).state_dict()
     state['backbone.0.weight'] = torch.ones(4, 1, 3, 3)
-    with pytest.raises(ValueError, match=r'1 of another shape \(backbone.0.weight: 4x1x3x3 in the file, 4x3x3x3 in the network\)'):
+    with pytest.raises(
+        ValueError, match=r'1 of another shape \(backbone.0.weight: 4x1x3x3 in the file, 4x3x3x3 in the network\)'
+    ):
         restore_weights(Net(), state)
 
 
 def test_a_file_of_which_nothing_fits_shows_names_of_both_sides():
-    with pytest.raises(ValueError, match=r'none of its 4 tensors fits the network \(first names in the file: a, b, c ...; '
-                                         r'in the network: backbone.0.weight, .*; give the --arch and --trunk it was trained with'):
+    with pytest.raises(
+        ValueError,
+        match=r'none of its 4 tensors fits the network \(first names in the file: a, b, c ...; '
+        r'in the network: backbone.0.weight, .*; give the --arch and --trunk it was trained with',
+    ):
         restore_weights(Net(), dict.fromkeys('abcd', torch.ones(1)), partial=True)
 
 
 def test_weights_of_a_trunk_alone_are_told_as_such():
     trunk = {'module.' + key: value for key, value in Net().backbone.state_dict().items()}
-    with pytest.raises(ValueError, match='its names are those of backbone, a part of the network: give weights of the trunk with --pretrained'):
+    with pytest.raises(
+        ValueError,
+        match='its names are those of backbone, a part of the network: give weights of the trunk with --pretrained',
+    ):
         restore_weights(Net(), trunk)
 
 
 # Another number of classes
 
+
 def test_another_number_of_classes_names_both_and_the_flag():
     net = Net(seed=1)
     with pytest.raises(ValueError) as caught:
         restore_weights(net, Net(classes=65).state_dict(), source='mapillary.pth', head_keys=HEADS)
-    assert str(caught.value) == ('mapillary.pth: has 65 classes, the network has 19; --allow_class_mismatch loads all but '
-                                 'the 4 tensors of the class layers (cls_head.weight, cls_head.bias, aux_head.weight ...)')
+    assert (
+        str(caught.value) == 'mapillary.pth: has 65 classes, the network has 19; --allow_class_mismatch loads all but '
+        'the 4 tensors of the class layers (cls_head.weight, cls_head.bias, aux_head.weight ...)'
+    )
     assert equal(net, Net(seed=1))
 
 
@@ -131,13 +145,16 @@ def test_allowing_another_number_of_classes_allows_no_other_shape():
 
 # A network with a head that the file lacks
 
+
 def test_an_attention_head_that_the_file_lacks_as_a_whole_may_be_new():
     net, other = Net(seed=1), Net(attention=False, seed=2)
     report = restore_weights(net, other.state_dict(), allow_missing_prefixes=('scale_attn.',))
     assert torch.equal(net.cls_head.weight, other.cls_head.weight)
     assert equal(net, Net(seed=1), skip=('backbone', 'cls_head', 'aux_head'))
-    assert str(report) == ('checkpoint: 11 of 15 tensors of the network loaded; 4 missing in the file (scale_attn.0.weight, scale_attn.0.bias, '
-                           'scale_attn.1.weight ...); those of the network keep their initial values')
+    assert (
+        str(report) == 'checkpoint: 11 of 15 tensors of the network loaded; 4 missing in the file (scale_attn.0.weight,'
+        ' scale_attn.0.bias, scale_attn.1.weight ...); those of the network keep their initial values'
+    )
 
 
 def test_without_that_allowance_a_missing_attention_head_is_an_error():
@@ -163,6 +180,7 @@ def test_the_published_start_from_a_single_scale_network_of_65_classes_loads_wit
 
 # Whatever fits
 
+
 def test_a_partial_load_takes_what_fits_and_reports_the_rest():
     net, other = Net(seed=1), Net(attention=False, seed=2)
     other.decoder = nn.Linear(1, 1)
@@ -176,14 +194,18 @@ def test_a_partial_load_takes_what_fits_and_reports_the_rest():
 def test_a_partial_load_needs_half_of_the_network():
     state = {key: value for key, value in Net(seed=2).state_dict().items() if key.startswith('backbone')}
     net = Net(seed=1)
-    with pytest.raises(ValueError, match=r'only 7 of 15 tensors of the network match .* at least half \(8 missing in the file'):
+    with pytest.raises(
+        ValueError, match=r'only 7 of 15 tensors of the network match .* at least half \(8 missing in the file'
+    ):
         restore_weights(net, state, partial=True)
     assert equal(net, Net(seed=1))
 
 
 def test_half_precision_weights_become_those_of_the_network():
     net, other = Net(seed=1), Net(seed=2)
-    restore_weights(net, {key: value.half() if value.is_floating_point() else value for key, value in other.state_dict().items()})
+    restore_weights(
+        net, {key: value.half() if value.is_floating_point() else value for key, value in other.state_dict().items()}
+    )
     assert net.backbone[0].weight.dtype == torch.float32
     assert torch.equal(net.backbone[0].weight, other.backbone[0].weight.half().float())
 

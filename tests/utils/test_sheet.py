@@ -16,7 +16,11 @@ def lines_of(chart):
 def test_a_sheet_is_one_whole_document_with_its_style_and_no_script(tmp_path):
     write_sheet(tmp_path / 'a.html', 'R&D <b>', {'images': 5}, [table('T', [['x'], ['y']])])
     text = (tmp_path / 'a.html').read_text()
-    assert text.startswith('<!doctype html>') and text.count('<body>') == text.count('<main>') == 1 and '<script' not in text
+    assert (
+        text.startswith('<!doctype html>')
+        and text.count('<body>') == text.count('<main>') == 1
+        and '<script' not in text
+    )
     assert '<title>R&amp;D &lt;b&gt;</title>' in text and asset('page.css') + asset('sheet.css') in text
 
 
@@ -28,7 +32,12 @@ def test_text_that_looks_like_a_part_of_the_template_stays_text(tmp_path):
 
 def test_numbers_stand_to_the_right_and_what_is_not_defined_is_a_dash():
     cells = re.findall(r'<td.*?</td>', table('T', [['a', 'b', 'c', 'd'], ['<x>', 1234, 0.123456, float('nan')]]))
-    assert cells == ['<td>&lt;x&gt;</td>', '<td class="number">1,234</td>', '<td class="number">0.1235</td>', '<td class="number">–</td>']
+    assert cells == [
+        '<td>&lt;x&gt;</td>',
+        '<td class="number">1,234</td>',
+        '<td class="number">0.1235</td>',
+        '<td class="number">–</td>',
+    ]
 
 
 def test_heat_is_the_share_of_the_largest_number():

@@ -18,17 +18,20 @@ def left_edge(picture, classes):
 
 def test_cells_are_coloured_by_the_share_of_the_true_class():
     picture = confusion_picture([[100, 0, 0], [1, 3, 0], [0, 0, 0]], ['road', 'car', 'train'])
-    assert cell_colour(picture, 0, 0, 3) == (11, 99, 197)                       # all right: the full colour
-    assert cell_colour(picture, 0, 1, 3) == (255, 255, 255)                     # nothing
-    assert cell_colour(picture, 1, 0, 3) == (229, 150, 150)                     # a quarter wrong: root 0.5, half of the way
-    assert cell_colour(picture, 1, 1, 3) == (72, 138, 212)                      # three quarters right
-    assert cell_colour(picture, 2, 2, 3) == (255, 255, 255)                     # a class that never occurs
+    assert cell_colour(picture, 0, 0, 3) == (11, 99, 197)  # all right: the full colour
+    assert cell_colour(picture, 0, 1, 3) == (255, 255, 255)  # nothing
+    # a quarter wrong: root 0.5, half of the way
+    assert cell_colour(picture, 1, 0, 3) == (229, 150, 150)
+    assert cell_colour(picture, 1, 1, 3) == (72, 138, 212)  # three quarters right
+    assert cell_colour(picture, 2, 2, 3) == (255, 255, 255)  # a class that never occurs
 
 
 def test_the_picture_is_written_whole_and_grows_with_the_classes(tmp_path):
     sizes = []
     for classes in (2, 19):
-        write_confusion_matrix(tmp_path / 'confusion.png', np.eye(classes, dtype=np.int64), [f'class {k}' for k in range(classes)])
+        write_confusion_matrix(
+            tmp_path / 'confusion.png', np.eye(classes, dtype=np.int64), [f'class {k}' for k in range(classes)]
+        )
         with Image.open(tmp_path / 'confusion.png') as picture:
             sizes.append(picture.height)
     assert sizes[1] - sizes[0] >= 17 * CELL

@@ -26,7 +26,7 @@ def test_no_more_than_max_pending_functions_exist_at_a_time():
     feeder = threading.Thread(target=feed)
     feeder.start()
     time.sleep(0.2)
-    assert submitted == [0, 1, 2]           # the fourth waits for a free place
+    assert submitted == [0, 1, 2]  # the fourth waits for a free place
     gate.set()
     feeder.join()
     pool.close()
@@ -61,7 +61,7 @@ def test_a_full_pool_with_an_error_does_not_hang():
     pool, gate = WriterPool(num_threads=1, max_pending=1), threading.Event()
     pool.submit(lambda: (gate.wait(10), _fail('c.png')))
     threading.Timer(0.1, gate.set).start()
-    with pytest.raises(OSError, match='c.png'):     # this submit was already waiting when the error came
+    with pytest.raises(OSError, match='c.png'):  # this submit was already waiting when the error came
         pool.submit(time.sleep, 0)
     pool.abort()
 

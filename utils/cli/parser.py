@@ -2,6 +2,7 @@
 
 No abbreviations, a YAML file of defaults under the command line, and mistakes raised as a ValueError of one sentence.
 """
+
 import argparse
 import difflib
 import math
@@ -73,18 +74,24 @@ _WORDS, _EXAMPLES = {int: 'whole number', float: 'number'}, {int: '4', float: '0
 
 def numbers(kind, count=None, minimum=None):
     """A parser of 'a,b,c' into a tuple of `kind`."""
+
     def parse(text):
         try:
             values = tuple(kind(item) for item in text.split(','))
         except ValueError:
-            raise argparse.ArgumentTypeError(f'{text!r} is not a comma list of {_WORDS[kind]}s, such as {_EXAMPLES[kind]},{_EXAMPLES[kind]}') from None
+            raise argparse.ArgumentTypeError(
+                f'{text!r} is not a comma list of {_WORDS[kind]}s, such as {_EXAMPLES[kind]},{_EXAMPLES[kind]}'
+            ) from None
         if count and len(values) not in count:
-            raise argparse.ArgumentTypeError(f'{text!r} has {len(values)} values, expected {" or ".join(map(str, count))}')
+            raise argparse.ArgumentTypeError(
+                f'{text!r} has {len(values)} values, expected {" or ".join(map(str, count))}'
+            )
         if not all(map(math.isfinite, values)):
             raise argparse.ArgumentTypeError(f'{text!r} holds a value that is not a finite number')
         if minimum is not None and min(values) < minimum:
             raise argparse.ArgumentTypeError(f'{text!r} holds a value below {minimum}')
         return values
+
     parse.__name__ = f'comma list of {kind.__name__}'
     return parse
 
@@ -97,6 +104,7 @@ def crop_size(text):
 
 def number(kind, low=None, high=None):
     """A parser of one number within [low, high]."""
+
     def parse(text):
         try:
             value = kind(text)
@@ -108,6 +116,7 @@ def number(kind, low=None, high=None):
             bounds = [f'of at {word} {bound}' for word, bound in (('least', low), ('most', high)) if bound is not None]
             raise argparse.ArgumentTypeError(f'{text} is out of range; give a {_WORDS[kind]} {" and ".join(bounds)}')
         return value
+
     parse.__name__ = kind.__name__
     return parse
 

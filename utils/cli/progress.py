@@ -1,19 +1,20 @@
 """How far long work has come: a tqdm bar with ETA on a terminal, plain lines in a log file, nothing on other ranks."""
+
 import os
 import sys
 import time
 
 from tqdm import tqdm
 
-LINE_EVERY = 30.0       # seconds after which a plain line is due whatever the share done
-LINE_APART = 5.0        # seconds between two plain lines at least, so that fast work says only that it is done
+LINE_EVERY = 30.0  # seconds after which a plain line is due whatever the share done
+LINE_APART = 5.0  # seconds between two plain lines at least, so that fast work says only that it is done
 
 
 def progress(iterable, total=None, desc='', unit='images', log=None, initial=0):
     """Iterate over `iterable` and show it; `total` defaults to its length, `log` (a function of one line) to stderr.
 
-    `unit`: what is counted, in the plural. `initial`: how many of `total` were done before (a resumed epoch). The result is iterated once; `.note(text)` puts
-    a short text, such as the loss, behind the bar or the next line.
+    `unit`: what is counted, in the plural. `initial`: how many of `total` were done before (a resumed epoch). The
+    result is iterated once; `.note(text)` puts a short text, such as the loss, behind the bar or the next line.
     """
     if total is None and hasattr(iterable, '__len__'):
         total = len(iterable) + initial
@@ -48,11 +49,18 @@ class _Progress:
             self.bar.set_postfix_str(text, refresh=False)
 
     def _with_bar(self):
-        with tqdm(total=self.total, desc=self.desc, unit=f' {self.unit}', initial=self.done, dynamic_ncols=True, file=sys.stderr) as self.bar:
+        with tqdm(
+            total=self.total,
+            desc=self.desc,
+            unit=f' {self.unit}',
+            initial=self.done,
+            dynamic_ncols=True,
+            file=sys.stderr,
+        ) as self.bar:
             for value in self.iterable:
                 try:
                     yield value
-                finally:                # also when the caller breaks out: this one is done
+                finally:  # also when the caller breaks out: this one is done
                     self.bar.update()
         self.bar = None
 
@@ -85,7 +93,10 @@ class _Progress:
             line += f' {self.unit}'
         line += f', {_rate(count, seconds, self.unit)}'
         if ended:
-            line += f', {"done in" if self.done == (self.total or self.done) else "stopped after"} {format_seconds(seconds)}'
+            line += (
+                f', {"done in" if self.done == (self.total or self.done) else "stopped after"}'
+                f' {format_seconds(seconds)}'
+            )
         elif self.total:
             line += f', {format_seconds(seconds / count * (self.total - self.done))} left'
         if self.text:

@@ -4,7 +4,11 @@
 def listed(names, count: int = 10) -> str:
     """The first of some names: 'a, b and 3 more'; 'nothing' of none."""
     names = list(map(str, names))
-    return ', '.join(names[:count]) + (f' and {len(names) - count:,} more' if len(names) > count else '') if names else 'nothing'
+    return (
+        ', '.join(names[:count]) + (f' and {len(names) - count:,} more' if len(names) > count else '')
+        if names
+        else 'nothing'
+    )
 
 
 def counted(count: int, one: str, many: str = '') -> str:

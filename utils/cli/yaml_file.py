@@ -1,4 +1,5 @@
 """YAML files that people write: one mapping, with every mistake told in a sentence."""
+
 import yaml
 
 
@@ -16,15 +17,18 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_yaml(path, flag: str, expected: str) -> dict:
-    """The mapping in the YAML file that `flag` names; {} for an empty file. expected: what it should hold, for the errors.
+    """The mapping in the YAML file that `flag` names; {} for an empty file. expected: what it should hold, for the
+    errors.
 
     Raises FileNotFoundError when it cannot be read, ValueError when it is no YAML, no mapping, or holds a key twice.
     """
     try:
         with open(path, 'rb') as file:
-            values = yaml.load(file, _Loader) or {}         # a SafeLoader: plain values only
+            values = yaml.load(file, _Loader) or {}  # a SafeLoader: plain values only
     except OSError as error:
-        raise FileNotFoundError(f'{flag} {path}: cannot be read ({error.strerror}); give a YAML file of {expected}') from error
+        raise FileNotFoundError(
+            f'{flag} {path}: cannot be read ({error.strerror}); give a YAML file of {expected}'
+        ) from error
     except RecursionError:
         raise ValueError(f'{flag} {path}: its values are nested too deeply to be read; expected {expected}') from None
     except yaml.YAMLError as error:

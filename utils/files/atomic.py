@@ -3,6 +3,7 @@
 Every result goes to a hidden temporary name in the folder of its destination and is renamed when it is complete, so a
 killed program, a full disk or a crash leaves either the old file or the new one, never half of one.
 """
+
 import errno
 import hashlib
 import json
@@ -38,7 +39,7 @@ class WriteError(OSError):
 def write_error(path, error: OSError) -> WriteError:
     """`error`, met while writing `path`, as one sentence for the person at the terminal; keeps its errno."""
     reason = _REASONS.get(error.errno, error.strerror or str(error) or type(error).__name__)
-    if error.errno is None:             # NumPy writes arrays past Python and only reports how many items went through
+    if error.errno is None:  # NumPy writes arrays past Python and only reports how many items went through
         reason = f'the disk took only part of it ({reason})'
     if error.errno in _SPACE:
         reason += f' ({_free_bytes(Path(path).parent):,} bytes free)'
@@ -132,7 +133,7 @@ def _is_being_written(temporary: Path) -> bool:
         os.kill(int(process), 0)
     except ProcessLookupError:
         return False
-    except OSError:         # it lives and is somebody else's
+    except OSError:  # it lives and is somebody else's
         return True
     return True
 
@@ -149,7 +150,8 @@ def write_json(path, value, durable=True):
 
 
 def plain(value):
-    """`value` in JSON's own types: NumPy numbers and arrays, tuples and sets unpacked, nan and inf None, the rest str()."""
+    """`value` in JSON's own types: NumPy numbers and arrays, tuples and sets unpacked, nan and inf None, the rest
+    str()."""
     if isinstance(value, (np.generic, np.ndarray)):
         value = value.tolist()
     if isinstance(value, dict):

@@ -2,6 +2,7 @@
 
 Like every checkpoint they are read without running code. The package is needed for these files only.
 """
+
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,10 @@ def _package(path):
     try:
         import safetensors.torch
     except ImportError:
-        raise ValueError(f'{path}: reading and writing .safetensors files needs a package more: pip install -r requirements-extras.txt') from None
+        raise ValueError(
+            f'{path}: reading and writing .safetensors files needs a package more: pip install -r'
+            ' requirements-extras.txt'
+        ) from None
     return safetensors
 
 
@@ -36,11 +40,14 @@ def read(path) -> dict:
     try:
         with package.safe_open(str(path), framework='pt', device='cpu') as file:
             metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}           # noqa: SIM118 (it is no dict)
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is no dict)
     except OSError:
         raise
-    except Exception as error:              # SafetensorError, or what torch says of a shape that cannot be
-        raise ValueError(f'{path}: is damaged, cut off or no safetensors file ({" ".join(str(error).split())[:200]}); copy or download it again') from None
+    except Exception as error:  # SafetensorError, or what torch says of a shape that cannot be
+        raise ValueError(
+            f'{path}: is damaged, cut off or no safetensors file ({" ".join(str(error).split())[:200]}); copy or'
+            ' download it again'
+        ) from None
     if not tensors:
         raise ValueError(f'{path}: holds no tensors, expected weights; give another file')
     return {**{key: _value(text) for key, text in metadata.items() if key != 'format'}, 'state_dict': tensors}

@@ -4,6 +4,7 @@ A Dumper takes batches from the evaluator, copies what is needed to the host and
 element of every batch on every rank is written, each file whole or not at all. A dump that was interrupted goes on
 where it stopped: files that stand are kept unless `overwrite`, and `dumps.json` remembers what they were made with.
 """
+
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -65,7 +66,11 @@ class DumpOptions:
 
     def kinds(self) -> list:
         """The dumps asked for, among LOGITS, SUBMISSION and AUTO_LABELS."""
-        asked = {LOGITS: self.dump_logits, SUBMISSION: self.dump_for_submission, AUTO_LABELS: self.dump_for_auto_labelling}
+        asked = {
+            LOGITS: self.dump_logits,
+            SUBMISSION: self.dump_for_submission,
+            AUTO_LABELS: self.dump_for_auto_labelling,
+        }
         return [kind for kind, wanted in asked.items() if wanted]
 
     def outputs(self) -> list:
@@ -88,7 +93,7 @@ class Dumper:
         assert len(info.class_names) <= 256, 'label files are 8 bits wide'
         self.options, self.info, self.rank, self.log = options, info, rank, log or (lambda line: None)
         self.names = DumpNames(result_dir, options.storage.suffix)
-        self.saturated = 0                                  # logits beyond +-65504, written as that
+        self.saturated = 0  # logits beyond +-65504, written as that
         self._step = 1 if options.dump_all_images or options.dump_assets else max(1, total_images // 10)
         self._run = digest(options.made_by, options.dump_assets)
         self._records, self._kept, self._lock = {}, set(), Lock()
@@ -119,8 +124,11 @@ class Dumper:
 
     def missing(self, name: str, index=None) -> list:
         """The kinds of files that are still to be written for an image. Without its index it counts as pictured."""
-        missing = [kind for kind in self.options.kinds()
-                   if self.options.overwrite or not all(path.is_file() for path in self.names.dumped(kind, name))]
+        missing = [
+            kind
+            for kind in self.options.kinds()
+            if self.options.overwrite or not all(path.is_file() for path in self.names.dumped(kind, name))
+        ]
         if len(missing) < len(self.options.kinds()):
             self._kept.add(name)
         if self.options.dump_logits and LOGITS not in missing:
@@ -162,12 +170,13 @@ class Dumper:
             self._logit_entries[name] = entry
 
     def _keep_logits(self, name):
-        """Take over the entry of a file that an earlier run wrote; a run that was killed left none, then the file is read."""
+        """Take over the entry of a file that an earlier run wrote; a run that was killed left none, then the file is
+        read."""
         if name not in self._logit_entries:
             [path] = self.names.dumped(LOGITS, name)
             entry = self._stored.get(name)
             if entry is None or entry['bytes'] != path.stat().st_size:
-                self._logit_entries[name] = None                        # asked for again while the file is read
+                self._logit_entries[name] = None  # asked for again while the file is read
                 self._writers.submit(self._read_entry, name, path)
             else:
                 self._logit_entries[name] = entry
@@ -189,16 +198,30 @@ class Dumper:
         prediction = HostCopy(batch.prediction[k].to(torch.uint8))
         confidence = HostCopy(batch.confidence[k].float())
         if SUBMISSION in missing:
-            self._writers.submit(write_submission, self.names.dumped(SUBMISSION, name), name, prediction, confidence, info)
+            self._writers.submit(
+                write_submission, self.names.dumped(SUBMISSION, name), name, prediction, confidence, info
+            )
         if AUTO_LABELS in missing:
-            self._writers.submit(write_auto_labels, self.names.dumped(AUTO_LABELS, name), name, prediction, confidence, info)
+            self._writers.submit(
+                write_auto_labels, self.names.dumped(AUTO_LABELS, name), name, prediction, confidence, info
+            )
         if PICTURES in missing:
             image = HostCopy(batch.images[k].permute(1, 2, 0))
             labels = None if batch.labels is None else HostCopy(batch.labels[k].to(torch.uint8))
-            self._writers.submit(self._pictures, name, int(batch.indices[k]), image, labels, prediction, confidence, self._assets(batch, k))
+            self._writers.submit(
+                self._pictures,
+                name,
+                int(batch.indices[k]),
+                image,
+                labels,
+                prediction,
+                confidence,
+                self._assets(batch, k),
+            )
 
     def _assets(self, batch, k) -> dict:
-        """Host copies by key: attention maps float32 (h', w'); with --dump_assets single-scale predictions uint8 (h', w')."""
+        """Host copies by key: attention maps float32 (h', w'); with --dump_assets single-scale predictions uint8 (h',
+        w')."""
         assets = {}
         for key, tensor in batch.assets.items():
             if key.startswith('attn_'):
@@ -231,9 +254,15 @@ class Dumper:
         """
         self._writers.close()
         if self._kept:
-            self.log(f'{self.names.result_dir}: the dumps of {len(self._kept)} images were there already and were kept; --overwrite writes them again')
+            self.log(
+                f'{self.names.result_dir}: the dumps of {len(self._kept)} images were there already and were kept;'
+                ' --overwrite writes them again'
+            )
         if self.saturated:
-            self.log(f'{self.names.result_dir / "logits"}: {self.saturated} logits exceed what float16 holds and were written as +-65504')
+            self.log(
+                f'{self.names.result_dir / "logits"}: {self.saturated} logits exceed what float16 holds and were'
+                ' written as +-65504'
+            )
         if self.options.shows() and self.options.page and self.rank == 0:
             write_page(self.page, self.records, self.info, **about)
 

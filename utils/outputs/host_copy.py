@@ -3,6 +3,7 @@
 A pageable copy makes the caller wait until everything queued before it has run. Here the copy goes to pinned memory
 behind the forward pass, and only the writer thread that needs the values waits for it.
 """
+
 import torch
 
 
@@ -15,7 +16,7 @@ class HostCopy:
             with torch.cuda.device(tensor.device):
                 self._host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
                 self._host.copy_(tensor, non_blocking=True)
-                self._arrived = torch.cuda.Event(blocking=True)     # blocking: the thread sleeps instead of spinning
+                self._arrived = torch.cuda.Event(blocking=True)  # blocking: the thread sleeps instead of spinning
                 self._arrived.record()
         else:
             self._host = tensor.detach().cpu().contiguous()

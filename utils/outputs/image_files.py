@@ -2,6 +2,7 @@
 
 Each function takes the paths, the image's name (for messages) and HostCopy objects, and waits for these itself.
 """
+
 import re
 
 import numpy as np
@@ -11,11 +12,12 @@ from utils.outputs import logits as logit_files
 from utils.outputs.pictures import composite, error_mask, grey_image, palette_image, quantise, write_png
 from utils.pages.records import Layer, PageRecord, score
 
-_LARGEST, _INFINITE = 0x7BFF, 0x7C00        # float16 bit patterns without the sign: 65504, infinity; NaN lies above
+_LARGEST, _INFINITE = 0x7BFF, 0x7C00  # float16 bit patterns without the sign: 65504, infinity; NaN lies above
 
 
 def write_logits(path, name: str, logits, size, storage) -> int:
-    """Write float16 (K, h, w) of an image of `size` as `storage` says; returns how many values are saturated, raises ValueError on NaN."""
+    """Write float16 (K, h, w) of an image of `size` as `storage` says; returns how many values are saturated, raises
+    ValueError on NaN."""
     array = logits.numpy()
     saturated = count_saturated(array, name)
     logit_files.write_logits(path, array, size, storage)
@@ -26,10 +28,13 @@ def count_saturated(array: np.ndarray, name: str) -> int:
     """How many values of a clamped float16 array are +-65504; raises ValueError when one is NaN."""
     bits, count = array.reshape(-1).view(np.uint16), 0
     for begin in range(0, bits.size, CHUNK):
-        magnitude = bits[begin:begin + CHUNK] & 0x7FFF
+        magnitude = bits[begin : begin + CHUNK] & 0x7FFF
         largest = magnitude.max()
         if largest > _INFINITE:
-            raise ValueError(f'{name}: its logits hold NaN: the network is not finite on this image; evaluate with --precision fp32 or another checkpoint')
+            raise ValueError(
+                f'{name}: its logits hold NaN: the network is not finite on this image; evaluate with --precision fp32'
+                ' or another checkpoint'
+            )
         if largest == _LARGEST:
             count += int((magnitude == _LARGEST).sum())
     return count
@@ -42,7 +47,8 @@ def write_submission(paths, name: str, prediction, confidence, info):
 
 
 def write_auto_labels(paths, name: str, prediction, confidence, info):
-    """Label ids uint8 and the confidence as round(255 p) uint8, which the reader of coarse labels takes as training data."""
+    """Label ids uint8 and the confidence as round(255 p) uint8, which the reader of coarse labels takes as training
+    data."""
     write_png(paths[0], info.trainid_to_id[prediction.numpy()], durable=True)
     write_png(paths[1], quantise(confidence.numpy(), 255, f'{name}: its confidence'), durable=True)
 
@@ -75,7 +81,8 @@ def write_pictures(names, name, index, info, run, image, labels, prediction, con
 
 
 def scale_title(key: str) -> str:
-    """The scale an asset belongs to, for a person: 'attn_05x' -> '0.5×', 'pred_10x' -> '1.0×'; other keys keep their tail."""
+    """The scale an asset belongs to, for a person: 'attn_05x' -> '0.5×', 'pred_10x' -> '1.0×'; other keys keep their
+    tail."""
     match = re.fullmatch(r'[a-z]+_(\d)(\d+)x', key)
     return f'{match[1]}.{match[2]}×' if match else key.split('_', 1)[1]
 

@@ -1,9 +1,10 @@
 """Logits of one image in a file: the published .npz, .npy, or zstd-compressed .npy; whole or int8, at any stride.
 
-A file holds up to three arrays, in this order and under these keys: `logits` (C, h, w); with int8 `steps` float32
-(2, C), the offset and the scale of each class: logit = offset + scale * value; with a stride `size` (2,), the height and
+A file holds up to three arrays, in this order and under these keys: `logits` (C, h, w); with int8 `steps` float32 (2,
+C), the offset and the scale of each class: logit = offset + scale * value; with a stride `size` (2,), the height and
 width of the image. An .npy file is those arrays one after the other, so numpy.load of a plain one just works.
 """
+
 import io
 import re
 from pathlib import Path
@@ -26,6 +27,7 @@ _NAMES = ('logits', 'steps', 'size')
 
 class Storage(NamedTuple):
     """How logits are stored: a key of FORMATS, one of DTYPES, one of STRIDES."""
+
     format: str = 'npz'
     dtype: str = 'float16'
     stride: int = 1
@@ -37,6 +39,7 @@ class Storage(NamedTuple):
 
 class Logits(NamedTuple):
     """values (C, h, w) float16 or float32 at the stored stride; size (H, W) of the image."""
+
     values: Tensor
     size: tuple[int, int]
 
@@ -52,7 +55,9 @@ def zstandard():
     try:
         import zstandard as package
     except ImportError:
-        raise ValueError('zstd files need the package zstandard, which is not installed; pip install -r requirements-extras.txt') from None
+        raise ValueError(
+            'zstd files need the package zstandard, which is not installed; pip install -r requirements-extras.txt'
+        ) from None
     return package
 
 
@@ -84,7 +89,11 @@ def write_logits(path, values: np.ndarray, size: tuple[int, int], storage: Stora
         if storage.format == 'npy':
             _save(file, arrays)
         else:
-            with zstandard().ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True).stream_writer(file, closefd=False) as packed:
+            with (
+                zstandard()
+                .ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True)
+                .stream_writer(file, closefd=False) as packed
+            ):
                 _save(packed, arrays)
 
 
@@ -98,7 +107,8 @@ def _save(file, arrays):
 
 
 def read_logits(path) -> Logits:
-    """The content of a logits file. Raises FileNotFoundError, or ValueError naming a file that is damaged or holds none."""
+    """The content of a logits file. Raises FileNotFoundError, or ValueError naming a file that is damaged or holds
+    none."""
     path = Path(path)
     try:
         arrays = _load(path)
@@ -110,10 +120,14 @@ def read_logits(path) -> Logits:
             raise ValueError('int8 values without an offset and a scale for each class')
     except FileNotFoundError:
         raise FileNotFoundError(f'{path}: no such logits file; dump it again, or take it out of the manifest') from None
-    except Exception as error:          # zip, zlib, zstd and NumPy each have their own for a damaged file
+    except Exception as error:  # zip, zlib, zstd and NumPy each have their own for a damaged file
         if isinstance(error, ValueError) and 'requirements' in str(error):
             raise
-        why = 'no NumPy file, or one of Python objects' if re.search('allow_pickle|magic string', str(error)) else f'{type(error).__name__}: {error}'
+        why = (
+            'no NumPy file, or one of Python objects'
+            if re.search('allow_pickle|magic string', str(error))
+            else f'{type(error).__name__}: {error}'
+        )
         raise ValueError(f'{path}: holds no logits that can be read ({why}); write it again') from None
     if values.dtype == torch.int8:
         offset, scale = torch.from_numpy(steps)[:, :, None, None]
@@ -126,7 +140,11 @@ def read_logits(path) -> Logits:
 def _image_size(size: np.ndarray, stored) -> tuple[int, int]:
     """The (H, W) that a file says; ValueError unless one of STRIDES makes the `stored` (h, w) of it."""
     whole, size, stored = size.dtype.kind in 'iu', tuple(size.tolist()), tuple(stored)
-    if not whole or len(size) != 2 or not any(tuple(-(-side // stride) for side in size) == stored for stride in STRIDES):
+    if (
+        not whole
+        or len(size) != 2
+        or not any(tuple(-(-side // stride) for side in size) == stored for stride in STRIDES)
+    ):
         raise ValueError(f'values of {stored} for an image of size {size}, expected a stride of {STRIDES}')
     return size
 
@@ -147,7 +165,8 @@ def _load(path: Path) -> dict[str, np.ndarray]:
 
 
 class _Unpacked(io.RawIOBase):
-    """What a zstd frame unpacks to, piece by piece as NumPy asks for the bytes of an array; the frame may hold any number more."""
+    """What a zstd frame unpacks to, piece by piece as NumPy asks for the bytes of an array; the frame may hold any
+    number more."""
 
     def __init__(self, reader):
         self._reader = reader

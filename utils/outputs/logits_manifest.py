@@ -1,8 +1,9 @@
 """logits/manifest.json: what a folder of logits holds, so that it can be fused, checked and trusted without its makers.
 
-It names the model and the hash of its weights, the dataset and its classes in order, the kind of the numbers, the scales
-and flips behind them, how they are stored, and of every image the file, its bytes and SHA-256, and both sizes.
+It names the model and the hash of its weights, the dataset and its classes in order, the kind of the numbers, the
+scales and flips behind them, how they are stored, and of every image the file, its bytes and SHA-256, and both sizes.
 """
+
 import json
 from pathlib import Path, PurePosixPath
 
@@ -36,23 +37,35 @@ def read(folder) -> dict | None:
         raise ValueError(f'{path}: is no manifest of logits in format {FORMAT}; remove it, or dump the logits again')
     for key, (is_right, form) in _FIELDS.items():
         if content.get(key) is not None and not is_right(content[key]):
-            raise ValueError(f'{path}: its {key} is {content[key]!r:.60}, expected {form}; correct it, or dump the logits again')
+            raise ValueError(
+                f'{path}: its {key} is {content[key]!r:.60}, expected {form}; correct it, or dump the logits again'
+            )
     owner = {}
     for name, entry in content['images'].items():
         if not _is_entry(entry):
-            raise ValueError(f'{path}: its entry of {name!r} names no file below the folder with its bytes, sha256, size and shape; dump the logits again')
+            raise ValueError(
+                f'{path}: its entry of {name!r} names no file below the folder with its bytes, sha256, size and shape;'
+                ' dump the logits again'
+            )
         other = owner.setdefault(_stem(entry['file']), name)
         if other != name:
-            raise ValueError(f'{path}: {other!r} and {name!r} have the same logits, {_stem(entry["file"])} (folders count, endings do not); '
-                             'rename one of the images and dump the logits again')
+            raise ValueError(
+                f'{path}: {other!r} and {name!r} have the same logits, {_stem(entry["file"])} (folders count, endings'
+                ' do not); rename one of the images and dump the logits again'
+            )
     return content
 
 
 def _is_entry(entry) -> bool:
     file = PurePosixPath(str(entry.get('file', '/'))) if isinstance(entry, dict) else PurePosixPath('/')
     below = file.name.endswith(tuple(FORMATS.values())) and not file.is_absolute() and '..' not in file.parts
-    return (below and _is_count(entry.get('bytes')) and _is_text(entry.get('sha256'))
-            and _are_counts(entry.get('size'), 2) and _are_counts(entry.get('shape'), 3))
+    return (
+        below
+        and _is_count(entry.get('bytes'))
+        and _is_text(entry.get('sha256'))
+        and _are_counts(entry.get('size'), 2)
+        and _are_counts(entry.get('shape'), 3)
+    )
 
 
 def _is_count(value) -> bool:
@@ -77,8 +90,11 @@ def _stem(file: str) -> str:
 
 
 # What a manifest says of all its images -> (check of the value, what it should be). All may be absent.
-_FIELDS = {'class_names': (_are_names, 'a list of names'), 'num_classes': (_is_count, 'a whole number'),
-           **dict.fromkeys(('kind', 'model', 'weights_sha256', 'dataset'), (_is_text, 'text'))}
+_FIELDS = {
+    'class_names': (_are_names, 'a list of names'),
+    'num_classes': (_is_count, 'a whole number'),
+    **dict.fromkeys(('kind', 'model', 'weights_sha256', 'dataset'), (_is_text, 'text')),
+}
 
 
 def read_entries(folder) -> dict:
@@ -92,7 +108,15 @@ def write(folder, entries: dict, names, info, storage: Storage, about: dict) -> 
     entries: name -> describe(); names: name -> path of the file below `folder`; about: what the logits were made with.
     """
     images = {name: {'file': path, **entries[name]} for name, path in names.items() if entries.get(name)}
-    content = {'format': FORMAT, 'kind': 'logits', **about, 'dataset': info.name, 'class_names': list(info.class_names),
-               'num_classes': len(info.class_names), 'storage': storage._asdict(), 'images': images}
+    content = {
+        'format': FORMAT,
+        'kind': 'logits',
+        **about,
+        'dataset': info.name,
+        'class_names': list(info.class_names),
+        'num_classes': len(info.class_names),
+        'storage': storage._asdict(),
+        'images': images,
+    }
     write_json(Path(folder) / NAME, content)
     return Path(folder) / NAME

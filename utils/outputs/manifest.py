@@ -3,6 +3,7 @@
 Dumps of two checkpoints, or of two sets of scales, must not mix in one folder because the second run found the files of
 the first and skipped them. The manifest also says that `logits/` holds pre-softmax logits, and in which class order.
 """
+
 import hashlib
 import json
 from pathlib import Path
@@ -12,7 +13,10 @@ from utils.outputs.names import AUTO_LABELS, LOGITS, SUBMISSION
 
 _CONTENT = {
     LOGITS: {'files': 'logits/<name>_logits.*', 'kind': 'logits', 'layout': '(classes, height, width)'},
-    SUBMISSION: {'files': 'submit/<name>_pred.png, submit/<name>_conf.png', 'kind': 'label ids uint8, round(65535 p) uint16'},
+    SUBMISSION: {
+        'files': 'submit/<name>_pred.png, submit/<name>_conf.png',
+        'kind': 'label ids uint8, round(65535 p) uint16',
+    },
     AUTO_LABELS: {'files': '<name>.png, <name>_prob.png', 'kind': 'label ids uint8, round(255 p) uint8'},
 }
 
@@ -37,8 +41,10 @@ def claim_folders(options, info, result_dir, write=True):
         entry = json.loads(json.dumps(entry, default=str))
         before = entries.get(kind, entry)
         if before != entry and not options.overwrite:
-            raise ValueError(f'{path}: the {kind} dump there was made with {_difference(before, entry)}; '
-                             'give another --result_dir, or --overwrite to write it again')
+            raise ValueError(
+                f'{path}: the {kind} dump there was made with {_difference(before, entry)}; '
+                'give another --result_dir, or --overwrite to write it again'
+            )
         entries[kind] = entry
     if write and options.kinds():
         write_json(path, entries)
@@ -50,7 +56,9 @@ def _read(path) -> dict:
     except FileNotFoundError:
         return {}
     except ValueError as error:
-        raise ValueError(f'{path}: is no JSON ({error}); remove it and the dumps beside it, or give another --result_dir') from error
+        raise ValueError(
+            f'{path}: is no JSON ({error}); remove it and the dumps beside it, or give another --result_dir'
+        ) from error
 
 
 def _difference(before: dict, now: dict) -> str:

@@ -2,11 +2,12 @@
 
 `<rel>` is the image's name relative to its data set, folders kept, extension dropped:
 
-    logits/<rel>_logits.npz (or .npy, .npy.zst)                 --dump_logits, --logits_format
-    submit/<rel>_pred.png, submit/<rel>_conf.png                --dump_for_submission
-    <rel>.png, <rel>_prob.png                                   --dump_for_auto_labelling, as the coarse reader wants them
-    best_images/<rel>_<layer>.png, best_images/<folder>/composited_<stem>.png, best_images/<rel>.json       pictures
+    logits/<rel>_logits.npz (or .npy, .npy.zst)                 --dump_logits, --logits_format submit/<rel>_pred.png,
+    submit/<rel>_conf.png                --dump_for_submission <rel>.png, <rel>_prob.png
+    --dump_for_auto_labelling, as the coarse reader wants them best_images/<rel>_<layer>.png,
+    best_images/<folder>/composited_<stem>.png, best_images/<rel>.json       pictures
 """
+
 from pathlib import Path, PurePosixPath
 
 from utils.files.atomic import remove_temporaries
@@ -62,17 +63,32 @@ def check_names(names, kinds, result_dir='.', inputs=()):
     for name in names:
         relative = PurePosixPath(name)
         if relative.is_absolute() or '..' in relative.parts or not relative.name:
-            raise ValueError(f'{name}: an image to be dumped needs a name relative to its data set, without ".."; move it below the data set root')
+            raise ValueError(
+                f'{name}: an image to be dumped needs a name relative to its data set, without ".."; move it below the'
+                ' data set root'
+            )
         for kind in kinds:
             for path in outputs.all_of(kind, name):
                 if inputs and path.resolve() in inputs:
-                    raise ValueError(f'--result_dir {result_dir}: {path} of {name} would replace an image or label of the data set; give another --result_dir')
+                    raise ValueError(
+                        f'--result_dir {result_dir}: {path} of {name} would replace an image or label of the data set;'
+                        ' give another --result_dir'
+                    )
                 other = owner.setdefault(path, name)
                 if other != name:
-                    raise ValueError(f'{other} and {name}: both would be written to {path} (extensions are dropped); rename one of them')
+                    raise ValueError(
+                        f'{other} and {name}: both would be written to {path} (extensions are dropped); rename one of'
+                        ' them'
+                    )
 
 
 def remove_stale_temporaries(result_dir):
     """Remove what killed writers left in the folders below result_dir; returns the number of files."""
-    folders = [folder for entry in Path(result_dir).glob('*') if entry.is_dir() for folder in (entry, *entry.rglob('*')) if folder.is_dir()]
+    folders = [
+        folder
+        for entry in Path(result_dir).glob('*')
+        if entry.is_dir()
+        for folder in (entry, *entry.rglob('*'))
+        if folder.is_dir()
+    ]
     return sum(len(remove_temporaries(folder)) for folder in folders)

@@ -2,6 +2,7 @@
 
 Arrays are NumPy, images uint8 (h, w, 3) RGB, label maps uint8 (h, w) trainIds. Nothing here touches a device.
 """
+
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,9 @@ from PIL import Image
 
 from utils.files.atomic import atomic_write
 
-FAST_PNG = 1                        # zlib level: a third of the time of the default, files a few percent larger
-COMPOSITE_ALPHA = 0.4               # share of the coloured prediction in a composite
-GRID_SIDE, GRID_PADDING = 384, 5    # pixels
+FAST_PNG = 1  # zlib level: a third of the time of the default, files a few percent larger
+COMPOSITE_ALPHA = 0.4  # share of the coloured prediction in a composite
+GRID_SIDE, GRID_PADDING = 384, 5  # pixels
 
 
 def write_png(path, image, durable=False):
@@ -24,7 +25,7 @@ def write_png(path, image, durable=False):
 def palette_image(labels: np.ndarray, palette: np.ndarray) -> Image.Image:
     """A palette-mode image whose pixel values are the trainIds; ids without a colour (ignore) are black."""
     table = np.zeros((256, 3), np.uint8)
-    table[:len(palette)] = palette
+    table[: len(palette)] = palette
     image = Image.fromarray(np.ascontiguousarray(labels, np.uint8))
     image.putpalette(table.tobytes())
     return image
@@ -42,7 +43,10 @@ def quantise(values: np.ndarray, levels: int, what: str) -> np.ndarray:
     """
     scaled = np.rint(values.astype(np.float64) * levels)
     if np.isnan(scaled).any():
-        raise ValueError(f'{what} holds NaN: the network is not finite on this image; evaluate with --precision fp32 or another checkpoint')
+        raise ValueError(
+            f'{what} holds NaN: the network is not finite on this image; evaluate with --precision fp32 or another'
+            ' checkpoint'
+        )
     return np.clip(scaled, 0, levels).astype(np.uint8 if levels <= 255 else np.uint16)
 
 
@@ -75,7 +79,7 @@ def picture_grid(rows, crop=True) -> np.ndarray:
     for i, row in enumerate(grid):
         for j, picture in enumerate(row):
             top, left = i * height + GRID_PADDING, j * width + GRID_PADDING
-            canvas[top:top + picture.shape[0], left:left + picture.shape[1]] = picture
+            canvas[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
     return canvas.transpose(2, 0, 1)
 
 

@@ -3,6 +3,7 @@
 Threads are enough because deflate, PNG encoding and file writes release the interpreter lock. The pool is bounded, so
 a slow disk slows the program down instead of filling the memory with arrays that wait for it.
 """
+
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 def default_threads() -> int:
     """Half of this process's share of the machine's cores, from 1 to 8; the other half feeds the device."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-    processes = int(os.environ.get('LOCAL_WORLD_SIZE', 1))      # set by torchrun
+    processes = int(os.environ.get('LOCAL_WORLD_SIZE', 1))  # set by torchrun
     return max(1, min(8, cores // (2 * processes)))
 
 
@@ -48,7 +49,7 @@ class WriterPool:
         try:
             if not self._stopped.is_set():
                 function(*args, **kwargs)
-        except BaseException as error:      # kept for the caller's thread: nobody reads what a writer thread prints
+        except BaseException as error:  # kept for the caller's thread: nobody reads what a writer thread prints
             if not self._stopped.is_set():
                 self._error = error
                 self._stopped.set()

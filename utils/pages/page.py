@@ -4,6 +4,7 @@ A page is one HTML file with its style and script inside; it shows the PNGs besi
 works from the disk, from a web server and from a zip archive, with no network. Without JavaScript it still shows every
 picture; with it, pictures can be compared with a slider, zoomed, sorted and filtered.
 """
+
 import html
 import math
 import re
@@ -38,9 +39,18 @@ def _in_order(records):
 
 
 def _write(path, title, records, info, facts, extra):
-    body = ('<a class="skip" href="#cards">Skip to the images</a>' + _header(title, records, facts) + extra + _legend(info) + asset('toolbar.html')
-            + '<main id="cards" tabindex="-1">' + ''.join(map(_card, range(len(records)), records)) + '</main>' + asset('viewer.html')
-            + f'<script>\n{asset("page.js")}\n</script>')
+    body = (
+        '<a class="skip" href="#cards">Skip to the images</a>'
+        + _header(title, records, facts)
+        + extra
+        + _legend(info)
+        + asset('toolbar.html')
+        + '<main id="cards" tabindex="-1">'
+        + ''.join(map(_card, range(len(records)), records))
+        + '</main>'
+        + asset('viewer.html')
+        + f'<script>\n{asset("page.js")}\n</script>'
+    )
     write_html(path, title, asset('page.css'), body)
 
 
@@ -79,7 +89,9 @@ def _header(title, records, facts):
 
 def html_facts(title, facts) -> str:
     """The head of a page: its title, and facts as name and value."""
-    items = ''.join(f'<div><dt>{html_text(key)}</dt><dd>{html_text(_plain(value))}</dd></div>' for key, value in facts.items())
+    items = ''.join(
+        f'<div><dt>{html_text(key)}</dt><dd>{html_text(_plain(value))}</dd></div>' for key, value in facts.items()
+    )
     return f'<header class="top"><h1>{html_text(title)}</h1><dl class="facts">{items}</dl></header>'
 
 
@@ -87,7 +99,11 @@ def _plain(value):
     """A fact for a person: lists without brackets, yes and no, none."""
     if isinstance(value, (list, tuple)):
         return ', '.join(map(str, value))
-    return {None: 'none', True: 'yes', False: 'no'}.get(value, value) if value is None or isinstance(value, bool) else value
+    return (
+        {None: 'none', True: 'yes', False: 'no'}.get(value, value)
+        if value is None or isinstance(value, bool)
+        else value
+    )
 
 
 def _class_table(rows):
@@ -95,8 +111,10 @@ def _class_table(rows):
         return ''
     head = ''.join(f'<th scope="col">{html_text(key)}</th>' for key in rows[0])
     lines = ''.join('<tr>' + ''.join(_cell(value) for value in row.values()) + '</tr>' for row in rows)
-    return (f'<details class="panel"><summary>Scores per class (%)</summary><div class="scroll"><table><thead><tr>{head}</tr></thead>'
-            f'<tbody>{lines}</tbody></table></div></details>')
+    return (
+        '<details class="panel"><summary>Scores per class (%)</summary><div'
+        f' class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div></details>'
+    )
 
 
 def _cell(value):
@@ -111,8 +129,10 @@ def _colour(info, label) -> str:
 
 
 def _legend(info):
-    items = ''.join(f'<li data-class="{label}"><i style="background:{_colour(info, label)}"></i>{html_text(name)}</li>'
-                    for label, name in enumerate(info.class_names))
+    items = ''.join(
+        f'<li data-class="{label}"><i style="background:{_colour(info, label)}"></i>{html_text(name)}</li>'
+        for label, name in enumerate(info.class_names)
+    )
     items += '<li><i style="background:#000"></i>not labelled</li>'
     return f'<details class="panel" open><summary>Class colours</summary><ul class="legend">{items}</ul></details>'
 
@@ -120,39 +140,65 @@ def _legend(info):
 def _failure_tables(tables, info, anchors):
     parts = []
     for table in tables:
-        columns = ''.join(_failure_list(title, note, failures, anchors) for title, note, failures in (
-            ('False positives', 'predicted, not true', table.false_positives),
-            ('False negatives', 'true, not predicted', table.false_negatives)))
+        columns = ''.join(
+            _failure_list(title, note, failures, anchors)
+            for title, note, failures in (
+                ('False positives', 'predicted, not true', table.false_positives),
+                ('False negatives', 'true, not predicted', table.false_negatives),
+            )
+        )
         swatch = f'<i style="background:{_colour(info, table.label)}"></i>'
-        parts.append(f'<section class="failures"><h2>{swatch}{html_text(info.class_names[table.label])}</h2><div class="pair">{columns}</div></section>')
+        parts.append(
+            f'<section class="failures"><h2>{swatch}{html_text(info.class_names[table.label])}</h2><div'
+            f' class="pair">{columns}</div></section>'
+        )
     listed = ''.join(parts) or '<p>No image has an error.</p>'
-    return f'<details class="panel" open><summary>Worst images per class</summary><div class="classes">{listed}</div></details>'
+    return (
+        '<details class="panel" open><summary>Worst images per class</summary><div'
+        f' class="classes">{listed}</div></details>'
+    )
 
 
 def _failure_list(title, note, failures, anchors):
-    lines = ''.join(f'<li><a href="{anchors.get(failure.name, "#cards")}">{html_text(failure.name)}</a> <b>{failure.pixels:,}</b></li>' for failure in failures)
-    return f'<div><h3>{title} <small>{note}</small></h3>' + (f'<ol>{lines}</ol>' if lines else '<p class="none">none</p>') + '</div>'
+    lines = ''.join(
+        f'<li><a href="{anchors.get(failure.name, "#cards")}">{html_text(failure.name)}</a>'
+        f' <b>{failure.pixels:,}</b></li>'
+        for failure in failures
+    )
+    return (
+        f'<div><h3>{title} <small>{note}</small></h3>'
+        + (f'<ol>{lines}</ol>' if lines else '<p class="none">none</p>')
+        + '</div>'
+    )
 
 
 def _card(number, record):
     name, scores = html_text(record.name), ''
     if record.miou is not None:
-        scores = (f'<span class="badge" title="mean IoU over the classes in this image">mIoU <b>{_percent(record.miou)} %</b></span>'
-                  f'<span class="badge" title="share of the labelled pixels that are right">accuracy <b>{_percent(record.accuracy)} %</b></span>'
-                  f'<span class="badge" title="labelled pixels that are wrong">wrong <b>{record.wrong:,} px</b></span>')
+        scores = (
+            f'<span class="badge" title="mean IoU over the classes in this image">mIoU <b>{_percent(record.miou)}'
+            ' %</b></span><span class="badge" title="share of the labelled pixels that are right">accuracy'
+            f' <b>{_percent(record.accuracy)} %</b></span><span class="badge" title="labelled pixels that are'
+            f' wrong">wrong <b>{record.wrong:,} px</b></span>'
+        )
     miou = '' if record.miou is None else f'{record.miou:.6f}'
     ious = ','.join(f'{label}:{iou:.4f}' for label, iou in record.ious)
     layers = ''.join(_layer(record, layer, name) for layer in record.layers)
-    return (f'<article class="card" id="image-{number}" data-index="{number}" data-name="{name}" data-miou="{miou}" '
-            f'data-wrong="{record.wrong}" data-ious="{ious}" data-width="{record.width}" data-height="{record.height}">'
-            f'<header><h2><a href="#image-{number}">{name}</a></h2>{scores}<button type="button" class="open">Compare full screen</button></header>'
-            f'<div class="row"><div class="slot"></div><div class="layers">{layers}</div></div></article>')
+    return (
+        f'<article class="card" id="image-{number}" data-index="{number}" data-name="{name}" data-miou="{miou}"'
+        f' data-wrong="{record.wrong}" data-ious="{ious}" data-width="{record.width}"'
+        f' data-height="{record.height}"><header><h2><a href="#image-{number}">{name}</a></h2>{scores}<button'
+        ' type="button" class="open">Compare full screen</button></header><div class="row"><div'
+        f' class="slot"></div><div class="layers">{layers}</div></div></article>'
+    )
 
 
 def _layer(record, layer, name):
     link = url(layer.file)
     title = html_text(layer.title)
     bar = '<span class="ramp" title="0 to 1"></span>' if layer.kind == 'map' else ''
-    return (f'<figure data-key="{html_text(layer.key)}" data-kind="{layer.kind}" data-title="{title}"><a href="{link}">'
-            f'<img src="{link}" alt="{title} of {name}" loading="lazy" decoding="async" width="{record.width}" height="{record.height}"></a>'
-            f'<figcaption>{title}{bar}</figcaption></figure>')
+    return (
+        f'<figure data-key="{html_text(layer.key)}" data-kind="{layer.kind}" data-title="{title}"><a href="{link}"><img'
+        f' src="{link}" alt="{title} of {name}" loading="lazy" decoding="async" width="{record.width}"'
+        f' height="{record.height}"></a><figcaption>{title}{bar}</figcaption></figure>'
+    )

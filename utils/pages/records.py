@@ -2,6 +2,7 @@
 
 Records are plain data: they are gathered from all ranks, stored as JSON beside the pictures, and rendered by page.py.
 """
+
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -59,7 +60,7 @@ def load_record(path, run: str, folder):
 def score(record: PageRecord, prediction: np.ndarray, labels: np.ndarray, valid: np.ndarray, num_classes: int):
     """Fill in the record's scores. The mIoU of an image is the mean over the classes in its label or its prediction."""
     pairs = labels[valid].astype(np.int64) * num_classes + prediction[valid]
-    counts = np.bincount(pairs, minlength=num_classes ** 2).reshape(num_classes, num_classes)
+    counts = np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
     right, union = counts.diagonal(), counts.sum(0) + counts.sum(1) - counts.diagonal()
     record.valid, record.wrong = int(counts.sum()), int(counts.sum() - right.sum())
     if record.valid:

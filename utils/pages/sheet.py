@@ -1,22 +1,38 @@
 """A page of tables, charts and pictures: one HTML file with its style inside, readable without a network or JavaScript.
 
-    write_sheet('report.html', 'Two models', {'images': 500}, [table('Scores', rows), line_chart('Reliability', ...), gallery('Worst', cards)])
+    write_sheet('report.html', 'Two models', {'images': 500}, [table('Scores', rows), line_chart('Reliability', ...),
+    gallery('Worst', cards)])
 
 A section is a string of HTML that the functions here make; everything that a caller passes is escaped.
 """
+
 from typing import NamedTuple
 
 import numpy as np
 
 from utils.pages.page import asset, html_facts, html_text, url, write_html
 
-_COLOURS = ('#3366cc', '#dc3912', '#109618', '#ff9900', '#990099', '#0099c6', '#dd4477', '#66aa00', '#8c564b', '#17a398', '#b0a000', '#7f7f7f')
+_COLOURS = (
+    '#3366cc',
+    '#dc3912',
+    '#109618',
+    '#ff9900',
+    '#990099',
+    '#0099c6',
+    '#dd4477',
+    '#66aa00',
+    '#8c564b',
+    '#17a398',
+    '#b0a000',
+    '#7f7f7f',
+)
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 460, 300, 46, 34
-FEW = 20                                # points of a line that are marked one by one
+FEW = 20  # points of a line that are marked one by one
 
 
 class Series(NamedTuple):
     """A line of a chart: points (n,) x and y; dashed for a reference, bold for what the others are compared with."""
+
     name: str
     x: np.ndarray
     y: np.ndarray
@@ -26,6 +42,7 @@ class Series(NamedTuple):
 
 class Picture(NamedTuple):
     """A picture beside the page. file: relative to it; kind: 'photo', 'classes', 'map' (0 to 1) or 'error'."""
+
     file: str
     title: str
     kind: str = 'photo'
@@ -33,7 +50,12 @@ class Picture(NamedTuple):
 
 def write_sheet(path, title: str, facts: dict, sections):
     """Write the page whole or not at all. facts: name -> value, shown at the top."""
-    write_html(path, title, asset('page.css') + asset('sheet.css'), f'<main>{html_facts(title, facts)}{"".join(sections)}</main>')
+    write_html(
+        path,
+        title,
+        asset('page.css') + asset('sheet.css'),
+        f'<main>{html_facts(title, facts)}{"".join(sections)}</main>',
+    )
 
 
 def section(title: str, body: str, note: str = '') -> str:
@@ -42,7 +64,8 @@ def section(title: str, body: str, note: str = '') -> str:
 
 
 def table(title: str, rows: list, note: str = '') -> str:
-    """rows: lists of cells of one length, the first is the head. The first column stands to the left, the others to the right."""
+    """rows: lists of cells of one length, the first is the head. The first column stands to the left, the others to the
+    right."""
     return section(title, _table(rows), note)
 
 
@@ -62,7 +85,11 @@ def _cell(value, style=None) -> str:
     if not _is_number(value):
         return f'<td>{html_text(value)}</td>'
     shade = f' style="{style(value)}"' if style else ''
-    return f'<td class="number"{shade}>' + (f'{value:.4g}' if isinstance(value, float | np.floating) else f'{value:,}') + '</td>'
+    return (
+        f'<td class="number"{shade}>'
+        + (f'{value:.4g}' if isinstance(value, float | np.floating) else f'{value:,}')
+        + '</td>'
+    )
 
 
 def heat_table(title: str, rows: list, note: str = '') -> str:
@@ -76,7 +103,9 @@ def beside(*sections: str) -> str:
     return f'<div class="beside">{"".join(sections)}</div>'
 
 
-def line_chart(title: str, series: list[Series], x_label: str, y_label: str, note: str = '', x_range=None, y_range=None) -> str:
+def line_chart(
+    title: str, series: list[Series], x_label: str, y_label: str, note: str = '', x_range=None, y_range=None
+) -> str:
     """Lines over shared axes. x_range, y_range: their ends (None: the smallest and largest values)."""
     return section(title, _svg(series, x_label, y_label, x_range, y_range), note)
 
@@ -86,27 +115,52 @@ def _svg(series, x_label, y_label, x_range, y_range) -> str:
     (x0, x1), (y0, y1) = x_range or _range(xs), y_range or _range(ys)
 
     def place(x, y):
-        return (f'{_LEFT + (float(x) - x0) / (x1 - x0) * (_WIDTH - _LEFT - 8):.1f},'
-                f'{8 + (y1 - float(y)) / (y1 - y0) * (_HEIGHT - _BOTTOM - 8):.1f}')
+        return (
+            f'{_LEFT + (float(x) - x0) / (x1 - x0) * (_WIDTH - _LEFT - 8):.1f},'
+            f'{8 + (y1 - float(y)) / (y1 - y0) * (_HEIGHT - _BOTTOM - 8):.1f}'
+        )
 
     lines, names = [], []
     for number, one in enumerate(series):
         colour = 'currentColor' if one.dashed else _COLOURS[number % len(_COLOURS)]
         points = ' '.join(place(x, y) for x, y in zip(one.x, one.y) if x == x and y == y)
-        dash = ' stroke-dasharray="4 4" opacity=".5"' if one.dashed else ' stroke-dasharray="9 3"' if number >= len(_COLOURS) else ''
+        dash = (
+            ' stroke-dasharray="4 4" opacity=".5"'
+            if one.dashed
+            else ' stroke-dasharray="9 3"'
+            if number >= len(_COLOURS)
+            else ''
+        )
         if len(one.x) <= FEW:
-            lines += [f'<circle cx="{x}" cy="{y}" r="2.4" fill="{colour}"/>' for x, y in (point.split(',') for point in points.split()) if not one.dashed]
-        lines.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="{3 if one.bold else 1.6}"{dash}/>')
+            lines += [
+                f'<circle cx="{x}" cy="{y}" r="2.4" fill="{colour}"/>'
+                for x, y in (point.split(',') for point in points.split())
+                if not one.dashed
+            ]
+        lines.append(
+            f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="{3 if one.bold else 1.6}"{dash}/>'
+        )
         names.append(f'<li><i style="background:{colour}"></i>{html_text(one.name)}</li>')
     floor, right = _HEIGHT - _BOTTOM, _WIDTH - 8
-    ticks = ''.join(f'<text x="{_LEFT - 5}" y="{place(x0, y).split(",")[1]}" text-anchor="end" dominant-baseline="middle">{y:.3g}</text>'
-                    for y in np.linspace(y0, y1, 5))
-    ticks += ''.join(f'<text x="{place(x, y0).split(",")[0]}" y="{floor + 13}" text-anchor="middle">{x:.3g}</text>' for x in np.linspace(x0, x1, 5))
+    ticks = ''.join(
+        f'<text x="{_LEFT - 5}" y="{place(x0, y).split(",")[1]}" text-anchor="end"'
+        f' dominant-baseline="middle">{y:.3g}</text>'
+        for y in np.linspace(y0, y1, 5)
+    )
+    ticks += ''.join(
+        f'<text x="{place(x, y0).split(",")[0]}" y="{floor + 13}" text-anchor="middle">{x:.3g}</text>'
+        for x in np.linspace(x0, x1, 5)
+    )
     axes = f'<path d="M{_LEFT},8V{floor}H{right}" fill="none" stroke="currentColor" opacity=".4"/>'
-    labels = (f'<text x="{(_LEFT + right) / 2}" y="{_HEIGHT - 4}" text-anchor="middle">{html_text(x_label)}</text>'
-              f'<text transform="rotate(-90)" x="{-floor / 2}" y="10" text-anchor="middle">{html_text(y_label)}</text>')
-    return (f'<div class="chart"><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{html_text(y_label)} over {html_text(x_label)}">'
-            f'{axes}{ticks}{labels}{"".join(lines)}</svg><ul class="legend">{"".join(names)}</ul></div>')
+    labels = (
+        f'<text x="{(_LEFT + right) / 2}" y="{_HEIGHT - 4}" text-anchor="middle">{html_text(x_label)}</text>'
+        f'<text transform="rotate(-90)" x="{-floor / 2}" y="10" text-anchor="middle">{html_text(y_label)}</text>'
+    )
+    return (
+        f'<div class="chart"><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{html_text(y_label)} over'
+        f' {html_text(x_label)}">{axes}{ticks}{labels}{"".join(lines)}</svg><ul'
+        f' class="legend">{"".join(names)}</ul></div>'
+    )
 
 
 def _range(values) -> tuple[float, float]:
@@ -120,15 +174,24 @@ def bars(title: str, names: list[str], shares, note: str = '', colours=None) -> 
     largest = max(max(shares, default=0), 1e-12)
     rows = []
     for number, (name, share) in enumerate(zip(names, shares)):
-        swatch = f'<i style="background:rgb({",".join(str(int(v)) for v in colours[number])})"></i>' if colours is not None else ''
-        rows.append(f'<tr><td>{swatch}{html_text(name)}</td><td class="number" style="--share:{100 * share / largest:.1f}%">{share:.4g}</td></tr>')
+        swatch = (
+            f'<i style="background:rgb({",".join(str(int(v)) for v in colours[number])})"></i>'
+            if colours is not None
+            else ''
+        )
+        rows.append(
+            f'<tr><td>{swatch}{html_text(name)}</td><td class="number"'
+            f' style="--share:{100 * share / largest:.1f}%">{share:.4g}</td></tr>'
+        )
     return section(title, f'<div class="scroll"><table class="bars"><tbody>{"".join(rows)}</tbody></table></div>', note)
 
 
 def legend(class_names, palette) -> str:
     """The colours of the classes."""
-    items = ''.join(f'<li><i style="background:rgb({",".join(str(int(v)) for v in colour)})"></i>{html_text(name)}</li>'
-                    for name, colour in zip(class_names, palette))
+    items = ''.join(
+        f'<li><i style="background:rgb({",".join(str(int(v)) for v in colour)})"></i>{html_text(name)}</li>'
+        for name, colour in zip(class_names, palette)
+    )
     return section('Class colours', f'<ul class="legend">{items}</ul>')
 
 
@@ -139,11 +202,15 @@ def gallery(title: str, cards: list[tuple[str, str, list[Picture]]], note: str =
 
 def _card(name, about, pictures) -> str:
     figures = ''.join(map(_figure, pictures))
-    return (f'<article class="card"><header><h2>{html_text(name)}</h2><span class="badge">{html_text(about)}</span></header>'
-            f'<div class="layers">{figures}</div></article>')
+    return (
+        f'<article class="card"><header><h2>{html_text(name)}</h2><span'
+        f' class="badge">{html_text(about)}</span></header><div class="layers">{figures}</div></article>'
+    )
 
 
 def _figure(picture: Picture) -> str:
     title, link = html_text(picture.title), url(picture.file)
-    return (f'<figure data-kind="{picture.kind}"><a href="{link}"><img src="{link}" alt="{title}" loading="lazy" decoding="async"></a>'
-            f'<figcaption>{title}</figcaption></figure>')
+    return (
+        f'<figure data-kind="{picture.kind}"><a href="{link}"><img src="{link}" alt="{title}" loading="lazy"'
+        f' decoding="async"></a><figcaption>{title}</figcaption></figure>'
+    )

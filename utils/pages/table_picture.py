@@ -1,12 +1,13 @@
 """A confusion matrix as a picture: rows are the truth, columns the prediction, each row in percent of its pixels."""
+
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from utils.outputs.pictures import write_png
 
-CELL, MARGIN, GAP = 46, 18, 8                   # pixels
+CELL, MARGIN, GAP = 46, 18, 8  # pixels
 _INK, _SOFT, _LINE, _GROUND = (27, 31, 38), (93, 102, 114), (217, 222, 229), (255, 255, 255)
-_RIGHT, _WRONG = (11, 99, 197), (203, 45, 45)   # full colour of the diagonal and of confusions
+_RIGHT, _WRONG = (11, 99, 197), (203, 45, 45)  # full colour of the diagonal and of confusions
 
 
 def confusion_picture(counts, class_names) -> Image.Image:
@@ -19,13 +20,15 @@ def confusion_picture(counts, class_names) -> Image.Image:
     names_width = int(max(name_font.getlength(name) for name in class_names)) + GAP
     left, top = MARGIN + names_width, MARGIN + 54 + names_width
     side = CELL * len(class_names)
-    width = max(left + side, int(title_font.getlength(_TITLE)) + MARGIN, int(cell_font.getlength(_NOTE)) + MARGIN) + MARGIN
+    width = (
+        max(left + side, int(title_font.getlength(_TITLE)) + MARGIN, int(cell_font.getlength(_NOTE)) + MARGIN) + MARGIN
+    )
     picture = Image.new('RGB', (width, top + side + MARGIN), _GROUND)
     draw = ImageDraw.Draw(picture)
     draw.text((MARGIN, MARGIN - 4), _TITLE, _INK, title_font)
     draw.text((MARGIN, MARGIN + 22), _NOTE, _SOFT, cell_font)
     for k, name in enumerate(class_names):
-        draw.text((left - GAP, top + (k + .5) * CELL), name, _INK, name_font, anchor='rm')
+        draw.text((left - GAP, top + (k + 0.5) * CELL), name, _INK, name_font, anchor='rm')
         _paste_upright(picture, name, (left + k * CELL, top - GAP), name_font)
     for row, column in np.ndindex(*shares.shape):
         _cell(draw, (left + column * CELL, top + row * CELL), shares[row, column], row == column, cell_font)
@@ -46,18 +49,19 @@ def _paste_upright(picture, name, corner, font):
 
 def _cell(draw, corner, share, right, font):
     x, y = corner
-    colour = _GROUND if np.isnan(share) else _blend(_RIGHT if right else _WRONG, share if right else share ** .5)
+    colour = _GROUND if np.isnan(share) else _blend(_RIGHT if right else _WRONG, share if right else share**0.5)
     draw.rectangle((x, y, x + CELL, y + CELL), colour, _LINE)
     if np.isnan(share) or share == 0:
         text, ink = ('-' if np.isnan(share) else ''), _SOFT
     else:
-        text = f'{100 * share:.1f}' if share < .9995 else '100'
+        text = f'{100 * share:.1f}' if share < 0.9995 else '100'
         ink = _GROUND if sum(colour) < 420 else _INK
     draw.text((x + CELL / 2, y + CELL / 2), text, ink, font, anchor='mm')
 
 
 def _blend(colour, share):
-    """From white (0) to colour (1). Confusions get the root of their share, else the many small ones would be invisible."""
+    """From white (0) to colour (1). Confusions get the root of their share, else the many small ones would be
+    invisible."""
     return tuple(round(ground + (full - ground) * share) for ground, full in zip(_GROUND, colour))
 
 

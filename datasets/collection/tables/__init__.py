@@ -1,4 +1,5 @@
 """Label tables of the datasets, one CSV file each: ids, names, colours, and what each id becomes."""
+
 import csv
 import re
 from pathlib import Path
@@ -7,7 +8,8 @@ _WORDS = {'yes': True, 'no': False}
 
 
 def read_table(name: str) -> list:
-    """The rows of `<name>.csv` in this folder as dicts: whole numbers int, yes and no bool, `color` an (R, G, B) tuple, the rest str."""
+    """The rows of `<name>.csv` in this folder as dicts: whole numbers int, yes and no bool, `color` an (R, G, B) tuple,
+    the rest str."""
     with open(Path(__file__).with_name(f'{name}.csv'), newline='', encoding='utf-8') as file:
         return [{column: _value(column, cell) for column, cell in row.items()} for row in csv.DictReader(file)]
 

@@ -1,10 +1,11 @@
 """Camera and canvas: where a piece of the world stands in the picture, and how it is laid over what is behind it."""
+
 from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 
-CLEAR = 255                      # label value of "nothing drawn here"; never left in a finished scene
+CLEAR = 255  # label value of "nothing drawn here"; never left in a finished scene
 
 
 def noise(rng, height, width, cell, octaves=3):
@@ -12,11 +13,11 @@ def noise(rng, height, width, cell, octaves=3):
     total = np.zeros((height, width), np.float32)
     weight = 0.0
     for octave in range(octaves):
-        size = max(cell / 2 ** octave, 1.0)
+        size = max(cell / 2**octave, 1.0)
         rows, cols = int(np.ceil(height / size)) + 1, int(np.ceil(width / size)) + 1
         grid = rng.random((rows, cols), np.float32)
-        total += cv2.resize(grid, (width, height), interpolation=cv2.INTER_LINEAR) / 2 ** octave
-        weight += 1 / 2 ** octave
+        total += cv2.resize(grid, (width, height), interpolation=cv2.INTER_LINEAR) / 2**octave
+        weight += 1 / 2**octave
     return total / weight
 
 
@@ -26,11 +27,11 @@ class Camera:
 
     height: int
     width: int
-    focal: float                 # in picture widths
-    horizon: float               # row of the horizon, in picture heights
-    eye: float                   # metres above the ground
-    shift: float                 # metres right of the middle of the lane
-    yaw: float                   # radians to the right
+    focal: float  # in picture widths
+    horizon: float  # row of the horizon, in picture heights
+    eye: float  # metres above the ground
+    shift: float  # metres right of the middle of the lane
+    yaw: float  # radians to the right
 
     def __post_init__(self):
         self.f = self.focal * self.width
@@ -68,11 +69,12 @@ class Camera:
 
 @dataclass
 class Canvas:
-    """The picture in the making: `image` float32 (H, W, 3) RGB 0..255 and `ids` uint8 (H, W), drawn from far to near."""
+    """The picture in the making: `image` float32 (H, W, 3) RGB 0..255 and `ids` uint8 (H, W), drawn from far to
+    near."""
 
     camera: Camera
-    haze: np.ndarray             # RGB of the air
-    visibility: float            # metres after which a surface has lost 63 % of its own colour to the air
+    haze: np.ndarray  # RGB of the air
+    visibility: float  # metres after which a surface has lost 63 % of its own colour to the air
     image: np.ndarray = field(init=False)
     ids: np.ndarray = field(init=False)
 
@@ -128,8 +130,12 @@ class Canvas:
         The plane is upright, or its upper edge is moved `lean` metres to the right.
         """
         project = self.camera.project
-        points = [project(start[0], 0, start[1]), project(end[0], 0, end[1]),
-                  project(end[0] + lean, sprite.height, end[1]), project(start[0] + lean, sprite.height, start[1])]
+        points = [
+            project(start[0], 0, start[1]),
+            project(end[0], 0, end[1]),
+            project(end[0] + lean, sprite.height, end[1]),
+            project(start[0] + lean, sprite.height, start[1]),
+        ]
         depth = (self.camera.depth(*start) + self.camera.depth(*end)) / 2
         self.place(sprite, points, depth)
 

@@ -1,4 +1,5 @@
 """Street furniture: poles, lamps, traffic lights, traffic signs, and the odds and ends that have no class."""
+
 import numpy as np
 
 from datasets.prepare.street.sprite import Sprite
@@ -15,7 +16,9 @@ def lamp(rng, density, labels):
     height, arm = rng.uniform(5.5, 8.5), rng.uniform(0.8, 2.0)
     sprite = Sprite(2 * arm + 0.3, height, density)
     colour, label, middle = _steel(rng), labels['pole'], arm + 0.15
-    sprite.polygon([(middle - 0.12, 0), (middle + 0.12, 0), (middle + 0.07, height), (middle - 0.07, height)], colour, label)
+    sprite.polygon(
+        [(middle - 0.12, 0), (middle + 0.12, 0), (middle + 0.07, height), (middle - 0.07, height)], colour, label
+    )
     sprite.line([(middle, height - 0.25), (0.5, height - 0.08)], 0.1, colour, label)
     sprite.rect(0.1, height - 0.24, 0.9, height - 0.02, colour * 1.15, label)
     sprite.light(1.05, 0.9, 0.12)
@@ -44,7 +47,9 @@ def _panel(sprite, x, y, size, kind, label, rng):
         sprite.rect(x - half * 0.3, y - half * 0.34, x + half * 0.3, y + half * 0.34, (60, 60, 64))
     elif kind == 'triangle':
         sprite.polygon([(x - half, y - half * 0.8), (x + half, y - half * 0.8), (x, y + half * 0.95)], red, label)
-        sprite.polygon([(x - half * 0.6, y - half * 0.58), (x + half * 0.6, y - half * 0.58), (x, y + half * 0.52)], white)
+        sprite.polygon(
+            [(x - half * 0.6, y - half * 0.58), (x + half * 0.6, y - half * 0.58), (x, y + half * 0.52)], white
+        )
     elif kind == 'diamond':
         sprite.polygon([(x - half, y), (x, y - half), (x + half, y), (x, y + half)], white, label)
         sprite.polygon([(x - half * 0.7, y), (x, y - half * 0.7), (x + half * 0.7, y), (x, y + half * 0.7)], yellow)
@@ -55,10 +60,23 @@ def _panel(sprite, x, y, size, kind, label, rng):
         turn = np.arange(8) * np.pi / 4 + np.pi / 8
         sprite.polygon(np.stack([x + half * np.cos(turn), y + half * np.sin(turn)], 1), red, label)
         sprite.rect(x - half * 0.7, y - half * 0.16, x + half * 0.7, y + half * 0.16, white)
-    else:                                        # a direction board
-        sprite.rect(x - half * 1.9, y - half * 0.6, x + half * 1.9, y + half * 0.6, (yellow, blue, white)[rng.integers(3)], label)
+    else:  # a direction board
+        sprite.rect(
+            x - half * 1.9,
+            y - half * 0.6,
+            x + half * 1.9,
+            y + half * 0.6,
+            (yellow, blue, white)[rng.integers(3)],
+            label,
+        )
         for line in (-0.25, 0.2):
-            sprite.rect(x - half * 1.6, y + half * line, x + half * rng.uniform(0.2, 1.5), y + half * (line + 0.16), (40, 40, 44))
+            sprite.rect(
+                x - half * 1.6,
+                y + half * line,
+                x + half * rng.uniform(0.2, 1.5),
+                y + half * (line + 0.16),
+                (40, 40, 44),
+            )
 
 
 def sign(rng, density, labels):
@@ -71,8 +89,15 @@ def sign(rng, density, labels):
     sprite.rect(width / 2 - 0.06, 0, width / 2 + 0.06, height - size * 0.4, _steel(rng), labels['pole'])
     _panel(sprite, width / 2, height - size / 2, size, kind, labels['traffic sign'], rng)
     if kind != 'board' and rng.random() < 0.35:
-        _panel(sprite, width / 2, height - size * 1.6, size * 0.9, ('round', 'square', 'triangle')[rng.integers(3)],
-               labels['traffic sign'], rng)
+        _panel(
+            sprite,
+            width / 2,
+            height - size * 1.6,
+            size * 0.9,
+            ('round', 'square', 'triangle')[rng.integers(3)],
+            labels['traffic sign'],
+            rng,
+        )
     sprite.light(rng.uniform(0.8, 1.1), rng.uniform(0.8, 1.0))
     return sprite
 

@@ -1,4 +1,5 @@
 """The ground: road with its marks, kerb, sidewalk, grass, parking bays and tram rails, computed pixel by pixel."""
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,13 +11,13 @@ from datasets.prepare.street.canvas import noise
 class Plan:
     """The street from above, in metres: x to the right of the middle of our own lane, z ahead."""
 
-    lane: float                  # width of a lane
-    left_lanes: int              # oncoming lanes
-    rails: bool                  # a tram track takes the leftmost lane's place beside the sidewalk
-    parking: tuple               # (left, right): a row of parking bays on that side
-    sidewalk: tuple              # widths (left, right)
-    grass: tuple                 # widths (left, right) of the strip between sidewalk and houses
-    crossing: tuple | None       # (z0, z1) of a side street, or None
+    lane: float  # width of a lane
+    left_lanes: int  # oncoming lanes
+    rails: bool  # a tram track takes the leftmost lane's place beside the sidewalk
+    parking: tuple  # (left, right): a row of parking bays on that side
+    sidewalk: tuple  # widths (left, right)
+    grass: tuple  # widths (left, right) of the strip between sidewalk and houses
+    crossing: tuple | None  # (z0, z1) of a side street, or None
     zebra: bool
 
     @property
@@ -45,10 +46,15 @@ class Plan:
         start = rng.uniform(18, 45)
         wants_grass = theme == 'train' or rng.random() < 0.75
         return cls(
-            lane=rng.uniform(3.0, 3.7), left_lanes=int(rng.integers(1, 3)), rails=theme == 'train' or rng.random() < 0.06,
-            parking=(rng.random() < 0.35, rng.random() < 0.45), sidewalk=tuple(rng.uniform(1.8, 4.2, 2)),
+            lane=rng.uniform(3.0, 3.7),
+            left_lanes=int(rng.integers(1, 3)),
+            rails=theme == 'train' or rng.random() < 0.06,
+            parking=(rng.random() < 0.35, rng.random() < 0.45),
+            sidewalk=tuple(rng.uniform(1.8, 4.2, 2)),
             grass=tuple(rng.uniform(1.5, 5.5, 2) * (rng.random(2) < 0.65) * wants_grass),
-            crossing=(start, start + rng.uniform(7, 12)) if rng.random() < 0.45 else None, zebra=bool(rng.random() < 0.6))
+            crossing=(start, start + rng.uniform(7, 12)) if rng.random() < 0.45 else None,
+            zebra=bool(rng.random() < 0.6),
+        )
 
 
 def _band(distance, half, scale):
@@ -77,12 +83,12 @@ def paint_ground(canvas, plan, weather, rng, labels):
     image, ids = _surfaces(x, z, scale, plan, rng, labels, grain)
     image = _marks(image, x, z, scale, plan, rng)
     if weather.wet:
-        mirror = canvas.image[:top][::-1][:len(image)]
+        mirror = canvas.image[:top][::-1][: len(image)]
         shine = np.zeros_like(image)
-        shine[:len(mirror)] = mirror
+        shine[: len(mirror)] = mirror
         gloss = (0.45 * weather.wet * (ids == labels['road']))[..., None]
         image = image * (1 - gloss) * (1 - 0.2 * weather.wet) + shine * gloss * 0.8
-    if weather.sun > 0.3:                        # shade of trees and houses, cast across the street
+    if weather.sun > 0.3:  # shade of trees and houses, cast across the street
         cast = np.clip((grain(x * 0.6 + 31, z, 3.0) * 6 - 0.3), 0, 1)
         cast = np.maximum(cast, np.clip((weather.side * x + rng.uniform(2, 8)) * -2, 0, 1))
         image = image * (1 - 0.5 * weather.sun * cast[..., None])
@@ -97,7 +103,9 @@ def _surfaces(x, z, scale, plan, rng, labels, grain):
     ids = np.full(x.shape, labels['terrain'], np.uint8)
     fine, coarse = grain(x, z, 60), grain(x, z, 7)
 
-    lawn = np.array([(96, 118, 58), (122, 116, 70), (84, 100, 62), (134, 120, 88)][rng.integers(4)]) + rng.normal(0, 8, 3)
+    lawn = np.array([(96, 118, 58), (122, 116, 70), (84, 100, 62), (134, 120, 88)][rng.integers(4)]) + rng.normal(
+        0, 8, 3
+    )
     image[:] = lawn * (1 + 0.9 * fine + 0.7 * coarse)[..., None]
 
     stone = rng.choice([128, 150, 168]) + rng.normal(0, 8) + np.array([6, 2, -4]) * rng.uniform(-1, 3)
@@ -130,7 +138,9 @@ def _surfaces(x, z, scale, plan, rng, labels, grain):
         street = (z > plan.crossing[0]) & (z < plan.crossing[1])
         image[street] = asphalt[street]
         ids[street] = labels['road']
-    curb = np.maximum(_band(x - kerb[0] + 0.1, 0.12, scale), _band(x - kerb[1] - 0.1, 0.12, scale)) * (ids == labels['sidewalk'])
+    curb = np.maximum(_band(x - kerb[0] + 0.1, 0.12, scale), _band(x - kerb[1] - 0.1, 0.12, scale)) * (
+        ids == labels['sidewalk']
+    )
     return image * (1 - curb[..., None]) + (stone + 22) * curb[..., None], ids
 
 

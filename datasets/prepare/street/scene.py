@@ -1,4 +1,5 @@
 """One street scene: a plan of the street, what stands along it, who is on it, and the photograph of it all."""
+
 import numpy as np
 
 from datasets.prepare.street import furniture, people, roadside
@@ -15,7 +16,7 @@ THEMES = {
     'motorcycle': ('motorcycle', 'rider', 'wall'),
     'bicycle': ('bicycle', 'rider', 'fence'),
 }
-FAR = 90.0                       # metres; nothing but the skyline is drawn beyond
+FAR = 90.0  # metres; nothing but the skyline is drawn beyond
 
 
 def render_scene(rng, height, width, labels, theme=None):
@@ -26,8 +27,15 @@ def render_scene(rng, height, width, labels, theme=None):
     wanted = THEMES[theme] if theme else ()
     weather = Weather.sample(rng)
     plan = Plan.sample(rng, 'train' if 'train' in wanted else theme)
-    camera = Camera(height, width, rng.uniform(0.72, 0.95), rng.uniform(0.40, 0.50), rng.uniform(1.25, 1.7),
-                    rng.uniform(-0.5, 0.5), rng.normal(0, 0.05))
+    camera = Camera(
+        height,
+        width,
+        rng.uniform(0.72, 0.95),
+        rng.uniform(0.40, 0.50),
+        rng.uniform(1.25, 1.7),
+        rng.uniform(-0.5, 0.5),
+        rng.normal(0, 0.05),
+    )
     canvas = Canvas(camera, (weather.horizon * 0.9 + 15).astype(np.float32), weather.visibility)
     paint_sky(canvas, weather, rng, labels['sky'])
     paint_ground(canvas, plan, weather, rng, labels)
@@ -48,7 +56,7 @@ def _add_own_car(image, ids, rng, labels):
     """The bonnet of the car that carries the camera, and the border that a rectified picture has."""
     height, width = ids.shape
     columns = np.linspace(-1, 1, width)
-    top = height * (1 - rng.uniform(0.04, 0.09) * (1 - 0.5 * columns ** 2))
+    top = height * (1 - rng.uniform(0.04, 0.09) * (1 - 0.5 * columns**2))
     bonnet = np.arange(height)[:, None] >= top[None]
     sheen = np.linspace(30, 80, width)[None, :, None] * rng.uniform(0.6, 1.4) + rng.normal(0, 3, (height, width, 1))
     image[bonnet] = np.clip(np.broadcast_to(sheen, image.shape)[bonnet], 0, 255).astype(np.uint8)
@@ -63,7 +71,7 @@ class Street:
 
     def __init__(self, canvas, plan, weather, rng, labels):
         self.canvas, self.plan, self.weather, self.rng, self.labels = canvas, plan, weather, rng, labels
-        self.things = []                         # (depth, draw)
+        self.things = []  # (depth, draw)
 
     def density(self, width, height, x, z):
         """Pixels per metre at which a sprite is drawn: finer than it will be seen, but never a picture of its own."""
@@ -121,7 +129,9 @@ class Street:
             gable = roadside.facade(rng, depth, height, self.density(depth, height, x, near), self.labels, body * 0.85)
             self.canvas.wall(gable, (left, near), (right, near))
         light = self.weather.facing((-1, 1)[side])
-        self._upright(side, x, near, far, lambda w, h, d: roadside.facade(rng, w, h, d, self.labels, body * light), height)
+        self._upright(
+            side, x, near, far, lambda w, h, d: roadside.facade(rng, w, h, d, self.labels, body * light), height
+        )
 
     def _segment(self, side, near, far, kind):
         rng, labels, camera = self.rng, self.labels, self.canvas.camera
@@ -153,6 +163,7 @@ class Street:
             if shadow:
                 self.canvas.shade(x, z, sprite.width * 1.1, 0.7, shadow)
             self.canvas.stand(sprite, x, z)
+
         self.add(x, z, draw)
 
     def add_furniture(self, wanted):
@@ -166,7 +177,9 @@ class Street:
                 kind = rng.choice(['lamp', 'post', 'sign', 'light', 'tree'], p=[0.28, 0.14, 0.26, 0.14, 0.18])
                 self._furnish(kind, edge, z)
             for z in rng.uniform(8, 50, rng.poisson(1.0)):
-                self._stand(edge + outward * rng.uniform(0.3, 1.2), z, (1, 1), lambda d: furniture.clutter(rng, d, labels), 0.4)
+                self._stand(
+                    edge + outward * rng.uniform(0.3, 1.2), z, (1, 1), lambda d: furniture.clutter(rng, d, labels), 0.4
+                )
             stop = plan.crossing[0] - 1 if plan.crossing else rng.uniform(14, 30)
             if plan.crossing or 'traffic light' in wanted:
                 self._furnish('light', edge, stop)
@@ -177,8 +190,12 @@ class Street:
         if kind == 'tree':
             height = rng.uniform(4.5, 8.5)
             return self._stand(x, z, (height * 0.7, height), lambda d: roadside.tree(rng, height, d, labels))
-        make, size = {'lamp': (furniture.lamp, (3, 7)), 'post': (furniture.post, (0.3, 4)), 'sign': (furniture.sign, (1, 3)),
-                      'light': (furniture.traffic_light, (3, 5))}[kind]
+        make, size = {
+            'lamp': (furniture.lamp, (3, 7)),
+            'post': (furniture.post, (0.3, 4)),
+            'sign': (furniture.sign, (1, 3)),
+            'light': (furniture.traffic_light, (3, 5)),
+        }[kind]
         return self._stand(x, z, size, lambda d: make(rng, d, labels))
 
     def _vehicle(self, kind, x, z, front):
@@ -193,13 +210,14 @@ class Street:
         edge = x + car.width / 2 * (1 if left else -1)
         hidden = edge > camera.shift if left else edge < camera.shift
         far = z + car.length
-        lean = 0.2 * (-1 if left else 1) * (kind == 'car')          # the cabin of a car is narrower than its body
+        lean = 0.2 * (-1 if left else 1) * (kind == 'car')  # the cabin of a car is narrower than its body
 
         def draw():
             self.canvas.shade(x, z + car.length / 2, car.width * 1.25, car.length * 1.1, 0.55)
             if not hidden:
                 self.canvas.wall(flank, *(((edge, z), (edge, far)) if left else ((edge, far), (edge, z))), lean)
             self.canvas.wall(face, (x - car.width / 2, z), (x + car.width / 2, z))
+
         self.add(x, z + 0.1, draw)
         return far
 
@@ -212,7 +230,8 @@ class Street:
         return z + 2
 
     def add_traffic(self, wanted):
-        """Vehicles in our lane, oncoming lanes and parking bays; wanted: kinds that have to come, near enough to be seen."""
+        """Vehicles in our lane, oncoming lanes and parking bays; wanted: kinds that have to come, near enough to be
+        seen."""
         rng, plan = self.rng, self.plan
         wanted = list(wanted)
         if plan.rails and ('train' in wanted or rng.random() < 0.3):
@@ -235,7 +254,9 @@ class Street:
             while plan.parking[side] and z < FAR * 0.6:
                 if plan.crossing and plan.crossing[0] - 6 < z < plan.crossing[1] + 1:
                     z = plan.crossing[1] + 1
-                z = self._vehicle('car' if rng.random() < 0.9 else 'truck', edge, z, bool(rng.random() < 0.3)) + rng.uniform(0.8, 5)
+                z = self._vehicle(
+                    'car' if rng.random() < 0.9 else 'truck', edge, z, bool(rng.random() < 0.3)
+                ) + rng.uniform(0.8, 5)
         if plan.crossing and rng.random() < 0.6:
             self._cross(rng.choice(['car', 'car', 'truck', 'bus', 'motorcycle', 'bicycle']))
 
@@ -253,6 +274,7 @@ class Street:
         def draw():
             self.canvas.shade(x, z + 0.5, car.length * 1.1, 2.2, 0.5)
             self.canvas.wall(flank, (x - car.length / 2, z), (x + car.length / 2, z))
+
         return self.add(x, z, draw)
 
     def add_people(self, wanted):
@@ -263,12 +285,31 @@ class Street:
             for z in rng.uniform(7, 45, rng.poisson(3.2)):
                 x = rng.uniform(*sorted((inner, outer)))
                 for neighbour in range(1 + (rng.random() < 0.35)):
-                    self._stand(x + 0.6 * neighbour, z + 0.3 * neighbour, (1, 1.8), lambda d: people.person(rng, d, labels), 0.35)
+                    self._stand(
+                        x + 0.6 * neighbour,
+                        z + 0.3 * neighbour,
+                        (1, 1.8),
+                        lambda d: people.person(rng, d, labels),
+                        0.35,
+                    )
             for z in rng.uniform(6, 30, rng.poisson(0.7)):
                 kind = 'bicycle' if rng.random() < 0.6 else 'motorcycle'
-                self._stand(outer, z, (2.3, 1.95), lambda d, kind=kind: people.two_wheeler(rng, d, labels, kind, False), 0.3)
+                self._stand(
+                    outer, z, (2.3, 1.95), lambda d, kind=kind: people.two_wheeler(rng, d, labels, kind, False), 0.3
+                )
         if 'person' in wanted or rng.random() < 0.3:
-            self._stand(rng.uniform(plan.road[0], plan.road[1]), rng.uniform(9, 16), (1, 1.8), lambda d: people.person(rng, d, labels), 0.35)
+            self._stand(
+                rng.uniform(plan.road[0], plan.road[1]),
+                rng.uniform(9, 16),
+                (1, 1.8),
+                lambda d: people.person(rng, d, labels),
+                0.35,
+            )
         if 'rider' in wanted or rng.random() < 0.25:
             kind = next((name for name in wanted if name in ('bicycle', 'motorcycle')), 'bicycle')
-            self._rider(kind, rng.uniform(plan.road[0] * 0.5, plan.road[1]), rng.uniform(6, 13), side_view=bool(rng.random() < 0.6))
+            self._rider(
+                kind,
+                rng.uniform(plan.road[0] * 0.5, plan.road[1]),
+                rng.uniform(6, 13),
+                side_view=bool(rng.random() < 0.6),
+            )

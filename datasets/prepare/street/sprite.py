@@ -1,17 +1,18 @@
 """A flat drawing in metres: colours and label ids together, so that a picture and its labels cannot disagree."""
+
 import cv2
 import numpy as np
 
 from datasets.prepare.street.canvas import CLEAR, noise
 
-SHIFT = 4                        # fractional bits of OpenCV's polygon coordinates
+SHIFT = 4  # fractional bits of OpenCV's polygon coordinates
 
 
 class Sprite:
     """A sheet `width` x `height` metres with its origin at the lower left; y points up.
 
-    rgb uint8 (h, w, 3); ids uint8 (h, w), CLEAR where nothing is drawn; holes bool (h, w), where one sees what is behind
-    although the label is the sprite's. `density` is in pixels per metre.
+    rgb uint8 (h, w, 3); ids uint8 (h, w), CLEAR where nothing is drawn; holes bool (h, w), where one sees what is
+    behind although the label is the sprite's. `density` is in pixels per metre.
     """
 
     def __init__(self, width, height, density):
@@ -25,11 +26,13 @@ class Sprite:
     def _points(self, points):
         points = np.asarray(points, np.float64)
         pixels = np.stack([points[:, 0] * self.per_x, self.ids.shape[0] - points[:, 1] * self.per_y], 1) - 0.5
-        return np.round(pixels * 2 ** SHIFT).astype(np.int32)
+        return np.round(pixels * 2**SHIFT).astype(np.int32)
 
     def polygon(self, points, colour, label=None):
         """Fill a polygon of (x, y) points; without a label only what is already drawn there changes its colour."""
-        self._fill(self._points(points), 1, lambda mask, inside: cv2.fillPoly(mask, [inside], 1, shift=SHIFT), colour, label)
+        self._fill(
+            self._points(points), 1, lambda mask, inside: cv2.fillPoly(mask, [inside], 1, shift=SHIFT), colour, label
+        )
 
     def rect(self, x0, y0, x1, y1, colour, label=None):
         """Fill an upright rectangle; the same as its polygon, but a slice instead of a scan."""
@@ -51,8 +54,13 @@ class Sprite:
     def line(self, points, width, colour, label=None):
         """An open line through (x, y) points, `width` metres thick (at least one pixel of the sprite)."""
         thickness = max(round(width * self.per_x), 1)
-        self._fill(self._points(points), thickness,
-                   lambda mask, inside: cv2.polylines(mask, [inside], False, 1, thickness, shift=SHIFT), colour, label)
+        self._fill(
+            self._points(points),
+            thickness,
+            lambda mask, inside: cv2.polylines(mask, [inside], False, 1, thickness, shift=SHIFT),
+            colour,
+            label,
+        )
 
     def _fill(self, points, margin, draw, colour, label):
         """Set what `draw(mask, points)` covers; only the part of the sheet that the points span is looked at."""
@@ -67,7 +75,8 @@ class Sprite:
         self._set((slice(top, bottom), slice(left, right)), mask.view(bool), colour, label)
 
     def _set(self, area, mask, colour, label):
-        """Colour the part of `area` where mask (bool array, or True for all of it) is set; see `polygon` for the label."""
+        """Colour the part of `area` where mask (bool array, or True for all of it) is set; see `polygon` for the
+        label."""
         ids, rgb = self.ids[area], self.rgb[area]
         if label is None:
             mask = mask & (ids != CLEAR)
@@ -84,7 +93,7 @@ class Sprite:
     def fill_holes(self, height, label):
         """Give the label to whatever is still clear up to `height` metres; one sees through it."""
         clear = self.ids == CLEAR
-        clear[:len(clear) - round(height * self.per_y)] = False
+        clear[: len(clear) - round(height * self.per_y)] = False
         self.ids[clear] = label
         self.holes |= clear
 
@@ -103,7 +112,9 @@ class Sprite:
     def light(self, top, bottom, side=0.0):
         """Multiply by a vertical gradient (top to bottom) and lean it by `side` from left to right."""
         rows, cols = self.ids.shape
-        factor = np.linspace(top, bottom, rows, dtype=np.float32)[:, None] + np.linspace(-side, side, cols, dtype=np.float32)
+        factor = np.linspace(top, bottom, rows, dtype=np.float32)[:, None] + np.linspace(
+            -side, side, cols, dtype=np.float32
+        )
         self.rgb = np.clip(self.rgb * factor[..., None], 0, 255).astype(np.uint8)
 
     def mirror(self):

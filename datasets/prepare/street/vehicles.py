@@ -1,15 +1,31 @@
 """Vehicles as boxes of two pictures: the face (front or rear) and the flank. Cars, trucks, buses and trams."""
+
 from dataclasses import dataclass
 
 import numpy as np
 
 from datasets.prepare.street.sprite import Sprite
 
-PAINT = [(206, 208, 208), (38, 40, 44), (128, 132, 136), (152, 30, 34), (40, 64, 116), (176, 172, 160), (70, 84, 76), (196, 150, 50), (92, 40, 44)]
+PAINT = [
+    (206, 208, 208),
+    (38, 40, 44),
+    (128, 132, 136),
+    (152, 30, 34),
+    (40, 64, 116),
+    (176, 172, 160),
+    (70, 84, 76),
+    (196, 150, 50),
+    (92, 40, 44),
+]
 SIGNAL = [(206, 160, 40), (168, 34, 36), (44, 92, 152), (210, 212, 210), (60, 122, 72), (220, 120, 30)]
 TYRE, GLASS = (26, 26, 28), np.array([48, 56, 64])
 # name: width, height, length (low, high) in metres
-SIZES = {'car': (1.8, 1.5, (3.8, 4.7)), 'truck': (2.5, 3.5, (7, 12)), 'bus': (2.5, 3.1, (9, 13)), 'train': (2.6, 3.5, (16, 30))}
+SIZES = {
+    'car': (1.8, 1.5, (3.8, 4.7)),
+    'truck': (2.5, 3.5, (7, 12)),
+    'bus': (2.5, 3.1, (9, 13)),
+    'train': (2.6, 3.5, (16, 30)),
+}
 
 
 @dataclass
@@ -29,9 +45,17 @@ class Vehicle:
         width, height, (low, high) = SIZES[kind]
         colours = PAINT if kind == 'car' else SIGNAL + PAINT[:3]
         paint, second = (np.array(colours[rng.integers(len(colours))]) + rng.normal(0, 10, 3) for _ in range(2))
-        stretch = rng.uniform(1.0, 1.3) if kind == 'car' and rng.random() < 0.25 else rng.uniform(0.93, 1.07)     # some are vans
-        return cls(kind, width * rng.uniform(0.95, 1.05), height * stretch, rng.uniform(low, high), paint, second,
-                   GLASS + rng.normal(0, 10) + rng.uniform(0, 30))
+        # some are vans
+        stretch = rng.uniform(1.0, 1.3) if kind == 'car' and rng.random() < 0.25 else rng.uniform(0.93, 1.07)
+        return cls(
+            kind,
+            width * rng.uniform(0.95, 1.05),
+            height * stretch,
+            rng.uniform(low, high),
+            paint,
+            second,
+            GLASS + rng.normal(0, 10) + rng.uniform(0, 30),
+        )
 
     def face(self, rng, density, labels, front):
         """The picture from ahead (front) or from behind."""
@@ -63,9 +87,19 @@ def _car_face(sprite, car, label, front, rng):
     belt = min(0.95, h * 0.62)
     for x in (0.08, w - 0.3):
         sprite.rect(x, 0, x + 0.22, 0.4, TYRE, label)
-    sprite.polygon([(0.02, 0.28), (w - 0.02, 0.28), (w, belt * 0.75), (w * 0.96, belt), (w * 0.04, belt), (0, belt * 0.75)], paint, label)
-    sprite.polygon([(w * 0.05, belt), (w * 0.95, belt), (w * 0.83, h * 0.97), (w * 0.72, h), (w * 0.28, h), (w * 0.17, h * 0.97)], paint * 0.92, label)
-    sprite.polygon([(w * 0.12, belt + 0.03), (w * 0.88, belt + 0.03), (w * 0.8, h * 0.92), (w * 0.2, h * 0.92)], car.glass)
+    sprite.polygon(
+        [(0.02, 0.28), (w - 0.02, 0.28), (w, belt * 0.75), (w * 0.96, belt), (w * 0.04, belt), (0, belt * 0.75)],
+        paint,
+        label,
+    )
+    sprite.polygon(
+        [(w * 0.05, belt), (w * 0.95, belt), (w * 0.83, h * 0.97), (w * 0.72, h), (w * 0.28, h), (w * 0.17, h * 0.97)],
+        paint * 0.92,
+        label,
+    )
+    sprite.polygon(
+        [(w * 0.12, belt + 0.03), (w * 0.88, belt + 0.03), (w * 0.8, h * 0.92), (w * 0.2, h * 0.92)], car.glass
+    )
     sprite.rect(w * 0.06, 0.26, w * 0.94, 0.4, paint * 0.55)
     for side in (0.03, 0.77):
         lamp = np.array([235, 232, 214]) if front else np.array([176, 24, 26])
@@ -82,10 +116,22 @@ def _car_flank(sprite, car, label, rng):
     van = h > 1.65
     belt, nose, tail = min(0.95, h * 0.62), 0.72, h * 0.9 if van else rng.uniform(0.9, 1.0)
     roof = (length * (0.06 if van else 0.26), length * (0.66 if van else 0.6))
-    outline = [(0.05, 0.3), (length - 0.05, 0.3), (length, nose * 0.8), (length - 0.1, nose), (length * 0.76, belt), (roof[1], h * 0.98),
-               (roof[0], h), (length * 0.04, tail), (0, belt * 0.8)]
+    outline = [
+        (0.05, 0.3),
+        (length - 0.05, 0.3),
+        (length, nose * 0.8),
+        (length - 0.1, nose),
+        (length * 0.76, belt),
+        (roof[1], h * 0.98),
+        (roof[0], h),
+        (length * 0.04, tail),
+        (0, belt * 0.8),
+    ]
     sprite.polygon(outline, car.paint, label)
-    sprite.polygon([(length * 0.74, belt), (roof[1] - 0.04, h * 0.93), (roof[0] + 0.08, h * 0.94), (length * 0.09, belt)], car.glass)
+    sprite.polygon(
+        [(length * 0.74, belt), (roof[1] - 0.04, h * 0.93), (roof[0] + 0.08, h * 0.94), (length * 0.09, belt)],
+        car.glass,
+    )
     for x in (0.32, 0.52):
         sprite.rect(length * x, belt - 0.02, length * x + 0.1, h * 0.95, car.paint * 0.9)
     sprite.line([(length * 0.53, 0.4), (length * 0.53, belt)], 0.03, car.paint * 0.6)
@@ -126,7 +172,7 @@ def _truck_flank(sprite, truck, label, rng):
     _wheels(sprite, (1.1, 2.1, length - 1.3), 0.48, label)
     bed = length - cab - 0.3
     kind = rng.integers(3)
-    if kind == 0:                                # a flat bed with a load
+    if kind == 0:  # a flat bed with a load
         sprite.rect(0, 0.85, bed, 1.35, truck.second * 0.8, label)
         for x in np.arange(0.3, bed - 1.5, 1.9):
             sprite.rect(x, 1.35, x + 1.6, rng.uniform(1.8, h * 0.8), rng.uniform(70, 180, 3), label)
@@ -138,8 +184,20 @@ def _truck_flank(sprite, truck, label, rng):
             sprite.rect(bed * 0.2, h * 0.5, bed * 0.8, h * 0.72, truck.paint)
         sprite.rect(0, h - 0.12, bed, h, truck.second * 0.7)
     top = min(h, 2.9)
-    sprite.polygon([(length - cab, 0.5), (length, 0.5), (length, top * 0.55), (length - 0.25, top), (length - cab, top)], truck.paint, label)
-    sprite.polygon([(length - 1.3, top * 0.56), (length - 0.12, top * 0.56), (length - 0.32, top * 0.9), (length - 1.3, top * 0.9)], truck.glass)
+    sprite.polygon(
+        [(length - cab, 0.5), (length, 0.5), (length, top * 0.55), (length - 0.25, top), (length - cab, top)],
+        truck.paint,
+        label,
+    )
+    sprite.polygon(
+        [
+            (length - 1.3, top * 0.56),
+            (length - 0.12, top * 0.56),
+            (length - 0.32, top * 0.9),
+            (length - 1.3, top * 0.9),
+        ],
+        truck.glass,
+    )
     sprite.line([(length - 1.45, 0.6), (length - 1.45, top * 0.92)], 0.05, truck.paint * 0.6)
 
 
@@ -174,7 +232,11 @@ def _bus_flank(sprite, bus, label, rng):
 
 def _train_face(sprite, tram, label, front, rng):
     w, h = tram.width, tram.height
-    sprite.polygon([(0.05, 0.12), (w - 0.05, 0.12), (w, h * 0.55), (w * 0.9, h * 0.93), (w * 0.1, h * 0.93), (0, h * 0.55)], tram.paint, label)
+    sprite.polygon(
+        [(0.05, 0.12), (w - 0.05, 0.12), (w, h * 0.55), (w * 0.9, h * 0.93), (w * 0.1, h * 0.93), (0, h * 0.55)],
+        tram.paint,
+        label,
+    )
     sprite.polygon([(w * 0.06, h * 0.45), (w * 0.94, h * 0.45), (w * 0.86, h * 0.8), (w * 0.14, h * 0.8)], tram.glass)
     sprite.rect(w * 0.28, h * 0.82, w * 0.72, h * 0.9, (236, 160, 44))
     sprite.rect(0.05, 0.12, w - 0.05, 0.45, np.array([70, 70, 72]))
@@ -197,6 +259,6 @@ def _train_flank(sprite, tram, label, rng):
     for x in np.arange(3, length - 1.5, 5.5):
         sprite.rect(x, 0.4, x + 1.3, h * 0.8, tram.second * 0.9)
         sprite.rect(x + 0.12, h * 0.3, x + 1.18, h * 0.76, tram.glass * 0.9)
-    for x in np.arange(8, length - 3, 8.5):      # the joints between the cars
+    for x in np.arange(8, length - 3, 8.5):  # the joints between the cars
         sprite.rect(x, 0.2, x + 0.5, roof, (54, 54, 56))
     sprite.line([(length * 0.4, roof), (length * 0.45, h), (length * 0.5, roof)], 0.07, (60, 60, 62), label)

@@ -1,4 +1,5 @@
 """Light and weather of a scene: the sky, the tint of the light, and what the camera adds at the end."""
+
 from dataclasses import dataclass
 
 import cv2
@@ -6,7 +7,8 @@ import numpy as np
 
 from datasets.prepare.street.canvas import noise
 
-# name: share of the scenes, RGB at the top of the sky, RGB at the horizon, tint of the light, cloud RGB, cloud cover, sun, visibility
+# name: share of the scenes, RGB at the top of the sky, RGB at the horizon, tint of the light, cloud RGB, cloud cover,
+# sun, visibility
 SKIES = {
     'clear': (0.36, (88, 138, 206), (186, 208, 228), (1.04, 1.0, 0.94), (240, 242, 245), 0.45, 1.0, 400),
     'overcast': (0.30, (168, 174, 182), (208, 212, 214), (0.92, 0.95, 1.0), (190, 194, 200), 0.8, 0.25, 260),
@@ -24,12 +26,12 @@ class Weather:
     zenith: np.ndarray
     horizon: np.ndarray
     cloud: np.ndarray
-    cover: float                 # share of the sky under clouds
+    cover: float  # share of the sky under clouds
     tint: np.ndarray
-    sun: float                   # 0: light from everywhere, 1: hard shadows
-    side: float                  # -1: the sun stands on the left and lights the facades on the right; 1: the opposite
-    visibility: float            # metres
-    wet: float                   # 0 dry road, 1 mirror-wet
+    sun: float  # 0: light from everywhere, 1: hard shadows
+    side: float  # -1: the sun stands on the left and lights the facades on the right; 1: the opposite
+    visibility: float  # metres
+    wet: float  # 0 dry road, 1 mirror-wet
 
     @classmethod
     def sample(cls, rng):
@@ -38,10 +40,17 @@ class Weather:
         _, zenith, horizon, tint, cloud, cover, sun, visibility = SKIES[name]
         jitter = rng.normal(0, 9, 3)
         return cls(
-            name, np.array(zenith) + jitter, np.array(horizon) + jitter * 0.6, np.array(cloud) + rng.normal(0, 5, 3),
-            float(np.clip(cover + rng.normal(0, 0.2), 0, 1)), np.array(tint) * rng.normal(1, 0.035, 3) * rng.uniform(0.82, 1.12),
-            sun * rng.uniform(0.4, 1.0), rng.choice([-1.0, 1.0]), visibility * rng.uniform(0.7, 1.4),
-            rng.uniform(0.3, 1.0) if name in ('overcast', 'night') and rng.random() < 0.4 else 0.0)
+            name,
+            np.array(zenith) + jitter,
+            np.array(horizon) + jitter * 0.6,
+            np.array(cloud) + rng.normal(0, 5, 3),
+            float(np.clip(cover + rng.normal(0, 0.2), 0, 1)),
+            np.array(tint) * rng.normal(1, 0.035, 3) * rng.uniform(0.82, 1.12),
+            sun * rng.uniform(0.4, 1.0),
+            rng.choice([-1.0, 1.0]),
+            visibility * rng.uniform(0.7, 1.4),
+            rng.uniform(0.3, 1.0) if name in ('overcast', 'night') and rng.random() < 0.4 else 0.0,
+        )
 
     def facing(self, side):
         """Light on an upright surface that looks towards the middle of the street from side -1 (left) or 1 (right)."""
@@ -63,7 +72,8 @@ def paint_sky(canvas, weather, rng, label):
 
 
 def expose(image, weather, rng):
-    """What light and camera do to a finished drawing: tint, rain, soft lens, vignette, gamma, noise; uint8 (H, W, 3)."""
+    """What light and camera do to a finished drawing: tint, rain, soft lens, vignette, gamma, noise; uint8 (H, W,
+    3)."""
     height, width = image.shape[:2]
     image = image * weather.tint.astype(np.float32)
     if weather.wet > 0.5:
