@@ -1,16 +1,35 @@
-"""Parts of sentences that messages have in common."""
+"""Parts of sentences that messages have in common: lists, counts, and the nearest known name."""
+
+import difflib
 
 
 def listed(names, count: int = 10) -> str:
     """The first of some names: 'a, b and 3 more'; 'nothing' of none."""
     names = list(map(str, names))
-    return (
-        ', '.join(names[:count]) + (f' and {len(names) - count:,} more' if len(names) > count else '')
-        if names
-        else 'nothing'
-    )
+    if not names:
+        return 'nothing'
+    return ', '.join(names[:count]) + (f' and {len(names) - count:,} more' if len(names) > count else '')
+
+
+def shortened(lines, count: int, indent: str = '  ') -> list[str]:
+    """The first of some lines, and in a last one how many there are beside them: '  and 3 more'."""
+    lines = list(lines)
+    return lines[:count] + ([f'{indent}and {len(lines) - count:,} more'] if len(lines) > count else [])
 
 
 def counted(count: int, one: str, many: str = '') -> str:
     """'1 label', '1,234 labels'; many: the plural where it is not one + 's'."""
     return f'{count:,} {one if count == 1 else many or one + "s"}'
+
+
+def nearest(name, known, count: int = 3, cutoff: float = 0.5) -> list[str]:
+    """The names of `known` that `name` may have meant, best first; upper and lower case count as the same."""
+    by_lower = {str(item).lower(): str(item) for item in known}
+    found = difflib.get_close_matches(str(name).lower(), by_lower, n=count, cutoff=cutoff)
+    return [by_lower[match] for match in found]
+
+
+def did_you_mean(name, known, otherwise: str = '', count: int = 3, cutoff: float = 0.5) -> str:
+    """'did you mean a or b?' for a name that is not known; where none is near, `otherwise`."""
+    near = nearest(name, known, count, cutoff)
+    return f'did you mean {" or ".join(near)}?' if near else otherwise

@@ -1,0 +1,44 @@
+"""Programs: exit codes and the one line that a mistake is told in; near names."""
+
+import pytest
+
+from utils.cli.program import run_program
+from utils.cli.wording import did_you_mean, shortened
+
+
+def failing(error):
+    def body(argv):
+        raise error
+
+    return body
+
+
+def test_a_mistake_is_one_line_and_exit_code_2(capsys):
+    assert run_program('p.py', failing(ValueError('a\n  b')), []) == 2
+    assert capsys.readouterr().err == 'p.py: error: a b\n'
+
+
+def test_an_interruption_says_what_is_left_and_exits_with_130(capsys):
+    assert run_program('p.py', failing(KeyboardInterrupt()), [], interrupted='half is kept') == 130
+    assert capsys.readouterr().err == 'p.py: half is kept\n'
+
+
+def test_debug_and_errors_without_a_remedy_keep_the_stack_trace():
+    with pytest.raises(ValueError, match='a'):
+        run_program('p.py', failing(ValueError('a')), ['--debug'])
+    with pytest.raises(RuntimeError):
+        run_program('p.py', failing(RuntimeError('a')), [], mistakes=(RuntimeError,), remedy=lambda error: None)
+
+
+def test_the_exit_code_is_that_of_the_body_and_0_for_none():
+    assert run_program('p.py', lambda argv: None, []) == 0
+    assert run_program('p.py', lambda argv: len(argv), ['a']) == 1
+
+
+def test_the_nearest_name_is_found_whatever_its_case():
+    assert did_you_mean('ocrnet.hrnet', ['ocrnet.HRNet', 'unet']) == 'did you mean ocrnet.HRNet?'
+    assert did_you_mean('zzz', ['ocrnet.HRNet'], 'choose one of 3') == 'choose one of 3'
+
+
+def test_a_long_list_ends_in_how_many_lines_are_left_out():
+    assert shortened(['a', 'b', 'c'], 2) == ['a', 'b', '  and 1 more'] and shortened(['a'], 2) == ['a']
