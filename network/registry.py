@@ -1,4 +1,4 @@
-"""Tables of engine.builders by name: architectures (`--arch`) and trunks (`--trunk`)."""
+"""Tables of builders by name: architectures (`--arch`) and trunks (`--trunk`)."""
 
 import difflib
 from collections.abc import Callable

@@ -40,7 +40,7 @@ def test_every_key_is_read_outside_of_config():
     root = Path(config.__file__).parent
     code = ''.join(
         path.read_text()
-        for package in ('network', 'datasets', 'loss', 'transforms', 'utils')
+        for package in ('network', 'datasets', 'loss', 'transforms', 'utils', 'engine')
         for path in (root / package).rglob('*.py')
     )
     code += (root / 'train.py').read_text()

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from small import ROOT
 
 from config import scope
 from datasets import EvalSet, TrainSet, get_dataset, train_loader, with_cache
@@ -207,7 +208,7 @@ with scope(DATASET__ROOT=sys.argv[1]):
 def test_the_lock_and_the_half_file_of_a_killed_process_are_no_obstacle(dataset, folder, root):
     killed = subprocess.run(
         [sys.executable, '-c', BUILD_AND_DIE, root, folder],
-        cwd=os.path.dirname(os.path.dirname(cache.__file__)),
+        cwd=ROOT,
         timeout=60,
     )
     assert killed.returncode == 9

@@ -65,9 +65,9 @@ def test_the_kernel_refusing_bytes_half_way_leaves_the_old_file(tmp_path):
     path = tmp_path / 'a.npy'
     files.write_npy(path, np.arange(3))
     script = (
-        'import sys, numpy as np, resource, signal; from utils import files; signal.signal(signal.SIGXFSZ,'
-        ' signal.SIG_IGN)\nresource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))\ntry:'
-        ' files.write_npy(sys.argv[1], np.zeros(100_000))\nexcept OSError as error: print(error)'
+        'import sys, numpy as np, resource, signal; from utils.files import atomic as files; '
+        'signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nresource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))\n'
+        'try: files.write_npy(sys.argv[1], np.zeros(100_000))\nexcept OSError as error: print(error)'
     )
     done = subprocess.run([sys.executable, '-c', script, path], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert f'{path}: cannot be written, the disk took only part of it (100000 requested and ' in done.stdout, (

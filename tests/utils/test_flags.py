@@ -12,10 +12,10 @@ ROOT = Path(train.__file__).parent
 def test_every_flag_is_read_somewhere():
     code = ''.join(
         path.read_text()
-        for package in ('network', 'datasets', 'loss', 'transforms', 'utils')
+        for package in ('network', 'datasets', 'loss', 'transforms', 'utils', 'engine')
         for path in (ROOT / package).rglob('*.py')
     )
-    code += (ROOT / 'train.py').read_text() + (ROOT / 'engine.engine/builders.py').read_text()
+    code += (ROOT / 'train.py').read_text() + (ROOT / 'engine/builders.py').read_text()
     code = re.sub(r'add_argument\([^\n]*', '', code)
     for action in flags.build_parser()._actions:
         # read by the parser, and by main before there are args
