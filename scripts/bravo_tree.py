@@ -10,7 +10,6 @@ anomaly is a patch of noise.
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -22,6 +21,7 @@ from datasets.prepare.synthetic import draw_scene
 from utils.cli.parser import Parser, count, crop_size, positive
 from utils.cli.progress import progress
 from utils.files.atomic import write_bytes
+from utils.files.images import write_png
 
 # subset -> the path of an image below the tree, without its ending
 KEYS = {
@@ -71,13 +71,9 @@ def write_image(root: Path, key: str, size, seed: int, index: int):
         write_png(root / 'truth' / names.name_of(key, kind), array)
     write_png(
         root / 'images' / 'bravo' / f'{key}{names.SPLITS[names.split_of(key)].image[-1].replace(".jpg", ".png")}',
-        image[..., ::-1],
+        image,
     )
     write_bytes(root / 'samples' / names.name_of(key, 'samples'), encode_samples(draw_samples(truth)), durable=False)
-
-
-def write_png(path: Path, pixels: np.ndarray):
-    write_bytes(path, cv2.imencode('.png', pixels)[1], durable=False)
 
 
 if __name__ == '__main__':

@@ -5,7 +5,6 @@ import re
 import zipfile
 from pathlib import Path, PurePosixPath
 
-import cv2
 import numpy as np
 
 from aggregation.benchmarks.cityscapes import BESIDE, FRAME, IDS
@@ -14,6 +13,7 @@ from aggregation.benchmarks.trees import Tree, read_gray
 from aggregation.benchmarks.written import Written, wanted_of, write_archive, write_folder
 from utils.cli.progress import progress
 from utils.cli.wording import listed
+from utils.files.images import encode_png
 
 TEST_IMAGES = 1525
 NAMED = re.compile(r'[^\s_/"\',]+_\d{6}_\d{6}')  # a frame within text
@@ -46,7 +46,7 @@ def submit(
         write(
             out,
             sources,
-            lambda name: cv2.imencode('.png', ids(name))[1].tobytes(),
+            lambda name: encode_png(ids(name)),
             lambda written: _verify(written, sources, ids),
         )
     return Written(out, len(found), notes)

@@ -8,13 +8,13 @@ import hashlib
 import json
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from aggregation.fusion.fusing import Fused, FuseOptions
 from aggregation.fusion.score_files import KEY
 from aggregation.statistics.levels import to_levels
-from utils.files.atomic import plain, remove_temporaries, write_bytes, write_error, write_json
+from utils.files.atomic import plain, remove_temporaries, write_error, write_json
+from utils.files.images import write_png
 from utils.files.npz import write_npz
 
 NAME = 'fusion.json'
@@ -121,8 +121,8 @@ class Outputs:
     def write(self, stem: str, fused: Fused):
         """Write an image's files, each whole or not at all."""
         prediction, confidence, *maps = self.files(stem)
-        _write_png(prediction, fused.prediction.cpu().numpy())
-        _write_png(confidence, to_levels(fused.confidence.cpu().numpy()))
+        write_png(prediction, fused.prediction.cpu().numpy())
+        write_png(confidence, to_levels(fused.confidence.cpu().numpy()))
         for path, name in zip(maps, self.options.scores):
             write_npz(path, {KEY: fused.scores[name].cpu().numpy().astype(np.float16)}, durable=False)
 
@@ -135,10 +135,3 @@ class Outputs:
 
 def _told(value) -> str:
     return 'nothing' if value in (None, '', []) else str(value)
-
-
-def _write_png(path: Path, image: np.ndarray):
-    # run-length strategy: label maps and smooth confidences compress as well as with the default, several times faster
-    write_bytes(
-        path, cv2.imencode('.png', image, [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE])[1], durable=False
-    )

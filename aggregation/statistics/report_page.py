@@ -6,8 +6,9 @@ import numpy as np
 
 from aggregation.statistics.reliability import risk_coverage
 from aggregation.statistics.report import Measured, Tally, summary
-from aggregation.statistics.report_pictures import TITLES, png
+from aggregation.statistics.report_pictures import TITLES
 from utils.files.atomic import write_bytes, write_json
+from utils.files.images import encode_png
 from utils.pages.sheet import Picture, Series, beside, gallery, heat_table, legend, line_chart, table, write_sheet
 
 POINTS = 200  # of a curve
@@ -192,7 +193,7 @@ def _classes(found: Measured) -> str:
 
 
 def _card(found: Measured, number: int, one, out: Path) -> tuple[str, str, list[Picture]]:
-    files = {'input': png(found.truths.read_image(one.stem)), **one.maps}
+    files = {'input': encode_png(found.truths.read_image(one.stem)), **one.maps}
     pictures = []
     for key, data in files.items():
         title, kind = TITLES.get(key, ('Input', 'photo'))

@@ -1,14 +1,13 @@
 """Pictures of an image of a report, as PNGs in memory: a few hundred kilobytes for each image that may be shown."""
 
-import io
 import math
 from typing import NamedTuple
 
 import torch
-from PIL import Image
 from torch import Tensor
 
-from utils.outputs.pictures import FAST_PNG, error_mask, grey_image, palette_image
+from utils.files.images import encode_png
+from utils.outputs.pictures import error_mask, grey_image, palette_image
 
 
 class Worst(NamedTuple):
@@ -45,7 +44,7 @@ def picture(
         'entropy': grey_image(uncertainty.numpy() / math.log(max(classes, 2)), 'entropy').convert('L'),
         'disagreement': grey_image(disagreement(labels, classes).numpy(), 'disagreement').convert('L'),
     }
-    return {key: png(image) for key, image in made.items()}
+    return {key: encode_png(image) for key, image in made.items()}
 
 
 def disagreement(labels: list[Tensor], num_classes: int) -> Tensor:
@@ -54,10 +53,3 @@ def disagreement(labels: list[Tensor], num_classes: int) -> Tensor:
     for number in range(num_classes):
         torch.maximum(votes, sum((label == number).to(torch.int16) for label in labels), out=votes)
     return 1 - votes / len(labels)
-
-
-def png(image) -> bytes:
-    """A PIL image or an array uint8 (H, W, 3) as a PNG."""
-    file = io.BytesIO()
-    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(file, 'PNG', compress_level=FAST_PNG)
-    return file.getvalue()

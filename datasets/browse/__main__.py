@@ -12,7 +12,7 @@ from pathlib import Path
 
 import config
 from datasets.browse.contact_sheet import CELL, contact_sheet
-from datasets.browse.overlay import SIDE, fitted, write_jpeg
+from datasets.browse.overlay import SIDE, fitted
 from datasets.browse.shown import augmented_samples, picture, raw_samples
 from datasets.registry import dataset_names, get_dataset
 from datasets.sampling.joined import join, training_qualities
@@ -21,7 +21,7 @@ from datasets.verify.whole import check_split
 from transforms import build_train_transform
 from utils.cli import coarse_flags, flags
 from utils.cli.parser import Parser, count, positive
-from utils.outputs.pictures import write_png
+from utils.files.images import write_jpeg, write_png
 from utils.pages import sheet
 
 WIDTH = 420  # pixels of a picture on the page

@@ -3,12 +3,12 @@
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from PIL import Image
 
 from datasets.sampling.epoch import epoch_order
 from datasets.sampling.sets import TrainSet
 from transforms.deferred import as_seen
-from utils.files.atomic import atomic_write
+from utils.files.images import write_png
+from utils.outputs.pictures import palette_image
 
 
 def dump_augmented(train_set: TrainSet, out_dir, count: int, seed: int | None = None) -> list:
@@ -19,9 +19,7 @@ def dump_augmented(train_set: TrainSet, out_dir, count: int, seed: int | None = 
     before. seed: that of the loader, when it is not the set's own.
     """
     order = epoch_order(len(train_set), train_set.seed if seed is None else seed, train_set.epoch)[:count]
-    palette = np.zeros((256, 3), np.uint8)
-    palette[: train_set.dataset.num_classes] = train_set.dataset.palette[: train_set.dataset.num_classes]
-    paths, used = [], {}
+    palette, paths, used = train_set.dataset.palette, [], {}
     for index in order.tolist():
         sample = train_set[index]
         name = _name(train_set, index)
@@ -30,11 +28,9 @@ def dump_augmented(train_set: TrainSet, out_dir, count: int, seed: int | None = 
             name = f'{name}_{used[name]}'
         path = Path(out_dir) / f'{name}.png'
         label = sample['label'].numpy().astype(np.uint8)
-        mask = Image.fromarray(label)
-        mask.putpalette(palette.tobytes())
-        _write(path, Image.fromarray(as_seen(sample)))
-        _write(path.with_name(f'{path.stem}_mask.png'), mask)
-        _write(path.with_name(f'{path.stem}_mask_raw.png'), Image.fromarray(label))
+        write_png(path, as_seen(sample))
+        write_png(path.with_name(f'{path.stem}_mask.png'), palette_image(label, palette))
+        write_png(path.with_name(f'{path.stem}_mask_raw.png'), label)
         paths.append(path)
     return paths
 
@@ -45,8 +41,3 @@ def _name(train_set, index):
     if draw.class_id is None:
         return str(name.with_suffix(''))
     return f'{train_set.dataset.class_names[draw.class_id].replace(" ", "_")}_{name.stem}'
-
-
-def _write(path, picture):
-    with atomic_write(path, durable=False) as file:
-        picture.save(file, format='PNG')

@@ -4,11 +4,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from utils.files.atomic import atomic_write
 from utils.outputs.pictures import composite, palette_image
 
 SIDE = 640  # pixels of the longer side
-QUALITY = 88  # of JPEG files
 
 
 def fitted(image: np.ndarray, side: int = SIDE) -> np.ndarray:
@@ -28,10 +26,3 @@ def overlay(image: np.ndarray, label: np.ndarray, palette: np.ndarray, side: int
     """The image (H, W, 3), fitted, with the colours of its label (H, W) of trainIds over it; ignored pixels become
     darker."""
     return composite(np.ascontiguousarray(fitted(image, side)), palette_image(fitted(label, side), palette))
-
-
-def write_jpeg(path, picture):
-    """Write a picture (PIL, or uint8 (h, w, 3) RGB), whole or not at all."""
-    picture = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
-    with atomic_write(path, durable=False) as file:
-        picture.save(file, 'JPEG', quality=QUALITY)

@@ -1,6 +1,5 @@
 """What the preparations have in common: look-up of ids and colours, polygons, and PNGs with a palette."""
 
-import io
 import json
 
 import cv2
@@ -11,7 +10,8 @@ from datasets.collection.cityscapes_labels import PALETTE
 from datasets.labels import lookup_table
 from datasets.loading.reading import read_image, read_label
 from datasets.prepare.jobs import Made
-from utils.outputs.pictures import FAST_PNG, palette_image
+from utils.files.images import encode_png
+from utils.outputs.pictures import palette_image
 
 IGNORE = 255
 UNKNOWN = 254  # stands in tables for the ids that they do not hold
@@ -43,14 +43,9 @@ def look_up(raw: np.ndarray, table: bytes):
 
 def label_png(label: np.ndarray, palette: bytes | None) -> bytes:
     """The PNG of a label map uint8 (H, W): indices into `palette` (3 bytes a colour), or grey values without one."""
-    image = (
-        Image.fromarray(label)
-        if palette is None
-        else palette_image(label, np.frombuffer(palette, np.uint8).reshape(-1, 3))
+    return encode_png(
+        label if palette is None else palette_image(label, np.frombuffer(palette, np.uint8).reshape(-1, 3))
     )
-    file = io.BytesIO()
-    image.save(file, 'PNG', compress_level=FAST_PNG)
-    return file.getvalue()
 
 
 def colour_codes(path) -> np.ndarray:

@@ -21,6 +21,7 @@ from datasets.collection.cityscapes_labels import LABELS, SCORED
 from datasets.prepare.street import THEMES, render_scene
 from utils.cli.progress import progress
 from utils.files.atomic import write_error, write_json
+from utils.files.images import write_png
 
 RENDERER = 1  # raised when the drawings change, so that old folders are not taken for new ones
 CITIES = {'train': ('ardenau', 'brueckheim', 'corvin', 'dunmere'), 'val': ('elmstadt',)}
@@ -126,8 +127,8 @@ def _render_one(folder, size, seed, task):
     image, ids = draw_scene(size, seed, split_number, index)
     city = CITIES[split][index % len(CITIES[split])]
     name = f'{city}_{index // len(CITIES[split]):06d}_000019'
-    _write_png(folder / 'leftImg8bit' / split / city / f'{name}_leftImg8bit.png', image[..., ::-1])
-    _write_png(folder / 'gtFine' / split / city / f'{name}_gtFine_labelIds.png', ids)
+    write_png(folder / 'leftImg8bit' / split / city / f'{name}_leftImg8bit.png', image)
+    write_png(folder / 'gtFine' / split / city / f'{name}_gtFine_labelIds.png', ids)
     return np.bincount(ids.ravel(), minlength=256)
 
 
@@ -144,12 +145,6 @@ def draw_scene(size, seed, split_number, index):
         if all(counts[labels[name]] >= max(LEAST_SHARE * ids.size, 4) for name in THEMES[theme]):
             break
     return image, ids
-
-
-def _write_png(path, pixels):
-    written, data = cv2.imencode('.png', pixels)
-    assert written, path
-    path.write_bytes(data)
 
 
 def _shares(counts):

@@ -6,7 +6,7 @@ from shlex import quote
 import numpy as np
 
 from config import cfg
-from datasets.browse.overlay import fitted, overlay, write_jpeg
+from datasets.browse.overlay import fitted, overlay
 from datasets.loading.reading import read_image
 from datasets.verify.checks import has_wrong_size, says_nothing, unknown_ids
 from datasets.verify.findings import first
@@ -14,6 +14,7 @@ from datasets.verify.statistics import class_weights
 from datasets.verify.whole import Verified
 from utils.cli.wording import counted, listed
 from utils.files.atomic import write_json
+from utils.files.images import write_jpeg
 from utils.pages import sheet
 from utils.pages.page import html_text
 

@@ -13,6 +13,7 @@ from aggregation.benchmarks.trees import Tree
 from aggregation.fusion.score_files import read_score
 from aggregation.statistics.difference import compare, lines
 from datasets.collection.cityscapes_labels import TRAINID_TO_ID
+from utils.files import images
 
 pytest.importorskip('zstandard')
 pytest.importorskip('h5py')
@@ -132,7 +133,7 @@ def break_encoder(monkeypatch):
         image[0, 0] ^= 1
         return real(ending, image, *rest)
 
-    monkeypatch.setattr(cityscapes_submission.cv2, 'imencode', encode)
+    monkeypatch.setattr(images.cv2, 'imencode', encode)
 
 
 @pytest.mark.parametrize('out', ['out', 'out.zip'])

@@ -7,9 +7,10 @@ import re
 
 import numpy as np
 
+from utils.files.images import write_png
 from utils.files.npz import CHUNK
 from utils.outputs import logits as logit_files
-from utils.outputs.pictures import composite, error_mask, grey_image, palette_image, quantise, write_png
+from utils.outputs.pictures import composite, error_mask, grey_image, palette_image, quantise
 from utils.pages.records import Layer, PageRecord, score
 
 _LARGEST, _INFINITE = 0x7BFF, 0x7C00  # float16 bit patterns without the sign: 65504, infinity; NaN lies above

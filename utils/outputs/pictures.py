@@ -1,4 +1,4 @@
-"""Pictures of an evaluated image: palette PNGs of labels, overlays, grey maps, and the grid for TensorBoard.
+"""Pictures of an evaluated image: labels with a palette, overlays, grey maps, and the grid for TensorBoard.
 
 Arrays are NumPy, images uint8 (h, w, 3) RGB, label maps uint8 (h, w) trainIds. Nothing here touches a device.
 """
@@ -8,18 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from utils.files.atomic import atomic_write
-
-FAST_PNG = 1  # zlib level: a third of the time of the default, files a few percent larger
 COMPOSITE_ALPHA = 0.4  # share of the coloured prediction in a composite
 GRID_SIDE, GRID_PADDING = 384, 5  # pixels
-
-
-def write_png(path, image, durable=False):
-    """Write a PIL image or a uint8/uint16 array as PNG, whole or not at all."""
-    image = image if isinstance(image, Image.Image) else Image.fromarray(image)
-    with atomic_write(path, 'wb', durable) as file:
-        image.save(file, 'PNG', compress_level=FAST_PNG)
 
 
 def palette_image(labels: np.ndarray, palette: np.ndarray) -> Image.Image:

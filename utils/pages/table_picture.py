@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from utils.outputs.pictures import write_png
+from utils.files.images import write_png
 
 CELL, MARGIN, GAP = 46, 18, 8  # pixels
 _INK, _SOFT, _LINE, _GROUND = (27, 31, 38), (93, 102, 114), (217, 222, 229), (255, 255, 255)
