@@ -41,7 +41,9 @@ from aggregation.statistics import calibration, difference
 from aggregation.statistics.report import measure
 from aggregation.statistics.report_page import write_report
 from config import cfg
-from datasets.collection.cityscapes_labels import LABELS, TRAINID_TO_ID
+from datasets.collection.cityscapes_labels import CLASSES, LABELS
+from datasets.loading.loader import eval_loader
+from datasets.sampling.sets import EvalSet
 from engine.distributed import init_from_env
 from engine.evaluator import EvalOptions, average_logits
 from network import commandline
@@ -191,7 +193,7 @@ def run(args):
                 {**settings(args, options, members), **how},
                 overwrite=args.overwrite and dist.is_main,
             )
-        loader = datasets.eval_loader(datasets.EvalSet(dataset), 1, args.num_workers, dist.world, dist.rank)
+        loader = eval_loader(EvalSet(dataset), 1, args.num_workers, dist.world, dist.rank)
         run_images(
             nets,
             paths,
@@ -340,7 +342,7 @@ def submit_bravo(args):
 
 
 def submit_cityscapes(args):
-    table = TRAINID_TO_ID if args.ids == 'train' else None
+    table = CLASSES.trainid_to_id if args.ids == 'train' else None
     written(cityscapes_submission.submit(args.predictions, args.out, table, args.size, args.images, args.allow_missing))
 
 

@@ -20,6 +20,7 @@ import torch
 import config
 import datasets
 import network
+from datasets.sampling.coarse import join, training_qualities
 from engine import precision, report
 from engine.builders import (
     build_dumper,
@@ -105,7 +106,7 @@ def remedy(error):
 def check_names(args):
     """Raise ValueError or FileNotFoundError for an unknown network, trunk, data set or weight file, or unfit scales,
     before anything is written."""
-    datasets.dataset_class(args.dataset)
+    datasets.get_classes(args.dataset)
     trunk = network.check_names(args.arch, args.trunk, args.n_scales)
     if not args.source:
         network.check_pretrained(args.pretrained, args.arch, args.trunk, args.assets_path)
@@ -138,7 +139,7 @@ def print_summary(args, notes):
     size = args.summary_size or (EVALUATION_SIZE if args.eval else args.crop_size)
     table = summary(
         args,
-        datasets.dataset_class(args.dataset).num_classes,
+        len(datasets.get_classes(args.dataset)),
         size,
         args.bs_val if args.eval else args.bs_trn,
         training=not args.eval,
@@ -186,14 +187,14 @@ def evaluate(args, run, state):
 def fit(args, run, state):
     """Train, validate, save; ends early, with everything saved, when the run is asked to stop."""
     sets = [
-        *(get_dataset(args, run, 'train', quality) for quality in datasets.training_qualities()),
+        *(get_dataset(args, run, 'train', quality) for quality in training_qualities()),
         get_dataset(args, run, 'val'),
     ]
     class_weights = read_class_weights(args.class_weights, sets[0].class_names)
     transform = build_train_transform(args, sets[0].ignore_label)
     verify(args, run, sets)
     *train_sets, val_set = (with_cache(dataset, run) for dataset in sets)
-    train_set = datasets.join(train_sets)
+    train_set = join(train_sets)
     net = build_network(args, train_set, run, state, training=True)
     loader = build_train_loader(args, run, train_set, transform)
     ema = ema_of(net, args.ema) if args.ema else None

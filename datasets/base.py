@@ -1,4 +1,4 @@
-"""What a dataset is: where its images and labels are, what the labels mean, and how one pair is loaded."""
+"""Dataset: where its images and labels are, what the labels mean, and how one pair is loaded."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -6,10 +6,12 @@ from typing import NamedTuple
 import numpy as np
 
 from config import cfg
-from datasets.colors import ColorTable
-from datasets.labels import IDENTITY, LabelMapper
+from datasets.labels import ColorTable, LabelMapper
 from datasets.loading.archive import ArchivePath, locate
 from datasets.loading.reading import label_size, read_image, read_label
+from utils.classes import Classes
+
+DATASETS = {}  # name -> Dataset class, entered by `registered`
 
 
 class Item(NamedTuple):
@@ -26,26 +28,15 @@ def dataset_root() -> Path | ArchivePath:
 
 
 class Dataset:
-    """The base of every dataset. A subclass gives the class attributes and `_find_items`.
+    """The base of every dataset. A subclass gives name, classes and `_find_items`, and is `registered`.
 
-    name, num_classes K, class_names (K), palette uint8 (K, 3) RGB, ignore_label; id_map: every raw id the label files
-    may hold -> trainId or ignore_label; id_to_trainid: the same as a uint8 (256,) table, None when trainIds are stored;
-    trainid_to_id uint8 (256,): the id that is written for a trainId in submissions; color_map: {(r, g, b): raw id} when
-    the label files hold colours.
-
-    Instances add split, quality, cv, root (Path), items (list of Item, sorted by name) and notes (list of sentences
-    about what was left out). Constructing one lists files and raises FileNotFoundError or ValueError when something is
-    missing.
+    classes: what the labels mean; color_map: {(r, g, b): raw id} when the label files hold colours. Instances add
+    split, quality, cv, root (Path), items (list of Item, sorted by name) and notes (list of sentences about what was
+    left out). Constructing one lists files and raises FileNotFoundError or ValueError when something is missing.
     """
 
     name = ''
-    num_classes = 0
-    ignore_label = 255
-    class_names: list = []
-    palette: np.ndarray
-    id_map: dict = {}
-    id_to_trainid: np.ndarray | None = None
-    trainid_to_id: np.ndarray = IDENTITY
+    classes: Classes
     color_map: dict | None = None
     # what raw_label depends on beside the files, as text: part of the names of index and cache
     label_rules = ''
@@ -68,14 +59,29 @@ class Dataset:
             )
         self.split, self.quality, self.cv = split, quality, cfg.DATASET.CV
         self.notes = []
-        self.mapper = LabelMapper(self.name, self.id_map, self.num_classes, self.ignore_label, cfg.DATASET.IGNORE_IDS)
-        self.colors = ColorTable(self.name, self.color_map) if self.color_map else None
+        self._map_labels()
         self.root, self.items = self._find_items()
         if not self.items:
             raise FileNotFoundError(
                 f'{self.root}: no images of split {split!r} of dataset {self.name!r} are there; '
                 'unpack them or give another folder with --override_dataset_root'
             )
+
+    def _map_labels(self):
+        """Make the tables from label files to trainIds, from classes and color_map."""
+        self.mapper = LabelMapper(self.name, self.classes, cfg.DATASET.IGNORE_IDS)
+        self.colors = ColorTable(self.name, self.color_map) if self.color_map else None
+
+    @classmethod
+    def describe(cls) -> tuple[Classes, tuple]:
+        """(classes, splits), without looking for images."""
+        return cls.classes, cls.splits
+
+    num_classes = property(lambda self: len(self.classes), doc='K')
+    class_names = property(lambda self: list(self.classes.names), doc='K texts')
+    palette = property(lambda self: self.classes.colors, doc='uint8 (K, 3) RGB')
+    ignore_label = property(lambda self: self.classes.ignore_label, doc='trainId of pixels that do not count')
+    trainid_to_id = property(lambda self: self.classes.trainid_to_id, doc='uint8 (256,), see Classes')
 
     def __len__(self):
         return len(self.items)
@@ -124,3 +130,10 @@ class Dataset:
     def _find_items(self):
         """(the folder that names are relative to, the items of self.split sorted by name)."""
         raise NotImplementedError
+
+
+def registered(dataset: type[Dataset]) -> type[Dataset]:
+    """Enter a Dataset class under its name: a decorator. From then on --dataset and every program know it."""
+    assert dataset.name and dataset.name not in DATASETS, f'two datasets are called {dataset.name!r}'
+    DATASETS[dataset.name] = dataset
+    return dataset

@@ -1,80 +1,65 @@
-"""Datasets by name, imported when they are asked for."""
-
-import difflib
-import importlib
+"""Datasets by name: the classes of one, or its images and labels."""
 
 from config import cfg
-from datasets.base import Dataset
+from datasets import collection, custom  # noqa: F401 - their datasets register themselves
+from datasets.base import DATASETS, Dataset
 from datasets.collection.folder import Folder
-
-_CLASSES = {
-    'cityscapes': ('datasets.collection.cityscapes', 'Cityscapes'),
-    'camvid': ('datasets.collection.camvid', 'CamVid'),
-    'synthetic': ('datasets.collection.synthetic', 'Synthetic'),
-    'mapillary': ('datasets.collection.mapillary', 'Mapillary'),
-    'mapillary_v2': ('datasets.collection.mapillary', 'MapillaryV2'),
-    'mapillary_citylabel': ('datasets.collection.mapillary', 'MapillaryCityLabel'),
-    'bdd100k': ('datasets.collection.bdd100k', 'BDD100K'),
-    'idd': ('datasets.collection.idd', 'IDD'),
-    'gta5': ('datasets.collection.gta5', 'GTA5'),
-    'shift': ('datasets.collection.shift', 'Shift'),
-    'wilddash': ('datasets.collection.wilddash', 'WildDash'),
-    'bravo': ('datasets.collection.bravo', 'Bravo'),
-    'SMIYC_anomaly': ('datasets.collection.smiyc', 'SMIYCAnomaly'),
-    'SMIYC_obstacle': ('datasets.collection.smiyc', 'SMIYCObstacle'),
-    'acdc': ('datasets.collection.acdc', 'ACDC'),
-    'kitti': ('datasets.collection.kitti', 'Kitti'),
-    'camvid32': ('datasets.collection.camvid32', 'CamVid32'),
-    'pascal_context': ('datasets.collection.pascal_context', 'PascalContext'),
-    'pascal_context_60': ('datasets.collection.pascal_context', 'PascalContext60'),
-    'ade20k': ('datasets.collection.ade20k', 'ADE20K'),
-    'nullloader': ('datasets.collection.nullloader', 'NullLoader'),
-    'custom': ('datasets.custom.custom', 'DataFile'),  # what the file of --data_yaml describes
-    # images of --eval_folder, with the classes of Cityscapes
-    'folder': ('datasets.collection.cityscapes', 'Cityscapes'),
-}
+from utils.classes import Classes
+from utils.cli.wording import did_you_mean
 
 
 def dataset_names() -> list:
-    """What --dataset accepts."""
-    return sorted(_CLASSES, key=str.lower)
+    """What --dataset accepts. 'folder' stands for images of --eval_folder with the classes of Cityscapes."""
+    return sorted([*DATASETS, 'folder'], key=str.lower)
 
 
-def dataset_class(name: str):
-    """The class behind `name`, or for custom the DataFile that describes it: what the classes are, without looking for
-    images.
+def get_classes(name: str) -> Classes:
+    """What the labels of dataset `name` mean, without looking for images.
 
     Raises ValueError with the nearest names when there is none, and for a mistake in the file of --data_yaml.
     """
-    if name not in _CLASSES:
-        near = difflib.get_close_matches(str(name).lower(), _CLASSES, n=2, cutoff=0.5)
-        hint = f'did you mean {" or ".join(near)}? ' if near else ''
+    return _dataset_class(name).describe()[0]
+
+
+def splits_of(name: str) -> tuple:
+    """The splits that dataset `name` knows, whether their files are there or not. Raises as get_classes does."""
+    return _dataset_class(name).describe()[1]
+
+
+def get_dataset(name: str, split: str, *, quality: str = 'fine', eval_folder=None) -> Dataset:
+    """The dataset `name` as a list of items, read from the folders in cfg.DATASET.
+
+    Args:
+        split: 'train', 'val', 'test', or 'folder' for the images below eval_folder with the classes of `name`.
+        quality: of the labels: 'fine', and for Cityscapes 'coarse' or 'customcoarse' too.
+
+    Raises:
+        ValueError: for an unknown name or split, naming the flag that mends it.
+        FileNotFoundError: for missing files, likewise.
+    """
+    dataset = _dataset_class(name)
+    if split == 'folder':
+        if not eval_folder:
+            raise ValueError('--eval folder needs the folder of images; give it with --eval_folder')
+        return Folder(dataset.name, dataset.describe()[0], eval_folder)
+    if name == 'folder':
         raise ValueError(
-            f'--dataset {name}: there is no such dataset; {hint}choose one of {", ".join(dataset_names())}'
+            f'--dataset folder has images only, no split {split!r}; use it with --eval folder --eval_folder PATH'
+        )
+    return dataset(split, quality)
+
+
+def _dataset_class(name: str) -> type[Dataset]:
+    found = DATASETS.get('cityscapes' if name == 'folder' else name)
+    if found is None:
+        hint = did_you_mean(name, dataset_names(), count=2)
+        raise ValueError(
+            f'--dataset {name}: there is no such dataset; {hint}{" " if hint else ""}choose one of'
+            f' {", ".join(dataset_names())}'
         )
     if cfg.DATASET.DATA_YAML and name != 'custom':
         raise ValueError(
             f'--data_yaml {cfg.DATASET.DATA_YAML} describes --dataset custom, not {name}; give --dataset custom, or'
             ' leave the file out'
         )
-    module, attribute = _CLASSES[name]
-    found = getattr(importlib.import_module(module), attribute)
-    return found() if name == 'custom' else found
-
-
-def get_dataset(name: str, split: str, *, quality: str = 'fine', eval_folder=None) -> Dataset:
-    """The dataset `name` as a list of items, read from the folders in cfg.DATASET.
-
-    split: 'train', 'val', 'test', or 'folder' for the images below eval_folder with the classes of `name`. Raises
-    ValueError for an unknown name or split, FileNotFoundError for missing files; each names the flag that mends it.
-    """
-    classes = dataset_class(name)
-    if split == 'folder':
-        if not eval_folder:
-            raise ValueError('--eval folder needs the folder of images; give it with --eval_folder')
-        return Folder(classes, eval_folder)
-    if name == 'folder':
-        raise ValueError(
-            f'--dataset folder has images only, no split {split!r}; use it with --eval folder --eval_folder PATH'
-        )
-    return classes(split, quality)
+    return found

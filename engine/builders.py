@@ -9,6 +9,12 @@ from torch.nn.parallel import DistributedDataParallel
 import datasets
 import network
 from config import cfg
+from datasets.browse.samples import dump_augmented
+from datasets.loading.archive import on_disk
+from datasets.loading.cache import with_cache as read_from_cache
+from datasets.loading.loader import eval_loader, train_loader
+from datasets.sampling.sets import EvalSet, TrainSet
+from datasets.verify.quick import check_before_training
 from engine import syncbn
 from engine.evaluator import EvalOptions, Evaluator
 from engine.trainer import TrainOptions
@@ -38,7 +44,7 @@ def verify(args, run, sets):
     fault = None
     if run.is_main:
         try:
-            datasets.check_before_training(sets, args.assets_path, run.log)
+            check_before_training(sets, args.assets_path, run.log)
         except (ValueError, OSError) as error:
             fault = str(error)
     fault = run.dist.broadcast_object(fault)
@@ -48,12 +54,12 @@ def verify(args, run, sets):
 
 def with_cache(dataset, run):
     """The data set read from --cache_dir, which is filled first; unchanged without the flag."""
-    return datasets.with_cache(dataset, is_main=run.is_main, barrier=run.dist.barrier, log=run.log)
+    return read_from_cache(dataset, is_main=run.is_main, barrier=run.dist.barrier, log=run.log)
 
 
 def without_results(dataset, run):
     """A folder of images without what this program has written below it before."""
-    results, folder = run.directory.resolve(), datasets.on_disk(dataset.root).resolve()
+    results, folder = run.directory.resolve(), on_disk(dataset.root).resolve()
     if folder in results.parents:
         own = {item for item in dataset.items if results in item.image.resolve().parents}
         dataset.items = [item for item in dataset.items if item not in own]
@@ -127,22 +133,18 @@ def wrap(args, run, net):
 def build_train_loader(args, run, dataset, transform):
     """Batches of augmented crops, drawn class-uniformly, in the same order whatever the number of workers."""
     transform.check_crop(dataset.sizes())
-    train_set = datasets.TrainSet(
-        dataset, transform, args.seed, is_main=run.is_main, barrier=run.dist.barrier, log=run.log
-    )
+    train_set = TrainSet(dataset, transform, args.seed, is_main=run.is_main, barrier=run.dist.barrier, log=run.log)
     if args.dump_augmentation_images and run.is_main:
-        paths = datasets.dump_augmented(train_set, run.directory / 'augmented', 50)
+        paths = dump_augmented(train_set, run.directory / 'augmented', 50)
         run.log(f'{len(paths)} training samples written to {paths[0].parent}')
-    return datasets.train_loader(train_set, args.bs_trn, args.num_workers, run.dist.world, run.dist.rank, args.seed)
+    return train_loader(train_set, args.bs_trn, args.num_workers, run.dist.world, run.dist.rank, args.seed)
 
 
 def build_eval_loader(args, run, dataset):
     """Whole images of this rank in order; a folder's images are never resized."""
     transform = None if args.eval == 'folder' else build_val_transform(args, dataset.ignore_label)
     workers = args.num_workers if args.num_workers < 2 else args.num_workers // 2
-    return datasets.eval_loader(
-        datasets.EvalSet(dataset, transform), args.bs_val, workers, run.dist.world, run.dist.rank
-    )
+    return eval_loader(EvalSet(dataset, transform), args.bs_val, workers, run.dist.world, run.dist.rank)
 
 
 def build_evaluator(args, run, net, dataset, metrics=True, interrupt=lambda: None):
@@ -179,7 +181,7 @@ def build_dumper(args, run, dataset, **changes):
         [item.name for item in dataset.items],
         options.outputs(),
         run.directory,
-        inputs={datasets.on_disk(path) for item in dataset.items for path in (item.image, item.label) if path},
+        inputs={on_disk(path) for item in dataset.items for path in (item.image, item.label) if path},
     )
     return Dumper(options, run.directory, dataset, len(dataset.items), run.dist.rank, run.log)
 

@@ -15,8 +15,10 @@ import torch.nn.functional as F
 
 import config
 import datasets
+from datasets.loading.cache import with_cache
 from datasets.loading.threads import usable_cores
 from datasets.sampling import class_uniform
+from datasets.sampling.sets import TrainSet
 from datasets.verify.whole import verify
 from loss.rmi import RMILoss
 from scripts.baseline_transforms import photo_like_pair
@@ -70,9 +72,7 @@ def sample(settings):
     args = flags.check(flags.build_parser().parse_all(['--crop_size', str(side), '--gblur']))
     with street_files(settings.photo_size, 1) as dataset:
         item = dataset.items[0]
-        train_set = datasets.TrainSet(
-            dataset, build_train_transform(args, dataset.ignore_label), seed=0, class_uniform_pct=0
-        )
+        train_set = TrainSet(dataset, build_train_transform(args, dataset.ignore_label), seed=0, class_uniform_pct=0)
         epochs = count()
 
         def decode():
@@ -108,9 +108,9 @@ def cached(settings):
         )
 
     with street_files(settings.photo_size, SAMPLES) as dataset:
-        pixels = datasets.with_cache(dataset, Path(config.cfg.ASSETS_PATH, 'cache'), log=lambda line: None)
+        pixels = with_cache(dataset, Path(config.cfg.ASSETS_PATH, 'cache'), log=lambda line: None)
         deferred, full = (
-            datasets.TrainSet(pixels, transform(where), seed=0, class_uniform_pct=0) for where in ('device', 'loader')
+            TrainSet(pixels, transform(where), seed=0, class_uniform_pct=0) for where in ('device', 'loader')
         )
         epochs = count()
 

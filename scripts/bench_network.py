@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F
 
 import config
-import datasets
 import network
+from datasets.loading.loader import eval_loader
+from datasets.sampling.sets import EvalSet
 from engine import precision
 from engine.distributed import Dist
 from engine.evaluator import EvalOptions, Evaluator, average_logits, classify
@@ -246,7 +247,7 @@ def dump(settings):
         street_files(settings.size, 1, images, 'val') as dataset,
         tempfile.TemporaryDirectory(prefix='bench_') as folder,
     ):
-        loader = datasets.eval_loader(datasets.EvalSet(dataset), 1, num_workers=0)
+        loader = eval_loader(EvalSet(dataset), 1, num_workers=0)
         evaluator = Evaluator(
             net, normalize(device), Dist(device=device), EvalOptions(precision=name), NUM_CLASSES, log=lambda line: None
         )

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from aggregation.benchmarks import bravo_names as names
 from aggregation.benchmarks.bravo_codec import draw_samples, encode_samples
-from datasets.collection.cityscapes_labels import ID_TO_TRAINID
+from datasets.collection.cityscapes_labels import CLASSES
 from datasets.prepare.synthetic import draw_scene
 from utils.cli.parser import Parser, count, crop_size, positive
 from utils.cli.progress import progress
@@ -61,7 +61,7 @@ def main(argv=None) -> int:
 def write_image(root: Path, key: str, size, seed: int, index: int):
     """One image with its label, mask and samples."""
     image, ids = draw_scene(size, seed, 2, index)
-    truth, mask = ID_TO_TRAINID[ids], np.zeros(size, np.uint8)
+    truth, mask = CLASSES.id_to_trainid[ids], np.zeros(size, np.uint8)
     if names.split_of(key) in ('SMIYC', 'synobjs'):
         rng, (height, width) = np.random.default_rng([seed, index]), size
         top, left = rng.integers(height // 2, height * 3 // 4), rng.integers(width // 4, width // 2)

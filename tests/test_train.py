@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from small import TRAIN
 
-from datasets.collection.cityscapes_labels import ID_TO_TRAINID
+from datasets.collection.cityscapes_labels import CLASSES
 from utils import checkpoint
 
 
@@ -223,12 +223,13 @@ def test_evaluation_dumps_agree_with_each_other_and_with_the_metrics(program, tm
         assert np.abs(close - confidence).max() < 0.03 * 65535, (
             'half-precision logits change a probability by a few percent at most'
         )
-        assert (ID_TO_TRAINID[submitted] == logits.argmax(0)).mean() > 0.99
+        to_trainid = CLASSES.id_to_trainid
+        assert (to_trainid[submitted] == logits.argmax(0)).mean() > 0.99
         assert (out / f'{stem}.png').exists() and (out / f'{stem}_prob.png').exists()
         label_path = next(program.street.rglob(stem.split('/')[-1].replace('leftImg8bit', 'gtFine_labelIds') + '.png'))
-        truth = ID_TO_TRAINID[cv2.imread(str(label_path), cv2.IMREAD_UNCHANGED)]
+        truth = to_trainid[cv2.imread(str(label_path), cv2.IMREAD_UNCHANGED)]
         valid = truth != 255
-        counts += np.bincount(19 * truth[valid].astype(int) + ID_TO_TRAINID[submitted[valid]], minlength=361).reshape(
+        counts += np.bincount(19 * truth[valid].astype(int) + to_trainid[submitted[valid]], minlength=361).reshape(
             19, 19
         )
     assert np.array_equal(counts, np.load(out / 'confusion_matrix.npy'))

@@ -11,16 +11,16 @@ import sys
 from pathlib import Path
 
 import config
-from datasets.browse.contact_sheet import CELL, contact_sheet
-from datasets.browse.overlay import SIDE, fitted
-from datasets.browse.shown import augmented_samples, picture, raw_samples
+from datasets.browse.pictures import CELL, SIDE, contact_sheet, fitted
+from datasets.browse.samples import augmented_samples, picture, raw_samples
 from datasets.registry import dataset_names, get_dataset
-from datasets.sampling.joined import join, training_qualities
+from datasets.sampling.coarse import join, training_qualities
 from datasets.sampling.sets import TrainSet
 from datasets.verify.whole import check_split
 from transforms import build_train_transform
 from utils.cli import coarse_flags, flags
 from utils.cli.parser import Parser, count, positive
+from utils.cli.program import run_program
 from utils.files.images import write_jpeg, write_png
 from utils.pages import sheet
 
@@ -74,22 +74,19 @@ def parse_args(argv=None):
 
 
 def main(argv=None) -> int:
-    """Write the page or picture; returns the exit code (2: a mistake in the call or the files, told in one line)."""
-    try:
-        args = parse_args(argv)
-        with config.scope(**flags.as_cfg(vars(args))):
-            check_split(args.dataset, args.split, '--split')
-            dataset = join(
-                [get_dataset(args.dataset, args.split, quality=quality) for quality in _qualities(args.split)]
-            )
-            samples = list(_samples(args, dataset))
-            write = _write_page if args.out.suffix.lower() == '.html' else _write_picture
-            write(args.out, _title(args), dataset, samples)
-    except (ValueError, OSError) as error:
-        print(f'python -m datasets.browse: error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
+    """Write the page or picture; returns the exit code (2: a mistake in the call or the files)."""
+    return run_program('python -m datasets.browse', _browse, argv, 'interrupted, the page is not complete')
+
+
+def _browse(argv):
+    args = parse_args(argv)
+    with config.scope(**flags.as_cfg(vars(args))):
+        check_split(args.dataset, args.split, '--split')
+        dataset = join([get_dataset(args.dataset, args.split, quality=quality) for quality in _qualities(args.split)])
+        samples = list(_samples(args, dataset))
+        write = _write_page if args.out.suffix.lower() == '.html' else _write_picture
+        write(args.out, _title(args), dataset, samples)
     print(f'{len(samples)} of {len(dataset)} samples: {args.out}')
-    return 0
 
 
 def _qualities(split):
@@ -142,7 +139,7 @@ def _write_page(path, title, dataset, samples):
 
 def _write_picture(path, title, dataset, samples):
     cells = [(picture(shown, dataset.palette, CELL), shown.name, shown.about) for shown in samples]
-    write_png(path, contact_sheet(title, cells, dataset.class_names, dataset.palette))
+    write_png(path, contact_sheet(title, cells, dataset.classes))
 
 
 if __name__ == '__main__':

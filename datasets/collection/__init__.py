@@ -1,1 +1,7 @@
-"""The datasets, one file for each."""
+"""The public datasets, one file for each: what is in this folder is imported and registers itself."""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+for _module in iter_modules(__path__):
+    import_module(f'{__name__}.{_module.name}')

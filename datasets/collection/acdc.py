@@ -1,10 +1,12 @@
 """ACDC (Sakaridis et al., ICCV 2021, arXiv 2104.13395): streets in fog, at night, in rain and in snow."""
 
-from datasets.collection import cityscapes_labels
+from datasets.base import registered
+from datasets.collection.cityscapes_labels import CLASSES
 from datasets.collection.layout import only_there, walk_files
 from datasets.collection.paired import PairedTrainIds
 
 
+@registered
 class ACDC(PairedTrainIds):
     """1600 train (400 of each condition), 406 val (100, at night 106) and 2000 test images of 1920x1080 pixels; test
     without labels.
@@ -47,5 +49,6 @@ class ACDC(PairedTrainIds):
         folder = super()._label_folder()
         if not self._in_split(walk_files(folder, ['_gt_labeltrainids.png']), 'gt'):
             self.label_ending = '_gt_labelIds.png'
-            self._store_ids(cityscapes_labels.ID_MAP, cityscapes_labels.ID_TO_TRAINID, cityscapes_labels.TRAINID_TO_ID)
+            self.classes = CLASSES
+            self._map_labels()
         return folder

@@ -1,8 +1,10 @@
 """BDD100K (Yu et al., CVPR 2020, arXiv 1805.04687): the 10K images with semantic segmentation labels."""
 
+from datasets.base import registered
 from datasets.collection.paired import PairedTrainIds
 
 
+@registered
 class BDD100K(PairedTrainIds):
     """7000 train, 1000 val and 2000 test images of 1280x720 pixels from dashboard cameras in the USA; test without
     labels.

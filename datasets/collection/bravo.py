@@ -1,8 +1,10 @@
 """The images of the BRAVO challenge (Vu et al., 2024, arXiv 2409.15107), whose labels are not public."""
 
+from datasets.base import registered
 from datasets.collection.paired import PairedTrainIds
 
 
+@registered
 class Bravo(PairedTrainIds):
     """Every PNG and JPEG image below the folder of the challenge, which has one folder for each of its subsets.
 

@@ -1,13 +1,17 @@
-"""CamVid (Brostow et al., Pattern Recognition Letters 2009) with the 11 classes and the split of the SegNet authors."""
+"""CamVid (Brostow et al., Pattern Recognition Letters 2009) in the split of the SegNet authors: with their 11 classes,
+and with its own 32."""
 
-import numpy as np
-
-from datasets.collection.paired import Paired
-from datasets.labels import lookup_table
+from datasets.base import registered
+from datasets.collection.paired import Paired, classes_of
+from datasets.collection.tables import read_table
+from utils.classes import Classes
 
 VOID = 11
+# The 32 classes in the order and with the colours of label_colors.txt, which comes with the labels.
+ROWS = read_table('camvid32')
+VOID32 = next(row['id'] for row in ROWS if row['name'] == 'Void')
 
-CLASSES = (
+ELEVEN = (
     ('Sky', (128, 128, 128)),
     ('Building', (128, 0, 0)),
     ('Pole', (192, 192, 128)),
@@ -22,6 +26,7 @@ CLASSES = (
 )
 
 
+@registered
 class CamVid(Paired):
     """367 train, 101 val and 233 test frames; folders train, trainannot, val, valannot, test, testannot.
 
@@ -30,13 +35,9 @@ class CamVid(Paired):
     """
 
     name = 'camvid'
-    num_classes = len(CLASSES)
-    class_names = [name for name, _ in CLASSES]
-    palette = np.array([color for _, color in CLASSES], np.uint8)
-    id_map = {**{trainid: trainid for trainid in range(len(CLASSES))}, VOID: 255, 255: 255}
-    id_to_trainid = lookup_table(id_map, 255)
-    trainid_to_id = lookup_table({trainid: trainid for trainid in range(len(CLASSES))}, VOID)
-
+    classes = Classes(
+        *zip(*ELEVEN), id_map={**{trainid: trainid for trainid in range(VOID)}, VOID: 255, 255: 255}, void_id=VOID
+    )
     directory_key = 'CAMVID_DIR'
     other_directories = ('camvid', 'CamVid', '')
     remedy = (
@@ -47,3 +48,21 @@ class CamVid(Paired):
     label_folders = markers = ('{split}annot',)
     image_endings = ('.png', '.jpg', '.jpeg')
     labelled_splits = ('train', 'val', 'test')
+
+
+@registered
+class CamVid32(CamVid):
+    """367 train, 101 val and 233 test frames; folders train, trainannot32, val, valannot32, test, testannot32.
+
+    A label is the PNG of the image's stem and holds places in label_colors.txt, 0..31. Void (30) is ignored, so
+    its output is never trained or scored. `python -m datasets.prepare camvid32` makes the labels from coloured ones.
+    """
+
+    name = 'camvid32'
+    classes = classes_of(ROWS, id_map={**{place: place for place in range(len(ROWS))}, VOID32: 255, 255: 255})
+    other_directories = ('camvid', 'CamVid', 'camvid32', 'CamVid32', '')
+    remedy = (
+        'put the frames into ROOT/camvid/{train,val,test}, run `python -m datasets.prepare camvid32 --root ROOT`, '
+        'and give --override_dataset_root ROOT'
+    )
+    label_folders = markers = ('{split}annot32',)

@@ -2,12 +2,13 @@
 labels."""
 
 from config import cfg
-from datasets.base import Dataset, dataset_root
+from datasets.base import Dataset, dataset_root, registered
 from datasets.collection import cityscapes_coarse as coarse
-from datasets.collection import cityscapes_labels as labels
+from datasets.collection.cityscapes_labels import CLASSES
 from datasets.collection.layout import find_directory, first_folder, list_files, make_items, only_there, subfolders
 
 
+@registered
 class Cityscapes(Dataset):
     """19 classes of street scenes, 2975 train, 500 val and 1525 test images of 2048x1024 pixels.
 
@@ -20,13 +21,7 @@ class Cityscapes(Dataset):
     """
 
     name = 'cityscapes'
-    num_classes = 19
-    ignore_label = labels.IGNORE
-    class_names = labels.CLASS_NAMES
-    palette = labels.PALETTE
-    id_map = labels.ID_MAP
-    id_to_trainid = labels.ID_TO_TRAINID
-    trainid_to_id = labels.TRAINID_TO_ID
+    classes = CLASSES
     qualities = ('fine', *coarse.QUALITIES)
     has_folds = True
     auto_labels = None  # reads the labels of quality customcoarse
@@ -76,7 +71,7 @@ class Cityscapes(Dataset):
         base = find_directory(
             dataset_root(), names, (*self.image_folders, *coarse.IMAGE_FOLDERS), self.name, self.remedy
         )
-        root, items, self.auto_labels, self.notes = coarse.find_coarse(base, self.quality, self.trainid_to_id)
+        root, items, self.auto_labels, self.notes = coarse.find_coarse(base, self.quality, self.classes)
         if self.auto_labels:
             self.label_rules = self.auto_labels.rules
         self.cv = 0  # the folds are of the fine images

@@ -14,9 +14,9 @@ import numpy as np
 from config import cfg
 from datasets.base import dataset_root
 from datasets.collection.layout import first_folder, list_files, make_items, subfolders
-from datasets.labels import IDENTITY, lookup_table
 from datasets.loading.archive import locate
 from datasets.loading.reading import read_label
+from utils.classes import Classes, lookup_table
 
 QUALITIES = ('coarse', 'customcoarse')
 IMAGE_FOLDERS = ('leftImg8bit_trainextra/leftImg8bit/train_extra', 'leftImg8bit/train_extra')
@@ -42,7 +42,7 @@ class AutoLabels:
     def __init__(self, probability: float, mask_border: bool, replaced, files: dict):
         self.least = int(np.argmax(np.arange(256) / 255 >= probability))  # the smallest byte that is enough
         self.mask_border, self.files = mask_border, files
-        self.kept, self.drawn = IDENTITY.copy(), lookup_table({id_: id_ for id_ in replaced}, VOID)
+        self.kept, self.drawn = np.arange(256, dtype=np.uint8), lookup_table({id_: id_ for id_ in replaced}, VOID)
         self.kept[list(replaced)] = VOID
         self.rules = repr((self.least, mask_border, tuple(sorted(set(replaced)))))
 
@@ -81,7 +81,7 @@ def inside_window(ids: np.ndarray) -> np.ndarray:
     return masked
 
 
-def find_coarse(base, quality: str, trainid_to_id):
+def find_coarse(base, quality: str, classes: Classes):
     """(image root, items sorted by name, AutoLabels or None, notes) of the folder `base`; the rest is read from
     cfg.DATASET.
 
@@ -99,7 +99,7 @@ def find_coarse(base, quality: str, trainid_to_id):
         return make_items(kept, folder.parent, label_of)
 
     settings = cfg.DATASET
-    replaced = _ids(settings.CUSTOM_COARSE_DROPOUT_CLASSES, trainid_to_id)
+    replaced = _ids(settings.CUSTOM_COARSE_DROPOUT_CLASSES, classes)
     if quality == 'coarse' or replaced:
         drawn = pairs(first_folder(base, LABEL_FOLDERS, 'coarse labels'), LABEL_ENDING)
     if quality == 'coarse':
@@ -115,14 +115,14 @@ def find_coarse(base, quality: str, trainid_to_id):
     return folder.parent, items, auto, notes
 
 
-def _ids(trainids, trainid_to_id):
-    ids = [int(trainid_to_id[trainid]) if trainid < len(trainid_to_id) else VOID for trainid in trainids]
-    if VOID in ids:
+def _ids(trainids, classes):
+    wrong = [trainid for trainid in trainids if not trainid < len(classes)]
+    if wrong:
         raise ValueError(
-            f'--custom_coarse_dropout_classes: {trainids[ids.index(VOID)]} is no trainId of Cityscapes, which has 0'
-            ' to 18'
+            f'--custom_coarse_dropout_classes: {wrong[0]} is no trainId of Cityscapes, which has 0 to'
+            f' {len(classes) - 1}'
         )
-    return ids
+    return [classes.ids[trainid] for trainid in trainids]
 
 
 def _written_folder(base, images):

@@ -1,13 +1,11 @@
-"""The label table of Cityscapes (Cordts et al., CVPR 2016, arXiv 1604.01685): ids of the files, trainIds, colours.
+"""Label table of Cityscapes (Cordts et al., CVPR 2016, arXiv 1604.01685): ids of the files, trainIds, colours.
 
 License plates have id -1 in the annotations, which no 8-bit label file can hold, so they do not stand here.
 """
 
 from typing import NamedTuple
 
-import numpy as np
-
-from datasets.labels import lookup_table
+from utils.classes import Classes
 
 IGNORE = 255
 
@@ -61,10 +59,13 @@ LABELS = (
 )
 
 SCORED = tuple(sorted((label for label in LABELS if label.trainid != IGNORE), key=lambda label: label.trainid))
-CLASS_NAMES = [label.name for label in SCORED]
-PALETTE = np.array([label.color for label in SCORED], np.uint8)
+_NAMES_AND_COLORS = tuple(label.name for label in SCORED), [label.color for label in SCORED]
 
-ID_MAP = {label.id: label.trainid for label in LABELS}
-ID_TO_TRAINID = lookup_table(ID_MAP, IGNORE)
-# What is not scored is written as 0, unlabeled.
-TRAINID_TO_ID = lookup_table({label.trainid: label.id for label in SCORED}, 0)
+# Of files that hold ids; what is not scored is written as 0, unlabeled.
+CLASSES = Classes(
+    *_NAMES_AND_COLORS,
+    id_map={label.id: label.trainid for label in LABELS},
+    ids=[label.id for label in SCORED],
+    void_id=0,
+)
+TRAINID_CLASSES = Classes(*_NAMES_AND_COLORS)  # of files that hold trainIds, with 255 for what is not scored

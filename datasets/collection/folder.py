@@ -6,10 +6,11 @@ from pathlib import Path
 from datasets.base import Dataset
 from datasets.collection.layout import IMAGE_EXTENSIONS, make_items, walk_files
 from datasets.loading.archive import locate
+from utils.classes import Classes
 
 
 class Folder(Dataset):
-    """The images below `folder`, named relative to it, with the classes of the dataset class `classes_of`.
+    """The images below `folder`, named relative to it, with name and classes of a dataset.
 
     The dataset itself need not be on the disk. Hidden files and folders are left out; files that are no images are
     counted in `notes`. Raises FileNotFoundError or NotADirectoryError for a missing folder or one without images.
@@ -17,21 +18,9 @@ class Folder(Dataset):
 
     splits = ('folder',)
     has_folds = True  # every fold is the whole folder: the flags of a training may stand here too
-    _taken_over = (
-        'name',
-        'num_classes',
-        'ignore_label',
-        'class_names',
-        'palette',
-        'id_map',
-        'id_to_trainid',
-        'trainid_to_id',
-    )
 
-    def __init__(self, classes_of: type, folder):
-        self.folder = locate(Path(folder).expanduser())
-        for attribute in self._taken_over:
-            setattr(self, attribute, getattr(classes_of, attribute))
+    def __init__(self, name: str, classes: Classes, folder):
+        self.name, self.classes, self.folder = name, classes, locate(Path(folder).expanduser())
         super().__init__('folder')
 
     def _find_items(self):

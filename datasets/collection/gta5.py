@@ -5,9 +5,11 @@ import zipfile
 
 import numpy as np
 
+from datasets.base import registered
 from datasets.collection.paired import PairedTrainIds, read_file, with_stems
 
 
+@registered
 class GTA5(PairedTrainIds):
     """24964 labelled frames of 1914x1052 pixels (24966 without the two blank ones), in the three splits of the authors.
 

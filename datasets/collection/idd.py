@@ -1,8 +1,10 @@
 """India Driving Dataset, segmentation (Varma et al., WACV 2019, arXiv 1811.10200), parts I and II."""
 
+from datasets.base import registered
 from datasets.collection.paired import PairedTrainIds
 
 
+@registered
 class IDD(PairedTrainIds):
     """6993 train, 981 val and 2029 test images of part I in PNG, about as many of part II in JPEG; test without labels.
 

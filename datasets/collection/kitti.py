@@ -1,9 +1,11 @@
 """KITTI semantics (Alhaija et al., IJCV 2018, arXiv 1708.01566): street scenes with the label ids of Cityscapes."""
 
-from datasets.collection import cityscapes_labels
+from datasets.base import registered
+from datasets.collection.cityscapes_labels import CLASSES
 from datasets.collection.paired import PairedTrainIds
 
 
+@registered
 class Kitti(PairedTrainIds):
     """200 labelled and 200 test images of about 1242x375 pixels; test without labels.
 
@@ -13,9 +15,7 @@ class Kitti(PairedTrainIds):
     """
 
     name = 'kitti'
-    id_map = cityscapes_labels.ID_MAP
-    id_to_trainid = cityscapes_labels.ID_TO_TRAINID
-    trainid_to_id = cityscapes_labels.TRAINID_TO_ID
+    classes = CLASSES
     directory_key = 'KITTI_DIR'
     other_directories = ('KITTI', 'kitti', 'data_semantics', '')
     remedy = (

@@ -1,9 +1,11 @@
 """Mapillary Vistas (Neuhold et al., ICCV 2017): street scenes from all over the world, versions 1.2 and 2.0."""
 
 import json
+from dataclasses import replace
 
+from datasets.base import registered
 from datasets.collection.layout import list_files
-from datasets.collection.paired import Paired, PairedTrainIds, names_and_palette, read_file
+from datasets.collection.paired import Paired, PairedTrainIds, classes_of, read_file
 from datasets.collection.tables import read_table
 
 FOLDERS = {'train': 'training', 'val': 'validation', 'test': 'testing'}
@@ -13,13 +15,12 @@ REMEDY = 'unpack {} of https://www.mapillary.com/dataset/vistas below ROOT/{} an
 NO_CONFIG = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
-def _classes(labels) -> tuple:
-    """names_and_palette of the entries of a config file or table; one of NO_CONFIG when they are none."""
-    return names_and_palette(
-        [{'name': label['readable'].replace(' ', '_'), 'color': label['color']} for label in labels]
-    )
+def _rows(labels) -> list:
+    """Names and colours of the entries of a config file or table; one of NO_CONFIG when they are none."""
+    return [{'name': label['readable'].replace(' ', '_'), 'color': label['color']} for label in labels]
 
 
+@registered
 class Mapillary(Paired):
     """Version 1.2: 18000 train, 2000 val and 5000 test images of many sizes with 65 classes; test without labels.
 
@@ -29,9 +30,7 @@ class Mapillary(Paired):
     """
 
     name = 'mapillary'
-    num_classes = ignore_label = 65
-    class_names, palette = _classes(read_table('mapillary')[:65])
-    id_map = {entry: entry for entry in range(66)}
+    classes = classes_of(_rows(read_table('mapillary')[:65]), ignore_label=65, void_id=65)
     directory_key = 'MAPILLARY_DIR'
     other_directories = ('mapillary', 'Mapillary', 'mapillary-vistas-2.0', '')
     remedy = REMEDY.format('version 1.2', 'mapillary-vistas-1.2')
@@ -56,18 +55,20 @@ class Mapillary(Paired):
             )
             return
         try:
-            names, palette = _classes(json.loads(read_file(files[0], self.remedy))['labels'])
+            found = classes_of(_rows(json.loads(read_file(files[0], self.remedy))['labels']))
         except NO_CONFIG as error:
             raise ValueError(
                 f'{files[0]}: is no config file of Mapillary Vistas ({type(error).__name__}: {error}); {self.remedy}'
             ) from error
-        if len(names) != len(self.id_map):
+        expected, count = len(self.classes.id_map), self.num_classes
+        if len(found) != expected:
             raise ValueError(
-                f'{files[0]}: has {len(names)} labels, but dataset {self.name!r} has {len(self.id_map)}; {self.remedy}'
+                f'{files[0]}: has {len(found)} labels, but dataset {self.name!r} has {expected}; {self.remedy}'
             )
-        self.class_names, self.palette = names[: self.num_classes], palette[: self.num_classes]
+        self.classes = replace(self.classes, names=found.names[:count], colors=found.colors[:count])
 
 
+@registered
 class MapillaryV2(Mapillary):
     """Version 2.0: the same images with 124 classes, labels in {training,validation}/v2.0/labels, config_v2.0.json.
 
@@ -75,10 +76,7 @@ class MapillaryV2(Mapillary):
     """
 
     name = 'mapillary_v2'
-    num_classes = 124
-    ignore_label = 255
-    class_names, palette = _classes(read_table('mapillary_v2'))
-    id_map = {**{entry: entry for entry in range(123)}, 123: 255}
+    classes = classes_of(_rows(read_table('mapillary_v2')), id_map={**{entry: entry for entry in range(123)}, 123: 255})
     directory_key = 'MAPILLARY_V2_DIR'
     other_directories = ('mapillary-vistas-v2.0', 'mapillary', 'Mapillary', '')
     remedy = REMEDY.format('version 2.0', 'mapillary-vistas-2.0')
@@ -86,6 +84,7 @@ class MapillaryV2(Mapillary):
     config_files = ('config_v2.0.json',)
 
 
+@registered
 class MapillaryCityLabel(PairedTrainIds):
     """The images of version 1.2 with the 19 classes of Cityscapes; test without labels.
 

@@ -1,14 +1,15 @@
-"""No data at all: black images, to measure how fast a network trains when nothing has to be read."""
+"""Null loader: black images, to measure how fast a network trains when nothing has to be read."""
 
 from pathlib import Path
 
 import numpy as np
 
 from config import cfg
-from datasets.base import Dataset, Item
-from datasets.collection import cityscapes_labels
+from datasets.base import Dataset, Item, registered
+from datasets.collection.cityscapes_labels import TRAINID_CLASSES
 
 
+@registered
 class NullLoader(Dataset):
     """3000 images of the crop size, all zeros, with labels that are all class 0 of Cityscapes' 19.
 
@@ -16,10 +17,7 @@ class NullLoader(Dataset):
     """
 
     name = 'nullloader'
-    num_classes = 19
-    class_names = cityscapes_labels.CLASS_NAMES
-    palette = cityscapes_labels.PALETTE
-    id_map = {trainid: trainid for trainid in range(19)}
+    classes = TRAINID_CLASSES
     length = 3000
 
     def _find_items(self):

@@ -1,13 +1,11 @@
 """Datasets whose labels are found from their images: the same sub-folders below another folder, another ending."""
 
-import numpy as np
-
 from config import cfg
 from datasets.base import Dataset, dataset_root
-from datasets.collection import cityscapes_labels
+from datasets.collection.cityscapes_labels import TRAINID_CLASSES
 from datasets.collection.layout import find_split, make_items, walk_files
-from datasets.labels import LabelMapper
 from datasets.loading.archive import locate
+from utils.classes import Classes
 
 
 class Paired(Dataset):
@@ -18,7 +16,7 @@ class Paired(Dataset):
     folder.
     """
 
-    directory_key = ''  # key of cfg.DATASET: the folder below the dataset root
+    directory_key = ''  # key of cfg.DATASET: the folder below the dataset root; without one it is called as the dataset
     other_directories = ('',)  # tried after it; '' is the dataset root itself
     remedy = ''  # what to do when something is missing, the end of the error's sentence
 
@@ -31,7 +29,7 @@ class Paired(Dataset):
     labelled_splits = ('train', 'val')
 
     def _find_items(self):
-        names = (cfg.DATASET[self.directory_key], *self.other_directories)
+        names = self.directories()
         markers = {
             split: [self._of_split(folder, split) for folder in self.markers or (self.image_folder,)]
             for split in self.splits
@@ -48,6 +46,11 @@ class Paired(Dataset):
             images, root, lambda image: labels / image.parent.relative_to(folder) / self._label_name(image)
         )
 
+    @classmethod
+    def directories(cls) -> tuple:
+        """The names that the dataset's folder below the dataset root may have, likeliest first."""
+        return cfg.DATASET[cls.directory_key] if cls.directory_key else cls.name, *cls.other_directories
+
     def _of_split(self, folder: str, split: str = '') -> str:
         """A folder with that of `split`, or of self.split, in the place of {split}."""
         split = split or self.split
@@ -61,11 +64,6 @@ class Paired(Dataset):
         raise FileNotFoundError(
             f'{self.directory}: has no folder {" or ".join(folders)}, which holds the labels; {self.remedy}'
         )
-
-    def _store_ids(self, id_map, id_to_trainid, trainid_to_id):
-        """Read label files by another table than the class's, for a dataset that exists with trainIds and with ids."""
-        self.id_map, self.id_to_trainid, self.trainid_to_id = id_map, id_to_trainid, trainid_to_id
-        self.mapper = LabelMapper(self.name, id_map, self.num_classes, self.ignore_label, cfg.DATASET.IGNORE_IDS)
 
     def _without_labels(self) -> str:
         return f'split {self.split!r} of dataset {self.name!r} has no labels, so there is no score'
@@ -83,16 +81,12 @@ class Paired(Dataset):
 class PairedTrainIds(Paired):
     """Paired with labels that hold the 19 trainIds of Cityscapes, void 255."""
 
-    num_classes = 19
-    ignore_label = cityscapes_labels.IGNORE
-    class_names = cityscapes_labels.CLASS_NAMES
-    palette = cityscapes_labels.PALETTE
-    id_map = {**{trainid: trainid for trainid in range(19)}, cityscapes_labels.IGNORE: cityscapes_labels.IGNORE}
+    classes = TRAINID_CLASSES
 
 
-def names_and_palette(rows) -> tuple:
-    """(class names, palette uint8 (K, 3)) of the rows of a label table, datasets/tables."""
-    return [row['name'] for row in rows], np.array([row['color'] for row in rows], np.uint8)
+def classes_of(rows, **more) -> Classes:
+    """The Classes of the rows of a label table (collection/tables), with `name` and `color`; more: see Classes."""
+    return Classes(tuple(row['name'] for row in rows), [row['color'] for row in rows], **more)
 
 
 def read_lines(path, remedy: str) -> list:

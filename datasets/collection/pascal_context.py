@@ -1,13 +1,15 @@
 """PASCAL Context (Mottaghi et al., CVPR 2014): the images of VOC 2010, every pixel labelled, with its 59 most frequent
 classes."""
 
-from datasets.collection.paired import Paired, names_and_palette, read_lines, with_stems
+from datasets.base import registered
+from datasets.collection.paired import Paired, classes_of, read_lines, with_stems
 from datasets.collection.tables import read_table
 
 # background first; the colours are those of ADE20K's first 60 classes, as elsewhere
-CLASSES = read_table('pascal_context')
+ROWS = read_table('pascal_context')
 
 
+@registered
 class PascalContext(Paired):
     """4998 train and 5105 val images of at most 500x500 pixels; 59 classes, the background is ignored.
 
@@ -17,9 +19,7 @@ class PascalContext(Paired):
     """
 
     name = 'pascal_context'
-    num_classes = 59
-    class_names, palette = names_and_palette(CLASSES[1:])
-    id_map = {**{trainid: trainid for trainid in range(59)}, 255: 255}
+    classes = classes_of(ROWS[1:])
     splits = ('train', 'val')
     directory_key = 'PASCAL_CONTEXT_DIR'
     other_directories = ('VOCdevkit/VOC2010', 'VOCtrainval_03-May-2010/VOCdevkit/VOC2010', '')
@@ -36,11 +36,10 @@ class PascalContext(Paired):
         return with_stems(images, read_lines(path, self.remedy), path, self.remedy)
 
 
+@registered
 class PascalContext60(PascalContext):
     """The same images with the background as class 0: PascalContext60/<id>.png with trainIds 0..59."""
 
     name = 'pascal_context_60'
-    num_classes = 60
-    class_names, palette = names_and_palette(CLASSES)
-    id_map = {**{trainid: trainid for trainid in range(60)}, 255: 255}
+    classes = classes_of(ROWS)
     label_folders = ('PascalContext60',)

@@ -2,11 +2,12 @@
 
 from shlex import quote
 
-from datasets.base import dataset_root
+from datasets.base import dataset_root, registered
 from datasets.collection.layout import subfolders
 from datasets.collection.paired import PairedTrainIds
 
 
+@registered
 class Shift(PairedTrainIds):
     """Images of 1280x800 pixels from every camera view that is there with its labels; test without labels.
 

@@ -1,10 +1,12 @@
 """SegmentMeIfYouCan (Chan et al., NeurIPS 2021, arXiv 2104.14812): what a network does with things it has never
 seen."""
 
+from datasets.base import registered
 from datasets.collection.layout import IMAGE_EXTENSIONS
 from datasets.collection.paired import PairedTrainIds
 
 
+@registered
 class SMIYCAnomaly(PairedTrainIds):
     """RoadAnomaly21: the 10 validation images dataset_AnomalyTrack/images/validation*.jpg.
 
@@ -33,6 +35,7 @@ class SMIYCAnomaly(PairedTrainIds):
         )
 
 
+@registered
 class SMIYCObstacle(SMIYCAnomaly):
     """RoadObstacle21: the 30 validation images dataset_ObstacleTrack/images/validation*.webp."""
 

@@ -1,8 +1,10 @@
 """A rendered street in the layout of Cityscapes: seeded, small, every class present; for first steps and tests."""
 
+from datasets.base import registered
 from datasets.collection.cityscapes import Cityscapes
 
 
+@registered
 class Synthetic(Cityscapes):
     """The classes, ids and folds of Cityscapes on drawn scenes; made by `python -m datasets.prepare synthetic`."""
 

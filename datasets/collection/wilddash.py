@@ -1,8 +1,10 @@
 """WildDash 2 (Zendel et al., CVPR 2022): difficult traffic scenes from all over the world."""
 
+from datasets.base import registered
 from datasets.collection.paired import PairedTrainIds, read_lines, with_stems
 
 
+@registered
 class WildDash(PairedTrainIds):
     """4256 images of 1920x1080 pixels with labels, and those of the benchmark without.
 

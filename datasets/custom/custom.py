@@ -4,35 +4,30 @@ import os
 from pathlib import Path
 
 from config import cfg
-from datasets.base import Dataset
+from datasets.base import Dataset, registered
 from datasets.collection.layout import make_items
-from datasets.custom.splits import ListFile, Names, share_of
-from datasets.custom.yaml_file import (
+from datasets.custom.description import (
     FOLDERS,
-    IGNORE,
     KEYS,
     LISTS,
     SHARES,
     Mistake,
     check_keys,
-    counted,
-    first,
+    counted_names,
     read_classes,
     read_places,
 )
+from datasets.custom.splits import ListFile, Names, share_of
 from datasets.loading.archive import locate
+from utils.cli.wording import listed
 from utils.cli.yaml_file import read_yaml
 
 
 class DataFile:
-    """What the file of --data_yaml says, with the attributes of a Dataset class; called with a split it is the dataset.
+    """The content of the file of --data_yaml: classes, color_map, places (of the files) and splits.
 
     file: None for cfg.DATASET.DATA_YAML. Raises FileNotFoundError, or ValueError that names the file and the key.
     """
-
-    name = 'custom'
-    ignore_label = IGNORE
-    id_to_trainid = None
 
     def __init__(self, file=None):
         file = file or cfg.DATASET.DATA_YAML
@@ -50,47 +45,44 @@ class DataFile:
                 ' quotes',
             )
             check_keys(values, KEYS, '')
-            self.class_names, self.palette, self.id_map, self.trainid_to_id, self.color_map = read_classes(values)
+            self.classes, self.color_map = read_classes(values)
             self.places = read_places(values, self.file.parent)
         except Mistake as error:
             raise ValueError(f'{self.file}: {error}') from None
-        self.num_classes, self.ignores_unlisted = len(self.class_names), values.get('unlisted') == 'ignore'
+        self.ignores_unlisted = values.get('unlisted') == 'ignore'
         self.splits = (
             tuple(self.places.splits) if self.places.kind != SHARES else tuple({'train': 1, **self.places.splits})
         )
 
-    def __call__(self, split: str, quality: str = 'fine') -> 'Custom':
-        return Custom(self, split, quality)
 
-
+@registered
 class Custom(Dataset):
-    """One split of the images that a DataFile describes. Items are named below the folder that all image patterns begin
-    with."""
+    """One split of the images that the file of --data_yaml describes.
 
-    _taken_over = (
-        'name',
-        'num_classes',
-        'ignore_label',
-        'class_names',
-        'palette',
-        'id_map',
-        'id_to_trainid',
-        'trainid_to_id',
-        'color_map',
-        'splits',
-    )
+    Items are named below the folder that all image patterns begin with.
+    """
 
-    def __init__(self, data: DataFile, split: str, quality: str = 'fine'):
+    name = 'custom'
+
+    def __init__(self, split: str, quality: str = 'fine'):
+        data = DataFile()
         if split not in data.splits:
             raise ValueError(f'{data.file}: splits: has no {split}, only {", ".join(data.splits)}; add it there')
-        self.file, self.places = data.file, data.places
-        for attribute in self._taken_over:
-            setattr(self, attribute, getattr(data, attribute))
+        self.data, self.file, self.places = data, data.file, data.places
+        self.classes, self.color_map, self.splits = data.classes, data.color_map, data.splits
         super().__init__(split, quality)
-        self.mapper.remedy = f'correct the file, or add them to a class or to ignore in {data.file}'
+
+    @classmethod
+    def describe(cls):
+        data = DataFile()
+        return data.classes, data.splits
+
+    def _map_labels(self):
+        super()._map_labels()
+        self.mapper.remedy = f'correct the file, or add them to a class or to ignore in {self.file}'
         if self.colors is not None:
-            self.colors.remedy = f'correct the file, or add the colour to a class or to ignore in {data.file}'
-            self.colors.strict = not data.ignores_unlisted
+            self.colors.remedy = f'correct the file, or add the colour to a class or to ignore in {self.file}'
+            self.colors.strict = not self.data.ignores_unlisted
 
     def _find_items(self):
         root = locate(self.places.root)
@@ -144,7 +136,9 @@ class Custom(Dataset):
 
     def _check_overlap(self, other, shared):
         if shared:
-            raise Mistake(f'splits: {self.split} and {other} share {counted(shared)}; give each image to one split')
+            raise Mistake(
+                f'splits: {self.split} and {other} share {counted_names(shared)}; give each image to one split'
+            )
 
     def _with_labels(self, root, images):
         """(images, {path of an image: its label}), which is where it should be when there is none; None when a test
@@ -163,7 +157,8 @@ class Custom(Dataset):
                 )
             if len(fitting) > 1:
                 raise Mistake(
-                    f'labels: {pattern.text!r} fits {counted(fitting, "label")} for the image {path}; make it narrower'
+                    f'labels: {pattern.text!r} fits {counted_names(fitting, "label")} for the image {path};'
+                    ' make it narrower'
                 )
             labels[path] = next(iter(fitting.values()), None) or root / pattern.filled(found.folder, found.stem)
         if self.split == 'test' and not any(key in files for key in owners):
@@ -188,9 +183,9 @@ class Custom(Dataset):
         absent = [line for line, path in zip(own.lines, paths) if path is None]
         if absent:
             raise Mistake(
-                f'{own.key}: {own.name} lists {counted(absent)} that are not among the {len(images)} images that match'
-                f' {" or ".join(pattern.text for pattern in self.places.images)} in {root}; correct the list, images or'
-                ' root'
+                f'{own.key}: {own.name} lists {counted_names(absent)} that are not among the {len(images)} images that'
+                f' match {" or ".join(pattern.text for pattern in self.places.images)} in {root}; correct the list,'
+                ' images or root'
             )
         for split, other in lists.items():
             if split != self.split:
@@ -215,10 +210,10 @@ class Custom(Dataset):
         if pattern is None:
             raise Mistake(
                 f'splits.{self.split}: {self.places.splits[self.split]} lists labels that do not exist for'
-                f' {counted(missing)}; correct the list'
+                f' {counted_names(missing)}; correct the list'
             )
         there = f', since {pattern.what_is_there(root)}' if len(missing) == len(images) else ''
         raise Mistake(
             f'labels: {pattern.text!r} has no file for {len(missing)} of the {len(images)} images of split {self.split}'
-            f' {first(missing)}{there}; add the labels, take these images out, or correct labels'
+            f' ({listed(missing)}){there}; add the labels, take these images out, or correct labels'
         )

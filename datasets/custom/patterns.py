@@ -6,13 +6,13 @@
 extension, {folder} the folders that ** stands for, {split} the folder of a split. Upper and lower case are one.
 """
 
-import difflib
 import re
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from datasets.collection.layout import IMAGE_EXTENSIONS, list_files, subfolders, walk_files
 from datasets.loading.archive import locate
+from utils.cli.wording import listed, nearest
 
 FIELDS = ('split', 'folder', 'stem')
 _TOKEN = re.compile(r'(\*|\?|\{.*?\})')
@@ -98,7 +98,7 @@ class Pattern:
             place for place in (locate(root / above) for above in PurePosixPath(self.base).parents) if place.is_dir()
         )
         present = subfolders(parent)
-        names = f'only {", ".join(present[:5])}{", ..." if len(present) > 5 else ""}' if present else 'none at all'
+        names = f'only {listed(present, 5)}' if present else 'none at all'
         return f'there is no folder {folder}, in {parent} {names}'
 
 
@@ -113,7 +113,7 @@ def _check(text):
         )
     for token in re.findall(r'\{.*?\}|[{}]', text):
         if token[1:-1] not in FIELDS:
-            near = difflib.get_close_matches(token[1:-1], FIELDS, n=1)
+            near = nearest(token[1:-1], FIELDS, 1, 0.6)
             raise ValueError(
                 f'{text!r} has {token}; only {{split}}, {{folder}} and {{stem}} stand in braces'
                 + (f', did you mean {{{near[0]}}}?' if near else '; give a list of patterns for several endings')

@@ -1,4 +1,4 @@
-"""The images of one split among all that were found: by list files, or by shares that are drawn with a seed."""
+"""Splits of images that were found: by list files, or by shares that are drawn with a seed."""
 
 import hashlib
 import os
@@ -6,7 +6,7 @@ from itertools import accumulate
 from pathlib import Path, PurePosixPath
 
 from datasets.collection.paired import read_lines
-from datasets.custom.yaml_file import Mistake, counted
+from datasets.custom.description import Mistake, counted_names
 from datasets.loading.archive import locate
 
 ORDER = ('val', 'test', 'train')  # train gets what the others leave
@@ -87,7 +87,7 @@ class Names:
             if f'/{end}' in (f'/{path}'[-len(end) - 1 :], _without_ending(path, end))
         ]
         if len(fitting) > 1 and end not in fitting:
-            raise Mistake(f'{where}, {end!r} fits {counted(fitting)}; write more of the path')
+            raise Mistake(f'{where}, {end!r} fits {counted_names(fitting)}; write more of the path')
         return end if end in fitting else next(iter(fitting), None)
 
 

@@ -1,4 +1,4 @@
-"""Decoded images and label maps in one file that is mapped into memory: epochs without decoding (--cache_dir).
+"""Cache of decoded images and label maps: one file that is mapped into memory: epochs without decoding (--cache_dir).
 
 A file holds the pairs of one split as Dataset.load returns them, trainIds included. Its name holds a hash of everything
 they depend on: the dataset, its tables, what archive.fingerprint tells of its files, the rules of reading. It is built
@@ -10,7 +10,6 @@ processes of a machine share the pages that the operating system keeps of it.
 
 import copy
 import errno
-import hashlib
 import mmap
 import os
 import shutil
@@ -27,6 +26,7 @@ from datasets.loading.reading import RULES
 from datasets.loading.threads import in_threads
 from utils.cli.wording import counted
 from utils.files.atomic import atomic_write, remove_temporaries, write_error
+from utils.files.stamps import digest
 
 MAGIC = b'rawpair1'
 BYTES_PER_PIXEL = 4  # of a pair: red, green, blue, trainId
@@ -62,17 +62,11 @@ def with_cache(dataset: Dataset, folder=None, *, is_main=True, barrier=None, log
 
 def cache_path(dataset: Dataset, folder) -> Path:
     """The file in which the pixels of this dataset, as its files are now, are kept."""
-    digest = hashlib.sha256(
-        repr(
-            (MAGIC, RULES, cv2.__version__, dataset.name, dataset.num_classes, dataset.ignore_label, dataset.color_map)
-        ).encode()
-    )
-    digest.update(dataset.mapper.table.tobytes() + dataset.label_rules.encode())
+    made_with = (MAGIC, RULES, cv2.__version__, dataset.name, dataset.num_classes, dataset.ignore_label)
+    parts = [repr((*made_with, dataset.color_map)), dataset.mapper.table.tobytes(), dataset.label_rules]
     for item in dataset.items:
-        digest.update(
-            repr((item.name, [fingerprint(file) for file in (item.image, *dataset.label_files(item))])).encode()
-        )
-    return Path(folder) / f'{dataset.name}_{dataset.split}_{digest.hexdigest()[:16]}.raw'
+        parts.append(repr((item.name, [fingerprint(file) for file in (item.image, *dataset.label_files(item))])))
+    return Path(folder) / f'{dataset.name}_{dataset.split}_{digest(*parts)}.raw'
 
 
 class PixelCache:

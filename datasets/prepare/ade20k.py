@@ -15,7 +15,7 @@ SPLITS = ('training', 'validation')
 
 def plan(base, args, made):
     """Jobs for annotations_150classes/{training,validation}/*.png."""
-    arguments = (id_table(ADE20K.id_map), ADE20K.palette.tobytes())
+    arguments = (id_table(ADE20K.classes.id_map), ADE20K.classes.colors.tobytes())
     return [
         Job(base / 'annotations_150classes' / split / file.name, (file,), map_label, arguments)
         for split in SPLITS

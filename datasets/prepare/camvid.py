@@ -9,11 +9,10 @@ follows the sequences.
 
 import re
 
-from datasets.collection.camvid import VOID, CamVid
-from datasets.collection.camvid32 import CamVid32
+from datasets.collection.camvid import VOID, CamVid, CamVid32
 from datasets.collection.layout import first_folder, list_files
 from datasets.loading.reading import peek
-from datasets.prepare.convert import colour_codes, copy_file, label_png, look_up_codes
+from datasets.prepare.convert import codes_of, copy_file, label_png, look_up_codes
 from datasets.prepare.jobs import Job, Made
 from datasets.prepare.program import Program
 
@@ -39,20 +38,20 @@ GROUPS = {
 def plan(base, args, made):
     """Jobs for the copies of the frames and their labels with 11 and 32 classes."""
     labels = first_folder(base, LABELS, 'coloured labels')
-    codes = [int(red) + 256 * int(green) + 65536 * int(blue) for red, green, blue in CamVid32.palette]
-    eleven = {member: trainid for trainid, name in enumerate(CamVid.class_names) for member in GROUPS[name]}
+    codes = [int(red) + 256 * int(green) + 65536 * int(blue) for red, green, blue in CamVid32.classes.colors]
+    eleven = {member: trainid for trainid, name in enumerate(CamVid.classes.names) for member in GROUPS[name]}
     tables = (
         (
             'annot',
-            tuple((code, eleven.get(name, VOID)) for code, name in zip(codes, CamVid32.class_names)),
+            tuple((code, eleven.get(name, VOID)) for code, name in zip(codes, CamVid32.classes.names)),
             VOID,
-            CamVid.palette,
+            CamVid.classes.colors,
         ),
         (
             'annot32',
             tuple((code, place) for place, code in enumerate(codes)),
-            CamVid32.class_names.index('Void'),
-            CamVid32.palette,
+            CamVid32.classes.names.index('Void'),
+            CamVid32.classes.colors,
         ),
     )
     jobs = []
@@ -105,7 +104,7 @@ def convert(sources, ids, void, palette) -> Made:
     """The coloured label sources[0] of the frame sources[1] as ids ((code of the colour, id), ...); other colours
     become `void` and are noted."""
     check_pair(sources[1], sources[0])
-    codes = colour_codes(sources[0])
+    codes = codes_of(sources[0])
     label = look_up_codes(codes, dict(ids), UNKNOWN)
     outside = label == UNKNOWN
     if not outside.any():

@@ -5,7 +5,7 @@ train, val and train_extra. Where *_labelIds.png is missing it is drawn from *_p
 """
 
 from datasets.collection.cityscapes import Cityscapes
-from datasets.collection.cityscapes_labels import ID_MAP, LABELS
+from datasets.collection.cityscapes_labels import CLASSES, LABELS
 from datasets.collection.layout import walk_files
 from datasets.prepare.convert import CITYSCAPES_PALETTE, draw_polygons, id_table, label_png, look_up, map_label
 from datasets.prepare.jobs import Job, Made
@@ -20,7 +20,7 @@ IDS = (*((label.name, label.id) for label in LABELS), ('license plate', -1))
 
 def plan(base, args, made):
     """Jobs for *_labelIds_19classes.png, and for *_labelIds.png where there are only polygons."""
-    jobs, table = [], id_table(ID_MAP)
+    jobs, table = [], id_table(CLASSES.id_map)
     for folder in (base / folder / split for folder in FOLDERS for split in SPLITS):
         if not folder.is_dir():
             continue

@@ -6,16 +6,17 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from datasets.collection.cityscapes_labels import PALETTE
-from datasets.labels import lookup_table
+from datasets.collection.cityscapes_labels import CLASSES
+from datasets.labels import colour_codes
 from datasets.loading.reading import read_image, read_label
 from datasets.prepare.jobs import Made
+from utils.classes import lookup_table
 from utils.files.images import encode_png
 from utils.outputs.pictures import palette_image
 
 IGNORE = 255
 UNKNOWN = 254  # stands in tables for the ids that they do not hold
-CITYSCAPES_PALETTE = PALETTE.tobytes()
+CITYSCAPES_PALETTE = CLASSES.colors.tobytes()
 CODES = 1 << 24  # colours that there are, see colour_codes
 MOST_PIXELS = 1 << 28  # of a label that is drawn; a wrong size in an annotation would fill the memory
 
@@ -48,9 +49,9 @@ def label_png(label: np.ndarray, palette: bytes | None) -> bytes:
     )
 
 
-def colour_codes(path) -> np.ndarray:
-    """R + 256 G + 65536 B of every pixel of an image, uint32 (H, W)."""
-    return cv2.cvtColor(read_image(path), cv2.COLOR_RGB2RGBA).view('<u4')[..., 0] & 0xFFFFFF
+def codes_of(path) -> np.ndarray:
+    """The colour_codes of an image file, uint32 (H, W)."""
+    return colour_codes(read_image(path))
 
 
 def look_up_codes(codes: np.ndarray, value_of: dict, default: int) -> np.ndarray:

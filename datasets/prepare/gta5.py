@@ -10,7 +10,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from datasets.collection.cityscapes_labels import ID_MAP
+from datasets.collection.cityscapes_labels import CLASSES
 from datasets.collection.gta5 import GTA5
 from datasets.collection.layout import list_files
 from datasets.loading.reading import label_size, read_label
@@ -30,7 +30,7 @@ def plan(base, args, made):
     frames = sorted((images.keys() | labels.keys()) - dropped)
     read_splits(base / 'split.mat')  # a mistake there is told before hours of work
     jobs = [Job(base / 'split.npz', (base / 'split.mat',), make_splits, (tuple(frames),))]
-    table = id_table(ID_MAP)
+    table = id_table(CLASSES.id_map)
     return jobs + [
         Job(
             base / 'labels_cityscapes' / f'{frame}.png',

@@ -6,7 +6,7 @@ traffic signs become void. Vistas 2.0 brings the labels of 1.2 with it, in folde
 
 import json
 
-from datasets.collection.cityscapes_labels import CLASS_NAMES
+from datasets.collection.cityscapes_labels import CLASSES
 from datasets.collection.layout import first_folder, list_files
 from datasets.collection.mapillary import MapillaryCityLabel
 from datasets.collection.tables import read_table
@@ -76,7 +76,7 @@ def cityscapes_classes(config) -> list:
     for row, label in zip(read_table('mapillary'), config['labels']):
         trainid = row['trainid']
         if trainid not in classes:
-            name = 'void' if trainid == IGNORE else CLASS_NAMES[trainid]
+            name = 'void' if trainid == IGNORE else CLASSES.names[trainid]
             color = config['labels'][COLOUR_FROM[trainid]]['color'] if trainid in COLOUR_FROM else label['color']
             classes[trainid] = {
                 'color': color,

@@ -32,7 +32,7 @@ def plan(base, args, made):
         name for split in SPLITS for name in read_lines(base / f'ImageSets/Main/{split}.txt', PascalContext.remedy)
     ]
     variants = [
-        (base / dataset.label_folders[0], original_table(column), dataset.palette.tobytes())
+        (base / dataset.label_folders[0], original_table(column), dataset.classes.colors.tobytes())
         for dataset, column in ((PascalContext60, 'id'), (PascalContext, 'id59'))
     ]
     return [

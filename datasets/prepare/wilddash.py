@@ -8,7 +8,7 @@ image whose name has a SHA-256 divisible by five is put into validation.
 import hashlib
 from pathlib import PurePath
 
-from datasets.collection.cityscapes_labels import ID_MAP
+from datasets.collection.cityscapes_labels import CLASSES
 from datasets.collection.layout import first_folder
 from datasets.collection.tables import read_table
 from datasets.collection.wilddash import WildDash
@@ -16,7 +16,7 @@ from datasets.prepare.convert import (
     CITYSCAPES_PALETTE,
     CODES,
     IGNORE,
-    colour_codes,
+    codes_of,
     label_png,
     look_up_codes,
     read_json,
@@ -36,7 +36,7 @@ def plan(base, args, made):
     if not path.is_file():
         raise FileNotFoundError(f'{path}: is missing, it holds the annotation; unpack wd_public_v2p0.zip there')
     to_id = {row['id']: row['cityscapes_id'] for row in read_table('wilddash')}
-    to_trainid = {category: ID_MAP[raw] for category, raw in to_id.items()}
+    to_trainid = {category: CLASSES.id_map[raw] for category, raw in to_id.items()}
     masks = first_folder(base, ['panoptic'], 'masks')
     jobs, stems = [], []
     for stem, mask, segments in read_annotations(path):
@@ -86,7 +86,7 @@ def convert(sources, values, default, unknown, palette) -> Made:
             f'{sources[0]}: panoptic.json gives it the segment {impossible[0]}, but colours stand for 0 to {CODES - 1};'
             ' unpack wd_public_v2p0.zip again'
         )
-    label = look_up_codes(colour_codes(sources[0]), dict(values), default)
+    label = look_up_codes(codes_of(sources[0]), dict(values), default)
     notes = tuple(f'category {category} is in no table and became {default}' for category in unknown)
     return Made(label_png(label, palette), notes)
 

@@ -1,4 +1,4 @@
-"""Torch datasets: training samples drawn class-uniformly, and evaluation samples, each image once."""
+"""Samples: those of a training, drawn class-uniformly, and evaluation samples, each image once."""
 
 import cv2
 import numpy as np
@@ -8,9 +8,8 @@ from torch.utils.data import Dataset as TorchDataset
 from config import cfg
 from datasets.base import Dataset
 from datasets.sampling import class_uniform
+from datasets.sampling.coarse import Joined, build_pool
 from datasets.sampling.epoch import class_quotas, draw_epoch, sample_generator
-from datasets.sampling.joined import Joined
-from datasets.sampling.pool import build_pool
 from utils.cli.wording import listed
 
 
@@ -39,7 +38,7 @@ class TrainSet(TorchDataset):
     returns is the sample's 'photometric': what the device has still to do (transforms.deferred). class_uniform_pct,
     tile, assets_path: cfg's values when None. is_main, barrier, log: see class_uniform.load_or_build; the index is only
     built when class_uniform_pct > 0. dataset: one with fine labels, joined with one with coarse labels where
-    cfg.DATASET asks for these (datasets.sampling.joined).
+    cfg.DATASET asks for these (datasets.sampling.coarse).
     """
 
     def __init__(

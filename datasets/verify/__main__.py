@@ -9,26 +9,24 @@ from pathlib import Path
 import config
 from datasets.verify.commandline import parse_args
 from datasets.verify.findings import ERROR
-from datasets.verify.report import write_report
+from datasets.verify.page import write_page
 from datasets.verify.whole import verify
 from utils.cli import flags
+from utils.cli.program import run_program
 
 
 def main(argv=None) -> int:
     """Verify, print, write; returns the exit code."""
-    try:
-        args = parse_args(argv)
-        with config.scope(**flags.as_cfg(vars(args))):
-            verified = verify(args.dataset, args.splits, args.workers)
-            for finding in verified.findings:
-                print('\n'.join(finding.lines()))
-            page = write_report(verified, args.out or Path(args.assets_path) / 'verify' / args.dataset)
-    except (ValueError, OSError) as error:
-        print(f'python -m datasets.verify: error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print('python -m datasets.verify: interrupted, nothing was written', file=sys.stderr)
-        return 130
+    return run_program('python -m datasets.verify', _verify, argv, 'interrupted, nothing was written')
+
+
+def _verify(argv) -> int:
+    args = parse_args(argv)
+    with config.scope(**flags.as_cfg(vars(args))):
+        verified = verify(args.dataset, args.splits, args.workers)
+        for finding in verified.findings:
+            print('\n'.join(finding.lines()))
+        page = write_page(verified, args.out or Path(args.assets_path) / 'verify' / args.dataset)
     print(f'{verified.summary}; see {page}')
     return 1 if verified.count(ERROR) else 0
 

@@ -1,6 +1,8 @@
-"""What a verification says: findings, each a sentence with the files that it is about."""
+"""Findings of a verification, each a sentence with the files that it is about."""
 
 from typing import NamedTuple
+
+from utils.cli.wording import shortened
 
 ERROR, WARNING, NOTE = 'error', 'warning', 'note'
 SHOWN = 10  # files of a sentence before it says only how many more there are
@@ -31,7 +33,8 @@ class Finding(NamedTuple):
 
     def lines(self) -> list:
         """For a terminal: the sentence, then the first files, one on each line."""
-        return [f'{self.level}: {self.sentence}{self._colon()}', *(f'  {file}' for file in first(self.files))]
+        files = shortened((f'  {file}' for file in self.files), SHOWN)
+        return [f'{self.level}: {self.sentence}{self._colon()}', *files]
 
     def line(self) -> str:
         """The same on one line; a reason that several files share stands once, in front of them."""
@@ -40,9 +43,8 @@ class Finding(NamedTuple):
             path, why = (str(file), '') if isinstance(file, str) else file
             by_reason.setdefault(why, []).append(str(path))
         told = '; '.join(_because(paths, why) for why, paths in by_reason.items())
-        return ' '.join(
-            filter(None, [self.sentence + self._colon(), ', '.join(filter(None, [told, *first(self.files)[SHOWN:]]))])
-        )
+        more = f' and {len(self.files) - SHOWN:,} more' if len(self.files) > SHOWN else ''
+        return f'{self.sentence}{self._colon()} {told}{more}'.rstrip()
 
     def _colon(self) -> str:
         return ':' if self.files and not self.sentence.endswith('?') else ''
@@ -58,9 +60,3 @@ def _because(paths, why) -> str:
 def title(dataset) -> str:
     """How sentences call a dataset: split 'train', with the kind of its labels where a split has several."""
     return f'split {dataset.split!r}' + ('' if dataset.quality == 'fine' else f' with {dataset.quality} labels')
-
-
-def first(names) -> list:
-    """The first ten names, or Faults, as text, and how many more there are."""
-    names = list(map(str, names))
-    return names[:SHOWN] + ([f'... and {len(names) - SHOWN:,} more'] if len(names) > SHOWN else [])

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from datasets.base import Dataset
 from datasets.collection.layout import IMAGE_EXTENSIONS, every_file, listing_unpaired
-from datasets.registry import dataset_class, get_dataset
-from datasets.sampling.joined import training_qualities
+from datasets.registry import get_dataset, splits_of
+from datasets.sampling.coarse import training_qualities
 from datasets.verify.findings import ERROR, NOTE, WARNING, Fault, Finding
 from utils.cli.wording import counted, listed
 
@@ -36,7 +36,7 @@ def list_splits(name: str) -> list:
     read; nothing about files is raised."""
     return [
         _list_split(name, split, quality)
-        for split in dataset_class(name).splits
+        for split in splits_of(name)
         for quality in (training_qualities() if split == 'train' else ('fine',))
     ]
 

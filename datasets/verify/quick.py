@@ -17,6 +17,7 @@ from datasets.verify.examine import examine_all, glance_all
 from datasets.verify.findings import ERROR, NOTE, Finding, title
 from utils.cli.wording import counted
 from utils.files.atomic import WriteError, write_json
+from utils.files.stamps import digest
 
 FORMAT = 2  # raised when more is looked at, so that datasets are looked at anew
 SAMPLE, LEAST = 32, 4  # pairs that are decoded: of all splits in proportion to their sizes, and of each split at least
@@ -80,8 +81,7 @@ def _quietly(line):
 def _record_path(sets, assets_path):
     """The file that says that these splits, as their files are now, have passed."""
     states = ' '.join(cache_path(dataset, '').stem for dataset in sets)
-    digest = hashlib.sha256(f'{FORMAT} {states}'.encode()).hexdigest()[:16]
-    return Path(assets_path) / 'verified' / f'{sets[0].name}_{digest}.json'
+    return Path(assets_path) / 'verified' / f'{sets[0].name}_{digest(f"{FORMAT} {states}")}.json'
 
 
 def _remember(path, name, sets, findings, log):

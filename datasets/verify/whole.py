@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from config import cfg
-from datasets.registry import dataset_class
+from datasets.registry import splits_of
 from datasets.verify.checks import check_classes, check_copies, check_files
 from datasets.verify.examine import examine_all
 from datasets.verify.findings import ERROR, NOTE, WARNING, Finding, title
@@ -58,7 +58,7 @@ def verify(name: str, chosen=(), threads=None, log=None) -> Verified:
     Raises ValueError and FileNotFoundError for a name, a split or a folder that does not exist; faults of files are
     findings.
     """
-    chosen = tuple(chosen) or tuple(split for split in DEFAULT_SPLITS if split in dataset_class(name).splits)
+    chosen = tuple(chosen) or tuple(split for split in DEFAULT_SPLITS if split in splits_of(name))
     for split in chosen:
         check_split(name, split, '--splits')
     splits = list_splits(name)
@@ -85,7 +85,7 @@ def verify(name: str, chosen=(), threads=None, log=None) -> Verified:
 
 def check_split(name: str, split: str, flag: str):
     """Raise ValueError when dataset `name` has no such split."""
-    known = dataset_class(name).splits
+    known = splits_of(name)
     if split not in known:
         raise ValueError(f'{flag} {split}: dataset {name!r} has no such split, only {", ".join(known)}')
 

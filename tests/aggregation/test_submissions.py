@@ -12,11 +12,12 @@ from aggregation.benchmarks.bravo_codec import draw_samples, encode_samples
 from aggregation.benchmarks.trees import Tree
 from aggregation.fusion.score_files import read_score
 from aggregation.statistics.difference import compare, lines
-from datasets.collection.cityscapes_labels import TRAINID_TO_ID
+from datasets.collection.cityscapes_labels import CLASSES
 from utils.files import images
 
 pytest.importorskip('zstandard')
 pytest.importorskip('h5py')
+TRAINID_TO_ID = CLASSES.trainid_to_id
 
 
 def silent(line):

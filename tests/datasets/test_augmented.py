@@ -1,8 +1,10 @@
 import numpy as np
 from PIL import Image
 
-from datasets import TrainSet, dump_augmented, get_dataset
+from datasets import get_dataset
+from datasets.browse.samples import dump_augmented
 from datasets.sampling.epoch import epoch_order
+from datasets.sampling.sets import TrainSet
 
 
 def test_samples_are_written_as_picture_palette_mask_and_raw_mask(root, camvid_tree, tmp_path):

@@ -9,10 +9,11 @@ from small_trees import make_camvid, striped_label, write_png
 from trees import make_tree
 
 from config import scope
-from datasets import TrainSet, get_dataset
+from datasets import Classes, get_dataset
 from datasets.browse.__main__ import main, parse_args
-from datasets.browse.contact_sheet import CELL, contact_sheet
-from datasets.browse.shown import Shown, augmented_samples, picture, raw_samples
+from datasets.browse.pictures import CELL, contact_sheet
+from datasets.browse.samples import Shown, augmented_samples, picture, raw_samples
+from datasets.sampling.sets import TrainSet
 from transforms import build_train_transform
 
 AUGMENTED = ['--augmented', '--crop_size', '24,32', '--class_uniform_tile', '16', '--class_uniform_pct', '1']
@@ -148,7 +149,7 @@ def train_palette():
 
 def test_a_contact_sheet_has_four_pictures_in_a_row_and_the_legend_below():
     cell = Image.new('RGB', (CELL, 100), (200, 0, 0)), 'a/very/long/' + 'x' * 100 + '.png', 'about'
-    sheet = np.asarray(contact_sheet('title', [cell] * 5, ['road', 'sky'], np.array([[1, 2, 3], [4, 5, 6]])))
+    sheet = np.asarray(contact_sheet('title', [cell] * 5, Classes(('road', 'sky'), [[1, 2, 3], [4, 5, 6]])))
     red = (sheet == (200, 0, 0)).all(axis=2)
     assert red.sum() == 5 * CELL * 100 and red.any(axis=0).sum() == 4 * CELL and red.any(axis=1).sum() == 200
     assert (sheet == (1, 2, 3)).all(axis=2).any() and (sheet == (4, 5, 6)).all(axis=2).any()

@@ -15,9 +15,11 @@ import torch
 from small import ROOT
 
 from config import scope
-from datasets import EvalSet, TrainSet, get_dataset, train_loader, with_cache
+from datasets import get_dataset
 from datasets.loading import cache
-from datasets.loading.cache import PixelCache, cache_path
+from datasets.loading.cache import PixelCache, cache_path, with_cache
+from datasets.loading.loader import train_loader
+from datasets.sampling.sets import EvalSet, TrainSet
 from transforms import build_train_transform
 from utils.cli import flags
 from utils.files.atomic import WriteError
@@ -194,7 +196,8 @@ BUILD_AND_DIE = """
 import os, sys
 from config import scope
 from datasets.loading import cache
-from datasets import get_dataset, with_cache
+from datasets import get_dataset
+from datasets.loading.cache import with_cache
 write = os.pwrite
 def die(descriptor, data, place):
     write(descriptor, data, place)

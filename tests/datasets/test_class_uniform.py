@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from config import scope
-from datasets import TrainSet, check_before_training, get_dataset, with_cache
+from datasets import get_dataset
 from datasets.custom.splits import share_of
-from datasets.labels import lookup_table
-from datasets.sampling.centroids import tile_centroids
-from datasets.sampling.class_uniform import build, index_path, load_or_build
+from datasets.loading.cache import with_cache
+from datasets.sampling.class_uniform import build, index_path, load_or_build, tile_centroids
 from datasets.sampling.epoch import class_quotas, draw_epoch
+from datasets.sampling.sets import TrainSet
+from datasets.verify.quick import check_before_training
+from utils.classes import lookup_table
 
 
 def slow_centroids(label, num_classes, tile):

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 
 from config import scope
-from datasets import TrainSet, get_dataset, join, train_loader, training_qualities, with_cache
+from datasets import get_dataset
+from datasets.loading.cache import with_cache
+from datasets.loading.loader import train_loader
 from datasets.sampling.class_uniform import index_path
-from datasets.sampling.pool import BoostedPool, PortionPool
+from datasets.sampling.coarse import BoostedPool, PortionPool, join, training_qualities
+from datasets.sampling.sets import TrainSet
 
 ROAD, PERSON, CAR, TRUCK = 7, 24, 26, 27  # ids; trainIds 0, 11, 13, 14
 FINE, COARSE = 20, 40

@@ -74,7 +74,7 @@ def test_what_auto_labelling_writes_is_what_training_reads(program, coarse, tmp_
     for item, probability in zip(dataset.items, probabilities):
         ids = cv2.imread(str(item.label), cv2.IMREAD_UNCHANGED)
         assert np.array_equal(
-            dataset.load(item)[1], np.where(probability / 255 >= threshold, dataset.id_to_trainid[ids], 255)
+            dataset.load(item)[1], np.where(probability / 255 >= threshold, dataset.classes.id_to_trainid[ids], 255)
         )
     assert 0.4 < np.mean([dataset.load_label(item) != 255 for item in dataset.items]) < 1
 

@@ -1,6 +1,5 @@
 """--dataset custom: which files and splits a data file means, and what its labels mean."""
 
-import os
 import pickle
 import shutil
 
@@ -11,7 +10,6 @@ from trees import write
 
 from config import scope
 from datasets import get_dataset
-from datasets.custom.custom import DataFile
 from datasets.custom.splits import share_of
 
 
@@ -127,10 +125,10 @@ def test_archives_are_read_in_place(opened, data, root, packed):
 def test_a_relative_root_starts_at_the_file_wherever_the_program_runs(data, monkeypatch):
     (data / 'sub').mkdir()
     (data / 'sub/data.yaml').write_text(yaml.safe_dump({**FOLDERS, 'root': '..'}))
-    monkeypatch.chdir(data / 'sub')
-    assert len(DataFile('data.yaml')('train')) == 6
-    monkeypatch.chdir(data)
-    assert len(DataFile(os.path.join('sub', 'data.yaml'))('val')) == 2
+    for folder, file, split, count in ((data / 'sub', 'data.yaml', 'train', 6), (data, 'sub/data.yaml', 'val', 2)):
+        monkeypatch.chdir(folder)
+        with scope(DATASET__DATA_YAML=file):
+            assert len(get_dataset('custom', split)) == count
 
 
 def test_a_test_split_may_have_no_labels_at_all(opened, data):
@@ -163,9 +161,14 @@ def test_a_dataset_goes_to_another_process(opened):
 def test_ids_and_colours_given_and_not(opened):
     dataset = opened({**FOLDERS, 'classes': [{'name': 'road', 'id': 7, 'color': [128, 0, 0]}, *CLASSES[1:]]})
     assert dataset.palette.tolist() == [[128, 0, 0], [0, 128, 0]], 'the first colour of PASCAL VOC is taken'
-    assert dataset.id_map == {7: 0, 26: 1, 27: 1, 0: 255} and dataset.trainid_to_id[[0, 1, 255]].tolist() == [7, 26, 0]
+    assert dataset.classes.id_map == {7: 0, 26: 1, 27: 1, 0: 255}
+    assert dataset.classes.trainid_to_id[[0, 1, 255]].tolist() == [
+        7,
+        26,
+        0,
+    ]
     plain = opened({**FOLDERS, 'ignore': [26, 27], 'unlisted': 'ignore', 'classes': ['void', *'abcdefg']})
-    assert plain.class_names[7] == 'g' and plain.id_map[7] == 7 and plain.id_map[200] == 255
+    assert plain.class_names[7] == 'g' and plain.classes.id_map[7] == 7 and plain.classes.id_map[200] == 255
 
 
 def test_254_classes_have_254_colours(opened):

@@ -138,8 +138,8 @@ WRONG_SPLITS = [
     (
         {'train': 'missing.txt'},
         (
-            r'splits.train: missing.txt lists 12 images \(x0, x1, x2, x3, x4, x5, x6, x7, x8, x9, ...\) that are not'
-            r' among the 6 images'
+            r'splits.train: missing.txt lists 12 images \(x0, x1, x2, x3, x4, x5, x6, x7, x8, x9 and 2 more\) that'
+            r' are not among the 6 images'
         ),
     ),
     ({'train': 'a.txt', 'val': 'b.txt'}, r'splits: train and val share 1 image \(images/train/c0/02.png\)'),

@@ -4,7 +4,7 @@ import pytest
 from config import scope
 from datasets import get_dataset
 from datasets.collection.cityscapes import choose_cities
-from datasets.collection.cityscapes_labels import CLASS_NAMES, ID_TO_TRAINID, LABELS, PALETTE, TRAINID_TO_ID
+from datasets.collection.cityscapes_labels import CLASSES, LABELS
 
 TRAIN = [
     'aachen',
@@ -60,19 +60,40 @@ def test_a_fold_that_does_not_exist_names_the_flag(cv):
 
 def test_the_label_table_has_34_ids_of_which_19_are_scored():
     assert [label.id for label in LABELS] == list(range(34))
-    assert (ID_TO_TRAINID[:34] != 255).sum() == 19
-    assert (ID_TO_TRAINID[34:] == 255).all()
+    assert (CLASSES.id_to_trainid[:34] != 255).sum() == 19
+    assert (CLASSES.id_to_trainid[34:] == 255).all()
 
 
 def test_trainids_go_back_to_the_published_ids():
-    assert TRAINID_TO_ID[:19].tolist() == [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33]
-    assert TRAINID_TO_ID[255] == 0
-    assert ID_TO_TRAINID[TRAINID_TO_ID[:19]].tolist() == list(range(19))
+    published = CLASSES.trainid_to_id[:19].tolist()
+    assert published == [
+        7,
+        8,
+        11,
+        12,
+        13,
+        17,
+        19,
+        20,
+        21,
+        22,
+        23,
+        24,
+        25,
+        26,
+        27,
+        28,
+        31,
+        32,
+        33,
+    ]
+    assert CLASSES.trainid_to_id[255] == 0
+    assert CLASSES.id_to_trainid[CLASSES.trainid_to_id[:19]].tolist() == list(range(19))
 
 
 def test_names_and_colours_stand_in_the_order_of_trainids():
-    assert (CLASS_NAMES[0], CLASS_NAMES[13], CLASS_NAMES[18]) == ('road', 'car', 'bicycle')
-    assert PALETTE[[0, 13, 18]].tolist() == [[128, 64, 128], [0, 0, 142], [119, 11, 32]]
+    assert (CLASSES.names[0], CLASSES.names[13], CLASSES.names[18]) == ('road', 'car', 'bicycle')
+    assert CLASSES.colors[[0, 13, 18]].tolist() == [[128, 64, 128], [0, 0, 142], [119, 11, 32]]
 
 
 @pytest.mark.parametrize('layout', ['plain', 'zip'])

@@ -3,8 +3,6 @@
 import json
 import re
 import shutil
-import sys
-import types
 
 import cv2
 import numpy as np
@@ -17,10 +15,10 @@ from trees import scene, write
 
 import config
 import ensemble
-from config import cfg
-from datasets import registry
+from datasets import dataset_names, get_classes, get_dataset
+from datasets.base import DATASETS
 from datasets.browse.__main__ import main as browse
-from datasets.custom.custom import DataFile
+from datasets.sampling.sets import TrainSet
 from datasets.verify.__main__ import main as verify
 from utils import checkpoint
 
@@ -125,7 +123,8 @@ def test_every_documented_variant_is_read(tmp_path, monkeypatch, variant):
         (tmp_path / f'streets/{split}.txt').write_text(''.join(f'{number}\n' for number in range(place, 8, 2)))
     values = {**yaml.safe_load(EXAMPLES[0]), **yaml.safe_load(EXAMPLES[variant])}
     (tmp_path / 'streets.yaml').write_text(yaml.safe_dump(values))
-    dataset = DataFile(tmp_path / 'streets.yaml')('train')
+    with config.scope(DATASET__DATA_YAML=str(tmp_path / 'streets.yaml')):
+        dataset = get_dataset('custom', 'train')
     assert len(dataset) == {2: 6}.get(variant, 4)
     if variant == 4:
         assert dataset.color_map == {(0, 0, 0): 255, (128, 64, 128): 0, (0, 0, 142): 1, (0, 0, 70): 1}
@@ -135,23 +134,20 @@ def test_every_documented_variant_is_read(tmp_path, monkeypatch, variant):
 
 def test_a_dataset_file_is_added_as_documented(root, monkeypatch, tmp_path):
     section = DOCS.split('## Adding a data set')[1].split('\n## ')[0]
-    code, lines = (
-        re.search(r'```python\n(.*?)```', section, re.DOTALL).group(1),
-        re.search(r"```\n('STREETS_DIR.*?)```", section, re.DOTALL).group(1),
-    )
-    key, entry, layout = (eval(f'{{{line}}}', vars(trees)) for line in lines.splitlines())
-    module = types.ModuleType('datasets.streets')
-    exec(code, vars(module))
-    monkeypatch.setitem(sys.modules, 'datasets.streets', module)
-    for table, row in ((registry._CLASSES, entry), (trees.LAYOUTS, layout)):
-        monkeypatch.setitem(table, *row.popitem())
-    config._set_state(cfg.DATASET, 'open')
-    cfg.DATASET.update(key)
+    code = re.search(r'```python\n(.*?)```', section, re.DOTALL).group(1)
+    layout = re.search(r"```\n('streets.*?)```", section, re.DOTALL).group(1)
+    monkeypatch.setitem(trees.LAYOUTS, *eval(f'{{{layout}}}', vars(trees)).popitem())
+    exec(code, {'__name__': 'datasets.collection.streets'})
     try:
+        assert 'streets' in dataset_names() and get_classes('streets').names[4] == 'car'
         general.test_names_colours_and_tables_of_a_class_fit_together('streets')
         general.test_every_item_of_every_split_is_found_and_read(root, 'streets')
         general.test_an_id_outside_the_table_names_the_file(root, 'streets')
         shutil.rmtree(root / 'streets')
+        trees.make_tree('streets', root, images=8)
+        samples = TrainSet(get_dataset('streets', 'train'), None, seed=0, class_uniform_pct=1.0, assets_path=tmp_path)
+        assert {draw.class_id for draw in samples.draws} >= {0, 3} and samples[0]['label'].shape == (64, 128)
+        shutil.rmtree(root / 'streets')
         general.test_a_missing_folder_names_the_flag(root, 'streets')
     finally:
-        cfg.DATASET.pop('STREETS_DIR')
+        DATASETS.pop('streets')

@@ -8,7 +8,8 @@ from small import ROOT
 from trees import FOLDERS, LAYOUTS, make_tree, scene, write
 
 from config import scope
-from datasets import dataset_class, dataset_names, get_dataset
+from datasets import dataset_names, get_classes, get_dataset
+from datasets.base import DATASETS
 
 UNLABELLED = ['bravo', 'SMIYC_anomaly', 'SMIYC_obstacle']
 PAIRED = [name for name in LAYOUTS if name not in ('cityscapes', 'synthetic', *UNLABELLED)]
@@ -47,10 +48,7 @@ def test_a_tree_shows_most_classes_of_its_dataset(root, name):
     seen = {
         value for split in tree.splits.values() for label in split.labels or () for value in np.unique(label).tolist()
     }
-    assert (
-        name in UNLABELLED
-        or len(seen - {dataset_class(name).ignore_label}) >= min(dataset_class(name).num_classes, 14) - 2
-    )
+    assert name in UNLABELLED or len(seen - {get_classes(name).ignore_label}) >= min(len(get_classes(name)), 14) - 2
 
 
 def test_every_name_is_tested_here():
@@ -75,12 +73,12 @@ def test_the_page_about_datasets_has_each_of_them_and_the_folder_that_it_is_read
 
 @pytest.mark.parametrize('name', [name for name in dataset_names() if name != 'custom'])
 def test_names_colours_and_tables_of_a_class_fit_together(name):
-    kind = dataset_class(name)
-    assert len(kind.class_names) == len(set(kind.class_names)) == len(kind.palette) == kind.num_classes
-    assert kind.palette.dtype == np.uint8 and kind.palette.shape[1] == 3
-    assert set(kind.id_map.values()) <= {*range(kind.num_classes), kind.ignore_label}
+    kind = get_classes(name)
+    assert len(kind.names) == len(set(kind.names)) == len(kind.colors) == len(kind)
+    assert kind.colors.dtype == np.uint8 and kind.colors.shape[1] == 3
+    assert set(kind.id_map.values()) <= {*range(len(kind)), kind.ignore_label}
     void = {'mapillary_v2': {123}, 'camvid32': {30}}.get(name, set())
-    assert set(range(kind.num_classes)) - set(kind.id_map.values()) == void, 'every class but void has an id'
+    assert set(range(len(kind))) - set(kind.id_map.values()) == void, 'every class but void has an id'
     for raw, trainid in kind.id_map.items():
         if trainid != kind.ignore_label and name != 'nullloader':
             assert kind.trainid_to_id[trainid] == raw, 'what is written is what is read'
@@ -177,8 +175,8 @@ def test_hidden_files_are_left_out(root, name):
 def test_a_missing_label_folder_says_how_to_get_it(root, name):
     tree = make_tree(name, root, images=1)
     folders = [
-        folder.format(split=dataset_class(name).folder_names.get('train', 'train'))
-        for folder in dataset_class(name).label_folders
+        folder.format(split=DATASETS[name].folder_names.get('train', 'train'))
+        for folder in DATASETS[name].label_folders
     ]
     (tree.folder / folders[0]).rename(tree.folder / 'elsewhere')
     with pytest.raises(
@@ -210,7 +208,7 @@ def test_usual_folder_names_are_tried(root, name, directories):
         assert get_dataset(name, 'val').directory == folder
 
 
-@pytest.mark.parametrize('name, key', [(name, dataset_class(name).directory_key) for name in (*PAIRED, *UNLABELLED)])
+@pytest.mark.parametrize('name, key', [(name, DATASETS[name].directory_key) for name in (*PAIRED, *UNLABELLED)])
 def test_the_configured_folder_comes_first(root, name, key):
     tree = make_tree(name, root, images=2)
     below = tree.folder.relative_to(root).parts
@@ -245,10 +243,7 @@ def test_a_test_split_without_labels_says_so(root):
 def test_any_folder_of_images_can_be_run_with_the_classes_of_a_dataset(tmp_path, name):
     write(tmp_path / 'images/a.png', scene(0)[0])
     dataset = get_dataset(name, 'folder', eval_folder=tmp_path / 'images')
-    assert (dataset.num_classes, dataset.class_names) == (
-        dataset_class(name).num_classes,
-        dataset_class(name).class_names,
-    )
+    assert dataset.classes == get_classes(name)
 
 
 def test_mapillary_takes_names_and_colours_from_its_config(root):

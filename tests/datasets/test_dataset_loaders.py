@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from datasets import EvalSet, TrainSet, eval_loader, get_dataset, train_loader
-from datasets.loading.workers import Guarded
-from datasets.sampling.sets import image_tensor
+from datasets import get_dataset
+from datasets.loading.loader import Guarded, eval_loader, train_loader
+from datasets.sampling.sets import EvalSet, TrainSet, image_tensor
 
 
 def random_crop(image, label, rng, centroid=None):
@@ -233,10 +233,12 @@ def test_workers_end_when_the_main_process_leaves(train_set):
 def test_a_program_ends_although_its_workers_still_wait(root, camvid_tree, tmp_path):
     camvid_tree(root / 'camvid', count=4)
     (tmp_path / 'program.py').write_text(
-        'import datasets\n'
         'from config import cfg\n'
+        'from datasets import get_dataset\n'
+        'from datasets.loading.loader import train_loader\n'
+        'from datasets.sampling.sets import TrainSet\n'
         f'cfg.DATASET.ROOT = {str(root)!r}\n'
-        'loader = datasets.train_loader(datasets.TrainSet(datasets.get_dataset("camvid", "train"), None, 0, 0), 2, 1)\n'
+        'loader = train_loader(TrainSet(get_dataset("camvid", "train"), None, 0, 0), 2, 1)\n'
         'batches = iter(loader)\n'
         'print(len(next(batches)["name"]))\n'
     )

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from config import scope
-from datasets import get_dataset
+from datasets import Classes, get_dataset
 from datasets.labels import LabelMapper
 
 
@@ -41,14 +43,15 @@ def test_ignore_ids_out_of_range_name_the_flag(root, camvid_tree):
 
 
 def test_many_unknown_ids_are_shortened():
-    mapper = LabelMapper('d', {0: 0}, 1, 255)
+    mapper = LabelMapper('d', replace(Classes.numbered(1), id_map={0: 0}))
     with pytest.raises(ValueError, match='label ids 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 and 243 more are not'):
         mapper(np.arange(256, dtype=np.uint8).reshape(16, 16), 'x.png')
 
 
 @pytest.mark.parametrize('num_classes, ignore', [(65, 65), (19, 255), (254, 255), (255, 254)])
 def test_unknown_ids_are_found_whatever_the_ignore_label(num_classes, ignore):
-    mapper = LabelMapper('d', {0: 0, 1: ignore}, num_classes, ignore)
+    classes = replace(Classes.numbered(num_classes), ignore_label=ignore, id_map={0: 0, 1: ignore})
+    mapper = LabelMapper('d', classes)
     assert mapper(np.array([[0, 1]], np.uint8), 'x.png').tolist() == [[0, ignore]]
     with pytest.raises(ValueError, match=r'label ids 2 .*row 0, column 1'):
         mapper(np.array([[0, 2]], np.uint8), 'x.png')

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from config import scope
-from datasets.collection.cityscapes_labels import CLASS_NAMES, LABELS
+from datasets.collection.cityscapes_labels import CLASSES, LABELS
 from datasets.collection.synthetic import Synthetic
 from datasets.prepare import synthetic
 from datasets.prepare.__main__ import main
@@ -63,7 +63,7 @@ def test_every_class_occurs_in_each_split(root, split, count):
     dataset, pairs = load(root, split)
     seen = np.unique(np.concatenate([label.ravel() for _, label in pairs]))
     assert len(dataset) == count
-    assert [name for trainid, name in enumerate(CLASS_NAMES) if trainid not in seen] == []
+    assert [name for trainid, name in enumerate(CLASSES.names) if trainid not in seen] == []
     assert 255 in seen
 
 

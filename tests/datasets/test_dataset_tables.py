@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from datasets import dataset_class
-from datasets.collection.cityscapes_labels import LABELS, TRAINID_TO_ID
+from datasets import get_classes
+from datasets.collection.cityscapes_labels import CLASSES, LABELS
 from datasets.collection.tables import read_table
 
 
@@ -24,7 +24,7 @@ def published(name):
 
 
 def colours(kind):
-    return [tuple(color) for color in kind.palette.tolist()]
+    return [tuple(color) for color in kind.colors.tolist()]
 
 
 def test_cityscapes_has_the_published_ids_categories_and_colours():
@@ -41,9 +41,9 @@ def test_cityscapes_has_the_published_ids_categories_and_colours():
 
 @pytest.mark.parametrize('name', ['cityscapes', 'synthetic', 'kitti'])
 def test_datasets_of_cityscapes_ids_map_each_as_published(name):
-    kind = dataset_class(name)
+    kind = get_classes(name)
     expected = {int(row['id']): int(row['trainid']) for row in published('cityscapes') if row['id'] != '-1'}
-    assert kind.id_map == expected and kind.trainid_to_id is TRAINID_TO_ID
+    assert kind.id_map == expected and (kind.trainid_to_id == CLASSES.trainid_to_id).all()
     assert [kind.id_to_trainid[raw] for raw in range(256)] == [expected.get(raw, 255) for raw in range(256)]
 
 
@@ -63,56 +63,56 @@ def test_datasets_of_cityscapes_ids_map_each_as_published(name):
     ],
 )
 def test_datasets_of_trainids_have_the_classes_of_cityscapes(name):
-    kind = dataset_class(name)
+    kind = get_classes(name)
     rows = sorted(
         (int(row['trainid']), row['name'], row['color'])
         for row in published('cityscapes')
         if row['trainid'] not in ('255', '-1')
     )
     assert kind.id_map == {**{trainid: trainid for trainid in range(19)}, 255: 255}
-    assert (kind.num_classes, kind.ignore_label) == (19, 255)
-    assert list(zip(range(19), kind.class_names, colours(kind))) == rows
+    assert (len(kind), kind.ignore_label) == (19, 255)
+    assert list(zip(range(19), list(kind.names), colours(kind))) == rows
 
 
 def test_mapillary_has_the_65_published_classes_and_ignores_the_last_entry():
-    kind, rows = dataset_class('mapillary'), published('mapillary')
+    kind, rows = get_classes('mapillary'), published('mapillary')
     assert [row['id'] for row in rows] == [str(place) for place in range(66)] and rows[65]['readable'] == 'Unlabeled'
-    assert kind.class_names == [row['readable'].replace(' ', '_') for row in rows[:65]]
+    assert list(kind.names) == [row['readable'].replace(' ', '_') for row in rows[:65]]
     assert colours(kind) == [row['color'] for row in rows[:65]]
-    assert (kind.num_classes, kind.ignore_label) == (65, 65) and kind.id_map == {entry: entry for entry in range(66)}
+    assert (len(kind), kind.ignore_label) == (65, 65) and kind.id_map == {entry: entry for entry in range(66)}
 
 
 def test_mapillary_2_0_has_124_entries_named_and_coloured_as_those_of_1_2():
-    kind = dataset_class('mapillary_v2')
-    assert (kind.num_classes, kind.ignore_label) == (124, 255) and kind.id_map == {
+    kind = get_classes('mapillary_v2')
+    assert (len(kind), kind.ignore_label) == (124, 255) and kind.id_map == {
         **{entry: entry for entry in range(123)},
         123: 255,
     }
     assert [
-        kind.class_names.index(name)
+        list(kind.names).index(name)
         for name in ('Bird', 'Curb', 'Road', 'Sidewalk', 'Person', 'Sky', 'Car', 'Unlabeled')
     ] == [0, 4, 21, 24, 30, 61, 108, 123]
     before = {row['readable'].replace(' ', '_'): row['color'] for row in published('mapillary')}
-    both = {name: color for name, color in zip(kind.class_names, colours(kind)) if name in before}
+    both = {name: color for name, color in zip(list(kind.names), colours(kind)) if name in before}
     changed = {name for name, color in both.items() if color != before[name]}
     assert changed == {'Lane_Marking_-_Crosswalk'} and len(both) == 63
 
 
 @pytest.mark.parametrize('name, column', [('pascal_context', 'id59'), ('pascal_context_60', 'id60')])
 def test_pascal_context_has_the_published_classes(name, column):
-    kind = dataset_class(name)
+    kind = get_classes(name)
     rows = [row for row in published('pascal_context') if row[column] != '255']
-    assert [int(row[column]) for row in rows] == list(range(kind.num_classes))
-    assert kind.class_names == [row['name'] for row in rows] and colours(kind) == [row['color'] for row in rows]
-    assert kind.id_map == {**{trainid: trainid for trainid in range(kind.num_classes)}, 255: 255}
+    assert [int(row[column]) for row in rows] == list(range(len(kind)))
+    assert list(kind.names) == [row['name'] for row in rows] and colours(kind) == [row['color'] for row in rows]
+    assert kind.id_map == {**{trainid: trainid for trainid in range(len(kind))}, 255: 255}
 
 
 def test_ade20k_shifts_its_150_classes_by_one():
-    kind = dataset_class('ade20k')
+    kind = get_classes('ade20k')
     assert kind.id_map == {0: 255, **{raw: raw - 1 for raw in range(1, 151)}}
     assert [kind.id_to_trainid[raw] for raw in (0, 1, 150, 151, 255)] == [255, 0, 149, 255, 255]
     assert [kind.trainid_to_id[trainid] for trainid in (0, 149, 255)] == [1, 150, 0]
-    assert [kind.class_names[trainid] for trainid in (0, 6, 12, 20, 149)] == ['wall', 'road', 'person', 'car', 'flag']
+    assert [list(kind.names)[trainid] for trainid in (0, 6, 12, 20, 149)] == ['wall', 'road', 'person', 'car', 'flag']
     assert colours(kind)[12] == (150, 5, 61) and colours(kind)[149] == (92, 0, 255)
     assert colours(kind)[:60] == [row['color'] for row in published('pascal_context')], (
         'PASCAL Context took its colours from here'
@@ -120,16 +120,16 @@ def test_ade20k_shifts_its_150_classes_by_one():
 
 
 def test_camvid_has_its_32_colours_and_ignores_void():
-    kind, eleven = dataset_class('camvid32'), dataset_class('camvid')
-    assert kind.class_names == sorted(kind.class_names, key=str.lower) and len(set(colours(kind))) == 32
+    kind, eleven = get_classes('camvid32'), get_classes('camvid')
+    assert list(kind.names) == sorted(kind.names, key=str.lower) and len(set(colours(kind))) == 32
     assert kind.id_map == {**{trainid: trainid for trainid in range(32)}, 30: 255, 255: 255} and colours(kind)[30] == (
         0,
         0,
         0,
     )
-    shared = {name: color for name, color in zip(eleven.class_names, colours(eleven)) if name in kind.class_names}
+    shared = {name: color for name, color in zip(list(eleven.names), colours(eleven)) if name in list(kind.names)}
     assert len(shared) == 9 and all(
-        colours(kind)[kind.class_names.index(name)] == color for name, color in shared.items()
+        colours(kind)[list(kind.names).index(name)] == color for name, color in shared.items()
     )
 
 
@@ -149,8 +149,8 @@ def test_every_name_and_colour_is_that_of_the_published_list(name):
     assert (
         hashlib.sha256(''.join(f'{" ".join(map(str, row))}\n' for row in rows).encode()).hexdigest() == CHECKSUMS[name]
     )
-    kind = dataset_class(name)
-    assert [(names, *color) for names, color in zip(kind.class_names, colours(kind))] == [
+    kind = get_classes(name)
+    assert [(names, *color) for names, color in zip(list(kind.names), colours(kind))] == [
         (row[0].replace(' ', '_') if name == 'mapillary_v2' else row[0], *row[1:]) for row in rows
     ]
 

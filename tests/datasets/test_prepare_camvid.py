@@ -4,8 +4,7 @@ import pytest
 from prepare_trees import CAMVID_FRAMES, TREES, contents, image_of, pixels, prepare, write_png
 
 from config import scope
-from datasets.collection.camvid import CamVid
-from datasets.collection.camvid32 import CamVid32
+from datasets.collection.camvid import CamVid, CamVid32
 from datasets.prepare.camvid import GROUPS, split_of
 from datasets.registry import get_dataset
 
@@ -45,19 +44,19 @@ def test_both_data_sets_read_their_labels(base, capsys):
 
 
 def test_every_colour_is_the_class_of_its_name(base, capsys):
-    write_png(base / 'LabeledApproved_full/Seq05VD_f00000_L.png', CamVid32.palette[None])
+    write_png(base / 'LabeledApproved_full/Seq05VD_f00000_L.png', CamVid32.classes.colors[None])
     image_of(base / '701_StillsRaw_full/Seq05VD_f00000.png', 1, 32)
     prepare(capsys, 'camvid', '--root', base.parent)
     assert pixels(base / 'testannot32/Seq05VD_f00000.png')[1].tolist() == [list(range(32))]
     eleven = pixels(base / 'testannot/Seq05VD_f00000.png')[1][0]
-    for id11, name in zip(eleven, CamVid32.class_names):
-        assert id11 == 11 if name == 'Void' else name in GROUPS[CamVid.class_names[id11]], name
+    for id11, name in zip(eleven, CamVid32.classes.names):
+        assert id11 == 11 if name == 'Void' else name in GROUPS[CamVid.classes.names[id11]], name
 
 
 def test_the_groups_hold_each_class_once():
     members = [member for group in GROUPS.values() for member in group]
-    assert sorted(members) == sorted(name for name in CamVid32.class_names if name != 'Void')
-    assert set(GROUPS) == set(CamVid.class_names)
+    assert sorted(members) == sorted(name for name in CamVid32.classes.names if name != 'Void')
+    assert set(GROUPS) == set(CamVid.classes.names)
 
 
 def test_a_colour_of_no_class_becomes_void_and_is_noted(base, capsys):

@@ -39,7 +39,7 @@ def test_the_palette_is_that_of_the_data_set(root, capsys):
 
     prepare(capsys, 'pascal_context_60', '--root', root)
     with Image.open(root / 'VOCdevkit/VOC2010/PascalContext60/2008_000003.png') as image:
-        assert bytes(image.getpalette('RGB'))[:180] == PascalContext60.palette.tobytes()
+        assert bytes(image.getpalette('RGB'))[:180] == PascalContext60.classes.colors.tobytes()
 
 
 @pytest.mark.parametrize('place', ['trainval/trainval', 'VOCdevkit/VOC2010/trainval'])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from datasets.collection.cityscapes_labels import ID_MAP, LABELS, PALETTE
+from datasets.collection.cityscapes_labels import CLASSES, LABELS
 from datasets.collection.mapillary import Mapillary
 from datasets.collection.pascal_context import PascalContext60
 from datasets.collection.tables import read_table
@@ -159,11 +159,11 @@ def test_the_vehicle_fallback_of_idd_fits_into_eight_bits():
 
 @pytest.mark.parametrize('name', ['wilddash', 'shift'])
 def test_trainids_follow_from_the_ids_of_cityscapes(name):
-    assert all(row['trainid'] == ID_MAP[row['cityscapes_id']] for row in read_table(name))
+    assert all(row['trainid'] == CLASSES.id_map[row['cityscapes_id']] for row in read_table(name))
 
 
 def test_trainids_of_idd_follow_from_its_ids_of_cityscapes_but_for_terrain():
-    differing = [row['name'] for row in read_table('idd') if row['csTrainId'] != ID_MAP.get(row['csId'], 255)]
+    differing = [row['name'] for row in read_table('idd') if row['csTrainId'] != CLASSES.id_map.get(row['csId'], 255)]
     assert differing == ['non-drivable fallback']
 
 
@@ -187,20 +187,20 @@ def test_every_class_of_cityscapes_is_reached_from_mapillary():
 def test_mapillary_has_one_colour_for_each_class_and_those_of_the_data_set():
     rows = read_table('mapillary')
     assert len({row['color'] for row in rows}) == 66
-    assert [row['color'] for row in rows[:65]] == [tuple(color) for color in Mapillary.palette.tolist()]
-    assert [row['readable'].replace(' ', '_') for row in rows[:65]] == Mapillary.class_names
+    assert [row['color'] for row in rows[:65]] == [tuple(color) for color in Mapillary.classes.colors.tolist()]
+    assert [row['readable'].replace(' ', '_') for row in rows[:65]] == list(Mapillary.classes.names)
 
 
 def test_colours_of_idd_are_those_of_cityscapes_where_the_class_is_the_same():
     for row in read_table('idd'):
         if row['csTrainId'] != 255:
-            assert row['color'] == tuple(PALETTE[row['csTrainId']].tolist()), row['name']
+            assert row['color'] == tuple(CLASSES.colors[row['csTrainId']].tolist()), row['name']
 
 
 def test_pascal_context_agrees_with_its_data_set_and_both_encodings_with_each_other():
     rows = read_table('pascal_context')
-    assert [row['name'] for row in rows] == PascalContext60.class_names
-    assert [row['color'] for row in rows] == [tuple(color) for color in PascalContext60.palette.tolist()]
+    assert [row['name'] for row in rows] == list(PascalContext60.classes.names)
+    assert [row['color'] for row in rows] == [tuple(color) for color in PascalContext60.classes.colors.tolist()]
     assert all(row['id59'] == (row['id'] - 1) % 256 for row in rows)
     assert sorted({row['original_id'] for row in rows}) == [row['original_id'] for row in rows]
     assert original_table('id')[284] == 37 and original_table('id59')[284] == 36  # person

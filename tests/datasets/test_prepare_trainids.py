@@ -11,7 +11,7 @@ from prepare_trees import TREES, contents, image_of, pixels, prepare, wilddash_m
 from scipy.io import savemat
 
 from config import scope
-from datasets.collection.cityscapes_labels import PALETTE
+from datasets.collection.cityscapes_labels import CLASSES
 from datasets.collection.tables import read_table
 from datasets.prepare import shift as shift_program
 from datasets.prepare.convert import CITYSCAPES_PALETTE, look_up_codes
@@ -99,7 +99,7 @@ def test_the_config_of_mapillary_gains_the_classes_in_order_of_appearance(prepar
     classes = config.pop('cityscapes_labels')
     assert config == json.loads((base / 'config.json').read_text()) and text.startswith('{\n    "')
     assert [entry['id'] for entry in classes] == [255, 4, 3, 0, 1, 2, 11, 12, 9, 10, 8, 5, 7, 6, 18, 15, 13, 17, 16, 14]
-    assert all(entry['color'] == PALETTE[entry['id']].tolist() for entry in classes[1:])
+    assert all(entry['color'] == CLASSES.colors[entry['id']].tolist() for entry in classes[1:])
     assert classes[0] == {
         'color': [0, 0, 0],
         'id': 255,

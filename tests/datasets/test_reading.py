@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.colors import ColorTable
+from datasets.labels import ColorTable
 from datasets.loading.reading import label_size, read_image, read_label
 
 SHAPE = 6, 7

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from datasets.collection.cityscapes_labels import ID_TO_TRAINID
+from datasets.collection.cityscapes_labels import CLASSES
 from datasets.collection.tables import read_table
 from datasets.prepare.synthetic import draw_scene
 
@@ -48,7 +48,7 @@ class Coding(NamedTuple):
         return self._spread(ids, 0, self.void)
 
     def _spread(self, ids, offset, void):
-        scene = ID_TO_TRAINID[ids].astype(int)
+        scene = CLASSES.id_to_trainid[ids].astype(int)
         return np.where(scene == 255, void, scene * (self.classes - 1) // 18 + offset).astype(np.uint8)
 
 

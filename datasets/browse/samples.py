@@ -1,17 +1,20 @@
 """Samples to look at: as the files hold them, or as the network sees them in training, with the place that a crop was
 drawn for."""
 
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from datasets.base import Dataset
-from datasets.browse.overlay import fitted, overlay
+from datasets.browse.pictures import fitted, overlay
 from datasets.sampling.epoch import epoch_order, sample_generator
 from datasets.sampling.sets import TrainSet
-from datasets.verify.findings import first
 from transforms.deferred import as_seen
+from utils.cli.wording import shortened
+from utils.files.images import write_png
+from utils.outputs.pictures import palette_image
 
 MARK = 9  # pixels from the middle of a cross to its ends
 
@@ -46,7 +49,7 @@ def raw_samples(dataset: Dataset, count: int, seed: int, log=print):
             break
     if not shown:
         raise ValueError(f'no image of split {dataset.split!r} can be shown, the first because: {faults[0]}')
-    for fault in first(faults):
+    for fault in shortened(faults, 10, ''):
         log(f'left out: {fault}')
 
 
@@ -93,3 +96,35 @@ def picture(shown: Shown, palette: np.ndarray, side: int) -> Image.Image:
             draw.line((x - MARK, y, x + MARK, y), colour, width)
             draw.line((x, y - MARK, x, y + MARK), colour, width)
     return drawn
+
+
+def dump_augmented(train_set: TrainSet, out_dir, count: int, seed: int | None = None) -> list:
+    """Write the first `count` samples that training sees in the current epoch into out_dir; returns the images' paths.
+
+    A sample is three PNG files: <name>.png, <name>_mask.png (palette colours) and <name>_mask_raw.png (trainIds). The
+    name is <class>_<stem> for class-uniform draws, else the image's relative name, with _2, _3, ... when it was there
+    before. seed: that of the loader, when it is not the set's own.
+    """
+    order = epoch_order(len(train_set), train_set.seed if seed is None else seed, train_set.epoch)[:count]
+    palette, paths, used = train_set.dataset.palette, [], {}
+    for index in order.tolist():
+        sample = train_set[index]
+        name = _name(train_set, index)
+        used[name] = used.get(name, 0) + 1
+        if used[name] > 1:
+            name = f'{name}_{used[name]}'
+        path = Path(out_dir) / f'{name}.png'
+        label = sample['label'].numpy().astype(np.uint8)
+        write_png(path, as_seen(sample))
+        write_png(path.with_name(f'{path.stem}_mask.png'), palette_image(label, palette))
+        write_png(path.with_name(f'{path.stem}_mask_raw.png'), label)
+        paths.append(path)
+    return paths
+
+
+def _name(train_set, index):
+    draw = train_set.draws[index]
+    name = PurePosixPath(train_set.dataset.items[draw.image].name)
+    if draw.class_id is None:
+        return str(name.with_suffix(''))
+    return f'{train_set.dataset.class_names[draw.class_id].replace(" ", "_")}_{name.stem}'

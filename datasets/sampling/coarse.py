@@ -1,10 +1,59 @@
-"""Which images and centroids the epochs of a training are drawn from, with coarse labels beside the fine ones or
-without."""
+"""Coarse labels beside fine ones: which a training reads, both as one dataset, and what an epoch is drawn from."""
+
+from itertools import chain
 
 import numpy as np
 
 from config import cfg
+from datasets.base import Dataset
 from datasets.sampling.epoch import coarse_subset
+from utils.cli.coarse_flags import QUALITIES
+
+
+def training_qualities() -> tuple:
+    """The qualities of the datasets that the training images come from, as cfg.DATASET says: fine images first."""
+    settings = cfg.DATASET
+    if settings.QUALITY not in QUALITIES:
+        raise ValueError(f'--quality {settings.QUALITY}: expected {", ".join(QUALITIES)}')
+    coarse = 'coarse' if settings.CUSTOM_COARSE_PROB is None else 'customcoarse'
+    if settings.QUALITY == 'coarse':
+        return (coarse,)
+    more = settings.QUALITY == 'fine_coarse' or settings.COARSE_BOOST_CLASSES or settings.ONLY_COARSE
+    return ('fine', coarse) if more else ('fine',)
+
+
+def join(parts) -> Dataset:
+    """The datasets `parts` as one: itself when there is one, else a Joined."""
+    return parts[0] if len(parts) == 1 else Joined(parts)
+
+
+class Joined(Dataset):
+    """Datasets of the same classes as one. items: those of all parts, part after part; a part loads its own."""
+
+    def __init__(self, parts):
+        first = parts[0]
+        assert all(part.classes == first.classes for part in parts)
+        self.name, self.classes, self.root = first.name, first.classes, first.root
+        self.split, self.quality, self.cv = first.split, first.quality, first.cv
+        self.mapper = first.mapper
+        self.parts = list(parts)
+        self.label_rules = ' '.join(part.label_rules for part in parts)
+        self.notes = [note for part in parts for note in part.notes]
+        self.items = [item for part in parts for item in part.items]
+        self._part = {item: part for part in parts for item in part.items}
+        assert len(self._part) == len(self.items), 'an item of two datasets'
+
+    def load(self, item):
+        return self._part[item].load(item)
+
+    def raw_label(self, item):
+        return self._part[item].raw_label(item)
+
+    def label_files(self, item):
+        return self._part[item].label_files(item)
+
+    def sizes(self):
+        return chain.from_iterable(part.sizes() for part in self.parts)
 
 
 class Pool:

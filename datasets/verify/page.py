@@ -1,4 +1,4 @@
-"""The results of a verification as verify.json and as index.html with pictures."""
+"""Page of a verification: the results as verify.json and as index.html with pictures."""
 
 from pathlib import Path
 from shlex import quote
@@ -6,13 +6,13 @@ from shlex import quote
 import numpy as np
 
 from config import cfg
-from datasets.browse.overlay import fitted, overlay
+from datasets.browse.pictures import fitted, overlay
 from datasets.loading.reading import read_image
 from datasets.verify.checks import has_wrong_size, says_nothing, unknown_ids
-from datasets.verify.findings import first
+from datasets.verify.findings import SHOWN
 from datasets.verify.statistics import class_weights
 from datasets.verify.whole import Verified
-from utils.cli.wording import counted, listed
+from utils.cli.wording import counted, listed, shortened
 from utils.files.atomic import write_json
 from utils.files.images import write_jpeg
 from utils.pages import sheet
@@ -22,7 +22,7 @@ EXAMPLES, FAULTY = 12, 4  # random samples of each split, and samples with each 
 UNKNOWN = (255, 0, 255)  # colour of pixels whose id is not in the map
 
 
-def write_report(verified: Verified, folder) -> Path:
+def write_page(verified: Verified, folder) -> Path:
     """Write verify.json, index.html and its pictures into `folder`; returns the path of the page."""
     folder = Path(folder)
     write_json(folder / 'verify.json', verified.as_json())
@@ -49,7 +49,7 @@ def write_report(verified: Verified, folder) -> Path:
 def _findings(verified):
     parts = []
     for finding in verified.findings:
-        files = ''.join(f'<li>{html_text(file)}</li>' for file in first(finding.files))
+        files = ''.join(f'<li>{html_text(file)}</li>' for file in shortened(map(str, finding.files), SHOWN, ''))
         parts.append(
             f'<p><b>{finding.level}</b> {html_text(finding.sentence)}</p>'
             + (f'<ul class="none">{files}</ul>' if files else '')
@@ -214,7 +214,7 @@ def _pictures(dataset, one, folder, name, title):
         fits = label.shape == image.shape[:2]
         base = image if fits else np.zeros((*label.shape, 3), np.uint8)
         colours = np.zeros((256, 3), np.uint8)
-        colours[: dataset.num_classes] = dataset.palette[: dataset.num_classes]
+        colours[: dataset.num_classes] = dataset.palette
         colours[dataset.mapper.unknown] = UNKNOWN
         pictures.append(
             _picture(

@@ -1,17 +1,15 @@
-"""What the file of --data_yaml says, checked: where images and labels are, how they are split, what the labels mean.
+"""The file of --data_yaml, checked: where images and labels are, how they are split, what the labels mean.
 
 docs/datasets.md describes the keys. Every mistake is a Mistake, one sentence that begins with the key.
 """
 
-import difflib
 import os
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from datasets.custom.patterns import Pattern
-from datasets.labels import IDENTITY, lookup_table
+from utils.classes import Classes
+from utils.cli.wording import counted, did_you_mean, listed
 
 KEYS = ('root', 'images', 'labels', 'splits', 'ignore', 'unlisted', 'classes')
 CLASS_KEYS = ('name', 'id', 'rgb', 'color')
@@ -19,7 +17,6 @@ SPLITS = ('train', 'val', 'test')
 LIST_ENDINGS = ('.txt', '.lst', '.csv')
 IGNORE = 255  # the trainId of ignored pixels
 MAX_CLASSES = 254  # IGNORE and a value for ids outside the table are left of the 256 of a byte
-SHOWN = 10  # names in an error
 FOLDERS, LISTS, SHARES = 'folders', 'lists', 'shares'
 
 
@@ -42,32 +39,16 @@ class Places(NamedTuple):
     seed: int
 
 
-class Table(NamedTuple):
-    """What the labels mean, as the attributes of a Dataset of these names."""
-
-    class_names: list
-    palette: np.ndarray
-    id_map: dict
-    trainid_to_id: np.ndarray
-    color_map: dict | None
-
-
-def counted(paths, what='image') -> str:
+def counted_names(paths, what='image') -> str:
     """'3 images (a, b, c)': how many, and the first of them."""
-    return f'{len(paths)} {what}{"s" * (len(paths) != 1)} {first(paths)}'
-
-
-def first(paths) -> str:
-    """'(a, b, c, ...)': some of the names."""
-    return f'({", ".join(list(paths)[:SHOWN])}{", ..." * (len(paths) > SHOWN)})'
+    return f'{counted(len(paths), what)} ({listed(paths)})'
 
 
 def check_keys(values: dict, known, where: str):
     """Raise Mistake for a key that is not known."""
     for key in values:
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=2)
-            hint = f'did you mean {" or ".join(near)}?' if near else f'the keys are {", ".join(known)}'
+            hint = did_you_mean(key, known, f'the keys are {", ".join(known)}', 2, 0.6)
             raise Mistake(f'{where}{key}: there is no such key; {hint}')
 
 
@@ -207,8 +188,8 @@ def _check_together(kind, labels):
         )
 
 
-def read_classes(values: dict) -> Table:
-    """The keys classes, ignore and unlisted."""
+def read_classes(values: dict) -> tuple[Classes, dict | None]:
+    """(Classes, {(r, g, b): id} when the label files show colours) of the keys classes, ignore and unlisted."""
     entries = [_entry(place, entry) for place, entry in enumerate(_listed_classes(values.get('classes')))]
     names = [entry['name'] for entry in entries]
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -228,9 +209,9 @@ def read_classes(values: dict) -> Table:
     palette = _palette(entries, values_of if key == 'rgb' else None)
     if key == 'rgb':
         trainids = {trainid: trainid for trainid in range(len(names))}
-        return Table(names, palette, {**rest, **trainids, IGNORE: IGNORE}, IDENTITY, owner)
-    written = {trainid: ids[0] for trainid, ids in enumerate(values_of)}
-    return Table(names, palette, {**rest, **owner}, lookup_table(written, ignored[0] if ignored else IGNORE), None)
+        return Classes(names, palette, IGNORE, {**rest, **trainids, IGNORE: IGNORE}), owner
+    written, void = [ids[0] for ids in values_of], ignored[0] if ignored else IGNORE
+    return Classes(names, palette, IGNORE, {**rest, **owner}, written, void), None
 
 
 def _listed_classes(given) -> list:
@@ -339,8 +320,8 @@ def _owners(names, values_of, ignored, key) -> dict:
     return owner
 
 
-def _palette(entries, shown) -> np.ndarray:
-    """uint8 (K, 3): the given colours, that of the labels (shown: theirs, or None), and distinct ones for the rest."""
+def _palette(entries, shown) -> list:
+    """K colours: the given ones, that of the labels (shown: theirs, or None), and distinct ones for the rest."""
     given = [
         (
             _color(entry['color'], f'class {entry["name"]!r}: color')
@@ -352,7 +333,7 @@ def _palette(entries, shown) -> np.ndarray:
         for place, entry in enumerate(entries)
     ]
     free = (color for color in map(_voc_color, range(1, 256)) if color not in given)
-    return np.array([color or next(free) for color in given], np.uint8)
+    return [color or next(free) for color in given]
 
 
 def _voc_color(number: int) -> tuple:
