@@ -43,6 +43,8 @@ class Dataset:
     splits = ('train', 'val', 'test')
     qualities = ('fine',)
     has_folds = False  # whether --cv chooses among several splits into train and val
+    directory_key = ''  # key of cfg.DATASET: the folder below the dataset root; without one it is called as the dataset
+    other_directories = ('',)  # tried after it; '' is the dataset root itself
 
     def __init__(self, split: str, quality: str = 'fine'):
         if split not in self.splits:
@@ -76,6 +78,11 @@ class Dataset:
     def describe(cls) -> tuple[Classes, tuple]:
         """(classes, splits), without looking for images."""
         return cls.classes, cls.splits
+
+    @classmethod
+    def directories(cls) -> tuple:
+        """The names that the dataset's folder below the dataset root may have, likeliest first."""
+        return cfg.DATASET[cls.directory_key] if cls.directory_key else cls.name, *cls.other_directories
 
     num_classes = property(lambda self: len(self.classes), doc='K')
     class_names = property(lambda self: list(self.classes.names), doc='K texts')

@@ -26,8 +26,8 @@ class Cityscapes(Dataset):
     has_folds = True
     auto_labels = None  # reads the labels of quality customcoarse
 
-    directory_key = 'CITYSCAPES_DIR'  # key of cfg.DATASET: the folder below the dataset root
-    other_directories = ('Cityscapes', 'cityscapes', '')  # tried after it; '' is the dataset root itself
+    directory_key = 'CITYSCAPES_DIR'
+    other_directories = ('Cityscapes', 'cityscapes', '')
     remedy = (
         'give the folder that holds Cityscapes with --override_dataset_root '
         '(leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip, unpacked, from https://www.cityscapes-dataset.com)'
@@ -46,10 +46,9 @@ class Cityscapes(Dataset):
         return (item.label, *filter(None, more))
 
     def _find_items(self):
-        names = (cfg.DATASET[self.directory_key], *self.other_directories)
         if self.quality != 'fine':
-            return self._find_coarse(names)
-        base = find_directory(dataset_root(), names, self.image_folders, self.name, self.remedy)
+            return self._find_coarse()
+        base = find_directory(dataset_root(), self.directories(), self.image_folders, self.name, self.remedy)
         image_root = first_folder(base, self.image_folders, 'images')
         images = self._images(image_root, self._split_cities(image_root))
         if self.split == 'test':
@@ -62,14 +61,14 @@ class Cityscapes(Dataset):
 
         return image_root, make_items(images, image_root, label_of)
 
-    def _find_coarse(self, names):
+    def _find_coarse(self):
         if self.split != 'train':
             raise ValueError(
                 f'dataset {self.name!r}: split {self.split!r} has fine labels only; {self.quality!r} labels are for'
                 ' training'
             )
         base = find_directory(
-            dataset_root(), names, (*self.image_folders, *coarse.IMAGE_FOLDERS), self.name, self.remedy
+            dataset_root(), self.directories(), (*self.image_folders, *coarse.IMAGE_FOLDERS), self.name, self.remedy
         )
         root, items, self.auto_labels, self.notes = coarse.find_coarse(base, self.quality, self.classes)
         if self.auto_labels:

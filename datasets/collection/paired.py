@@ -1,6 +1,5 @@
 """Datasets whose labels are found from their images: the same sub-folders below another folder, another ending."""
 
-from config import cfg
 from datasets.base import Dataset, dataset_root
 from datasets.collection.cityscapes_labels import TRAINID_CLASSES
 from datasets.collection.layout import find_split, make_items, walk_files
@@ -16,8 +15,6 @@ class Paired(Dataset):
     folder.
     """
 
-    directory_key = ''  # key of cfg.DATASET: the folder below the dataset root; without one it is called as the dataset
-    other_directories = ('',)  # tried after it; '' is the dataset root itself
     remedy = ''  # what to do when something is missing, the end of the error's sentence
 
     image_folder = ''
@@ -29,12 +26,11 @@ class Paired(Dataset):
     labelled_splits = ('train', 'val')
 
     def _find_items(self):
-        names = self.directories()
         markers = {
             split: [self._of_split(folder, split) for folder in self.markers or (self.image_folder,)]
             for split in self.splits
         }
-        self.directory = find_split(dataset_root(), names, markers, self.split, self.name, self.remedy)
+        self.directory = find_split(dataset_root(), self.directories(), markers, self.split, self.name, self.remedy)
         root = self.directory / self.image_folder.partition('{split}')[0]
         folder = self.directory / self._of_split(self.image_folder)
         images = self._choose(walk_files(folder, [ending.lower() for ending in self.image_endings]))
@@ -45,11 +41,6 @@ class Paired(Dataset):
         return root, make_items(
             images, root, lambda image: labels / image.parent.relative_to(folder) / self._label_name(image)
         )
-
-    @classmethod
-    def directories(cls) -> tuple:
-        """The names that the dataset's folder below the dataset root may have, likeliest first."""
-        return cfg.DATASET[cls.directory_key] if cls.directory_key else cls.name, *cls.other_directories
 
     def _of_split(self, folder: str, split: str = '') -> str:
         """A folder with that of `split`, or of self.split, in the place of {split}."""

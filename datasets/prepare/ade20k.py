@@ -7,8 +7,7 @@ train.py does not need them, it maps the annotations itself; other programs do.
 from datasets.collection.ade20k import ADE20K
 from datasets.collection.layout import list_files
 from datasets.prepare.convert import id_table, map_label
-from datasets.prepare.jobs import Job
-from datasets.prepare.program import Program
+from datasets.prepare.converter import Converter, Job
 
 SPLITS = ('training', 'validation')
 
@@ -23,7 +22,7 @@ def plan(base, args, made):
     ]
 
 
-PROGRAM = Program(
+CONVERTER = Converter(
     'ade20k',
     'ADE20K: annotations to 150 classes and void',
     __doc__,

@@ -13,8 +13,7 @@ from datasets.collection.camvid import VOID, CamVid, CamVid32
 from datasets.collection.layout import first_folder, list_files
 from datasets.loading.reading import peek
 from datasets.prepare.convert import codes_of, copy_file, label_png, look_up_codes
-from datasets.prepare.jobs import Job, Made
-from datasets.prepare.program import Program
+from datasets.prepare.converter import Converter, Job
 
 IMAGES = ('701_StillsRaw_full',)
 LABELS = ('LabeledApproved_full', '')  # the archive has no folder of its own
@@ -84,7 +83,7 @@ def split_of(frame: str) -> str:
     return 'test' if sequence == 'Seq05VD' or sequence == '0001TP' and number > 8520 else 'train'
 
 
-def copy_frame(sources) -> bytes:
+def copy_frame(sources) -> tuple:
     """The bytes of the frame sources[0], when sources[1] can be its label."""
     check_pair(*sources)
     return copy_file(sources)
@@ -100,7 +99,7 @@ def check_pair(frame, label):
         )
 
 
-def convert(sources, ids, void, palette) -> Made:
+def convert(sources, ids, void, palette) -> tuple:
     """The coloured label sources[0] of the frame sources[1] as ids ((code of the colour, id), ...); other colours
     become `void` and are noted."""
     check_pair(sources[1], sources[0])
@@ -108,12 +107,12 @@ def convert(sources, ids, void, palette) -> Made:
     label = look_up_codes(codes, dict(ids), UNKNOWN)
     outside = label == UNKNOWN
     if not outside.any():
-        return Made(label_png(label, palette))
+        return label_png(label, palette), ()
     label[outside] = void
-    return Made(label_png(label, palette), (f'pixels with a colour that is in no table became void {void}',))
+    return label_png(label, palette), (f'pixels with a colour that is in no table became void {void}',)
 
 
-PROGRAM = Program(
+CONVERTER = Converter(
     'camvid',
     'CamVid: coloured labels to ids of 11 and of 32 classes, in the split of the SegNet authors',
     __doc__,

@@ -8,8 +8,7 @@ from datasets.collection.cityscapes import Cityscapes
 from datasets.collection.cityscapes_labels import CLASSES, LABELS
 from datasets.collection.layout import walk_files
 from datasets.prepare.convert import CITYSCAPES_PALETTE, draw_polygons, id_table, label_png, look_up, map_label
-from datasets.prepare.jobs import Job, Made
-from datasets.prepare.program import Program
+from datasets.prepare.converter import Converter, Job
 
 FOLDERS = ('gtFine_trainvaltest/gtFine', 'gtFine', 'gtCoarse/gtCoarse', 'gtCoarse')
 SPLITS = ('train', 'val', 'train_extra')
@@ -37,19 +36,19 @@ def plan(base, args, made):
     return jobs
 
 
-def draw(sources, ids, table, palette) -> Made:
+def draw(sources, ids, table, palette) -> tuple:
     """The polygons of sources[0] as label ids, or as trainIds with the `table` of ids."""
     label, notes = draw_polygons(sources[0], dict(ids), background=0)
     if table is not None:
         label, _ = look_up(label, table)
-    return Made(label_png(label, palette), notes)
+    return label_png(label, palette), notes
 
 
 def _sibling(file, ending, other):
     return file.with_name(file.name[: -len(ending)] + other)
 
 
-PROGRAM = Program(
+CONVERTER = Converter(
     'cityscapes',
     'Cityscapes: label maps with the 19 trainIds beside the label ids',
     __doc__,

@@ -1,4 +1,4 @@
-"""What the preparations have in common: look-up of ids and colours, polygons, and PNGs with a palette."""
+"""Label conversions that converters share: look-up of ids and colours, polygons, and PNGs with a palette."""
 
 import json
 
@@ -9,7 +9,6 @@ from PIL import Image, ImageDraw
 from datasets.collection.cityscapes_labels import CLASSES
 from datasets.labels import colour_codes
 from datasets.loading.reading import read_image, read_label
-from datasets.prepare.jobs import Made
 from utils.classes import lookup_table
 from utils.files.images import encode_png
 from utils.outputs.pictures import palette_image
@@ -26,10 +25,10 @@ def id_table(id_map: dict) -> bytes:
     return lookup_table(id_map, UNKNOWN).tobytes()
 
 
-def map_label(sources, table: bytes, palette: bytes | None) -> Made:
+def map_label(sources, table: bytes, palette: bytes | None) -> tuple:
     """The label map sources[0] with every id replaced by `table` (see id_table), as a PNG."""
     label, notes = look_up(read_label(sources[0]), table)
-    return Made(label_png(label, palette), notes)
+    return label_png(label, palette), notes
 
 
 def look_up(raw: np.ndarray, table: bytes):
@@ -65,9 +64,9 @@ def look_up_codes(codes: np.ndarray, value_of: dict, default: int) -> np.ndarray
     return table[codes] ^ np.uint8(default)
 
 
-def copy_file(sources) -> bytes:
+def copy_file(sources) -> tuple:
     """The bytes of sources[0]."""
-    return sources[0].read_bytes()
+    return sources[0].read_bytes(), ()
 
 
 def read_json(path, what: str):

@@ -15,8 +15,7 @@ from datasets.collection.gta5 import GTA5
 from datasets.collection.layout import list_files
 from datasets.loading.reading import label_size, read_label
 from datasets.prepare.convert import CITYSCAPES_PALETTE, id_table, label_png, look_up
-from datasets.prepare.jobs import Job, Made
-from datasets.prepare.program import Program
+from datasets.prepare.converter import Converter, Job
 
 BLACK_AND_WHITE = (15188, 17705)
 SPLITS = ('trainIds', 'valIds', 'testIds')
@@ -42,14 +41,14 @@ def plan(base, args, made):
     ]
 
 
-def convert(sources, table, palette) -> Made:
+def convert(sources, table, palette) -> tuple:
     """The label sources[0] as trainIds, in the size of the image sources[1] (nearest neighbour)."""
     label, notes = look_up(read_label(sources[0]), table)
     size = label_size(sources[1])
     if label.shape != size:
         label = np.array(Image.fromarray(label).resize(size[::-1], Image.Resampling.NEAREST))
         notes = (*notes, 'the label had another size than its image and was resized')
-    return Made(label_png(label, palette), notes)
+    return label_png(label, palette), notes
 
 
 def read_splits(path) -> dict:
@@ -82,7 +81,7 @@ def _frames(values, name) -> np.ndarray:
     return frames
 
 
-def make_splits(sources, present) -> Made:
+def make_splits(sources, present) -> tuple:
     """split.npz; notes how many of its frames are not among `present`."""
     splits = read_splits(sources[0])
     file = io.BytesIO()
@@ -96,10 +95,10 @@ def make_splits(sources, present) -> Made:
                 f'{len(missing)} of the {len(frames)} frames in {name} are not there, the first is {missing[0]}.png;'
                 ' unpack all archives'
             )
-    return Made(file.getvalue(), tuple(notes))
+    return file.getvalue(), tuple(notes)
 
 
-PROGRAM = Program(
+CONVERTER = Converter(
     'gta5',
     'GTA5: labels to the 19 classes of Cityscapes, split.mat to split.npz',
     __doc__,

@@ -5,8 +5,7 @@ from datasets.collection.idd import IDD
 from datasets.collection.layout import walk_files
 from datasets.collection.tables import read_table
 from datasets.prepare.convert import draw_polygons, label_png
-from datasets.prepare.jobs import Job, Made
-from datasets.prepare.program import Program
+from datasets.prepare.converter import Converter, Job
 
 ID_TYPES = ('csTrainId', 'csId', 'id', 'level1Id', 'level2Id', 'level3Id', 'level4Id')
 POLYGONS = '_polygons.json'
@@ -40,14 +39,14 @@ def plan(base, args, made):
     ]
 
 
-def convert(sources, ids) -> Made:
+def convert(sources, ids) -> tuple:
     """The polygons of sources[0], drawn with `ids` ((name, id), ...) on unlabeled ground."""
     ids = dict(ids)
     label, notes = draw_polygons(sources[0], ids, background=ids['unlabeled'])
-    return Made(label_png(label, None), notes)
+    return label_png(label, None), notes
 
 
-PROGRAM = Program(
+CONVERTER = Converter(
     'idd',
     'IDD Segmentation: polygons to label maps',
     __doc__,

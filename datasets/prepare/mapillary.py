@@ -11,8 +11,7 @@ from datasets.collection.layout import first_folder, list_files
 from datasets.collection.mapillary import MapillaryCityLabel
 from datasets.collection.tables import read_table
 from datasets.prepare.convert import IGNORE, id_table, map_label, read_json
-from datasets.prepare.jobs import Job
-from datasets.prepare.program import Program
+from datasets.prepare.converter import Converter, Job
 
 SPLITS = ('training', 'validation')
 CONFIGS = ('config.json', 'config_v1.2.json')
@@ -89,13 +88,13 @@ def cityscapes_classes(config) -> list:
     return list(classes.values())
 
 
-def make_config(sources) -> bytes:
+def make_config(sources) -> tuple:
     """The whole config with cityscapes_labels added."""
     config = read_json(sources[0], 'the config.json of Mapillary Vistas 1.2')
-    return json.dumps({**config, 'cityscapes_labels': cityscapes_classes(config)}, indent=4).encode()
+    return json.dumps({**config, 'cityscapes_labels': cityscapes_classes(config)}, indent=4).encode(), ()
 
 
-PROGRAM = Program(
+CONVERTER = Converter(
     'mapillary',
     'Mapillary Vistas 1.2: labels to the 19 classes of Cityscapes (dataset mapillary_citylabel)',
     __doc__,

@@ -14,8 +14,7 @@ from datasets.collection.paired import read_lines
 from datasets.collection.pascal_context import PascalContext, PascalContext60
 from datasets.collection.tables import read_table
 from datasets.prepare.convert import label_png
-from datasets.prepare.jobs import Job
-from datasets.prepare.program import Program
+from datasets.prepare.converter import Converter, Job
 
 SPLITS = ('train', 'val')
 LABELS = ('trainval/trainval', 'trainval')  # the first where an archive was unpacked into a folder of its name
@@ -52,9 +51,9 @@ def original_table(column: str) -> bytes:
     return table.tobytes()
 
 
-def convert(sources, table, palette) -> bytes:
+def convert(sources, table, palette) -> tuple:
     """The LabelMap of a .mat file, mapped by `table`."""
-    return label_png(np.frombuffer(table, np.uint8)[read_label_map(sources[0])], palette)
+    return label_png(np.frombuffer(table, np.uint8)[read_label_map(sources[0])], palette), ()
 
 
 def read_label_map(path) -> np.ndarray:
@@ -80,7 +79,7 @@ def read_label_map(path) -> np.ndarray:
     return label
 
 
-PROGRAM = Program(
+CONVERTER = Converter(
     'pascal_context',
     'PASCAL Context: .mat label maps of 459 classes to 59 and 60 classes',
     __doc__,

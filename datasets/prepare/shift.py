@@ -6,8 +6,7 @@ from datasets.collection.shift import Shift
 from datasets.collection.tables import read_table
 from datasets.loading.reading import read_image
 from datasets.prepare.convert import CITYSCAPES_PALETTE, id_table, label_png, look_up
-from datasets.prepare.jobs import Job, Made
-from datasets.prepare.program import Program
+from datasets.prepare.converter import Converter, Job
 
 SPLITS = ('train', 'val')
 
@@ -45,13 +44,13 @@ def plan(base, args, made):
     ]
 
 
-def convert(sources, table, palette) -> Made:
+def convert(sources, table, palette) -> tuple:
     """The red channel of sources[0] as trainIds."""
     label, notes = look_up(read_image(sources[0])[..., 0].copy(), table)
-    return Made(label_png(label, palette), notes)
+    return label_png(label, palette), notes
 
 
-PROGRAM = Program(
+CONVERTER = Converter(
     'shift',
     'SHIFT: labels of chosen cameras to the 19 classes of Cityscapes',
     __doc__,

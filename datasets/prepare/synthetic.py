@@ -1,10 +1,10 @@
-"""Renders the synthetic street data set: the file layout of Cityscapes, its label ids, and cities that do not exist.
+"""Synthetic street data set, rendered: the file layout of Cityscapes, its label ids, and cities that do not exist.
 
 One image is drawn from (seed, split, number), so the same parameters give the same bytes, whatever the number of
 workers. The folder appears when it is complete.
 """
 
-import json
+import argparse
 import shutil
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
@@ -17,10 +17,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from config import cfg
 from datasets.collection.cityscapes_labels import LABELS, SCORED
 from datasets.prepare.street import THEMES, render_scene
 from utils.cli.progress import progress
-from utils.files.atomic import write_error, write_json
+from utils.files import stamps
+from utils.files.atomic import write_error
 from utils.files.images import write_png
 
 RENDERER = 1  # raised when the drawings change, so that old folders are not taken for new ones
@@ -29,6 +31,37 @@ MARKER = 'synthetic.json'  # parameters of a complete folder
 SMALLEST = 64  # pixels a side
 LEAST_SHARE = 2e-4  # of the pixels, for each class that the theme of a scene promises
 ATTEMPTS = 40
+SUMMARY = 'render the synthetic street data set (19 classes, layout of Cityscapes)'
+
+
+def add_flags(parser):
+    """The flags of `python -m datasets.prepare synthetic` beside those of all preparations."""
+    parser.add_argument('--train', type=int, default=96, metavar='N', help='number of training images')
+    parser.add_argument('--val', type=int, default=16, metavar='N', help='number of validation images')
+    parser.add_argument(
+        '--size', type=_size, default=(256, 512), metavar='H,W', help='height and width of the images in pixels'
+    )
+    parser.add_argument('--seed', type=int, default=0, metavar='N', help='another seed gives other streets')
+    parser.add_argument(
+        '--overwrite', action='store_true', help='replace a folder that was rendered with other parameters'
+    )
+
+
+def _size(text):
+    try:
+        height, width = (int(part) for part in text.split(','))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'{text!r} is not "height,width" in pixels, such as 256,512') from None
+    return height, width
+
+
+def run(args) -> int:
+    """Render the data set that the flags describe; returns the exit code."""
+    folder = Path(args.root) / cfg.DATASET.SYNTHETIC_DIR
+    new = render(folder, args.train, args.val, args.size, args.seed, args.overwrite, args.workers)
+    state = 'rendered' if new else 'reused, it stands there already'
+    print(f'{folder}: {args.train} train and {args.val} val images of {args.size[0]}x{args.size[1]} pixels, {state}')
+    return 0
 
 
 def render(folder, train=96, val=16, size=(256, 512), seed=0, overwrite=False, workers=1):
@@ -52,7 +85,7 @@ def render(folder, train=96, val=16, size=(256, 512), seed=0, overwrite=False, w
         unfinished.chmod(0o755)
         counts = _render_all(unfinished, train, val, size, seed, workers)
         shares = {split: _shares(count) for split, count in counts.items()}
-        write_json(unfinished / MARKER, {'parameters': wanted, 'percent_of_pixels': shares})
+        stamps.write(unfinished / MARKER, {'parameters': wanted, 'percent_of_pixels': shares})
         if folder.exists():
             shutil.rmtree(folder)
         unfinished.rename(folder)
@@ -84,22 +117,17 @@ def _stands(folder, wanted, overwrite):
         raise ValueError(
             f'{folder}: exists and was not rendered here (it has no {MARKER}); move it away or choose another --root'
         )
-    try:
-        found = json.loads(marker.read_text())['parameters']
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    remedy = f'remove {folder} to render it anew'
+    found = (stamps.read(marker, remedy, 'record of the parameters') or {}).get('parameters')
+    if not isinstance(found, dict):
+        raise ValueError(f'{marker}: names no parameters of the folder; {remedy}')
+    differing = stamps.differences(found, wanted)
+    if differing and not overwrite:
         raise ValueError(
-            f'{marker}: is no complete JSON file with the parameters of the folder; remove {folder} to render it anew'
-        ) from error
-    if found == wanted:
-        return True
-    if overwrite:
-        return False
-    differing = ', '.join(
-        f'{key} {found.get(key)} instead of {wanted[key]}' for key in wanted if found.get(key) != wanted[key]
-    )
-    raise ValueError(
-        f'{folder}: was rendered with {differing}; add --overwrite to render it anew, or choose another --root'
-    )
+            f'{folder}: was rendered with {", ".join(differing)}; add --overwrite to render it anew, or choose another'
+            ' --root'
+        )
+    return not differing
 
 
 def _render_all(folder, train, val, size, seed, workers):

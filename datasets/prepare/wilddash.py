@@ -21,8 +21,7 @@ from datasets.prepare.convert import (
     look_up_codes,
     read_json,
 )
-from datasets.prepare.jobs import Job, Made
-from datasets.prepare.program import Program
+from datasets.prepare.converter import Converter, Job
 
 WHAT = 'the panoptic annotation of WildDash 2 (images, annotations with segments_info)'
 VALIDATION_SHARE = 5  # one image out of so many
@@ -77,7 +76,7 @@ def read_annotations(path):
         ) from None
 
 
-def convert(sources, values, default, unknown, palette) -> Made:
+def convert(sources, values, default, unknown, palette) -> tuple:
     """The mask sources[0] with every segment id replaced; values: ((segment id, value), ...), `default` for the other
     pixels."""
     impossible = [segment for segment, _ in values if not 0 <= segment < CODES]
@@ -88,7 +87,7 @@ def convert(sources, values, default, unknown, palette) -> Made:
         )
     label = look_up_codes(codes_of(sources[0]), dict(values), default)
     notes = tuple(f'category {category} is in no table and became {default}' for category in unknown)
-    return Made(label_png(label, palette), notes)
+    return label_png(label, palette), notes
 
 
 def split_jobs(base, stems, made):
@@ -104,12 +103,12 @@ def split_jobs(base, stems, made):
     ]
 
 
-def write_list(sources, stems) -> bytes:
+def write_list(sources, stems) -> tuple:
     """One name a line."""
-    return ''.join(f'{stem}\n' for stem in stems).encode()
+    return ''.join(f'{stem}\n' for stem in stems).encode(), ()
 
 
-PROGRAM = Program(
+CONVERTER = Converter(
     'wilddash',
     'WildDash 2: panoptic annotation to the 19 classes of Cityscapes',
     __doc__,

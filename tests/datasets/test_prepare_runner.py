@@ -11,7 +11,7 @@ import pytest
 from prepare_trees import TREES, contents, die, png_bytes, prepare, write_png
 from small import ROOT
 
-from datasets.prepare import convert, jobs, record, runner
+from datasets.prepare import convert, converter, record, runner
 from datasets.prepare.__main__ import main
 
 RESULT = 'annotations_150classes/training/ADE_train_00000001.png'
@@ -97,7 +97,7 @@ def test_a_changed_input_is_converted_again_and_nothing_else(ade, capsys):
 def test_another_recipe_converts_everything_again(ade, capsys, monkeypatch):
     base, flags = ade
     prepare(capsys, *flags)
-    monkeypatch.setattr(jobs, 'VERSION', jobs.VERSION + 1)
+    monkeypatch.setattr(converter, 'VERSION', converter.VERSION + 1)
     assert '3 written' in prepare(capsys, *flags)[1]
 
 
@@ -109,7 +109,7 @@ def test_unreadable_files_are_refused_by_name_and_the_others_converted(ade, caps
     assert code == 1
     assert '15 files: 3 written, 12 refused' in printed
     assert 'training/ADE_train_00000003.png: ' in printed and 'ADE_train_00000012.png' in printed
-    assert 'ADE_train_00000013.png' not in printed and '... and 2 more' in printed
+    assert 'ADE_train_00000013.png' not in printed and '  and 2 more' in printed
     code, printed = prepare(capsys, *flags)
     assert code == 1 and '3 up to date, 12 refused' in printed, 'a refused file is tried again'
 
@@ -139,13 +139,13 @@ def test_results_are_not_written_over_originals_through_a_link(ade, capsys):
 
 
 def test_two_results_of_one_name_are_refused(tmp_path):
-    first, second = (jobs.Job(tmp_path / 'out.png', (tmp_path / name,), convert.copy_file) for name in 'ab')
+    first, second = (converter.Job(tmp_path / 'out.png', (tmp_path / name,), convert.copy_file) for name in 'ab')
     with pytest.raises(ValueError, match='made twice'):
         runner.run('copies', record.Record(tmp_path, 'copies'), [first, second])
 
 
 def test_a_source_that_is_gone_is_refused_by_name(tmp_path, capsys):
-    job = jobs.Job(tmp_path / 'out.png', (tmp_path / 'gone.png',), convert.copy_file)
+    job = converter.Job(tmp_path / 'out.png', (tmp_path / 'gone.png',), convert.copy_file)
     assert runner.run('copies', record.Record(tmp_path, 'copies'), [job]) == 1
     assert 'gone.png: the file does not exist' in capsys.readouterr().out
     assert not (tmp_path / 'out.png').exists()
@@ -289,6 +289,6 @@ def test_killed_and_interrupted_runs_leave_no_process_and_no_half_file(tmp_path)
 
 @pytest.mark.slow
 def test_a_killed_process_is_told_in_one_sentence(tmp_path):
-    tasks = [jobs.Job(tmp_path / name, (), die) for name in ('a', 'b')]
+    tasks = [converter.Job(tmp_path / name, (), die) for name in ('a', 'b')]
     with pytest.raises(ValueError, match='--workers 2: a process was killed'):
         runner.run('death', record.Record(tmp_path, 'death'), tasks, workers=2)

@@ -280,8 +280,8 @@ def test_views_of_shift_that_are_not_there_are_refused(prepared, views):
 def test_every_id_of_shift_has_the_trainid_of_the_table(tmp_path):
     write_png(tmp_path / 'label.png', np.dstack([np.arange(24)[None]] * 3))
     table = shift_program.id_table({row['id']: row['trainid'] for row in read_table('shift')})
-    made = shift_program.convert([tmp_path / 'label.png'], table, None)
-    assert made.notes == ('id 23 is in no table and became 255 (void)',)
+    _, notes = shift_program.convert([tmp_path / 'label.png'], table, None)
+    assert notes == ('id 23 is in no table and became 255 (void)',)
 
 
 def test_wilddash_becomes_ids_of_cityscapes_and_trainids(prepared):
