@@ -1,4 +1,4 @@
-"""The images of the BRAVO challenge (Vu et al., 2024, arXiv 2409.15107), whose labels are not public."""
+"""BRAVO challenge (Vu et al., 2024, arXiv 2409.15107): images whose labels are not public."""
 
 from datasets.base import registered
 from datasets.collection.paired import PairedTrainIds

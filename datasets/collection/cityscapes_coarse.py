@@ -1,5 +1,4 @@
-"""The second half of Cityscapes: 19998 more images (train_extra), with labels that people drew coarsely or a network
-wrote.
+"""Coarse labels of Cityscapes: 19998 more images (train_extra), labelled coarsely by people or by a network.
 
 Labels of a network are the files of `train.py --dump_for_auto_labelling` (hierarchical multi-scale attention, arXiv
 2005.10821, section 3.2): ids in <image>.png, the probability of each in <image>_prob.png. Which of the two kinds is

@@ -1,5 +1,4 @@
-"""Any folder or archive of images, searched with its sub-folders, without labels: something to run a trained network
-on."""
+"""Folder of images without labels, or an archive of them: something to run a trained network on."""
 
 from pathlib import Path
 

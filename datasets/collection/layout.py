@@ -1,4 +1,4 @@
-"""Where files lie: the dataset's folder, the images in it, the label of each image.
+"""Layout of a dataset on the disk: its folder, the images in it, the label of each image.
 
 Every listing is sorted, so that order, splits and sampling do not depend on the file system. A folder may be in a .zip
 or .tar file, also one that stands for a folder that is missing (archive.locate); the paths in it are ArchivePaths.

@@ -1,4 +1,4 @@
-"""Datasets whose labels are found from their images: the same sub-folders below another folder, another ending."""
+"""Paired datasets, whose labels are found from their images: the same path below another folder, another ending."""
 
 from datasets.base import Dataset, dataset_root
 from datasets.collection.cityscapes_labels import TRAINID_CLASSES

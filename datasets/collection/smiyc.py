@@ -1,5 +1,7 @@
-"""SegmentMeIfYouCan (Chan et al., NeurIPS 2021, arXiv 2104.14812): what a network does with things it has never
-seen."""
+"""SegmentMeIfYouCan (Chan et al., NeurIPS 2021, arXiv 2104.14812): anomalies and obstacles.
+
+They show what a network does with things that it has never seen.
+"""
 
 from datasets.base import registered
 from datasets.collection.layout import IMAGE_EXTENSIONS

@@ -1,4 +1,4 @@
-"""A rendered street in the layout of Cityscapes: seeded, small, every class present; for first steps and tests."""
+"""Synthetic street, rendered in the layout of Cityscapes: small, every class present; for first steps and tests."""
 
 from datasets.base import registered
 from datasets.collection.cityscapes import Cityscapes

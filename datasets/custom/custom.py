@@ -1,4 +1,4 @@
-"""A dataset that a YAML file describes, without any Python: --dataset custom --data_yaml FILE."""
+"""Custom dataset, described in a YAML file without any Python: --dataset custom --data_yaml FILE."""
 
 import os
 from pathlib import Path
@@ -6,21 +6,15 @@ from pathlib import Path
 from config import cfg
 from datasets.base import Dataset, registered
 from datasets.collection.layout import make_items
-from datasets.custom.description import (
-    FOLDERS,
-    KEYS,
-    LISTS,
-    SHARES,
-    Mistake,
-    check_keys,
-    counted_names,
-    read_classes,
-    read_places,
-)
+from datasets.custom.classes import read_classes
+from datasets.custom.mistakes import Mistake, check_keys, counted_names
+from datasets.custom.places import FOLDERS, LISTS, SHARES, read_places
 from datasets.custom.splits import ListFile, Names, share_of
 from datasets.loading.archive import locate
 from utils.cli.wording import listed
 from utils.cli.yaml_file import read_yaml
+
+KEYS = ('root', 'images', 'labels', 'splits', 'ignore', 'unlisted', 'classes')
 
 
 class DataFile:

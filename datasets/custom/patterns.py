@@ -1,4 +1,4 @@
-"""Glob patterns with named parts: where the images of a dataset are, and which label belongs to which image.
+"""Glob patterns with named parts: the images of a dataset, and the label that belongs to each.
 
     images/{split}/**/*.jpg      labels/{split}/{folder}/{stem}.png
 

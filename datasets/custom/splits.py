@@ -6,7 +6,7 @@ from itertools import accumulate
 from pathlib import Path, PurePosixPath
 
 from datasets.collection.paired import read_lines
-from datasets.custom.description import Mistake, counted_names
+from datasets.custom.mistakes import Mistake, counted_names
 from datasets.loading.archive import locate
 
 ORDER = ('val', 'test', 'train')  # train gets what the others leave

@@ -1,1 +1,1 @@
-"""From files to batches: archives, image formats, cache, loaders and their processes."""
+"""Loading, from files to batches: archives, image formats, cache, loaders and their processes."""

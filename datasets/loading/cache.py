@@ -1,4 +1,4 @@
-"""Cache of decoded images and label maps: one file that is mapped into memory: epochs without decoding (--cache_dir).
+"""Cache of decoded images and label maps: epochs without decoding (--cache_dir).
 
 A file holds the pairs of one split as Dataset.load returns them, trainIds included. Its name holds a hash of everything
 they depend on: the dataset, its tables, what archive.fingerprint tells of its files, the rules of reading. It is built
@@ -115,7 +115,7 @@ def _starts(shapes: np.ndarray) -> np.ndarray:
 
 def _open_or_build(dataset, folder, log) -> PixelCache:
     path = cache_path(dataset, folder)
-    # what is wrong with it is said by the one that builds it anew
+    # the process that builds it anew says what is wrong with it
     pixels = _open(path, dataset, lambda line: None)
     if pixels is None:
         with _lock(path, log):
@@ -162,7 +162,7 @@ def _lock(path, log):
         try:
             yield
         finally:
-            beside.unlink(missing_ok=True)  # who waits for it looks for the cache first
+            beside.unlink(missing_ok=True)  # a process that waits for the lock looks for the cache first
 
 
 def _build(path, dataset, log):

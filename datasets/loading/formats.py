@@ -1,4 +1,4 @@
-"""What the bytes of an image file are: their format, whether they are whole, and what they hold, without OpenCV.
+"""Image formats: what the bytes of a file are, whether they are whole, and what they hold, without OpenCV.
 
 Broken files are looked for before decoding: OpenCV fills the missing part of a cut-off JPEG with grey and says nothing,
 and prints to the terminal about others. TIFF goes through Pillow altogether: OpenCV multiplies colours by alpha there.

@@ -1,5 +1,6 @@
-"""Images and label maps from files on the disk or in an archive, the same pixels whatever the format; what cannot be
-decoded whole is an error that names the file.
+"""Reading of images and label maps, on the disk or in an archive: the same pixels whatever the format.
+
+What cannot be decoded whole is an error that names the file.
 """
 
 import cv2

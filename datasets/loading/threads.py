@@ -1,4 +1,4 @@
-"""The same work on many files at once: decoding leaves Python, so threads are enough."""
+"""Threads for the same work on many files: decoding leaves Python, so processes are not needed."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor

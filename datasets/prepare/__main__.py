@@ -51,7 +51,7 @@ def parse_args(argv=None):
 
 
 def _which(argv, known) -> str:
-    """What to tell somebody who has named no preparation, or none that there is."""
+    """The error about a call that names no preparation, or an unknown one."""
     choose = f'choose one of {", ".join(known)}'
     if not argv or argv[0].startswith('-'):
         return f'the name of the data set comes first, as in `python -m datasets.prepare camvid --root ROOT`; {choose}'

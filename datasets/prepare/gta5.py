@@ -27,7 +27,7 @@ def plan(base, args, made):
     labels = {path.stem: path for path in list_files(base / 'labels', ['.png'])}
     dropped = {f'{frame:05d}' for frame in BLACK_AND_WHITE}
     frames = sorted((images.keys() | labels.keys()) - dropped)
-    read_splits(base / 'split.mat')  # a mistake there is told before hours of work
+    read_splits(base / 'split.mat')  # a mistake there shows before hours of work
     jobs = [Job(base / 'split.npz', (base / 'split.mat',), make_splits, (tuple(frames),))]
     table = id_table(CLASSES.id_map)
     return jobs + [

@@ -1,1 +1,1 @@
-"""How the images of an epoch are drawn: class-uniform sampling, epochs, joined datasets."""
+"""Sampling, how the images of an epoch are drawn: class-uniform, with coarse labels or without."""

@@ -1,2 +1,1 @@
-"""Verification of a dataset: `python -m datasets.verify` reads everything once; quick.py is what train.py does by
-itself."""
+"""Verification of a dataset: `python -m datasets.verify` reads all of it; train.py does the quick one by itself."""

@@ -1,5 +1,4 @@
-"""From what the files have shown to findings: unusable files, sizes, ids, labels that say nothing, absent classes,
-equal images."""
+"""Checks of what the files have shown: unusable files, sizes, ids, labels that say nothing, absent classes, copies."""
 
 import hashlib
 from collections import Counter, defaultdict

@@ -1,4 +1,4 @@
-"""The command line of `python -m datasets.verify`: read, and written for somebody else to run."""
+"""Command line of `python -m datasets.verify`: read, and written for a person to run."""
 
 import shlex
 import sys

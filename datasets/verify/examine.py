@@ -1,4 +1,4 @@
-"""Reading one image and its label, and everything about them that a verification asks for, in one pass."""
+"""Examination of one image and its label: everything that a verification asks for, in one pass."""
 
 import hashlib
 from typing import NamedTuple

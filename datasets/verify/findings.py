@@ -43,8 +43,8 @@ class Finding(NamedTuple):
             path, why = (str(file), '') if isinstance(file, str) else file
             by_reason.setdefault(why, []).append(str(path))
         told = '; '.join(_because(paths, why) for why, paths in by_reason.items())
-        more = f' and {len(self.files) - SHOWN:,} more' if len(self.files) > SHOWN else ''
-        return f'{self.sentence}{self._colon()} {told}{more}'.rstrip()
+        more = shortened(self.files, SHOWN, ' ')[SHOWN:]
+        return f'{self.sentence}{self._colon()} {told}{"".join(more)}'.rstrip()
 
     def _colon(self) -> str:
         return ':' if self.files and not self.sentence.endswith('?') else ''

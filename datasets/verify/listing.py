@@ -1,5 +1,4 @@
-"""Which files a dataset has beside those that it uses: images without labels, labels without images, hidden and foreign
-files."""
+"""Listing of a dataset's folders: images without labels, labels without images, hidden and foreign files."""
 
 from collections import Counter, defaultdict
 from os.path import commonprefix
@@ -12,7 +11,7 @@ from datasets.sampling.coarse import training_qualities
 from datasets.verify.findings import ERROR, NOTE, WARNING, Fault, Finding
 from utils.cli.wording import counted, listed
 
-# What operating systems leave behind; as hidden files they only take space, but are told from files of the user's own.
+# Left behind by operating systems; like hidden files they only take space.
 LITTER = ('thumbs.db', 'desktop.ini')
 
 

@@ -1,5 +1,4 @@
-"""What train.py looks at before the first training on a dataset: every header, and a sample of the files; seconds, not
-minutes.
+"""Quick verification, before the first training on a dataset: every header, and a sample of the files, in seconds.
 
 The result is kept under the assets folder, in a file whose name holds a hash of everything it depends on, so that the
 next training on the same files does not look again.

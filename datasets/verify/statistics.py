@@ -1,4 +1,4 @@
-"""Numbers about the pixels of a split: classes, which of them stand together, weights for a loss, colours, sizes."""
+"""Statistics of the pixels of a split: classes, which of them stand together, weights for a loss, colours, sizes."""
 
 from collections import Counter
 from typing import NamedTuple

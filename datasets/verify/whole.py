@@ -1,4 +1,4 @@
-"""The whole verification of a dataset: list it, read every file once, gather the findings and the numbers."""
+"""Verification of a whole dataset: list it, read every file once, gather the findings and the numbers."""
 
 from typing import NamedTuple
 

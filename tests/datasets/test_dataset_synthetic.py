@@ -129,7 +129,7 @@ def test_a_folder_of_something_else_is_never_replaced(tmp_path):
 def test_a_damaged_marker_is_told_in_one_sentence(tmp_path):
     (tmp_path / 'synthetic').mkdir()
     (tmp_path / 'synthetic/synthetic.json').write_text('{"parameters": ')
-    with pytest.raises(ValueError, match='synthetic.json: is no record of the parameters in JSON .*; remove .* to render it anew'):
+    with pytest.raises(ValueError, match='json: is no record of the parameters in JSON .*; remove .* to render it'):
         synthetic.render(tmp_path / 'synthetic', 6, 6, (64, 64))
 
 
