@@ -115,7 +115,7 @@ def find_coarse(base, quality: str, classes: Classes):
 
 
 def _ids(trainids, classes):
-    wrong = [trainid for trainid in trainids if not trainid < len(classes)]
+    wrong = [trainid for trainid in trainids if not 0 <= trainid < len(classes)]
     if wrong:
         raise ValueError(
             f'--custom_coarse_dropout_classes: {wrong[0]} is no trainId of Cityscapes, which has 0 to'

@@ -16,10 +16,15 @@ IMAGE_EXTENSIONS = ('.png', '.jpg', '.jpeg', '.webp', '.bmp', '.tif', '.tiff')
 
 
 def find_directory(root: Path, names, markers, dataset: str, remedy: str) -> Path:
-    """The first of root/name that holds one of the folders `markers`; '' as a name is the root itself. What is unpacked
-    goes before archives.
+    """The first of root/name that holds one of the folders `markers`. What is unpacked goes before archives.
 
-    Raises FileNotFoundError that says what is missing: the root, everything in it, or the dataset in it.
+    Args:
+        names: of the dataset's folder below root; '' is root itself.
+        dataset: its name, for the error.
+        remedy: the end of the error.
+
+    Raises:
+        FileNotFoundError: says what is missing: the root, everything in it, or the dataset in it.
     """
     root = locate(root)
     if not root.is_dir():
@@ -52,10 +57,14 @@ def find_directory(root: Path, names, markers, dataset: str, remedy: str) -> Pat
 
 
 def find_split(root: Path, names, markers: dict, split: str, dataset: str, remedy: str) -> Path:
-    """find_directory by the folders markers[split]. markers: {split: folders} of every split of the dataset.
+    """find_directory by the folders markers[split].
 
-    Raises FileNotFoundError as it does, or, where other splits are there, that says that this one is missing and which
-    are not.
+    Args:
+        markers: {split: folders} of every split of the dataset.
+        root, names, dataset, remedy: as in find_directory.
+
+    Raises:
+        FileNotFoundError: as find_directory does; where other splits are there, it says which.
     """
     try:
         return find_directory(root, names, markers[split], dataset, remedy)

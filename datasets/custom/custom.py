@@ -20,17 +20,16 @@ KEYS = ('root', 'images', 'labels', 'splits', 'ignore', 'unlisted', 'classes')
 class DataFile:
     """The content of the file of --data_yaml: classes, color_map, places (of the files) and splits.
 
-    file: None for cfg.DATASET.DATA_YAML. Raises FileNotFoundError, or ValueError that names the file and the key.
+    Raises FileNotFoundError, or ValueError that names the file and the key.
     """
 
-    def __init__(self, file=None):
-        file = file or cfg.DATASET.DATA_YAML
-        if not file:
+    def __init__(self):
+        if not cfg.DATASET.DATA_YAML:
             raise ValueError(
                 '--dataset custom needs --data_yaml FILE, which says where images and labels are and what the classes'
                 ' are (docs/datasets.md)'
             )
-        self.file = Path(file).expanduser()
+        self.file = Path(cfg.DATASET.DATA_YAML).expanduser()
         try:
             values = read_yaml(
                 self.file,

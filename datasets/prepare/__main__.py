@@ -3,20 +3,12 @@
 import argparse
 import sys
 from functools import partial
+from importlib import import_module
+from pkgutil import iter_modules
 
+from datasets import prepare as room
 from datasets.loading.threads import usable_cores
-from datasets.prepare import (
-    ade20k,
-    camvid,
-    cityscapes,
-    gta5,
-    idd,
-    mapillary,
-    pascal_context,
-    shift,
-    synthetic,
-    wilddash,
-)
+from datasets.prepare import synthetic
 from datasets.prepare.converter import Converter
 from datasets.prepare.runner import prepare
 from datasets.registry import dataset_names
@@ -24,9 +16,10 @@ from utils.cli.parser import Parser, positive
 from utils.cli.program import run_program
 from utils.cli.wording import did_you_mean
 
-CONVERTERS = [
-    module.CONVERTER for module in (ade20k, camvid, cityscapes, gta5, idd, mapillary, pascal_context, shift, wilddash)
+_MODULES = [
+    import_module(f'{room.__name__}.{found.name}') for found in iter_modules(room.__path__) if found.name != '__main__'
 ]
+CONVERTERS = [module.CONVERTER for module in _MODULES if hasattr(module, 'CONVERTER')]
 
 
 def parse_args(argv=None):

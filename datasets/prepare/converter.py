@@ -1,9 +1,10 @@
 """Converters: what makes a download readable for its dataset, as a list of files and how each is made."""
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
+
+from utils.files.stamps import digest
 
 # raised when a converter makes something else from the same files, so that its old results are made anew
 VERSION = 1
@@ -24,8 +25,7 @@ class Job(NamedTuple):
 
     def recipe(self) -> str:
         """Changes when the function or one of the arguments does."""
-        text = repr((VERSION, self.make.__module__, self.make.__qualname__, self.arguments))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return digest(repr((VERSION, self.make.__module__, self.make.__qualname__, self.arguments)))
 
 
 class Converter(NamedTuple):

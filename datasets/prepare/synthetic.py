@@ -67,9 +67,16 @@ def run(args) -> int:
 def render(folder, train=96, val=16, size=(256, 512), seed=0, overwrite=False, workers=1):
     """Render the data set into `folder`, or leave what stands there when it was made from the same parameters.
 
-    train, val: number of images. size: (height, width) in pixels. True when it was rendered now.
-    Raises ValueError when the folder was made from other parameters (and overwrite is False) or by something else,
-    WriteError when it cannot be written.
+    Args:
+        train, val: number of images.
+        size: (height, width) in pixels.
+        overwrite: replace a folder that was rendered from other parameters.
+        workers: number of processes.
+
+    Returns: True when it was rendered now.
+
+    Raises: ValueError when the folder was made from other parameters or by something else, WriteError when it cannot
+    be written.
     """
     folder = Path(folder).expanduser()
     _check(train, val, size, seed)

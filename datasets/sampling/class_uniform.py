@@ -59,10 +59,18 @@ def _fingerprint(dataset, tile):
 def load_or_build(dataset: Dataset, tile: int, assets_path, *, is_main=True, barrier=None, log=None) -> CentroidIndex:
     """The index of `dataset`, from its file when there is one, else built and written.
 
-    With several processes every one calls this, with `barrier` a function in which all of them wait: the main one
-    builds, the others read what it wrote (or build for themselves where they do not share its disk).
-    log: a function of one line. Raises ValueError for a dataset without labels or with a label that cannot be used,
-    and an OSError naming the file when it cannot be written.
+    With several processes every one calls this: the main one builds, the others read what it wrote (or build for
+    themselves where they do not share its disk).
+
+    Args:
+        tile: side of the tiles in pixels.
+        assets_path: the file is kept in its folder uniform_centroids.
+        barrier: a function in which all processes wait.
+        log: a function of one line.
+
+    Raises:
+        ValueError: for a dataset without labels or with a label that cannot be used.
+        OSError: naming the file when it cannot be written.
     """
     if tile < 1:
         raise ValueError(f'--class_uniform_tile {tile}: the side of a tile is at least 1 pixel')

@@ -69,11 +69,13 @@ class Pool:
 
 
 class BoostedPool(Pool):
-    """Fine images, with coarse ones in the class-uniform part before epoch `end`. num_images counts the fine ones, so
-    epochs have one length.
+    """Fine images, with coarse ones in the class-uniform part before epoch `end`.
 
-    fine, coarse: their centroids. boost: the classes whose coarse centroids stand beside the fine ones; only_coarse:
-    every class has its coarse centroids alone.
+    Args:
+        num_images: of fine images, so that epochs have one length.
+        fine, coarse: centroids of each kind.
+        boost: the classes whose coarse centroids stand beside the fine ones.
+        only_coarse: every class has its coarse centroids alone.
     """
 
     def __init__(self, num_images: int, fine: list, coarse: list, boost, only_coarse: bool, end: int):
@@ -93,8 +95,11 @@ class BoostedPool(Pool):
 
 
 class PortionPool(Pool):
-    """All fine images and, drawn anew for each epoch, `count` of the coarse ones, which stand behind them. num_images
-    is the sum. Of centroids, those of both, the ones of images that do not take part are left out."""
+    """All fine images and, drawn anew for each epoch, `count` of the coarse ones, which stand behind them.
+
+    num_images is the sum of both, centroids are those of both. Centroids of images that do not take part in an epoch
+    are left out of it.
+    """
 
     def __init__(self, num_fine: int, num_coarse: int, count: int, centroids: list, seed: int):
         super().__init__(num_fine + count, centroids)

@@ -58,10 +58,15 @@ def class_quotas(num_images: int, num_classes: int, pct: float, bias=None) -> li
 def draw_epoch(num_images: int, centroids: list, quotas: list, seed: int, epoch: int, images=None) -> list:
     """The epoch as a list of num_images Draws: random images first, then the classes in order.
 
-    centroids: per class an int array (n, 3) of image, x, y. images: int array (num_images,), the places of the images
-    that take part, when they are not the first num_images. Images and centroids are drawn without replacement until
-    there are none left, then from the start of the same shuffled order again. A class without centroids leaves its
-    quota to random images, so that every epoch has num_images elements.
+    Images and centroids are drawn without replacement until there are none left, then from the start of the same
+    shuffled order again. A class without centroids leaves its quota to random images, so every epoch has num_images
+    elements.
+
+    Args:
+        centroids: per class an int array (n, 3) of image, x, y.
+        quotas: draws of each class, see class_quotas.
+        images: int array (num_images,), the places of the images that take part, when they are not the first
+            num_images.
     """
     rng = np.random.default_rng([seed, epoch, 0, _DRAWS])
     images = np.arange(num_images) if images is None else images

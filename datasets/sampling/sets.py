@@ -34,11 +34,13 @@ class TrainSet(TorchDataset):
     A sample is {'image' uint8 (3, h, w) RGB, 'label' uint8 (h, w) of trainIds and ignore_label, 'name', 'scale'}. It
     depends on (seed, epoch, index) and nothing else, so not on the number of workers nor on what was loaded before.
 
-    transform(image, label, rng, centroid=None or (x, y)) -> (image, label, scale), or None. A fourth value that it
-    returns is the sample's 'photometric': what the device has still to do (transforms.deferred). class_uniform_pct,
-    tile, assets_path: cfg's values when None. is_main, barrier, log: see class_uniform.load_or_build; the index is only
-    built when class_uniform_pct > 0. dataset: one with fine labels, joined with one with coarse labels where
-    cfg.DATASET asks for these (datasets.sampling.coarse).
+    Args:
+        dataset: one with fine labels, joined with one with coarse labels where cfg.DATASET asks for these
+            (datasets.sampling.coarse).
+        transform: (image, label, rng, centroid=None or (x, y)) -> (image, label, scale), or None. A fourth value that
+            it returns is the sample's 'photometric': what the device has still to do (transforms.deferred).
+        class_uniform_pct, tile, assets_path: cfg's values when None.
+        is_main, barrier, log: see class_uniform.load_or_build; the index is only built when class_uniform_pct > 0.
     """
 
     def __init__(

@@ -19,7 +19,7 @@ class Fault(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """level: 'error' when training would break or learn nothing, 'warning' when it would run but not as one thinks, or
+    """level: 'error' when training would break or learn nothing, 'warning' when it would run, but not as meant, or
     'note'.
 
     kind: a name for programs that read verify.json. sentence: what was found, where, and the remedy. files: every file
