@@ -126,7 +126,7 @@ class Dataset:
         return read_label(item.label, self.colors)
 
     def label_files(self, item: Item) -> tuple:
-        """The files that raw_label reads: what is kept of a label is made anew when one of them changes."""
+        """The files that raw_label reads: index and cache are built again when one of them changes."""
         return (item.label,)
 
     def sizes(self):

@@ -113,7 +113,7 @@ def _write_page(path, title, dataset, samples):
     cards = []
     for number, shown in enumerate(samples):
         pictures = [(fitted(shown.image), 'image')] + (
-            [(picture(shown, dataset.palette, SIDE), 'label over the image')] if dataset.labelled else []
+            [(picture(shown, dataset.classes.colors, SIDE), 'label over the image')] if dataset.labelled else []
         )
         files = [folder / f'{number:04d}_{place}.jpg' for place in range(len(pictures))]
         for file, (drawn, _) in zip(files, pictures):
@@ -133,12 +133,15 @@ def _write_page(path, title, dataset, samples):
         path,
         title,
         {'samples': f'{len(samples)} of {len(dataset)}'},
-        [sheet.legend(dataset.class_names, dataset.palette), f'<div style="--wide: {WIDTH}px">{gallery}</div>'],
+        [
+            sheet.legend(dataset.classes.names, dataset.classes.colors),
+            f'<div style="--wide: {WIDTH}px">{gallery}</div>',
+        ],
     )
 
 
 def _write_picture(path, title, dataset, samples):
-    cells = [(picture(shown, dataset.palette, CELL), shown.name, shown.about) for shown in samples]
+    cells = [(picture(shown, dataset.classes.colors, CELL), shown.name, shown.about) for shown in samples]
     write_png(path, contact_sheet(title, cells, dataset.classes))
 
 

@@ -56,7 +56,7 @@ def raw_samples(dataset: Dataset, count: int, seed: int, log=print):
 def augmented_samples(train_set: TrainSet, count: int):
     """Yield the first `count` samples of a training with the set's seed, in their order, with the centroid of
     class-uniform draws."""
-    names = train_set.dataset.class_names
+    names = train_set.dataset.classes.names
     for index in epoch_order(len(train_set), train_set.seed, train_set.epoch)[:count].tolist():
         draw, sample = train_set.draws[index], train_set[index]
         drawn = 'random image' if draw.class_id is None else f'drawn for {names[draw.class_id]}'
@@ -106,7 +106,7 @@ def dump_augmented(train_set: TrainSet, out_dir, count: int, seed: int | None = 
     before. seed: that of the loader, when it is not the set's own.
     """
     order = epoch_order(len(train_set), train_set.seed if seed is None else seed, train_set.epoch)[:count]
-    palette, paths, used = train_set.dataset.palette, [], {}
+    palette, paths, used = train_set.dataset.classes.colors, [], {}
     for index in order.tolist():
         sample = train_set[index]
         name = _name(train_set, index)
@@ -127,4 +127,4 @@ def _name(train_set, index):
     name = PurePosixPath(train_set.dataset.items[draw.image].name)
     if draw.class_id is None:
         return str(name.with_suffix(''))
-    return f'{train_set.dataset.class_names[draw.class_id].replace(" ", "_")}_{name.stem}'
+    return f'{train_set.dataset.classes.names[draw.class_id].replace(" ", "_")}_{name.stem}'

@@ -1,8 +1,8 @@
 """Coarse labels of Cityscapes: 19998 more images (train_extra), labelled coarsely by people or by a network.
 
 Labels of a network are the files of `train.py --dump_for_auto_labelling` (hierarchical multi-scale attention, arXiv
-2005.10821, section 3.2): ids in <image>.png, the probability of each in <image>_prob.png. Which of the two kinds is
-read is said by the quality of the dataset, coarse or customcoarse, and by nothing in the paths.
+2005.10821, section 3.2): ids in <image>.png, the probability of each in <image>_prob.png. The quality of the
+dataset, coarse or customcoarse, decides which of the two is read; the paths play no part.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Classes of a data set of one's own, from the file of --data_yaml: names, ids or colours of label files, palette.
+"""Classes of a custom dataset, from the file of --data_yaml: names, ids or colours of label files, palette.
 
 docs/datasets.md describes the keys. Every mistake is a Mistake, one sentence that begins with the key.
 """

@@ -1,4 +1,4 @@
-"""Places of a data set of one's own, from the file of --data_yaml: images, labels, and how they are split.
+"""Places of a custom dataset's files, from the file of --data_yaml: images, labels, and how they are split.
 
 docs/datasets.md describes the keys. Every mistake is a Mistake, one sentence that begins with the key.
 """

@@ -127,7 +127,7 @@ def _open_or_build(dataset, folder, log) -> PixelCache:
 
 
 def _open(path, dataset, log):
-    """The cache in `path`, or None when there is no usable one; a damaged file is said."""
+    """The cache in `path`, or None when there is no usable one; a damaged file is reported."""
     try:
         return PixelCache(path, dataset.items)
     except (FileNotFoundError, NotADirectoryError):

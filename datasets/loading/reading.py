@@ -22,7 +22,7 @@ from datasets.loading.formats import (
     problem,
 )
 
-RULES = 1  # raised when the same file comes to give other pixels; part of the key of a cache
+RULES = 1  # raised when the same file gives other pixels than before; part of a cache's name
 _PNG_GRAY, _PNG_PALETTE = 0, 3
 _PNG_KINDS = {0: 'grey', 2: 'RGB colour', 3: 'palette', 4: 'grey with alpha', 6: 'RGB colour with alpha'}
 _GRAY_STEP = {1: 255, 2: 85, 4: 17, 8: 1}  # what a PNG decoder multiplies grey values of so many bits with

@@ -106,7 +106,7 @@ def _start_worker():
 def _make(task) -> tuple:
     """(state, notes, reason) of making the file of task = (job, ours); see Record.add.
 
-    ours: a file in its place was made by an earlier run and may be replaced. A file of somebody else is left alone: it
+    ours: a file in its place was made by an earlier run and may be replaced. A file of other origin is left alone: it
     is taken over when its content is right, otherwise the job is refused. Raises WriteError when the file cannot be
     written; other errors refuse the job.
     """

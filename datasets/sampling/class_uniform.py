@@ -167,7 +167,7 @@ def _write(path, index, dataset, tile):
 
 
 def _read(path, dataset, log):
-    """The index in `path`, or None when there is no usable one; a damaged file is said and built anew."""
+    """The index in `path`, or None when there is no usable one; a damaged file is reported."""
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
         if content['images'] != [item.name for item in dataset.items]:

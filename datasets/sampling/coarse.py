@@ -132,7 +132,7 @@ def build_pool(parts: list, centroids: list, seed: int, log=None) -> Pool:
     boost = range(fine.num_classes) if settings.ONLY_COARSE else sorted(set(settings.COARSE_BOOST_CLASSES))
     _check_boost(boost, more, fine, labels, '--only_coarse' if settings.ONLY_COARSE else '--coarse_boost_classes')
     counts = ', '.join(
-        f'{fine.class_names[trainid]} {len(more[trainid])} ({len(own[trainid])} in fine labels)' for trainid in boost
+        f'{fine.classes.names[trainid]} {len(more[trainid])} ({len(own[trainid])} in fine labels)' for trainid in boost
     )
     log(
         f'before epoch {settings.MAX_CU_EPOCH} the class-uniform part of an epoch is drawn from the {labels}'
@@ -147,7 +147,7 @@ def _check_boost(boost, coarse, dataset, labels, flag):
             f'{flag}: {boost[-1]} is no trainId of dataset {dataset.name!r}, which has 0 to {dataset.num_classes - 1}'
         )
     if not any(len(coarse[trainid]) for trainid in boost):
-        names = ', '.join(dataset.class_names[trainid] for trainid in boost)
+        names = ', '.join(dataset.classes.names[trainid] for trainid in boost)
         raise ValueError(
             f'{flag}: none of the {labels} holds {names}; unpack more of them, lower --custom_coarse_prob, or leave the'
             ' flag out'

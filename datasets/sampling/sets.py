@@ -86,7 +86,7 @@ class TrainSet(TorchDataset):
             )
         absent = class_uniform.CentroidIndex(self.pool.at(0)[1]).absent()
         if absent:
-            names = listed(self.dataset.class_names[trainid] for trainid in absent)
+            names = listed(self.dataset.classes.names[trainid] for trainid in absent)
             log(
                 f'no label of split {self.dataset.split!r} holds {names}: their share of an epoch goes to random images'
             )

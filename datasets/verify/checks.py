@@ -149,7 +149,7 @@ def check_classes(dataset: Dataset, examined: list, of_all: str) -> list:
     absent = np.flatnonzero(possible & (counts.sum(axis=0) == 0)).tolist()
     if not len(counts) or not absent or len(absent) == possible.sum():
         return []
-    names = listed(dataset.class_names[trainid] for trainid in absent)
+    names = listed(dataset.classes.names[trainid] for trainid in absent)
     return [Finding(WARNING, 'absent_classes', f'{of_all} of {title(dataset)} holds {names}')]
 
 

@@ -61,7 +61,7 @@ def _findings(verified):
 def _split(verified, split, folder):
     """The sections about one split."""
     dataset, numbers = verified.datasets[split], verified.numbers[split]
-    names, palette = dataset.class_names, dataset.palette
+    names, palette = dataset.classes.names, dataset.classes.colors
     yield sheet.table(f'{split}: images', _image_rows(numbers))
     if numbers.labels_read:
         total = max(int(numbers.pixels.sum()), 1)
@@ -147,7 +147,7 @@ def _class_rows(dataset, numbers):
                 _whole(numbers.areas[trainid]),
                 *(float(values[trainid]) for values in weights.values()),
             ]
-            for trainid, name in enumerate(dataset.class_names)
+            for trainid, name in enumerate(dataset.classes.names)
         ),
     ]
 
@@ -214,7 +214,7 @@ def _pictures(dataset, one, folder, name, title):
         fits = label.shape == image.shape[:2]
         base = image if fits else np.zeros((*label.shape, 3), np.uint8)
         colours = np.zeros((256, 3), np.uint8)
-        colours[: dataset.num_classes] = dataset.palette
+        colours[: dataset.num_classes] = dataset.classes.colors
         colours[dataset.mapper.unknown] = UNKNOWN
         pictures.append(
             _picture(

@@ -18,7 +18,7 @@ from utils.cli.wording import counted
 from utils.files.atomic import WriteError, write_json
 from utils.files.stamps import digest
 
-FORMAT = 2  # raised when more is looked at, so that datasets are looked at anew
+FORMAT = 2  # raised when the check covers more, so that datasets are checked again
 SAMPLE, LEAST = 32, 4  # pairs that are decoded: of all splits in proportion to their sizes, and of each split at least
 # image files of equal size that are compared byte by byte; of more, first those whose ends are equal
 COMPARED = 200
@@ -130,8 +130,7 @@ def _alike(images, key) -> list:
 
 
 def _ends(image) -> bytes:
-    """Hash of the first and last bytes of a file; of one in an archive the first, whose last are not to be had
-    alone."""
+    """Hash of the first and last bytes of a file; in an archive of the first only, the last cannot be read alone."""
     if isinstance(image, ArchivePath):
         return hashlib.sha256(image.read_bytes(END)).digest()
     with open(image, 'rb') as file:

@@ -115,7 +115,7 @@ def as_json(dataset: Dataset, numbers: Statistics) -> dict:
                     'mean_pixels_where_present': numbers.areas[trainid],
                     **{f'weight_{kind}': values[trainid] for kind, values in weights.items()},
                 }
-                for trainid, name in enumerate(dataset.class_names)
+                for trainid, name in enumerate(dataset.classes.names)
             ]
             if numbers.labels_read
             else []
