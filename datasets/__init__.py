@@ -18,7 +18,6 @@ _HOME = {
     'training_qualities': 'sampling.joined',
     'eval_loader': 'loading.loader',
     'train_loader': 'loading.loader',
-    'on_disk': 'loading.archive',
     'with_cache': 'loading.cache',
     'check_before_training': 'verify.quick',
     'dump_augmented': 'browse.augmented',

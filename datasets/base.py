@@ -8,8 +8,8 @@ import numpy as np
 from config import cfg
 from datasets.colors import ColorTable
 from datasets.labels import IDENTITY, LabelMapper
-from datasets.loading.archive import ArchivePath, locate
 from datasets.loading.reading import label_size, read_image, read_label
+from utils.files.archives import ArchivePath, locate
 
 
 class Item(NamedTuple):

@@ -16,6 +16,7 @@ from network.checkpointing import checkpoint_stages
 from transforms import build_val_transform
 from transforms.normalize import Normalize
 from utils import checkpoint
+from utils.files.archives import on_disk
 from utils.outputs.dumper import Dumper, DumpOptions
 from utils.outputs.logits import Storage
 from utils.outputs.names import check_names as check_outputs
@@ -53,7 +54,7 @@ def with_cache(dataset, run):
 
 def without_results(dataset, run):
     """A folder of images without what this program has written below it before."""
-    results, folder = run.directory.resolve(), datasets.on_disk(dataset.root).resolve()
+    results, folder = run.directory.resolve(), on_disk(dataset.root).resolve()
     if folder in results.parents:
         own = {item for item in dataset.items if results in item.image.resolve().parents}
         dataset.items = [item for item in dataset.items if item not in own]
@@ -179,7 +180,7 @@ def build_dumper(args, run, dataset, **changes):
         [item.name for item in dataset.items],
         options.outputs(),
         run.directory,
-        inputs={datasets.on_disk(path) for item in dataset.items for path in (item.image, item.label) if path},
+        inputs={on_disk(path) for item in dataset.items for path in (item.image, item.label) if path},
     )
     return Dumper(options, run.directory, dataset, len(dataset.items), run.dist.rank, run.log)
 

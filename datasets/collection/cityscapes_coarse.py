@@ -15,8 +15,8 @@ from config import cfg
 from datasets.base import dataset_root
 from datasets.collection.layout import first_folder, list_files, make_items, subfolders
 from datasets.labels import IDENTITY, lookup_table
-from datasets.loading.archive import locate
 from datasets.loading.reading import read_label
+from utils.files.archives import locate
 
 QUALITIES = ('coarse', 'customcoarse')
 IMAGE_FOLDERS = ('leftImg8bit_trainextra/leftImg8bit/train_extra', 'leftImg8bit/train_extra')

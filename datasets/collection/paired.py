@@ -7,7 +7,7 @@ from datasets.base import Dataset, dataset_root
 from datasets.collection import cityscapes_labels
 from datasets.collection.layout import find_split, make_items, walk_files
 from datasets.labels import LabelMapper
-from datasets.loading.archive import locate
+from utils.files.archives import locate
 
 
 class Paired(Dataset):

@@ -20,8 +20,8 @@ from datasets.custom.yaml_file import (
     read_classes,
     read_places,
 )
-from datasets.loading.archive import locate
 from utils.cli.yaml_file import read_yaml
+from utils.files.archives import locate
 
 
 class DataFile:

@@ -5,7 +5,6 @@ decoded whole is an error that names the file.
 import cv2
 import numpy as np
 
-from datasets.loading.archive import ArchivePath
 from datasets.loading.formats import (
     BMP,
     HEADER_BYTES,
@@ -20,6 +19,7 @@ from datasets.loading.formats import (
     opened,
     problem,
 )
+from utils.files.archives import ArchivePath
 
 RULES = 1  # raised when the same file comes to give other pixels; part of the key of a cache
 _PNG_GRAY, _PNG_PALETTE = 0, 3

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from datasets.loading.archive import ArchivePath, fingerprint
+from utils.files.archives import ArchivePath, fingerprint
 from utils.files.atomic import write_bytes
 
 # raised when a program makes something else from the same files, so that its old results are made anew

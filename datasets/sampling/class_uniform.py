@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from datasets.base import Dataset
-from datasets.loading.archive import fingerprint
 from datasets.loading.threads import in_threads
 from datasets.sampling.centroids import tile_centroids
+from utils.files.archives import fingerprint
 from utils.files.atomic import atomic_write
 
 FORMAT = 1  # of the file; part of the hash

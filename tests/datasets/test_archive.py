@@ -16,10 +16,10 @@ from small_trees import red
 from config import scope
 from datasets import EvalSet, eval_loader, get_dataset
 from datasets.collection.layout import find_directory, first_folder, list_files, make_items, subfolders, walk_files
-from datasets.loading.archive import ArchivePath, fingerprint, locate
 from datasets.loading.cache import cache_path
 from datasets.loading.reading import label_size
 from datasets.sampling.class_uniform import build, index_path
+from utils.files.archives import ArchivePath, fingerprint, locate
 
 NAMES = ('train/a.png', 'train/.hidden.png', 'train/deep/b.PNG', 'train/readme.txt', '.git/c.png', 'val/d.png')
 
