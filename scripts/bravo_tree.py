@@ -14,7 +14,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from aggregation.benchmarks import bravo_names as names
+from aggregation.benchmarks import bravo_files as names
 from aggregation.benchmarks.bravo_codec import draw_samples, encode_samples
 from datasets.collection.cityscapes_labels import ID_TO_TRAINID
 from datasets.prepare.synthetic import draw_scene

@@ -1,27 +1,115 @@
-"""Out-of-distribution scores of anomaly maps: over pixels (streamed or exact), and over components as SegmentMeIfYouCan
-does.
+"""Out-of-distribution scores of anomaly maps: `eval ood`, over pixels and over components as SegmentMeIfYouCan does.
 
-Masks are 0 (known), 1 (anomaly) and anything else void.
+Masks are 0 (known), 1 (anomaly) and anything else void. Pixels are counted in a histogram, or exactly.
 """
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
 
-from aggregation.benchmarks import smiyc
+from aggregation import flags
+from aggregation.benchmarks import smiyc_scores as smiyc
+from aggregation.benchmarks.results import number, percent, show, write_page
+from aggregation.benchmarks.score_files import find_scores, read_score
 from aggregation.benchmarks.trees import Tree, image_size, read_gray
-from aggregation.fusion.score_files import find_scores, read_score
+from aggregation.commands import command
 from aggregation.statistics import ranking
 from aggregation.statistics.bootstrap import Histograms, image_weights, intervals, undefined
 from utils.cli.progress import progress
 from utils.cli.wording import listed
+from utils.pages.sheet import table
 
 MASK = '_labels_semantic.png'
 # of a float32 that the streamed histogram tells apart: 11 bits after the leading one
 KEY_BITS = 20
+# key of a result -> its name in tables
+PIXEL_SCORES = {'auroc': 'AUROC', 'aupr': 'AUPR', 'fpr95': 'FPR95'}
+SUITE_SCORES = {
+    'aupr': 'AUPR',
+    'fpr95': 'FPR95',
+    'auroc': 'AUROC',
+    'best_f1': 'best F1',
+    'siou': 'sIoU',
+    'ppv': 'PPV',
+    'f1_mean': 'mean F1',
+}
+
+
+def _eval_flags(parser):
+    parser.add_argument('--gt', metavar='DIR', help='masks *_labels_semantic.png: 0 known, 1 anomaly, else void')
+    parser.add_argument('--scores', metavar='DIR', help='maps *_<score>.npz, .npy, .hdf5, or *_conf.png')
+    parser.add_argument('--score', metavar='NAME', help="which map when there are several; 'confidence' for *_conf.png")
+    parser.add_argument(
+        '--track', choices=tuple(smiyc.TRACKS), help='add the SegmentMeIfYouCan pixel and component scores'
+    )
+    parser.add_argument(
+        '--exact', action='store_true', help='keep every score in memory instead of a histogram of 2^20 levels'
+    )
+    flags.evaluation(parser)
+
+
+@command('eval ood', 'score anomaly maps against masks, by pixel and by component', _eval_flags, ('gt', 'scores'))
+def eval_ood(args):
+    result = evaluate(args.gt, args.scores, args.score, args.track, args.exact, args.bootstrap, args.num_workers)
+    show(args, result, lines(result), page)
+
+
+def _rows(result: dict) -> list[tuple[str, list[list[str]]]]:
+    """(title, rows) of the scores over pixels and, with a track, of those of SegmentMeIfYouCan."""
+    scores, intervals = result['scores'], result.get('intervals', {})
+    tables = [
+        (
+            'Pixels',
+            [['score', '%'], *([name, number(scores[key], intervals.get(key))] for key, name in PIXEL_SCORES.items())],
+        )
+    ]
+    if 'smiyc' in scores:
+        found, around = scores['smiyc'], intervals.get('smiyc', {})
+        tables.append(
+            (
+                'SegmentMeIfYouCan',
+                [['score', '%'], *([name, number(found[key], around.get(key))] for key, name in SUITE_SCORES.items())],
+            )
+        )
+    return tables
+
+
+def lines(result: dict) -> list[str]:
+    """The scores of anomaly maps."""
+    scores, intervals = result['scores'], result.get('intervals', {})
+    told = [
+        f'{scores["images"]} images, {scores["pixels"]} pixels, {scores["anomalous"]} of them anomalous: '
+        + ', '.join(f'{name} {percent(scores[key], intervals.get(key))}' for key, name in PIXEL_SCORES.items())
+    ]
+    if 'smiyc' in scores:
+        found, around = scores['smiyc'], intervals.get('smiyc', {})
+        aupr, fpr95, _, best_f1, *components = (
+            f'{name} {percent(found[key], around.get(key))}' for key, name in SUITE_SCORES.items()
+        )
+        told.append(
+            f'SegmentMeIfYouCan: {aupr}, {fpr95}, {best_f1} above {found["best_threshold"]:g}; components:'
+            f' {", ".join(components)}'
+        )
+    return told
+
+
+def page(path: Path, result: dict):
+    """The scores over pixels and, with a track, of the SegmentMeIfYouCan suite."""
+    scores = result['scores']
+    facts = {key: scores[key] for key in ('images', 'pixels', 'anomalous')}
+    if 'smiyc' in scores:
+        facts['threshold of the components'] = f'{scores["smiyc"]["best_threshold"]:g}'
+    note = 'FPR95: lower is better' + ('; 95 % intervals over resampled images' if 'intervals' in result else '')
+    write_page(
+        path,
+        'Anomaly scores',
+        facts,
+        [table(title, rows, note) for title, rows in _rows(result)],
+        result['notes'],
+    )
 
 
 def ordered_keys(scores: np.ndarray) -> np.ndarray:
@@ -79,14 +167,23 @@ class ExactCounts:
 
 
 def evaluate(masks, scores, score=None, track=None, exact=False, bootstrap=0, threads=2, log=None) -> dict:
-    """AUROC, AUPR and FPR95 of the maps in `scores` against the masks *_labels_semantic.png in `masks` (folders or
-    tars).
+    """AUROC, AUPR and FPR95 of anomaly maps against masks.
 
-    score: the name of the map when there are several; 'confidence' for the *_conf.png of a submission. track: 'anomaly'
-    or 'obstacle' adds the SegmentMeIfYouCan pixel and component scores. Returns {'scores', 'notes', and with bootstrap
-    > 0 'intervals': 95 % intervals over so many resamplings of the frames, the threshold that cuts components being
-    that of all frames}. Raises ValueError for files that are missing or unfit, and for masks without an anomalous or
-    without a known pixel.
+    Args:
+        masks: folder or archive of *_labels_semantic.png.
+        scores: folder or archive of the maps.
+        score: name of the map when there are several; 'confidence' for the *_conf.png of a submission.
+        track: 'anomaly' or 'obstacle' adds the SegmentMeIfYouCan pixel and component scores.
+        exact: keep every score in memory instead of a histogram.
+        bootstrap: how many resamplings of the frames the 95 % intervals come from; 0: no intervals. The threshold
+            that cuts components stays that of all frames.
+        threads: that read files; no number depends on it.
+
+    Returns:
+        {'scores', 'notes', and with bootstrap 'intervals'}.
+
+    Raises:
+        ValueError: files are missing or unfit, or no mask holds an anomalous or a known pixel.
     """
     if exact and bootstrap:
         raise ValueError(
@@ -94,35 +191,29 @@ def evaluate(masks, scores, score=None, track=None, exact=False, bootstrap=0, th
         )
     counts, frames = (ExactCounts() if exact else StreamedCounts()), []
     drawn = Histograms(bootstrap, 2, 1 << KEY_BITS)
-    with Tree(masks) as truth, Tree(scores) as found, ThreadPoolExecutor(threads) as pool:
-        pairs, notes = pair_masks(truth, find_scores(found, score))
-        times = np.stack([image_weights(PurePosixPath(mask).name, bootstrap).astype(np.uint8) for mask, _ in pairs])
-        read = partial(_read_pair, truth, found)
+    truth, found = Tree(masks), Tree(scores)
+    pairs, notes = pair_masks(truth, find_scores(found, score))
+    times = np.stack([image_weights(PurePosixPath(mask).name, bootstrap).astype(np.uint8) for mask, _ in pairs])
+    read = partial(_read_pair, truth, found)
 
-        def count(pair):
-            mask, values = read(pair)
-            known = (mask == 0) | (mask == 1)
-            return counts.of(values[known], mask[known] == 1), smiyc.frame_points(values, mask) if track else None
+    def count(pair):
+        mask, values = read(pair)
+        known = (mask == 0) | (mask == 1)
+        return counts.of(values[known], mask[known] == 1), smiyc.frame_points(values, mask) if track else None
 
-        for of_frame, (pixels, points) in zip(
-            times, progress(pool.map(count, pairs), total=len(pairs), desc='pixels', log=log)
-        ):
+    with ThreadPoolExecutor(threads) as pool:
+        counted = progress(pool.map(count, pairs), total=len(pairs), desc='pixels', log=log)
+        for of_frame, (pixels, points) in zip(times, counted):
             counts.add(pixels)
             frames.append(points)
             if bootstrap:
                 drawn.add(of_frame, *pixels)
-        blocks = counts.blocks()
-        _check_both(masks, len(pairs), int(blocks[0].sum()), int(blocks[1].sum()))
-        result = {
-            'scores': {
-                'images': len(pairs),
-                'pixels': int(blocks[1].sum()),
-                'anomalous': int(blocks[0].sum()),
-                **pixel_scores(*blocks),
-            },
-            'notes': notes,
-        }
+        positives, totals = counts.blocks()
+        anomalous, pixels = int(positives.sum()), int(totals.sum())
+        _check_both(masks, len(pairs), anomalous, pixels)
         suite = _suite(frames, smiyc.TRACKS[track], pool, read, pairs, log) if track else None
+    about = {'images': len(pairs), 'pixels': pixels, 'anomalous': anomalous}
+    result = {'scores': {**about, **pixel_scores(positives, totals)}, 'notes': notes}
     if suite:
         result['scores']['smiyc'] = smiyc_scores(*suite)
         notes += suite[1].notes()

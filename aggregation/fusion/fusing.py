@@ -1,4 +1,4 @@
-"""From a pool of members to what is written of an image: label, confidence, scores."""
+"""Fusion of one image: from a pool of members to its labels, confidence and scores."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -6,9 +6,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from aggregation.fusion.pool import Pool, bands
+from aggregation.fusion.pooling import Pool
 from aggregation.fusion.scores import FUSIONS, SCORES, confidence, fuse, label, score
 from aggregation.statistics import calibration
+from aggregation.tensors import bands
 
 
 @dataclass(frozen=True)

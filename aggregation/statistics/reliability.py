@@ -1,11 +1,11 @@
-"""How far confidences can be believed: calibration errors, proper scores, sparsification, all from streaming sums."""
+"""Reliability of confidences: calibration errors, proper scores, sparsification, all from streaming sums."""
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from aggregation.fusion.pool import bands
 from aggregation.statistics.levels import ECE_BINS, LevelCounts, from_levels, to_levels
+from aggregation.tensors import bands
 
 
 class Reliability:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from aggregation.benchmarks import ood, smiyc
-from aggregation.benchmarks.tables import ood_lines
+from aggregation.benchmarks import ood
+from aggregation.benchmarks import smiyc_scores as smiyc
 from aggregation.statistics import bootstrap, ranking
 from ensemble import main
 
@@ -138,7 +138,7 @@ def test_frames_without_an_anomaly_or_without_a_label_count_among_others(tmp_pat
 
 def test_scores_that_are_not_defined_are_a_dash_without_a_unit(tmp_path):
     frame(tmp_path, 'a', [[0, 0, 0, 1]], [[0, 3, 1, 2]])
-    pixels, suite = ood_lines(ood.evaluate(tmp_path, tmp_path, track='obstacle', log=silent))
+    pixels, suite = ood.lines(ood.evaluate(tmp_path, tmp_path, track='obstacle', log=silent))
     assert pixels.endswith('AUROC 66.67 %, AUPR 50.00 %, FPR95 33.33 %') and suite.endswith('sIoU -, PPV -, mean F1 -')
 
 

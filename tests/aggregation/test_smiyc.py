@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from aggregation.benchmarks.smiyc import TRACKS, Components, Track, frame_points, pixel_scores
+from aggregation.benchmarks.smiyc_scores import TRACKS, Components, Track, frame_points, pixel_scores
 
 SCORES = np.array([[0.9, 0.8, 0.8, 0.3, 0.2, 0.1]], np.float32)
 LABELS = np.array([[1, 1, 0, 1, 0, 0]], np.uint8)

@@ -1,16 +1,33 @@
-"""What differs between two submissions."""
+"""Differences between two submissions, image by image: `diff`."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from aggregation.benchmarks import bravo_names as names
 from aggregation.benchmarks.bravo_codec import decode_prediction
+from aggregation.benchmarks.bravo_files import ENCODED
+from aggregation.benchmarks.score_files import ENDINGS, find_scores, read_score
 from aggregation.benchmarks.trees import Tree, image_size, read_gray
-from aggregation.fusion.score_files import ENDINGS, find_scores, read_score
+from aggregation.commands import command
+from aggregation.fusion.fused_files import CONFIDENCE, PREDICTION
 from utils.cli.progress import progress
-from utils.cli.wording import listed
+from utils.cli.wording import listed, shortened
+from utils.files.atomic import write_json
+
+
+def _diff_flags(parser):
+    parser.add_argument('first', metavar='A', help='submission, or score maps: folder, tar or zip')
+    parser.add_argument('second', metavar='B', help='another of the same kind')
+    parser.add_argument('--json', metavar='FILE', help='write the differences of every image')
+
+
+@command('diff', 'compare two submissions image by image', _diff_flags)
+def diff(args):
+    found = compare(args.first, args.second)
+    print('\n'.join(lines(found, args.first, args.second)))
+    if args.json:
+        write_json(args.json, found)
 
 
 class Kind(NamedTuple):
@@ -32,21 +49,21 @@ def compare(first, second, log=None) -> dict:
     what rankings of pixels depend on, and 'score', mean absolute difference. Raises ValueError when the two have
     nothing in common.
     """
-    with Tree(first) as one, Tree(second) as other:
-        for kind in KINDS:
-            mine, theirs = kind.files(one), kind.files(other)
-            if mine or theirs:
-                break
-        common = sorted(mine.keys() & theirs.keys())
-        if not common:
-            raise ValueError(
-                f'{first} and {second} have no file of the same name in common ({_examples(mine, theirs)}); compare two'
-                ' submissions of one kind'
-            )
-        images = [
-            {'name': mine[key], **kind.compare((one, mine[key]), (other, theirs[key]))}
-            for key in progress(common, total=len(common), desc='compare', log=log)
-        ]
+    one, other = Tree(first), Tree(second)
+    for kind in KINDS:
+        mine, theirs = kind.files(one), kind.files(other)
+        if mine or theirs:
+            break
+    common = sorted(mine.keys() & theirs.keys())
+    if not common:
+        raise ValueError(
+            f'{first} and {second} have no file of the same name in common ({listed(mine.values(), 1)},'
+            f' {listed(theirs.values(), 1)}); compare two submissions of one kind'
+        )
+    images = [
+        {'name': mine[key], **kind.compare((one, mine[key]), (other, theirs[key]))}
+        for key in progress(common, total=len(common), desc='compare', log=log)
+    ]
     images.sort(key=lambda image: (*_likeness(image), image['name']))
     measures = dict.fromkeys(key for image in images for key in image if key not in ('name', 'size', 'unpaired'))
     return {
@@ -55,10 +72,6 @@ def compare(first, second, log=None) -> dict:
         'images': images,
         **{key: _mean(image.get(key) for image in images) for key in measures},
     }
-
-
-def _examples(mine, theirs) -> str:
-    return f'{listed(mine.values(), 1)}, {listed(theirs.values(), 1)}'
 
 
 def _likeness(image: dict) -> tuple[float, float]:
@@ -74,12 +87,12 @@ def _mean(values) -> float | None:
 
 
 def _encoded(tree: Tree) -> dict[str, str]:
-    return {name: name for name in tree.names if name.endswith(names.ENCODED)}
+    return {name: name for name in tree.names if name.endswith(ENCODED)}
 
 
 def _pictures(tree: Tree) -> dict[str, str]:
     """The pictures of labels; confidences are read beside them."""
-    return {name: name for name in tree.names if name.lower().endswith('.png') and not name.endswith('_conf.png')}
+    return {name: name for name in tree.names if name.lower().endswith('.png') and not name.endswith(CONFIDENCE)}
 
 
 def _maps(tree: Tree) -> dict[str, str]:
@@ -109,9 +122,9 @@ def _unpaired(sure, sure_too) -> str | None:
 
 def _read(tree: Tree, name: str):
     """(labels, confidence levels or None)"""
-    if name.endswith(names.ENCODED):
+    if name.endswith(ENCODED):
         return decode_prediction(tree.read(name), name)
-    confidence = name.replace('_pred.png', '_conf.png')
+    confidence = name.replace(PREDICTION, CONFIDENCE)
     return read_gray(tree, name), read_gray(tree, confidence) if confidence != name and confidence in tree else None
 
 
@@ -173,8 +186,7 @@ def lines(found: dict, first, second, count: int = 10) -> list[str]:
         for image in found['images']
         if 'size' in image or image.get('labels', 1) < 1 or image.get('confidence') or image.get('score')
     ]
-    told += [f'  {image["name"]}: {image.get("size") or _summary(image)}' for image in changed[:count]]
-    return told + ([f'  and {len(changed) - count} more'] if len(changed) > count else [])
+    return told + shortened((f'  {image["name"]}: {image.get("size") or _summary(image)}' for image in changed), count)
 
 
 def _summary(measures: dict) -> str:
