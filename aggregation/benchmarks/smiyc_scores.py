@@ -1,4 +1,4 @@
-"""SegmentMeIfYouCan (Chan et al., NeurIPS 2021, arXiv 2104.14812): finding unknown objects, by pixel and by component.
+"""Scores of SegmentMeIfYouCan (Chan et al., NeurIPS 2021, arXiv 2104.14812): unknown objects, by pixel and component.
 
 Labels are 0 (known, or road), 1 (anomaly, obstacle) and anything else void; only known and anomalous pixels count.
 A score is high where a pixel is anomalous. Pixel scores come from each frame's own thresholds (the quantiles of its
@@ -6,6 +6,7 @@ scores), so a frame adds at most about 770 points and frames can be many; the be
 components. Binning, strictness of comparisons and order of steps are those of the public suite.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import cv2
@@ -27,8 +28,7 @@ TRACKS = {'anomaly': Track(500, 100), 'obstacle': Track(50, 10)}
 
 
 class FramePoints(NamedTuple):
-    """Per threshold of a frame, from the lowest: pixels from this threshold to the next, anomalous (tp) and known
-    (fp)."""
+    """Per threshold of a frame, from the lowest: anomalous (tp) and known (fp) pixels from it to the next one."""
 
     thresholds: np.ndarray
     true: np.ndarray
@@ -67,8 +67,7 @@ class PixelPoints:
     """The points of all frames from the highest threshold down, so that frames can be drawn again and again."""
 
     def __init__(self, frames):
-        """frames: FramePoints, None where nothing counts. ValueError when there is no anomalous or no known pixel at
-        all."""
+        """frames: FramePoints, None where nothing counts. ValueError without an anomalous or without a known pixel."""
         drawn = [(number, frame) for number, frame in enumerate(frames) if frame is not None]
         thresholds, true, false = (
             (np.concatenate(parts) for parts in zip(*(frame for _, frame in drawn))) if drawn else (np.empty(0),) * 3
@@ -83,18 +82,15 @@ class PixelPoints:
         self.frame = np.repeat([number for number, _ in drawn], [len(frame.true) for _, frame in drawn])[order]
 
     def scores(self, times: np.ndarray | None = None) -> PixelScores:
-        """The scores over all frames; times (frames,): with each drawn so often, nan without an anomalous or a known
-        pixel."""
+        """The scores over all frames; nan without an anomalous or a known pixel.
+
+        times (frames,): with every frame drawn so often.
+        """
         if times is None:
             return _pixel_scores(self.thresholds, self.true, self.false)
         times = np.asarray(times, np.int64)[self.frame]
         here = times > 0
         return _pixel_scores(self.thresholds[here], (self.true * times)[here], (self.false * times)[here])
-
-
-def pixel_scores(frames) -> PixelScores:
-    """The scores of FramePoints (None is left out); ValueError when there is no anomalous or no known pixel at all."""
-    return PixelPoints(frames).scores()
 
 
 def _pixel_scores(thresholds, true, false) -> PixelScores:
@@ -124,16 +120,21 @@ def _pixel_scores(thresholds, true, false) -> PixelScores:
 
 
 class Overlaps(NamedTuple):
-    """Of a frame: adjusted IoU of every true component, and precision of every predicted one (Chan et al., eq. 3 and
-    5)."""
+    """Of a frame: adjusted IoU of every true component, precision of every predicted one (Chan et al., eq. 3, 5)."""
 
     siou: list[float]
     ppv: list[float]
 
 
 def overlaps(scores: np.ndarray, labels: np.ndarray, threshold: float, track: Track) -> Overlaps:
-    """The Overlaps of a frame: scores float (H, W), labels (H, W); predicted is what scores strictly above
-    `threshold`."""
+    """The Overlaps of a frame.
+
+    Args:
+        scores: float (H, W).
+        labels: (H, W).
+        threshold: predicted is what scores strictly above it.
+        track: smallest components that count.
+    """
     counted = (labels == 0) | (labels == 1)
     predicted = _components((scores.astype(np.float32) > np.float32(threshold)) & counted)
     true = _components(labels == 1)
@@ -152,27 +153,18 @@ def overlaps(scores: np.ndarray, labels: np.ndarray, threshold: float, track: Tr
 
 
 class Components:
-    """The Overlaps of any number of frames, one after the other."""
+    """The Overlaps of all frames, in order, so that frames can be drawn again and again."""
 
-    def __init__(self, track: Track):
-        self.track = track
-        self.siou, self.ppv = [], []
-        self._lengths = []  # of each frame, (siou, ppv)
-
-    def add(self, scores: np.ndarray, labels: np.ndarray, threshold: float):
-        """Enter a frame: scores float (H, W), labels (H, W); predicted is what scores strictly above `threshold`."""
-        self.enter(overlaps(scores, labels, threshold, self.track))
-
-    def enter(self, found: Overlaps):
-        """The same, measured elsewhere."""
-        self.siou += found.siou
-        self.ppv += found.ppv
-        self._lengths.append((len(found.siou), len(found.ppv)))
+    def __init__(self, track: Track, frames: Iterable[Overlaps]):
+        self.track, frames = track, list(frames)
+        self.siou = [value for frame in frames for value in frame.siou]
+        self.ppv = [value for frame in frames for value in frame.ppv]
+        self._lengths = [(len(frame.siou), len(frame.ppv)) for frame in frames]
 
     def scores(self, times: np.ndarray | None = None) -> dict[str, float]:
         """mean F1 over the overlaps 0.25 to 0.75, mean sIoU, mean PPV; nan where there is no component to average over.
 
-        times (frames,): with every frame drawn so often, in the order in which they were added.
+        times (frames,): with every frame drawn so often.
         """
         times = np.ones(len(self._lengths), np.int64) if times is None else np.asarray(times, np.int64)
         of_siou, of_ppv = (np.repeat(times, lengths) for lengths in np.array(self._lengths, int).reshape(-1, 2).T)
@@ -204,8 +196,7 @@ def _mean(values: np.ndarray, times: np.ndarray) -> float:
 
 
 def _adjusted_iou(pairs: np.ndarray, component: int) -> float:
-    """|k and K| / (|k or K| - |A|): K what is predicted in touch with component k, A its part in other true
-    components."""
+    """|k and K| / (|k or K| - |A|), K: predictions that touch component k, A: their part in other true components."""
     touching = np.flatnonzero(pairs[component])
     touching = touching[touching > 0]
     if not len(touching):

@@ -57,12 +57,6 @@ class Reliability:
         ]
         self.by_class += torch.stack([one.double() for one in found]).view(3, self.num_classes, self.bins).cpu().numpy()
 
-    def merge(self, other: 'Reliability'):
-        self.counts.add(other.counts)
-        self.pixels, self.nll, self.brier = self.pixels + other.pixels, self.nll + other.nll, self.brier + other.brier
-        if self.by_class is not None:
-            self.by_class += other.by_class
-
     def scores(self) -> dict[str, float]:
         """ece, adaptive_ece, classwise_ece, nll (nats), brier, ause and the ranking scores; nan without pixels."""
         pixels = self.pixels or np.nan

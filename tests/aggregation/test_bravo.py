@@ -8,6 +8,7 @@ from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_s
 
 from aggregation.benchmarks import bravo, bravo_scores
 from aggregation.benchmarks import bravo_files as names
+from datasets.collection.bravo import Bravo
 
 
 def silent(line):
@@ -167,3 +168,7 @@ def test_images_that_belong_to_no_subset_are_said(tmp_path, result):
         )
     found = bravo_scores.evaluate(tmp_path / 'truth', tmp_path / 'submission', log=silent)
     assert found['scores'] == result['scores'] and f'1 image of no subset counted nowhere: {key}' in found['notes']
+
+
+def test_the_dataset_of_its_images_knows_the_same_folders():
+    assert set(Bravo.markers) == set(names.FOLDERS) and len(names.FOLDERS) == 6

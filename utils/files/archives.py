@@ -218,9 +218,6 @@ class ArchivePath:
     def __hash__(self):
         return hash(self._key())
 
-    def __reduce__(self):
-        return ArchivePath, (self.archive, self.inner)
-
 
 _opened = {}  # archive file -> Archive, as long as the file stays as it is
 
