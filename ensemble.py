@@ -6,7 +6,7 @@
     submit   python ensemble.py submit bravo fused sub.tar --samples bravo_SAMPLING.tar
 
 `ensemble.py` alone lists every command; those of benchmarks stand in aggregation/benchmarks/. Exit code 0: done;
-1: `check` found faults; 2: a mistake in flags or files, told in one line.
+1: `check` found faults; 2: a mistake in flags or files, printed as one line.
 """
 
 import inspect

@@ -12,8 +12,11 @@ from utils.cli.parser import Parser
 
 
 class Command(NamedTuple):
-    """meaning: one line of help; flags(parser) declares its flags; run(args) gives the exit code, None for 0;
-    required: flags that it cannot do without."""
+    """A command of ensemble.py.
+
+    meaning: one line of help. flags(parser) declares its flags. run(args) gives the exit code, None for 0. required:
+    the flags that it cannot do without.
+    """
 
     meaning: str
     flags: Callable[[Parser], None]
@@ -25,7 +28,7 @@ COMMANDS: dict[str, Command] = {}
 
 
 def command(name: str, meaning: str, flags: Callable[[Parser], None], required: tuple[str, ...] = ()):
-    """Register the decorated function as the command `name`, of one or two words; see Command."""
+    """Register the decorated function as the command `name`, of one or two words; the rest as in Command."""
 
     def register(run):
         assert name not in COMMANDS, name

@@ -68,8 +68,7 @@ class LabelSet:
 
 
 class Counts:
-    """Pixel pairs (ids, ids) by truth and prediction, and weighted hits and misses of instances, over any number of
-    images.
+    """Pixel pairs by truth and prediction (ids, ids), and weighted hits and misses of instances, of all images.
 
     Every array has a leading dimension: entry 0 are the images as they are, the others are resamplings of them.
     """
@@ -152,7 +151,10 @@ def _mean(values) -> float:
 def count_image(truth: np.ndarray, prediction: np.ndarray, instances: np.ndarray | None, labels: LabelSet):
     """(pairs int64 (34, 34), the four arrays (34,) of Counts) of one image.
 
-    truth and prediction uint8 (H, W) label ids below 34; instances uint16 (H, W): label * 1000 + number, or the label.
+    Args:
+        truth, prediction: label ids below 34, uint8 (H, W).
+        instances: uint16 (H, W), label * 1000 + number, or the label where there is no single instance; None: unknown.
+        labels: which of the ids count.
     """
     pairs = np.bincount((truth.astype(np.int32) * IDS + prediction).ravel(), minlength=IDS * IDS).reshape(IDS, IDS)
     counted = np.zeros((4, IDS))
@@ -178,10 +180,20 @@ def _count_instances(counted, instances, prediction, labels):
 
 
 def evaluate(truth, prediction, labels, bootstrap=0, threads=2, log=None) -> dict:
-    """The official result of the label-id PNGs in `prediction` for the ground truth in `truth` (folders or tars).
+    """The official result of label-id PNGs.
 
-    labels: the Cityscapes label table. Returns {'scores': the official keys and values, 'notes', and with bootstrap > 0
-    'intervals'}. Raises ValueError naming missing, doubled or unfit files.
+    Args:
+        truth: folder or archive of *_gtFine_labelIds.png and, for instance-weighted scores, *_gtFine_instanceIds.png.
+        prediction: folder or archive of the PNGs.
+        labels: the label table, see LabelSet.
+        bootstrap: how many resamplings of the images the 95 % intervals come from; 0: no intervals.
+        threads: that read files; no number depends on it.
+
+    Returns:
+        {'scores': the official keys and values, 'notes', and with bootstrap 'intervals'}.
+
+    Raises:
+        ValueError: files are missing, doubled or unfit; they are named.
     """
     labels = LabelSet(labels)
     truths, predictions, counts = Tree(truth), Tree(prediction), Counts(labels, bootstrap)

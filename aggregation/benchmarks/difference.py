@@ -31,8 +31,11 @@ def diff(args):
 
 
 class Kind(NamedTuple):
-    """A kind of submission. files(tree): key -> file of what is compared, empty when the tree holds none;
-    compare(first, second), each a tree and a file, gives a dict of measures, or the two arrays' sizes under 'size'."""
+    """A kind of submission.
+
+    files(tree): key -> file of what is compared, empty when the tree holds none. compare(first, second), each a tree
+    and a file, gives a dict of measures, or the sizes of the two under 'size'.
+    """
 
     files: Callable[[Tree], dict[str, str]]
     compare: Callable[[tuple, tuple], dict]
@@ -41,13 +44,16 @@ class Kind(NamedTuple):
 def compare(first, second, log=None) -> dict:
     """Two folders, tars or zips of prediction PNGs, of encoded BRAVO files, or of score maps, image by image.
 
-    Returns {'only_first', 'only_second': names, 'images': [{'name', measures, or 'size': what differs}], the least
-    alike first: by their labels or ranks, then by confidences or scores, and the mean of each measure over images, None
-    where there is none}. Measures: 'labels', share of pixels with the same label; 'confidence', mean absolute
-    difference in [0, 1], None where it cannot be said, and where a side has one 'unpaired' tells why: 'only_first',
-    'only_second' or 'sizes'; of score maps 'order', Spearman's rank correlation (None for a map of one value), which is
-    what rankings of pixels depend on, and 'score', mean absolute difference. Raises ValueError when the two have
-    nothing in common.
+    Returns a dict of
+        only_first, only_second: names of files that the other lacks.
+        images: of each image 'name' and its measures, or 'size': the two sizes. The least alike come first, by labels
+            or ranks, then by confidences or scores.
+        each measure: its mean over the images, None where there is none.
+
+    Measures are 'labels', the share of pixels with the same label; 'confidence', the mean absolute difference in
+    [0, 1], None where it cannot be said ('unpaired' then is why: 'only_first', 'only_second' or 'sizes'); of score maps
+    'order', Spearman's rank correlation (None for a map of one value), on which rankings of pixels depend, and 'score',
+    the mean absolute difference. Raises ValueError when the two have nothing in common.
     """
     one, other = Tree(first), Tree(second)
     for kind in KINDS:
@@ -75,8 +81,7 @@ def compare(first, second, log=None) -> dict:
 
 
 def _likeness(image: dict) -> tuple[float, float]:
-    """For sorting: images of different size first, then by their labels or order, then by how far confidences or scores
-    differ, the farthest first."""
+    """A key for sorting: images of different size first, then the least alike by labels or order, then by the rest."""
     likeness, difference = image.get('labels', image.get('order')), image.get('confidence', image.get('score'))
     return -2.0 if 'size' in image else 1.0 if likeness is None else likeness, -(difference or 0.0)
 
@@ -113,8 +118,7 @@ def _compare_labels(first, second) -> dict:
 
 
 def _unpaired(sure, sure_too) -> str | None:
-    """Why two confidences, each None where there is none, cannot be compared; None where they can, or where there are
-    none at all."""
+    """Why two confidences, each None where there is none, cannot be compared; None where they can or both lack."""
     if (sure is None) != (sure_too is None):
         return 'only_second' if sure is None else 'only_first'
     return 'sizes' if sure is not None and sure.shape != sure_too.shape else None
@@ -140,8 +144,7 @@ def _sizes(one, other) -> str:
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float | None:
-    """Spearman's correlation of two maps, ties at their mean rank: 1 when they rank the pixels alike; None when one is
-    constant."""
+    """Spearman's correlation of two maps, ties at their mean rank: 1 for equal rankings, None when one is constant."""
     if np.array_equal(one, other):
         return 1.0
     ranks = [_ranks(values) for values in (one, other)]

@@ -38,8 +38,10 @@ class FrameCounts(NamedTuple):
 
 
 class StreamedCounts:
-    """Anomalous and all pixels per key: 16 MiB, whatever the images. Scores that differ by less than 1 in 2000 may
-    share a key."""
+    """Anomalous and all pixels per key: 16 MiB, whatever the images.
+
+    Scores that differ by less than 1 in 2000 may share a key.
+    """
 
     def __init__(self):
         self.positives, self.totals = (np.zeros(1 << KEY_BITS, np.int64) for _ in range(2))
@@ -163,7 +165,7 @@ def smiyc_scores(
 
 
 def _intervals(drawn: Histograms, times: np.ndarray, suite, notes: list[str]) -> dict:
-    """The intervals under the keys of the scores; resamplings that do not define them all are told in `notes`."""
+    """The intervals under the keys of the scores; a note counts the resamplings that do not define them all."""
     rounds = [[pixel_scores(*counts[:, ::-1]) for _, counts in drawn]]
     if suite:
         rounds.append([smiyc_scores(*suite, of_round) for of_round in times.T])

@@ -8,7 +8,14 @@ from utils.pages.sheet import table, write_sheet
 
 
 def show(args, result: dict, lines: list[str], page: Callable[[Path, dict], None]):
-    """Print `lines` and the notes of a result, and write it where --json and --page say."""
+    """Print a result and write it where --json and --page say.
+
+    Args:
+        args: the flags of `flags.evaluation`.
+        result: {'scores': what --json holds, 'notes', and perhaps 'intervals', which --json holds too}.
+        lines: what is printed above the notes.
+        page: writes the page of a result to a path.
+    """
     print('\n'.join([*lines, *(f'note: {note}' for note in result['notes'])]))
     if args.json:
         write_json(args.json, {**result['scores'], **{key: result[key] for key in ('intervals',) if key in result}})
@@ -17,7 +24,7 @@ def show(args, result: dict, lines: list[str], page: Callable[[Path, dict], None
 
 
 def write_page(path: Path, title: str, facts: dict, sections: list[str], notes: list[str]):
-    """Write a page of tables, the notes last."""
+    """Write a page: facts under the title, sections (of utils.pages.sheet), and the notes last."""
     told = [table('Notes', [['note'], *([note] for note in notes)])] if notes else []
     write_sheet(path, title, facts, [*sections, *told])
 

@@ -74,8 +74,7 @@ def _hdf5_loader():
 
 
 def _check_chunks(found):
-    """Raise ValueError unless every chunk of an HDF5 dataset unpacks to the bytes of a chunk: the library unpacks
-    however much there is."""
+    """Raise ValueError unless every chunk unpacks to the bytes of a chunk: HDF5 unpacks however much there is."""
     if found.chunks is None:
         return
     filters = found.id.get_create_plist()
@@ -118,8 +117,10 @@ def encode_hdf5(score: np.ndarray) -> bytes:
 
 
 def find_scores(tree: Tree, score: str | None = None) -> dict[str, str]:
-    """stem -> file of the maps of `score` (None: of the only one there is), sorted; ValueError when there are none or
-    several per image."""
+    """stem -> file of the maps of `score` (None: of the only one there is).
+
+    Raises ValueError when there are none or several per image.
+    """
     found = {}
     for name in tree.names:
         stem = score_stem(name, score)

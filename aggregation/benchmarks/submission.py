@@ -35,8 +35,8 @@ class Written(NamedTuple):
 def wanted_of(path, found: Iterable[str], wanted: Iterable[str], allow_missing: bool) -> tuple[list[str], list[str]]:
     """(the keys to write, sorted, notes): what of `wanted` was `found` in `path`.
 
-    Raises ValueError naming what is missing, unless that is allowed, and when nothing is left. What is not wanted is
-    left out, and a note says so.
+    What is not wanted is left out, and a note says so. Raises ValueError naming what is missing unless allow_missing,
+    and when nothing is left.
     """
     found, wanted, notes = set(found), set(wanted), []
     missing, foreign = sorted(wanted - found), sorted(found - wanted)
@@ -56,20 +56,26 @@ def wanted_of(path, found: Iterable[str], wanted: Iterable[str], allow_missing: 
 
 @contextmanager
 def write_archive(out: Path):
-    """The open file that becomes `out` when the block ends without an error; what a run that was killed left of it goes
-    first."""
+    """The open file that becomes `out` when the block ends without an error.
+
+    What a run that was killed left of it is removed first.
+    """
     remove_temporaries(out.parent, glob.escape(f'{out.name[:40]}.'))
     with atomic_write(out) as file:
         yield file
 
 
 def write_folder(out: Path, sources: dict, encode: Callable, verify: Callable[[Path], None]):
-    """Write the folder `out`: it appears, or takes the place of an older one, when everything in it is written and
-    verified.
+    """Write a folder that appears, or takes the place of an older one, when all of it is written and verified.
 
-    sources: name of a file -> what encode(source) makes its bytes of; verify(folder) raises ValueError when what was
-    written is not what it should be. A folder `out` that holds anything else is refused with ValueError: that would be
-    submitted too, or lost.
+    Args:
+        out: the folder.
+        sources: name of a file -> its source.
+        encode: source -> the bytes of the file.
+        verify: called with the folder before it appears; raises ValueError when it is not as it should be.
+
+    Raises:
+        ValueError: `out` holds other files, which would be submitted too, or lost.
     """
     foreign = sorted({path.name for path in out.iterdir()} - sources.keys()) if out.is_dir() else []
     if foreign:

@@ -92,8 +92,7 @@ def read_gray(tree: Tree, name: str) -> np.ndarray:
 
 
 def _is_whole_png(data: bytes) -> bool:
-    """Whether the chunks of a PNG are there to the last, with their check sums: OpenCV takes memory for any length that
-    one says."""
+    """Whether all chunks are there, with their check sums: OpenCV takes memory for any length that a chunk says."""
     view, at = memoryview(data), len(PNG)
     if not data.startswith(PNG) or data[12:16] != b'IHDR':
         return False
@@ -108,8 +107,7 @@ def _is_whole_png(data: bytes) -> bool:
 
 
 def check_pixels(shape, before: str = '', after: str = ''):
-    """Raise ValueError, with words before and after, for an image or map whose header says a `shape` of more than
-    PIXEL_LIMIT pixels."""
+    """Raise ValueError, with words before and after, for a header that says a `shape` of more than PIXEL_LIMIT."""
     if math.prod(shape) > PIXEL_LIMIT:
         raise ValueError(
             f'{before}announces {"x".join(map(str, shape[::-1]))} pixels, expected at most {PIXEL_LIMIT:,}{after}'

@@ -45,7 +45,7 @@ class Tally:
     def add(self, pool_of_rows: Callable, options: FuseOptions, num_members: int, truth: Tensor) -> Tensor:
         """Enter an image with labels `truth` (H, W), band by band; returns its prediction uint8 (H, W).
 
-        pool_of_rows(rows) gives the pool of a band.
+        pool_of_rows: rows -> the pool of a band.
         """
         self.images += 1
         predictions = []
@@ -81,9 +81,9 @@ class Worst(NamedTuple):
 class Measured:
     """What a report shows. Lists have an entry per member, in the order of members.
 
-    calibrated: of the ensemble, when there is a calibration; left_out: of the others without this member, None where
-    that cannot be told; differing and shared int64 (M, M): labelled pixels that two members label differently, and that
-    both label.
+    calibrated: of the ensemble, when there is a calibration. left_out: of the others without this member, None where
+    that is not known. differing and shared: int64 (M, M), labelled pixels that two members label differently, and
+    that both label.
     """
 
     members: Members
@@ -106,10 +106,14 @@ class Measured:
 def measure(
     members: Members, options: FuseOptions, truths: Truths, worst: int = 12, readers: int = 2, log=None
 ) -> Measured:
-    """Everything that is known of the members and their ensemble on the images with labels.
+    """The measures of the members and of their ensemble on the images with labels.
 
-    worst: how many images with the largest share of wrong pixels to keep pictures of. Raises ValueError naming files
-    that do not fit together or to the labels.
+    Args:
+        worst: how many images with the largest share of wrong pixels to keep pictures of.
+        readers: threads that read files; no number depends on it.
+
+    Raises:
+        ValueError: files do not fit together or to the labels; they are named.
     """
     stems, count, classes = truths.shared(members), len(members), len(truths.classes)
     left_out = [Tally(classes) if can_leave(members, number, options) else None for number in range(count)]
@@ -135,8 +139,7 @@ def measure(
 
 
 def can_leave(members: Members, number: int, options: FuseOptions) -> bool:
-    """Whether a member can be taken out of the sums: they are no extremes, and the others have a weight in every
-    class."""
+    """Whether a member can be taken out of the pool: no extremes are needed, and the others weigh in every class."""
     others = [weight for other, weight in enumerate(members.weights) if other != number]
     return not options.needs & set(EXTREMES) and _enough(sum(others))
 
@@ -191,8 +194,10 @@ def _single(values: Tensor, kind: str, needs) -> Pool:
 
 
 def _leave_out(found: Measured, stem: str, stream, pool: Pool, truth: Tensor, options: FuseOptions):
-    """Second pass over the members of an image: what the others make of it. A member without the image changes
-    nothing."""
+    """Second pass over the members of an image: what the others make of it.
+
+    A member without the image changes nothing.
+    """
     weights = dict(found.members.of(stem))
     for store, tally in zip(found.members.stores, found.left_out):
         if store not in weights:

@@ -24,8 +24,16 @@ from utils.outputs.logits import Logits
 class Members:
     """Stores in a fixed order (by folder, whatever the order they are given in), so that sums come out the same.
 
-    weights: one per given folder: a number, or a list with one number per class; None: all alike. Raises ValueError
-    when class names differ, a weight is unfit, or, unless allow_missing, an image is missing in some store.
+    stems: the images to fuse, sorted. missing: stem -> folders that lack the image.
+
+    Args:
+        folders: of logits.
+        kinds: of their numbers, one per folder, over what manifests say; None: as they say.
+        weights: one per folder: a number, or a list with one number per class; None: all alike.
+        allow_missing: take images that some stores lack.
+
+    Raises:
+        ValueError: class names differ, a weight is unfit, or an image is missing in some store.
     """
 
     def __init__(self, folders, kinds=None, weights=None, allow_missing=False):
@@ -64,8 +72,7 @@ class Members:
 
     @property
     def titles(self) -> list[str]:
-        """A short name of each member, all different: the model's, or where models share it, what is its own in its
-        path."""
+        """A short name of each member, all different: the model's, or what is its own in its path."""
         names = [store.name for store in self.stores]
         if len(set(names)) == len(names):
             return names
@@ -160,11 +167,13 @@ def one_thread():
 
 
 def read_ahead(members: Members, stems, readers: int = 2, passes: int = 1) -> Iterator[Logits]:
-    """The logits of every member of each of `stems`, in the order of `members.of`; all members of an image `passes`
-    times.
+    """The logits of every member of each of `stems`, in the order of `members.of`.
 
-    At most `readers` + 2 files are in memory at once: one that is summed up, one that waits, and those that are being
-    read.
+    At most `readers` + 2 files are in memory: one that is summed up, one that waits, and those that are being read.
+
+    Args:
+        readers: threads.
+        passes: how often all members of an image come before those of the next.
     """
     jobs = ((store, stem) for stem in stems for _ in range(passes) for store, _ in members.of(stem))
     with ThreadPoolExecutor(readers) as executor:
@@ -180,11 +189,17 @@ def read_ahead(members: Members, stems, readers: int = 2, passes: int = 1) -> It
 def pool_of(
     members: Members, stem: str, stream: Iterator[Logits], needs, seen: Callable | None = None, used: Pool | None = None
 ) -> Pool:
-    """The Pool of an image, whose members come next in `stream`; seen(store, values (C, H, W)) is called for each of
-    them.
+    """The Pool of an image.
 
-    used: a pool of another image with the same `needs` that is read no more; its memory is taken where the sizes are
-    equal. Raises ValueError naming files whose size or number of classes differ, or that hold nan.
+    Args:
+        stream: of read_ahead, in which the members of the image come next.
+        needs: statistics of the pool.
+        seen: called with the store and its values (C, H, W) for each member.
+        used: a pool of another image with the same `needs` that is read no more; where the sizes are equal its memory
+            is taken, which spares the system new pages.
+
+    Raises:
+        ValueError: size or number of classes differ between files, or one holds nan; it is named.
     """
     pool, first = None, None
     for store, weight in members.of(stem):

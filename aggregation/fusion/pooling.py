@@ -46,8 +46,7 @@ def known_kind(kind: str, source: str) -> str:
 
 
 def to_probabilities(values: Tensor, kind: str) -> Tensor:
-    """values (C, ...) float32 of `kind` -> probabilities of the same shape that sum to 1 over C; values may be
-    overwritten.
+    """values (C, ...) float32 of `kind` -> probabilities (C, ...) that sum to 1 over C; values may be overwritten.
 
     A pixel whose mask scores are all zero or below belongs to no class: every class gets 1 / C.
     """
@@ -83,8 +82,7 @@ class Pool:
         return self._values[name]
 
     def largest(self, name: str) -> tuple[Tensor, Tensor]:
-        """(the largest value over the classes, its class) of the statistic `name`, each (H, W); labels and scores share
-        it."""
+        """(the largest value over the classes, its class) of a statistic, each (H, W); labels and scores share it."""
         if name not in self._largest:
             self._largest[name] = largest(self[name])
         return self._largest[name]
@@ -112,8 +110,7 @@ class Pool:
         return part
 
     def without(self, values: Tensor, kind: str, weight: float | Tensor = 1.0) -> 'Pool':
-        """This pool as it would be without a member that was entered as `add(values, kind, weight)`. Only sums can do
-        that."""
+        """This pool as it would be without a member that was entered as `add(values, kind, weight)`; only of sums."""
         assert not self.needs & set(EXTREMES), 'an extreme cannot be undone'
         rest = copy.copy(self)
         rest._values = {name: value.clone() for name, value in self._values.items()}

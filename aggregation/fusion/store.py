@@ -99,8 +99,7 @@ class Store:
         return logits
 
     def check(self, stem: str) -> Fault | None:
-        """Whether the file of `stem` is there, whole, as large and with the check sum that the manifest says, and
-        finite."""
+        """The fault of a file that is missing, damaged, not as the manifest says or not finite; None for a good one."""
         path, entry = self.path(stem), self._entries().get(stem)
         if not path.is_file():
             return Fault(str(path), 'is missing')
@@ -136,8 +135,7 @@ class Store:
 
 
 def _stem(file: str) -> str | None:
-    """'a/b_logits.npz' -> 'a/b'; other ends of .npz files of foreign writers are taken as they are; None for other
-    files."""
+    """'a/b_logits.npz' -> 'a/b', and of other writers 'a/b.npz' -> 'a/b'; None for files of another kind."""
     for suffix in FORMATS.values():
         if file.endswith(suffix):
             return file.removesuffix(suffix)

@@ -13,7 +13,10 @@ from utils.outputs.writers import WriterPool
 def fuse_stored(
     members: Members, options: FuseOptions, outputs: Outputs, readers: int = 2, log=None
 ) -> tuple[int, int]:
-    """Write the results of every image that has none yet; returns (images written, images kept)."""
+    """Write the results of every image that has none yet; returns (images written, images kept).
+
+    readers: threads that read files; no result depends on it.
+    """
     todo = [stem for stem in members.stems if not outputs.done(stem)]
     stream, pool = read_ahead(members, todo, readers), None
     with one_thread(), WriterPool() as writers:
@@ -25,7 +28,10 @@ def fuse_stored(
 
 
 def calibrate_stored(members: Members, options: FuseOptions, truths: Truths, method: str, readers: int = 2, log=None):
-    """(calibrator, about): fitted on every image with a label; about says on what, and the errors before and after."""
+    """(calibrator, about): one of calibration.METHODS, fitted on every image with a label.
+
+    about says on what it was fitted, and the calibration errors before and after.
+    """
     check_method(method, options.score)
     stems = truths.shared(members)
     sample, before, after = (kind(len(truths.classes)) for kind in (calibration.PixelSample, Reliability, Reliability))
