@@ -15,7 +15,7 @@ from aggregation.benchmarks.bravo_codec import decode_prediction, decode_samples
 from aggregation.benchmarks.bravo_files import read_prediction
 from aggregation.benchmarks.bravo_scores import OOD, SEMANTIC, evaluate, leverage
 from aggregation.benchmarks.results import aligned, number, percent, show, write_page
-from aggregation.benchmarks.submission import Images, Written, wanted_of, write_archive
+from aggregation.benchmarks.submission import Images, Written, check_read_back, wanted_of, write_archive
 from aggregation.benchmarks.trees import Tree
 from aggregation.commands import command
 from utils.cli.progress import progress
@@ -206,7 +206,4 @@ def _verify(path: Path, tree: Tree, sampling: Tree | None, keys):
         name = files.name_of(key, 'encoded')
         classes, levels = decode_prediction(written.read(name), name)
         expected = _content(tree, sampling, key)
-        if not (classes == expected[0]).all() or not (levels == expected[1].ravel()).all():
-            raise ValueError(
-                f'{name}: what was written is not what was predicted; check memory and disk, then write it again'
-            )
+        check_read_back(name, (classes == expected[0]).all() and (levels == expected[1].ravel()).all())

@@ -10,9 +10,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from aggregation import flags
-from aggregation.benchmarks.cityscapes_scores import BESIDE, FRAME, IDS, evaluate
+from aggregation.benchmarks.cityscapes_scores import FRAME, IDS, evaluate, predictions_of
 from aggregation.benchmarks.results import aligned, number, percent, show, write_page
-from aggregation.benchmarks.submission import LISTS, Written, wanted_of, write_archive, write_folder
+from aggregation.benchmarks.submission import LISTS, Written, check_read_back, wanted_of, write_archive, write_folder
 from aggregation.benchmarks.trees import Tree, read_gray
 from aggregation.commands import command
 from datasets.collection.cityscapes_labels import LABELS, TRAINID_TO_ID
@@ -123,7 +123,7 @@ def submit(
         ValueError: files are missing or unfit; they are named, and nothing is written.
     """
     tree, out = Tree(predictions), Path(out)
-    found = _cityscapes_files(tree)
+    found = _one_of_each_frame(tree)
     if images is None:
         notes = [f'no --images were given, so nothing tells whether one is missing; the test set has {TEST_IMAGES}']
     else:
@@ -159,24 +159,18 @@ def frames_named(path) -> set[str]:
     return found
 
 
-def _cityscapes_files(tree: Tree) -> dict[str, str]:
-    """frame -> file, sorted; confidences and other companions of a prediction are no predictions."""
-    found = {}
-    for name in tree.names:
-        base = PurePosixPath(name).name
-        frame = FRAME.match(base)
-        if frame and base.lower().endswith('.png') and not BESIDE.search(base):
-            if frame[0] in found:
-                raise ValueError(
-                    f'{tree.path}: {found[frame[0]]} and {name} are predictions of one image; keep one of them'
-                )
-            found[frame[0]] = name
+def _one_of_each_frame(tree: Tree) -> dict[str, str]:
+    """frame -> its prediction."""
+    found = predictions_of(tree)
     if not found:
         raise ValueError(
             f'{tree.path}: holds no file <city>_<number>_<number>*.png, only {listed(tree.names, 3)}; give the folder'
             ' of predictions'
         )
-    return found
+    for files in found.values():
+        if len(files) > 1:
+            raise ValueError(f'{tree.path}: {files[0]} and {files[1]} are predictions of one image; keep one of them')
+    return {frame: file for frame, [file] in found.items()}
 
 
 def _label_ids(tree: Tree, name: str, trainid_to_id, size) -> np.ndarray:
@@ -211,7 +205,4 @@ def _verify(written: Path, sources, ids):
     """Raise ValueError unless the folder or zip `written` holds the label ids of every source."""
     tree = Tree(written)
     for name, source in sources.items():
-        if not np.array_equal(read_gray(tree, name), ids(source)):
-            raise ValueError(
-                f'{name}: what was written is not what was predicted; check memory and disk, then write it again'
-            )
+        check_read_back(name, np.array_equal(read_gray(tree, name), ids(source)))

@@ -6,7 +6,7 @@ scored, on a pixel that is, is a miss and nobody's false alarm. Values equal tho
 
 import re
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
@@ -233,13 +233,19 @@ def _scores(counts, sample, with_instances) -> dict:
     return scores
 
 
-def pair_files(truths: Tree, predictions: Tree) -> list[Frame]:
-    """The Frame of every image with ground truth, sorted; ValueError for missing or doubled predictions."""
+def predictions_of(tree: Tree) -> dict[str, list[str]]:
+    """frame -> its label-id PNGs; confidences and other files beside a prediction are none."""
     found = {}
-    for name in predictions.names:
-        frame = FRAME.match(Path(name).name)
+    for name in tree.names:
+        frame = FRAME.match(PurePosixPath(name).name)
         if frame and name.lower().endswith('.png') and not BESIDE.search(name):
             found.setdefault(frame[0], []).append(name)
+    return found
+
+
+def pair_files(truths: Tree, predictions: Tree) -> list[Frame]:
+    """The Frame of every image with ground truth, sorted; ValueError for missing or doubled predictions."""
+    found = predictions_of(predictions)
     names = [name for name in truths.names if name.endswith(TRUTH)]
     if not names:
         raise ValueError(f'{truths.path}: holds no {TRUTH[1:]} files; give the folder gtFine, or the split below it')

@@ -10,7 +10,7 @@ import numpy as np
 
 from aggregation import flags
 from aggregation.benchmarks.score_files import encode_hdf5, find_scores, read_score
-from aggregation.benchmarks.submission import Images, Written, wanted_of, write_folder
+from aggregation.benchmarks.submission import Images, Written, check_read_back, wanted_of, write_folder
 from aggregation.benchmarks.trees import Tree
 from aggregation.commands import command
 from aggregation.fusion.fused_files import KEY
@@ -97,10 +97,7 @@ def submit(
     def verify(written):
         again = Tree(written)
         for file, name in sources.items():
-            if not np.array_equal(read_score(again, file), _half(tree, name)):
-                raise ValueError(
-                    f'{file}: what was written is not what was scored; check memory and disk, then write it again'
-                )
+            check_read_back(file, np.array_equal(read_score(again, file), _half(tree, name)))
 
     write_folder(folder, sources, lambda name: _encode(_half(tree, name), format), verify)
     return Written(folder, len(found), notes + known.notes(lambda frame: dataset))

@@ -105,6 +105,14 @@ def write_folder(out: Path, sources: dict, encode: Callable, verify: Callable[[P
         clear()
 
 
+def check_read_back(name: str, same: bool):
+    """Raise ValueError unless the file `name` of a submission holds the `same` as was to be written."""
+    if not same:
+        raise ValueError(
+            f'{name}: what was written is not what was predicted; check memory and disk, then write it again'
+        )
+
+
 class Images:
     """The images of a benchmark as --images names them, and whether predictions have their sizes.
 
