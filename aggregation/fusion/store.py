@@ -44,7 +44,7 @@ class Store:
         self.kind = known_kind(kind or about.get('kind', LOGITS), str(self.folder))
         self.name = about.get('model') or self.folder.name
         self.weights = about.get('weights_sha256')
-        self.classes = _classes(about, self.folder / logit_manifest.NAME)
+        self.classes = _classes(about, f'{self.folder}/manifest.json')
         self.dataset = about.get('dataset')
         self.made_with = (
             {key: about.get(key) for key in ('scales', 'n_scales', 'flip', 'precision', 'storage')} if about else None
@@ -142,10 +142,10 @@ def _stem(file: str) -> str | None:
     return file.removesuffix('.npz') if file.endswith('.npz') else None
 
 
-def _classes(about: dict, source: Path) -> Classes | None:
+def _classes(about: dict, source: str) -> Classes | None:
     """The classes that a manifest describes; older ones have names only, foreign ones nothing."""
     if about.get('classes'):
-        return Classes.from_dict(about['classes'], str(source))
+        return Classes.from_dict(about['classes'], source)
     names = about.get('class_names')
     return Classes(tuple(names), Classes.numbered(len(names)).colors) if names else None
 
