@@ -5,8 +5,8 @@
     score    python ensemble.py eval bravo --gt gt.tar --submission sub.tar --json scores.json
     submit   python ensemble.py submit bravo fused sub.tar --samples bravo_SAMPLING.tar
 
-`ensemble.py` alone lists every command. Exit code 0: done; 1: `check` found faults; 2: a mistake in flags or files,
-told in one line.
+`ensemble.py` alone lists every command; those of benchmarks stand in aggregation/benchmarks/. Exit code 0: done;
+1: `check` found faults; 2: a mistake in flags or files, printed as one line.
 """
 
 import inspect
@@ -19,29 +19,20 @@ import torch
 import config
 import datasets
 import network
-from aggregation import flags
-from aggregation.benchmarks import (
-    bravo,
-    bravo_submission,
-    cityscapes,
-    cityscapes_submission,
-    ood,
-    pages,
-    smiyc_submission,
-    tables,
-)
+from aggregation import benchmarks, commands, flags
+from aggregation.benchmarks.bravo_files import prefix_of
+from aggregation.commands import command
 from aggregation.fusion import stored
+from aggregation.fusion.fused_files import Outputs
 from aggregation.fusion.fusing import FuseOptions, finish
-from aggregation.fusion.kinds import LOGITS
-from aggregation.fusion.members import Members
-from aggregation.fusion.outputs import Outputs
-from aggregation.fusion.pool import Pool
+from aggregation.fusion.member_report import measure
+from aggregation.fusion.member_report_page import write_report
+from aggregation.fusion.members import Members, read_weights
+from aggregation.fusion.pooling import LOGITS, Pool
+from aggregation.fusion.store import check_stores, fault_lines
 from aggregation.fusion.truths import Truths, by_stem, stem_of
-from aggregation.statistics import calibration, difference
-from aggregation.statistics.report import measure
-from aggregation.statistics.report_page import write_report
+from aggregation.statistics import calibration
 from config import cfg
-from datasets.collection.cityscapes_labels import CLASSES, LABELS
 from datasets.loading.loader import eval_loader
 from datasets.sampling.sets import EvalSet
 from engine.distributed import init_from_env
@@ -50,6 +41,7 @@ from network import commandline
 from transforms.normalize import Normalize
 from utils import checkpoint
 from utils.cli import flags as train_flags
+from utils.cli.program import run_program
 from utils.cli.progress import progress
 from utils.cli.wording import listed
 from utils.files.atomic import sha256, write_json
@@ -58,58 +50,32 @@ from utils.outputs.writers import WriterPool
 
 def main(argv=None):
     """Run one command; returns the exit code."""
-    argv = list(sys.argv[1:] if argv is None else argv)
-    try:
-        command, rest = split_command(argv)
-        if command is None:
-            print(overview())
-            return 0
-        args = flags.parse(command, rest)
-        return RUN[command](args) or 0
-    except KeyboardInterrupt:
-        print('ensemble.py: interrupted; the same command goes on where it stopped', file=sys.stderr)
-        return 130
-    except (ValueError, OSError) as error:
-        if '--debug' in argv:
-            raise
-        print(f'ensemble.py: error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
+    benchmarks.register()
+    return run_program(
+        'ensemble.py', run_command, argv, interrupted='interrupted; the same command goes on where it stopped'
+    )
 
 
-def split_command(argv):
-    """(command, its flags): commands have one or two words; (None, []) when there is nothing but a call for help."""
-    if not argv or argv[0] in ('-h', '--help'):
-        return None, []
-    for words in (2, 1):
-        command = ' '.join(argv[:words])
-        if command in flags.COMMANDS:
-            return command, argv[words:]
-    among = [command for command in flags.COMMANDS if command.startswith(argv[0])] or list(flags.COMMANDS)
-    raise ValueError(f'there is no command {" ".join(argv[:2])!r}, choose one of {", ".join(among)}')
+def run_command(argv):
+    name, rest = commands.split_command(argv)
+    if name is None:
+        print(commands.overview())
+        return 0
+    return commands.COMMANDS[name].run(commands.parse(name, rest))
 
 
-def overview():
-    """The help text: every command in one line."""
-    lines = [f'  {command:18} {meaning}' for command, meaning in flags.COMMANDS.items()]
-    return '\n'.join(['usage: ensemble.py COMMAND ...   (ensemble.py COMMAND --help tells its flags)', '', *lines])
-
-
+@command('check', 'verify folders of stored logits against their manifests', flags.check)
 def check(args):
-    found = stored.check_stores(args.folders, args.num_workers)
-    print('\n'.join(stored.fault_lines(found)))
+    found = check_stores(args.folders, args.num_workers)
+    print('\n'.join(fault_lines(found)))
     if args.json:
-        write_json(
-            args.json,
-            {
-                folder: {**result, 'faults': [asdict(fault) for fault in result['faults']]}
-                for folder, result in found.items()
-            },
-        )
-    return int(any(result['faults'] for result in found.values()))
+        plain = {folder: {**about, 'faults': list(map(asdict, about['faults']))} for folder, about in found.items()}
+        write_json(args.json, plain)
+    return int(any(about['faults'] for about in found.values()))
 
 
 def open_members(args):
-    return Members(args.folders, args.kind, stored.read_weights(args.weights), args.allow_missing)
+    return Members(args.folders, args.kind, read_weights(args.weights), args.allow_missing)
 
 
 def fuse_options(args):
@@ -123,32 +89,25 @@ def fuse_options(args):
 
 
 def settings(args, options, members):
-    """Everything that decides the values of a fusion, to tell results of other settings apart. members: their
-    descriptions."""
+    """Everything that decides the values of a fusion; members: their descriptions."""
     values = {key: value for key, value in asdict(options).items() if key != 'calibrator'}
     return {**values, 'calibration': sha256(args.calibration) if args.calibration else None, 'members': members}
 
 
+@command('fuse', 'make labels, confidences and scores of stored logits', flags.fuse, ('out',))
 def fuse(args):
     members, options = open_members(args), fuse_options(args)
     if options.needs_logits:
         members.need_logits(f'--fusion {args.fusion} with --score {args.score}')
-    prefix = args.prefix if args.prefix is not None else stored.benchmark_prefix(members)
+    folders = [store.folder for store in members.stores]
+    prefix = args.prefix if args.prefix is not None else prefix_of(folders, members.stems)
     if prefix.startswith('/') or '..' in prefix.split('/'):
         raise ValueError(f'--prefix {prefix}: leads out of --out {args.out}; give a relative path without ".."')
-    inside = [
-        store.folder for store in members.stores if Path(args.out).resolve().is_relative_to(store.folder.resolve())
-    ]
+    inside = [folder for folder in folders if Path(args.out).resolve().is_relative_to(folder.resolve())]
     if inside:
         raise ValueError(f'--out {args.out}: lies in {inside[0]}, a folder of logits; give a folder of its own')
-    outputs = Outputs(
-        args.out,
-        options,
-        {**settings(args, options, stored.describe(members)), 'prefix': prefix},
-        prefix,
-        args.overwrite,
-        members.missing,
-    )
+    made_with = {**settings(args, options, members.describe()), 'prefix': prefix}
+    outputs = Outputs(args.out, options, made_with, prefix, args.overwrite, members.missing)
     written, kept = stored.fuse_stored(members, options, outputs, args.num_workers)
     if members.missing:
         print(
@@ -161,9 +120,9 @@ def fuse(args):
     )
 
 
+@command('run', 'the same straight from checkpoints, without writing logits', flags.run, ('out', 'dataset'))
 def run(args):
-    """Fuse the members' outputs on the device as they are made; under torchrun every process takes its share of the
-    images."""
+    """Fuse the members' outputs on the device as they are made; torchrun shares the images out to its processes."""
     options = fuse_options(args)
     paths, weights = checkpoints_in_order(args)
     dist = init_from_env(False)
@@ -215,7 +174,7 @@ def run(args):
 
 def checkpoints_in_order(args) -> tuple[list[str], list]:
     """The paths, sorted, and their weights: sums come out the same whatever order they are given in."""
-    weights = stored.read_weights(args.weights) or [1.0] * len(args.checkpoints)
+    weights = read_weights(args.weights) or [1.0] * len(args.checkpoints)
     if len(weights) != len(args.checkpoints):
         raise ValueError(
             f'--weights: {len(weights)} weights for {len(args.checkpoints)} checkpoints; give one for each, in the same'
@@ -284,13 +243,14 @@ def data_scope(args):
 
 
 def labels_of(args, members) -> Truths:
-    """The labels of the split that the flags name, of the manifests' data set where they name none."""
+    """The labels of the split that the flags name, by default of the dataset that the manifests name."""
     name = args.dataset or members.dataset
     if not name:
         raise ValueError('the folders have no manifest that names a dataset; give --dataset')
     return Truths(datasets.get_dataset(name, args.split))
 
 
+@command('calibrate', 'fit a calibration of the fused confidence on a labelled split', flags.calibrate, ('out',))
 def calibrate(args):
     members, options = open_members(args), fuse_options(args)
     with config.scope(**data_scope(args)):
@@ -304,6 +264,12 @@ def calibrate(args):
     )
 
 
+@command(
+    'report',
+    'members, leave-one-out, disagreement, reliability and worst images, as a page',
+    flags.report,
+    ('out',),
+)
 def report(args):
     members, options = open_members(args), fuse_options(args)
     with config.scope(**data_scope(args)):
@@ -312,87 +278,6 @@ def report(args):
         )
     print(f'see {page}')
 
-
-def eval_bravo(args):
-    result = bravo.evaluate(args.gt, args.submission, args.samples, args.bootstrap, args.num_workers)
-    finish_eval(args, result, tables.bravo_lines(result), pages.bravo_page)
-
-
-def eval_cityscapes(args):
-    result = cityscapes.evaluate(args.gt, args.pred, LABELS, args.bootstrap, args.num_workers)
-    finish_eval(args, result, tables.cityscapes_lines(result), pages.cityscapes_page)
-
-
-def eval_ood(args):
-    result = ood.evaluate(args.gt, args.scores, args.score, args.track, args.exact, args.bootstrap, args.num_workers)
-    finish_eval(args, result, tables.ood_lines(result), pages.ood_page)
-
-
-def finish_eval(args, result, lines, page):
-    """Print what was found, and write it where the flags say."""
-    print('\n'.join([*lines, *(f'note: {note}' for note in result['notes'])]))
-    if args.json:
-        write_json(args.json, {**result['scores'], **{key: result[key] for key in ('intervals',) if key in result}})
-    if args.page:
-        page(Path(args.page), result)
-
-
-def submit_bravo(args):
-    written(bravo_submission.submit(args.predictions, args.out, args.samples, args.allow_missing, args.images))
-
-
-def submit_cityscapes(args):
-    table = CLASSES.trainid_to_id if args.ids == 'train' else None
-    written(cityscapes_submission.submit(args.predictions, args.out, table, args.size, args.images, args.allow_missing))
-
-
-def submit_smiyc(args):
-    written(
-        smiyc_submission.submit(
-            args.predictions,
-            args.out,
-            args.method,
-            args.track_dataset,
-            args.score,
-            args.format,
-            args.images,
-            args.allow_missing,
-        )
-    )
-
-
-def written(result):
-    print(
-        '\n'.join(
-            [
-                *(f'note: {note}' for note in result.notes),
-                f'{result.path}: {result.images} images, written and read back',
-            ]
-        )
-    )
-
-
-def diff(args):
-    found = difference.compare(args.first, args.second)
-    print('\n'.join(difference.lines(found, args.first, args.second)))
-    if args.json:
-        write_json(args.json, found)
-
-
-RUN = {
-    'check': check,
-    'fuse': fuse,
-    'run': run,
-    'calibrate': calibrate,
-    'report': report,
-    'eval bravo': eval_bravo,
-    'eval cityscapes': eval_cityscapes,
-    'eval ood': eval_ood,
-    'submit bravo': submit_bravo,
-    'submit cityscapes': submit_cityscapes,
-    'submit smiyc': submit_smiyc,
-    'diff': diff,
-}
 
 if __name__ == '__main__':
     sys.exit(main())

@@ -1,4 +1,5 @@
-"""What is made of several models' outputs: fused labels, confidences, scores, benchmark metrics and submissions.
+"""Ensembles: labels, confidences and scores of several models, benchmark metrics and submissions.
 
-Everything here streams: one image at a time, running sums, histograms. `ensemble.py` is the program in front of it.
+Everything streams: one image at a time, running sums, histograms. `ensemble.py` is the program in front of it.
+Imports go downwards: benchmarks, fusion, statistics, tensors.
 """

@@ -1,46 +1,21 @@
-"""The flags of ensemble.py, one parser per command. A mistake is a ValueError of one sentence."""
+"""Flags of ensemble.py: those of its own commands, and those that several commands share.
 
-from aggregation.benchmarks import smiyc, smiyc_submission
-from aggregation.fusion import score_files
-from aggregation.fusion.kinds import KINDS
+Every function declares flags in the parser that it is given.
+"""
+
+from aggregation.fusion.pooling import KINDS
 from aggregation.fusion.scores import FUSIONS, PUBLISHED_LABELS, PUBLISHED_SCORES, SCORES
-from aggregation.statistics import calibration
-from utils.cli.parser import Parser, count, crop_size, names, numbers, positive
-
-COMMANDS = {
-    'check': 'verify folders of stored logits against their manifests',
-    'fuse': 'make labels, confidences and scores of stored logits',
-    'run': 'the same straight from checkpoints, without writing logits',
-    'calibrate': 'fit a calibration of the fused confidence on a labelled split',
-    'report': 'members, leave-one-out, disagreement, reliability and worst images, as a page',
-    'eval bravo': 'score a BRAVO submission against ground truth',
-    'eval cityscapes': 'score label-id PNGs as the Cityscapes benchmark does',
-    'eval ood': 'score anomaly maps against masks, by pixel and by component',
-    'submit bravo': 'encode predictions for the BRAVO server',
-    'submit cityscapes': 'write label-id PNGs for the Cityscapes server',
-    'submit smiyc': 'write score maps for the SegmentMeIfYouCan suite',
-    'diff': 'compare two submissions image by image',
-}
+from aggregation.statistics.calibration import METHODS
+from utils.cli.parser import count, names, numbers, positive
 
 
-def make(command: str) -> Parser:
-    """The parser of one of COMMANDS."""
-    parser = Parser(prog=f'ensemble.py {command}', description=COMMANDS[command])
-    parser.add_argument(
-        '--config', metavar='FILE', help='YAML file of flag: value lines, used as defaults under the flags given here'
-    )
-    parser.add_argument('--debug', action='store_true', help='show the stack trace of an error instead of one line')
-    _ADD[command](parser)
-    return parser
-
-
-def _check(parser):
+def check(parser):
     parser.add_argument('folders', nargs='+', metavar='DIR', help='folders of logits')
     parser.add_argument('--json', metavar='FILE', help='write what was found')
-    _threads(parser)
+    threads(parser)
 
 
-def _members(parser):
+def members(parser):
     parser.add_argument(
         'folders',
         nargs='+',
@@ -53,16 +28,16 @@ def _members(parser):
         metavar='LIST',
         help=f'kind of each folder, in the same order, over what manifests say: {", ".join(KINDS)}',
     )
-    _weights(parser)
+    weights(parser)
     parser.add_argument(
         '--allow_missing',
         action='store_true',
         help='fuse the members that an image has; which were missing is recorded',
     )
-    _threads(parser)
+    threads(parser)
 
 
-def _weights(parser):
+def weights(parser):
     parser.add_argument(
         '--weights',
         metavar='LIST|FILE',
@@ -73,7 +48,7 @@ def _weights(parser):
     )
 
 
-def _fusion(parser):
+def fusion(parser):
     parser.add_argument('--fusion', default='mean', metavar='NAME', help=f'what labels come from: {", ".join(FUSIONS)}')
     parser.add_argument(
         '--score', default='msp', metavar='NAME', help=f'what the confidence comes from: {", ".join(SCORES)}'
@@ -82,14 +57,14 @@ def _fusion(parser):
     parser.add_argument('--score_function', choices=tuple(PUBLISHED_SCORES), help='the published name of --score')
 
 
-def _calibration(parser):
+def calibration(parser):
     parser.add_argument(
         '--calibration', metavar='FILE', help='calibrate the confidence with what ensemble.py calibrate wrote'
     )
 
 
-def _results(parser):
-    _calibration(parser)
+def results(parser):
+    calibration(parser)
     parser.add_argument(
         '--out', '--out_path', metavar='DIR', help='where <stem>_pred.png, <stem>_conf.png and fusion.json go'
     )
@@ -106,10 +81,10 @@ def _results(parser):
     )
 
 
-def _fuse(parser):
-    _members(parser)
-    _fusion(parser)
-    _results(parser)
+def fuse(parser):
+    members(parser)
+    fusion(parser)
+    results(parser)
     parser.add_argument(
         '--prefix',
         metavar='PATH',
@@ -119,7 +94,7 @@ def _fuse(parser):
     )
 
 
-def _data(parser, split='val'):
+def data(parser, split='val'):
     parser.add_argument('--dataset', metavar='NAME', help='dataset with the labels (default: the one of the manifests)')
     parser.add_argument('--split', default=split, choices=('train', 'val', 'test'), help='which part of it')
     parser.add_argument(
@@ -138,9 +113,9 @@ def _data(parser, split='val'):
     )
 
 
-def _run(parser):
+def run(parser):
     parser.add_argument('checkpoints', nargs='+', metavar='CKPT', help='checkpoints of train.py, one per member')
-    _data(parser)
+    data(parser)
     parser.add_argument('--eval_folder', metavar='DIR', help='run on the images of this folder instead of a split')
     parser.add_argument(
         '--n_scales',
@@ -153,65 +128,31 @@ def _run(parser):
         '--precision', choices=('fp32', 'fp16', 'bf16'), default='fp32', help='arithmetic of the networks'
     )
     parser.add_argument('--num_workers', type=count, default=2, metavar='N', help='loader processes')
-    _weights(parser)
-    _fusion(parser)
-    _results(parser)
+    weights(parser)
+    fusion(parser)
+    results(parser)
 
 
-def _labelled(parser):
-    _members(parser)
-    _fusion(parser)
-    _data(parser)
+def labelled(parser):
+    members(parser)
+    fusion(parser)
+    data(parser)
 
 
-def _calibrate(parser):
-    _labelled(parser)
-    parser.add_argument(
-        '--method', default='temperature', choices=tuple(calibration.METHODS), help='form of the calibration'
-    )
+def calibrate(parser):
+    labelled(parser)
+    parser.add_argument('--method', default='temperature', choices=tuple(METHODS), help='form of the calibration')
     parser.add_argument('--out', metavar='FILE', help='file to write')
 
 
-def _report(parser):
-    _labelled(parser)
-    _calibration(parser)
+def report(parser):
+    labelled(parser)
+    calibration(parser)
     parser.add_argument('--out', metavar='DIR', help='folder of index.html and report.json')
     parser.add_argument('--worst', type=count, default=12, metavar='N', help='images with the most errors to show')
 
 
-def _eval_bravo(parser):
-    parser.add_argument('--gt', metavar='TAR|DIR', help='ground truth and invalid masks')
-    parser.add_argument('--submission', metavar='TAR|DIR', help='encoded archive, or prediction and confidence PNGs')
-    parser.add_argument(
-        '--samples', metavar='TAR|DIR', help='sampling archive (default: the same samples, drawn from the ground truth)'
-    )
-    _scores(parser)
-
-
-def _eval_cityscapes(parser):
-    parser.add_argument(
-        '--gt',
-        metavar='DIR',
-        help='folder with *_gtFine_labelIds.png, and *_gtFine_instanceIds.png for instance-weighted scores',
-    )
-    parser.add_argument('--pred', metavar='DIR', help='label-id PNGs named <city>_<number>_<number>*.png')
-    _scores(parser)
-
-
-def _eval_ood(parser):
-    parser.add_argument('--gt', metavar='DIR', help='masks *_labels_semantic.png: 0 known, 1 anomaly, else void')
-    parser.add_argument('--scores', metavar='DIR', help='maps *_<score>.npz, .npy, .hdf5, or *_conf.png')
-    parser.add_argument('--score', metavar='NAME', help="which map when there are several; 'confidence' for *_conf.png")
-    parser.add_argument(
-        '--track', choices=tuple(smiyc.TRACKS), help='add the SegmentMeIfYouCan pixel and component scores'
-    )
-    parser.add_argument(
-        '--exact', action='store_true', help='keep every score in memory instead of a histogram of 2^20 levels'
-    )
-    _scores(parser)
-
-
-def _scores(parser):
+def evaluation(parser):
     parser.add_argument(
         '--json',
         metavar='FILE',
@@ -221,10 +162,10 @@ def _scores(parser):
     parser.add_argument(
         '--bootstrap', type=count, default=0, metavar='N', help='95 %% intervals from N resamplings of the images'
     )
-    _threads(parser)
+    threads(parser)
 
 
-def _submit(parser):
+def submission(parser):
     parser.add_argument(
         'predictions',
         metavar='DIR',
@@ -236,71 +177,7 @@ def _submit(parser):
     )
 
 
-def _submit_bravo(parser):
-    _submit(parser)
-    parser.add_argument(
-        '--samples', metavar='TAR|DIR', help='bravo_SAMPLING.tar, which also says what images there must be'
-    )
-    parser.add_argument(
-        '--images',
-        metavar='PATH',
-        help=(
-            'folder or archive of the images or their ground truth, whose sizes predictions must have, or a '
-            'list of names or the manifest.json of a dump; without --samples it says what images there must be '
-            '(default: sizes that differ within a subset are noted)'
-        ),
-    )
-
-
-def _submit_cityscapes(parser):
-    _submit(parser)
-    parser.add_argument(
-        '--images',
-        metavar='PATH',
-        help=(
-            'what names the images that there must be: a folder or archive of images or ground truth, '
-            'a list of names (.txt), or the manifest.json of a dump (default: any)'
-        ),
-    )
-    parser.add_argument('--ids', default='train', choices=('train', 'label'), help='what the predictions hold')
-    parser.add_argument(
-        '--size', type=crop_size, default=(1024, 2048), metavar='H,W', help='size that every image must have, in pixels'
-    )
-
-
-def _submit_smiyc(parser):
-    _submit(parser)
-    parser.add_argument(
-        '--images',
-        metavar='PATH',
-        help=(
-            'folder or archive of the frames that there must be, or of their masks, whose sizes the maps must '
-            'have, or a list of names or the manifest.json of a dump (default: any, of any size)'
-        ),
-    )
-    parser.add_argument('--method', metavar='NAME', help='name of the method, a folder')
-    parser.add_argument(
-        '--track_dataset',
-        default=smiyc_submission.DATASETS[0],
-        choices=smiyc_submission.DATASETS,
-        help='which set the frames are of',
-    )
-    parser.add_argument('--score', metavar='NAME', help='which map when there are several')
-    parser.add_argument(
-        '--format',
-        default='hdf5',
-        choices=smiyc_submission.FORMATS,
-        help=f'HDF5 as published, or .npz (key {score_files.KEY})',
-    )
-
-
-def _diff(parser):
-    parser.add_argument('first', metavar='A', help='submission, or score maps: folder, tar or zip')
-    parser.add_argument('second', metavar='B', help='another of the same kind')
-    parser.add_argument('--json', metavar='FILE', help='write the differences of every image')
-
-
-def _threads(parser):
+def threads(parser):
     parser.add_argument(
         '--num_workers',
         type=positive,
@@ -308,48 +185,3 @@ def _threads(parser):
         metavar='N',
         help='threads that read files; results do not depend on it',
     )
-
-
-_ADD = {
-    'check': _check,
-    'fuse': _fuse,
-    'run': _run,
-    'calibrate': _calibrate,
-    'report': _report,
-    'eval bravo': _eval_bravo,
-    'eval cityscapes': _eval_cityscapes,
-    'eval ood': _eval_ood,
-    'submit bravo': _submit_bravo,
-    'submit cityscapes': _submit_cityscapes,
-    'submit smiyc': _submit_smiyc,
-    'diff': _diff,
-}
-# Flags that a command cannot do without.
-REQUIRED = {
-    'fuse': ['out'],
-    'run': ['out', 'dataset'],
-    'calibrate': ['out'],
-    'report': ['out'],
-    'eval bravo': ['gt', 'submission'],
-    'eval cityscapes': ['gt', 'pred'],
-    'eval ood': ['gt', 'scores'],
-    'submit smiyc': ['method'],
-}
-
-
-def parse(command: str, argv) -> object:
-    """The flags of `command` as a namespace, with the published names translated. Raises ValueError."""
-    args = make(command).parse_all(argv)
-    for name in REQUIRED.get(command, ()):
-        if not getattr(args, name):
-            raise ValueError(f'ensemble.py {command} needs --{name}; see ensemble.py {command} --help')
-    for published, ours, table in (
-        ('label_function', 'fusion', PUBLISHED_LABELS),
-        ('score_function', 'score', PUBLISHED_SCORES),
-    ):
-        name = getattr(args, published, None)
-        if name and ours in args.given:
-            raise ValueError(f'--{published} {name} and --{ours} {getattr(args, ours)} say the same thing; give one')
-        if name:
-            setattr(args, ours, table[name])
-    return args

@@ -7,9 +7,9 @@ import numpy as np
 
 from config import cfg
 from datasets.labels import ColorTable, LabelMapper
-from datasets.loading.archive import ArchivePath, locate
 from datasets.loading.reading import label_size, read_image, read_label
 from utils.classes import Classes
+from utils.files.archives import ArchivePath, locate
 
 DATASETS = {}  # name -> Dataset class, entered by `registered`
 

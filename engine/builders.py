@@ -10,7 +10,6 @@ import datasets
 import network
 from config import cfg
 from datasets.browse.samples import dump_augmented
-from datasets.loading.archive import on_disk
 from datasets.loading.cache import with_cache as read_from_cache
 from datasets.loading.loader import eval_loader, train_loader
 from datasets.sampling.sets import EvalSet, TrainSet
@@ -22,6 +21,7 @@ from network.checkpointing import checkpoint_stages
 from transforms import build_val_transform
 from transforms.normalize import Normalize
 from utils import checkpoint
+from utils.files.archives import on_disk
 from utils.outputs.dumper import Dumper, DumpOptions
 from utils.outputs.logits import Storage
 from utils.outputs.names import check_names as check_outputs

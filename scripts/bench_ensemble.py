@@ -18,9 +18,9 @@ import torch.nn.functional as F
 
 import ensemble
 import network
+from aggregation.fusion.fused_files import Outputs
 from aggregation.fusion.fusing import FuseOptions
 from aggregation.fusion.members import Members
-from aggregation.fusion.outputs import Outputs
 from aggregation.fusion.stored import fuse_stored
 from engine.evaluator import EvalOptions, average_logits
 from scripts.bench_data import NUM_CLASSES, photo_batch, shape

@@ -1,269 +1,209 @@
-"""The BRAVO benchmark (Vu et al., arXiv 2409.15107): scores of a submission against the ground truth.
+"""The BRAVO benchmark (Vu et al., arXiv 2409.15107): `eval bravo` and `submit bravo`.
 
-Nine subsets are scored in turn and all pixels of a subset are pooled: a confusion matrix over every valid pixel, and
-histograms of confidence levels over the sampled pixels. So memory depends on neither images nor pixels. Values equal
-those of the public toolkit; where that stops (a subset without a single error), a value is nan and stands in `notes`.
+A submission is checked before, read back after, and written whole or not at all.
 """
 
-import math
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+import io
+import tarfile
+from pathlib import Path
 
 import numpy as np
 
-from aggregation.benchmarks import bravo_names as names
-from aggregation.benchmarks.bravo_codec import Encoded, decode_prediction, decode_samples, draw_samples
-from aggregation.benchmarks.bravo_files import CLASSES, check_complete, read_prediction
-from aggregation.benchmarks.trees import Tree, image_size, read_gray
-from aggregation.statistics import ranking
-from aggregation.statistics.bootstrap import Resampling, interval
-from aggregation.statistics.levels import LEVELS, LevelCounts
+from aggregation import flags
+from aggregation.benchmarks import bravo_files as files
+from aggregation.benchmarks.bravo_codec import decode_prediction, decode_samples, encode_prediction
+from aggregation.benchmarks.bravo_files import read_prediction
+from aggregation.benchmarks.bravo_scores import OOD, SEMANTIC, evaluate, leverage
+from aggregation.benchmarks.results import aligned, number, percent, show, write_page
+from aggregation.benchmarks.submission import Images, Written, check_read_back, wanted_of, write_archive
+from aggregation.benchmarks.trees import Tree
+from aggregation.commands import command
 from utils.cli.progress import progress
-from utils.cli.wording import counted, listed
-from utils.metrics import ConfusionMatrix, iou
-
-VOID = 255
-SEMANTIC = ('miou', 'ece', 'auroc', 'fpr95', 'auprc_success', 'auprc_error')
-OOD = ('auroc', 'fpr95', 'auprc')
-LOWER_IS_BETTER = ('ece', 'fpr95')
+from utils.cli.wording import listed
+from utils.pages.sheet import table
 
 
-@dataclass
-class Tally:
-    """The counts of one image, or of all images of a subset."""
-
-    matrix: ConfusionMatrix = field(default_factory=lambda: ConfusionMatrix(CLASSES))
-    # valid sampled pixels; positive: the label is right
-    correct: LevelCounts = field(default_factory=LevelCounts)
-    # all sampled pixels; positive: valid, not out of distribution
-    valid: LevelCounts = field(default_factory=LevelCounts)
-
-    def add(self, other: 'Tally'):
-        self.matrix.merge(other.matrix)
-        self.correct.add(other.correct)
-        self.valid.add(other.valid)
+def _eval_flags(parser):
+    parser.add_argument('--gt', metavar='TAR|DIR', help='ground truth and invalid masks')
+    parser.add_argument('--submission', metavar='TAR|DIR', help='encoded archive, or prediction and confidence PNGs')
+    parser.add_argument(
+        '--samples', metavar='TAR|DIR', help='sampling archive (default: the same samples, drawn from the ground truth)'
+    )
+    flags.evaluation(parser)
 
 
-def evaluate(truth, submission, samples=None, bootstrap=0, threads=2, log=None) -> dict:
-    """Every number of the benchmark.
-
-    truth: tar or folder of ground truth and masks; submission: tar or folder of prediction and confidence PNGs, or tar
-    of encoded files; samples: the sampling tar or folder, None to draw the same samples from the ground truth.
-    Returns {'scores': the official keys and values, 'notes', and with bootstrap > 0 'intervals': 95 % intervals over so
-    many resamplings of the images}. Raises ValueError naming what is missing, or a file that cannot be scored.
-    """
-    trees = [Tree(path) for path in (truth, submission, samples) if path is not None]
-    try:
-        return _Evaluation(*trees[:2], trees[2] if samples is not None else None, bootstrap, threads, log).run()
-    finally:
-        for tree in trees:
-            tree.close()
+@command('eval bravo', 'score a BRAVO submission against ground truth', _eval_flags, ('gt', 'submission'))
+def eval_bravo(args):
+    result = evaluate(args.gt, args.submission, args.samples, args.bootstrap, args.num_workers)
+    show(args, result, lines(result), page)
 
 
-class _Evaluation:
-    def __init__(self, truth: Tree, submission: Tree, samples: Tree | None, bootstrap: int, threads: int, log):
-        self.truth, self.submission, self.samples = truth, submission, samples
-        self.bootstrap, self.threads, self.log, self.notes = bootstrap, threads, log, []
-        self.keys = check_complete(truth, submission, samples)
-        self.encoded = bool(names.keys_of(submission.names, 'encoded'))
+def _rows(scores: dict) -> list[list[str]]:
+    """Subsets by metrics, with the means; the first row is the head."""
+    columns = [f'{metric}_valid' for metric in SEMANTIC] + [f'{metric}_ood' for metric in OOD] + ['hmean']
+    rows = [['%', *(column.removesuffix('_valid') for column in columns)]]
+    return rows + [
+        [subset, *(number(scores.get(f'{subset}_{column}')) for column in columns)] for subset in files.SUBSETS
+    ]
 
-    def run(self) -> dict:
-        scores, resampled, highest = {}, {}, np.zeros(2, np.int64)
-        for subset in names.SUBSETS:
-            keys = [key for key in self.keys if names.in_subset(key, subset)]
-            if not keys:
-                raise ValueError(
-                    f'{self.truth.path}: has no ground truth of subset {subset}, and the index needs every subset; give'
-                    ' the whole ground truth'
-                )
-            tally, resampling = self._tally(subset, keys)
-            found = subset_scores(subset, tally)
-            scores |= found
-            highest += tally.valid.totals[-1], tally.valid.totals.sum()
-            self.notes += [
-                f'{key} is not defined: {_WHY[key.rpartition("_")[2]]}'
-                for key, value in found.items()
-                if _is_nan(value)
-            ]
-            if resampling is not None:
-                resampled[subset] = [subset_scores(subset, replicate) for replicate in resampling]
-        scores |= means(scores)
-        uncounted = [key for key in self.keys if not any(names.in_subset(key, subset) for subset in names.SUBSETS)]
-        if uncounted:
-            self.notes.append(
-                f'{counted(len(uncounted), "image")} of no subset counted nowhere: {listed(uncounted, 3)}'
-            )
-        self.notes += _tied_note(*highest)
-        result = {'scores': scores, 'notes': self.notes}
-        if self.bootstrap:
-            result['intervals'] = _intervals(resampled, self.bootstrap)
-        return result
 
-    def _tally(self, subset, keys):
-        """The pooled counts of a subset; a damaged file ends the evaluation with its name."""
-        total = Tally()
-        resampling = Resampling(self.bootstrap, CLASSES) if self.bootstrap else None
-        with ThreadPoolExecutor(self.threads) as pool:
-            done = pool.map(self._image, keys)
-            for key, tally in zip(keys, progress(done, total=len(keys), desc=subset, log=self.log)):
-                total.add(tally)
-                if resampling is not None:
-                    resampling.add(key, tally)
-        return total, resampling and resampling.tallies()
-
-    def _image(self, key: str) -> Tally:
-        truth, mask = (read_gray(self.truth, names.name_of(key, kind)) for kind in ('truth', 'mask'))
-        if mask.shape != truth.shape:
-            raise ValueError(
-                f'{self.truth.path}: the mask of {key} is {image_size(mask)} pixels, its ground truth'
-                f' {image_size(truth)}; get the ground truth again'
-            )
-        indices = (
-            draw_samples(truth)
-            if self.samples is None
-            else decode_samples(self.samples.read(names.name_of(key, 'samples')), names.name_of(key, 'samples'))
+def lines(result: dict) -> list[str]:
+    """The table of a BRAVO evaluation, the means, and what would raise the index most."""
+    scores, intervals = result['scores'], result.get('intervals', {})
+    told = aligned(_rows(scores))
+    told += [
+        f'{key} {percent(scores[key], intervals.get(key))}' for key in ('semantic_hmean', 'ood_hmean', 'bravo_index')
+    ]
+    best = [entry for entry in leverage(scores)[:3] if entry['gain'] > 0]
+    if best:
+        told.append(
+            'one point better would raise the index most in: '
+            + ', '.join(f'{entry["score"]} (+{100 * entry["gain"]:.2f})' for entry in best)
         )
-        if len(indices) and indices[-1] >= truth.size:
-            raise ValueError(
-                f'{names.name_of(key, "samples")}: samples pixel {indices[-1]} of an image of {truth.size} pixels; '
-                'samples and ground truth do not belong together'
-            )
-        return tally_image(truth, mask, self._prediction(key, truth, indices), indices)
-
-    def _prediction(self, key, truth, indices) -> Encoded:
-        """What was predicted for `key`: the classes, and the levels at `indices`."""
-        if self.encoded:
-            name = names.name_of(key, 'encoded')
-            classes, levels = decode_prediction(self.submission.read(name), name, truth.shape)
-        else:
-            name = names.name_of(key, 'prediction')
-            classes, levels = read_prediction(self.submission, name, names.name_of(key, 'confidence'))
-        if classes.shape != truth.shape:
-            raise ValueError(
-                f'{name}: is {image_size(classes)} pixels, its ground truth {image_size(truth)}; predict at the size of'
-                ' the images'
-            )
-        if levels.size == classes.size:
-            levels = levels.ravel()[indices]
-        if len(levels) != len(indices):
-            raise ValueError(
-                f'{name}: has {len(levels)} confidences for {len(indices)} samples; encode the submission with this'
-                ' sampling archive'
-            )
-        return Encoded(classes, levels)
+    return told
 
 
-def tally_image(truth: np.ndarray, mask: np.ndarray, prediction: Encoded, indices: np.ndarray) -> Tally:
-    """The counts of one image: truth (H, W) trainIds, mask (H, W) not 0 where invalid, prediction at the sampled
-    indices."""
-    if prediction.classes.max(initial=0) >= CLASSES:
-        raise ValueError(f'a prediction holds class {prediction.classes.max()}, expected trainIds 0 to {CLASSES - 1}')
-    tally = Tally()
-    tally.matrix.update(prediction.classes, np.where(mask == 0, truth, np.uint8(VOID)))
-    valid = mask.ravel()[indices] == 0
-    right = truth.ravel()[indices] == prediction.classes.ravel()[indices]
-    tally.valid = LevelCounts.of(prediction.levels, valid)
-    tally.correct = LevelCounts.of(prediction.levels[valid], right[valid])
-    return tally
-
-
-def subset_scores(subset: str, tally: Tally) -> dict:
-    """The official keys and values of one subset."""
-    scores = {}
-    if subset in names.SEMANTIC_SUBSETS:
-        ious = iou(tally.matrix.counts)
-        values = {
-            'miou': float(np.nanmean(ious)) if not np.isnan(ious).all() else float('nan'),
-            **tally.correct.scores(),
-        }
-        scores |= {f'{subset}_{metric}_valid': values[metric] for metric in SEMANTIC}
-        scores[f'{subset}_iou_valid'] = ious.tolist()
-    if subset in names.OOD_SUBSETS:
-        counts = tally.valid.error()
-        values = {
-            'auroc': ranking.auroc(*counts),
-            'fpr95': ranking.fpr_at_tpr(*counts),
-            'auprc': ranking.average_precision(*counts),
-        }
-        scores |= {f'{subset}_{metric}_ood': values[metric] for metric in OOD}
-    return scores
-
-
-def _tied_note(highest: int, samples: int) -> list[str]:
-    """Levels are equal steps of confidence, so that a network which is sure of everything has most pixels in the last
-    one."""
-    share = highest / max(samples, 1)
-    return (
+def page(path: Path, result: dict):
+    """The table of subsets, the means with their intervals, and the gain of the index by each score."""
+    scores, intervals = result['scores'], result.get('intervals', {})
+    means = [
+        ['mean', '%'],
+        *([key, number(scores[key], intervals.get(key))] for key in ('bravo_index', 'semantic_hmean', 'ood_hmean')),
+    ]
+    gains = [
+        ['score', 'value %', 'index gains'],
+        *([entry['score'], number(entry['value']), f'{100 * entry["gain"]:+.3f}'] for entry in leverage(scores)),
+    ]
+    write_page(
+        path,
+        'BRAVO benchmark',
+        {'BRAVO index': percent(scores['bravo_index'])},
         [
-            f'{100 * share:.1f} % of the sampled confidences are the highest level, {LEVELS - 1}, and not ranked among'
-            ' themselves; a temperature calibration spreads them (docs/ensembles.md)'
-        ]
-        if share > 0.01
-        else []
+            table('Means', means, '95 % intervals over resampled images' if intervals else ''),
+            table('Subsets', _rows(scores), 'ece and fpr95: lower is better'),
+            *(
+                [
+                    table(
+                        'What to improve first',
+                        gains,
+                        'points that the index gains when one score alone becomes one point better',
+                    )
+                ]
+                if len(gains) > 1
+                else []
+            ),
+        ],
+        result['notes'],
     )
 
 
-_WHY = {
-    'valid': 'no sampled valid pixel is right, or none is wrong',
-    'ood': 'no sampled pixel is valid, or none is out of distribution',
-}
+def _submit_flags(parser):
+    flags.submission(parser)
+    parser.add_argument(
+        '--samples', metavar='TAR|DIR', help='bravo_SAMPLING.tar, which also says what images there must be'
+    )
+    parser.add_argument(
+        '--images',
+        metavar='PATH',
+        help=(
+            'folder or archive of the images or their ground truth, whose sizes predictions must have, or a '
+            'list of names or the manifest.json of a dump; without --samples it says what images there must be '
+            '(default: sizes that differ within a subset are noted)'
+        ),
+    )
 
 
-def _is_nan(value) -> bool:
-    return isinstance(value, float) and math.isnan(value)
+@command('submit bravo', 'encode predictions for the BRAVO server', _submit_flags)
+def submit_bravo(args):
+    submit(args.predictions, args.out, args.samples, args.allow_missing, args.images).tell()
 
 
-def quality(key: str, value: float) -> float:
-    """The value that enters the means: 1 - value where lower is better."""
-    return 1 - value if any(f'_{metric}_' in key for metric in LOWER_IS_BETTER) else value
+def submit(predictions, out, samples=None, allow_missing=False, images=None, log=None) -> Written:
+    """Encode the PNG pairs below `predictions` (folder or tar) into the tar `out`.
+
+    Every encoded file is read back from the archive and compared.
+
+    Args:
+        samples: the benchmark's sampling tar or folder; it also says which images must be there. Without it every
+            confidence is stored, which only a local evaluation can read, and `images` says which must be there.
+        allow_missing: leave missing images out, with a note.
+        images: the images or their ground truth, as `Images` reads them, whose sizes are compared.
+
+    Raises:
+        ValueError: files are missing or unfit; they are named, and nothing is written.
+    """
+    tree, sampling = Tree(predictions), None if samples is None else Tree(samples)
+    known, out = Images(images, files.image_key), Path(out)
+    keys, notes = _wanted(tree, sampling, known, allow_missing)
+    with write_archive(out) as file:
+        with tarfile.open(fileobj=file, mode='w', format=tarfile.USTAR_FORMAT) as archive:
+            for key in progress(keys, total=len(keys), desc='encode', log=log):
+                classes, levels = _content(tree, sampling, key)
+                known.check(key, classes.shape, f'{tree.path}: {files.name_of(key, "prediction")}')
+                _add(archive, files.name_of(key, 'encoded'), encode_prediction(classes, levels))
+        file.flush()
+        _verify(Path(file.name), tree, sampling, keys)
+    return Written(out, len(keys), notes + known.notes(files.subset_of))
 
 
-def harmonic_mean(values) -> float:
-    """n / sum(1 / x); 0 when one of them is 0, nan when one is nan."""
-    values = list(values)
-    if any(math.isnan(value) for value in values):
-        return float('nan')
-    return 0.0 if min(values) <= 0 else len(values) / sum(1 / value for value in values)
-
-
-def members(scores: dict) -> dict[str, list[str]]:
-    """mean -> keys of the scores it is made of: 'semantic_hmean', 'ood_hmean' and '<subset>_hmean'."""
-    scalars = [key for key in scores if key.endswith(('_valid', '_ood')) and not key.endswith('_iou_valid')]
-    made_of = {f'{subset}_hmean': [key for key in scalars if key.startswith(f'{subset}_')] for subset in names.SUBSETS}
-    return {
-        **made_of,
-        'semantic_hmean': [key for key in scalars if key.endswith('_valid')],
-        'ood_hmean': [key for key in scalars if key.endswith('_ood')],
-    }
-
-
-def means(scores: dict) -> dict[str, float]:
-    """The harmonic means of the subsets, of both families, and of these two: the BRAVO index."""
-    found = {name: harmonic_mean(quality(key, scores[key]) for key in keys) for name, keys in members(scores).items()}
-    return {**found, 'bravo_index': harmonic_mean([found['semantic_hmean'], found['ood_hmean']])}
-
-
-def leverage(scores: dict, step: float = 0.01) -> list[dict]:
-    """What would raise the index most: per score the index if it alone were `step` better, largest gain first; none
-    without an index."""
-    gains = []
-    if _is_nan(scores['bravo_index']):
-        return gains
-    for key in {key for keys in members(scores).values() for key in keys}:
-        better = min(quality(key, scores[key]) + step, 1.0)
-        changed = {**scores, key: 1 - better if quality(key, 0.0) == 1 else better}
-        gains.append(
-            {'score': key, 'value': scores[key], 'gain': means(changed)['bravo_index'] - scores['bravo_index']}
+def _wanted(tree: Tree, sampling: Tree | None, known: Images, allow_missing: bool) -> tuple[list[str], list[str]]:
+    """(keys to encode, notes); ValueError counting what is missing."""
+    found = files.keys_of(tree.names, 'prediction')
+    if not found:
+        raise ValueError(
+            f'{tree.path}: holds no predictions of the benchmark (names such as bravo_ACDC/fog/..._pred.png), only'
+            f' {listed(tree.names, 3)}; give the folder that holds the folders bravo_*'
         )
-    return sorted(gains, key=lambda entry: (-entry['gain'], entry['score']))
+    unpaired = [name for key in found if (name := files.name_of(key, 'confidence')) not in tree]
+    if unpaired:
+        raise ValueError(
+            f'{tree.path}: {len(unpaired)} predictions have no confidence ({listed(sorted(unpaired))}); write both'
+            ' files of every image'
+        )
+    if sampling is None:
+        keys, notes = wanted_of(tree.path, found, known.names, allow_missing) if known.names else (sorted(found), [])
+        return keys, [
+            (
+                'no sampling archive was given: every confidence is stored, which the server does not read; '
+                f'{len(keys)} of {files.IMAGES} images'
+            ),
+            *notes,
+        ]
+    wanted = files.keys_of(sampling.names, 'samples')
+    if not wanted:
+        raise ValueError(
+            f'{sampling.path}: holds no samples of the benchmark (names such as bravo_ACDC/..._samples.bin); give'
+            ' bravo_SAMPLING.tar'
+        )
+    return wanted_of(tree.path, found, wanted, allow_missing)
 
 
-def _intervals(resampled: dict, count: int) -> dict[str, list[float]]:
-    """key -> the 95 % interval of every scalar over the resamplings."""
-    rounds = []
-    for number in range(count):
-        scores = {key: value for subset in resampled.values() for key, value in subset[number].items()}
-        rounds.append({**scores, **means(scores)})
-    return {
-        key: interval([one[key] for one in rounds]) for key, value in rounds[0].items() if not isinstance(value, list)
-    }
+def _content(tree: Tree, sampling: Tree | None, key: str) -> tuple[np.ndarray, np.ndarray]:
+    """(classes (H, W), levels at the samples (n,), or of every pixel (H, W))."""
+    classes, levels = read_prediction(tree, files.name_of(key, 'prediction'), files.name_of(key, 'confidence'))
+    if sampling is None:
+        return classes, levels
+    name = files.name_of(key, 'samples')
+    indices = decode_samples(sampling.read(name), name)
+    if indices[-1] >= classes.size:
+        raise ValueError(
+            f'{tree.path}: {files.name_of(key, "prediction")} has {classes.size} pixels, but pixel {indices[-1]} is'
+            ' sampled; predict at the size of the image'
+        )
+    return classes, levels.ravel()[indices]
+
+
+def _add(archive: tarfile.TarFile, name: str, data: bytes):
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = len(data), 0o644
+    archive.addfile(member, io.BytesIO(data))
+
+
+def _verify(path: Path, tree: Tree, sampling: Tree | None, keys):
+    """Raise ValueError unless the archive `path` holds what was predicted."""
+    written = Tree(path)
+    for key in keys:
+        name = files.name_of(key, 'encoded')
+        classes, levels = decode_prediction(written.read(name), name)
+        expected = _content(tree, sampling, key)
+        check_read_back(name, (classes == expected[0]).all() and (levels == expected[1].ravel()).all())

@@ -1,4 +1,4 @@
-"""The two binary files of the BRAVO benchmark: sampled pixel indices, and an encoded prediction.
+"""Binary files of the BRAVO benchmark: sampled pixel indices, and an encoded prediction.
 
 samples   one zstd frame of: u24 count, u24 first index, then per further index its distance to the one before: one
           byte 1..255, or a zero byte and u24. Indices are row-major and strictly increasing.
@@ -45,8 +45,7 @@ def draw_samples(truth: np.ndarray, ignore: int = 255, count: int = SAMPLES_PER_
 
 
 def encode_samples(indices: np.ndarray) -> bytes:
-    """The samples file of ascending row-major `indices`; ValueError when they are none, not ascending or above 2 ** 24
-    - 1."""
+    """The samples file of row-major `indices`, at least one, ascending, below 2 ** 24; ValueError for others."""
     indices = np.asarray(indices, np.int64)
     if not len(indices) or indices[0] < 0 or indices[-1] >= INDEX_LIMIT or (np.diff(indices) <= 0).any():
         raise ValueError(
@@ -105,8 +104,10 @@ def _steps(content: bytes, name: str) -> np.ndarray:
 
 
 def encode_prediction(classes: np.ndarray, levels: np.ndarray) -> bytes:
-    """The encoded file of trainIds uint8 (H, W) and confidence levels uint16: (n,) at the sampled pixels, or (H, W) of
-    all."""
+    """The encoded file of a prediction.
+
+    classes: trainIds uint8 (H, W). levels: of confidence, uint16 (n,) at the sampled pixels or (H, W) of all.
+    """
     assert classes.dtype == np.uint8 and classes.ndim == 2 and levels.dtype == np.uint16
     body = classes.tobytes() + levels.astype('<u2').tobytes()
     samples = len(levels) if levels.ndim == 1 else 0

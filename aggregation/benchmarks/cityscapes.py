@@ -1,292 +1,208 @@
-"""Pixel-level scores of Cityscapes (Cordts et al., CVPR 2016, arXiv 1604.01685): class, category and instance-weighted
-IoU.
+"""The pixel-level benchmark of Cityscapes: `eval cityscapes` and `submit cityscapes`.
 
-Counts run over label ids 0 to 33. A pixel whose ground truth is not scored counts nowhere; a prediction that is not
-scored, on a pixel that is, is a miss and nobody's false alarm. Values equal those of the public evaluation scripts.
+A submission is label-id PNGs in a folder or a .zip, checked before and read back after.
 """
 
 import re
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import NamedTuple
+import zipfile
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from aggregation.benchmarks.trees import Tree, image_size, read_gray
-from aggregation.statistics.bootstrap import image_weights, interval
+from aggregation import flags
+from aggregation.benchmarks.cityscapes_scores import FRAME, IDS, evaluate, predictions_of
+from aggregation.benchmarks.results import aligned, number, percent, show, write_page
+from aggregation.benchmarks.submission import LISTS, Written, check_read_back, wanted_of, write_archive, write_folder
+from aggregation.benchmarks.trees import Tree, read_gray
+from aggregation.commands import command
+from datasets.collection.cityscapes_labels import CLASSES, LABELS
+from utils.cli.parser import crop_size
 from utils.cli.progress import progress
 from utils.cli.wording import listed
+from utils.files.images import encode_png
+from utils.pages.sheet import table
 
-IDS = 34  # label ids 0..33
-TRUTH, INSTANCES = '_gtFine_labelIds.png', '_gtFine_instanceIds.png'
-FRAME = re.compile(r'[^_/]+_\d{6}_\d{6}')
-BESIDE = re.compile(r'_(conf|score|prob)\.png$')  # what this program writes beside a prediction
-# Mean pixels of an instance in the training set, the weights of instance-weighted IoU.
-INSTANCE_PIXELS = {
-    'bicycle': 4672.3249222261,
-    'caravan': 36771.8241758242,
-    'motorcycle': 6298.7200839748,
-    'rider': 3930.4788056518,
-    'bus': 35732.1511111111,
-    'train': 67583.7075812274,
-    'car': 12794.0202738185,
-    'person': 3462.4756337644,
-    'truck': 27855.1264367816,
-    'trailer': 16926.9763313609,
-}
+TEST_IMAGES = 1525
+NAMED = re.compile(r'[^\s_/"\',]+_\d{6}_\d{6}')  # a frame within text
 
 
-class Frame(NamedTuple):
-    """Names of one image's files: label ids, instance ids (None without), prediction."""
-
-    truth: str
-    instances: str | None
-    prediction: str
-
-
-class LabelSet:
-    """Which ids count: built from the entries (name, id, trainid, category, has_instances) of the label table.
-
-    A category's instance set holds all its instance labels, scored or not; that is how the benchmark defines it.
-    """
-
-    def __init__(self, labels, ignore: int = 255):
-        self.names = {label.name: label.id for label in labels}
-        self.scored = {label.name: label.id for label in labels if label.trainid != ignore}
-        categories = dict.fromkeys(label.category for label in labels)
-        self.categories = {
-            category: [label.id for label in labels if label.category == category and label.trainid != ignore]
-            for category in categories
-        }
-        self.instance_classes = {
-            label.name: label.id for label in labels if label.has_instances and label.trainid != ignore
-        }
-        self.instance_categories = {
-            category: ids
-            for category in categories
-            if (ids := [label.id for label in labels if label.category == category and label.has_instances])
-        }
+def _eval_flags(parser):
+    parser.add_argument(
+        '--gt',
+        metavar='DIR',
+        help='folder with *_gtFine_labelIds.png, and *_gtFine_instanceIds.png for instance-weighted scores',
+    )
+    parser.add_argument('--pred', metavar='DIR', help='label-id PNGs named <city>_<number>_<number>*.png')
+    flags.evaluation(parser)
 
 
-class Counts:
-    """Pixel pairs (ids, ids) by truth and prediction, and weighted hits and misses of instances, over any number of
-    images.
-
-    Every array has a leading dimension: entry 0 are the images as they are, the others are resamplings of them.
-    """
-
-    def __init__(self, labels: LabelSet, resamplings: int = 0):
-        self.labels, self.resamplings = labels, resamplings
-        self.pairs = np.zeros((1 + resamplings, IDS, IDS), np.int64)
-        # of instances by their label: pixels found as that label
-        self.hits = np.zeros((1 + resamplings, IDS))
-        self.misses = np.zeros((1 + resamplings, IDS))
-        self.category_hits = np.zeros((1 + resamplings, IDS))  # found as any label of its category
-        self.category_misses = np.zeros((1 + resamplings, IDS))
-
-    def add(self, name: str, pairs, instances):
-        """Enter the counts of one image, as count_image returns them."""
-        times = np.concatenate([[1], image_weights(name, self.resamplings)])
-        self.pairs += times[:, None, None] * pairs
-        for total, image in zip((self.hits, self.misses, self.category_hits, self.category_misses), instances):
-            total += times[:, None] * image
-
-    def scores(self, sample: int = 0) -> dict:
-        """classScores, classInstScores, categoryScores, categoryInstScores and their means; nan where nothing
-        counts."""
-        pairs, labels = self.pairs[sample], self.labels
-        found = {
-            'classScores': {
-                name: class_iou(pairs, labels, [name_id]) if name in labels.scored else np.nan
-                for name, name_id in labels.names.items()
-            },
-            'classInstScores': {
-                name: self._instance_iou(sample, name_id) if name in labels.instance_classes else np.nan
-                for name, name_id in labels.names.items()
-            },
-            'categoryScores': {category: class_iou(pairs, labels, ids) for category, ids in labels.categories.items()},
-            'categoryInstScores': {
-                category: self._category_instance_iou(sample, labels.instance_categories.get(category))
-                for category in labels.categories
-            },
-        }
-        means = {
-            'averageScoreClasses': 'classScores',
-            'averageScoreInstClasses': 'classInstScores',
-            'averageScoreCategories': 'categoryScores',
-            'averageScoreInstCategories': 'categoryInstScores',
-        }
-        return {**{mean: _mean(found[scores].values()) for mean, scores in means.items()}, **found}
-
-    def _instance_iou(self, sample, label) -> float:
-        hits, misses = self.hits[sample, label], self.misses[sample, label]
-        return _ratio(hits, hits + misses + false_alarms(self.pairs[sample], self.labels, [label]))
-
-    def _category_instance_iou(self, sample, ids) -> float:
-        if ids is None:
-            return np.nan
-        hits, misses = self.category_hits[sample, ids].sum(), self.category_misses[sample, ids].sum()
-        return _ratio(hits, hits + misses + false_alarms(self.pairs[sample], self.labels, ids))
+@command('eval cityscapes', 'score label-id PNGs as the Cityscapes benchmark does', _eval_flags, ('gt', 'pred'))
+def eval_cityscapes(args):
+    result = evaluate(args.gt, args.pred, LABELS, args.bootstrap, args.num_workers)
+    show(args, result, lines(result), page)
 
 
-def false_alarms(pairs: np.ndarray, labels: LabelSet, ids: list) -> int:
-    """Pixels of other scored labels that were predicted as one of `ids`."""
-    others = [other for other in labels.scored.values() if other not in ids]
-    return int(pairs[np.ix_(others, ids)].sum())
+def _rows(result: dict) -> list[tuple[str, list[list[str]]]]:
+    """(title, rows) of classes and of categories, each score beside its instance-weighted form, the means last."""
+    scores, intervals = result['scores'], result.get('intervals', {})
+    tables = []
+    for kind, title in (('class', 'Classes'), ('category', 'Categories')):
+        rows = [[f'{kind} %', 'IoU', 'iIoU']]
+        rows += [
+            [name, number(value), number(scores[f'{kind}InstScores'][name])]
+            for name, value in scores[f'{kind}Scores'].items()
+            if value == value
+        ]
+        means = [f'averageScore{title}', f'averageScoreInst{title}']
+        tables.append((title, [*rows, ['mean', *(number(scores[key], intervals.get(key)) for key in means)]]))
+    return tables
 
 
-def class_iou(pairs: np.ndarray, labels: LabelSet, ids: list) -> float:
-    """IoU of the scored labels `ids` taken together; nan when they occur nowhere."""
-    hits = int(pairs[np.ix_(ids, ids)].sum())
-    return _ratio(hits, int(pairs[ids].sum()) + false_alarms(pairs, labels, ids))
+def lines(result: dict) -> list[str]:
+    """The tables of an evaluation."""
+    return [line for _, rows in _rows(result) for line in aligned(rows)]
 
 
-def _ratio(part, whole) -> float:
-    return float(part / whole) if whole else np.nan
-
-
-def _mean(values) -> float:
-    values = np.array(list(values), float)
-    return float(np.nanmean(values)) if not np.isnan(values).all() else np.nan
-
-
-def count_image(truth: np.ndarray, prediction: np.ndarray, instances: np.ndarray | None, labels: LabelSet):
-    """(pairs int64 (34, 34), the four arrays (34,) of Counts) of one image.
-
-    truth and prediction uint8 (H, W) label ids below 34; instances uint16 (H, W): label * 1000 + number, or the label.
-    """
-    pairs = np.bincount((truth.astype(np.int32) * IDS + prediction).ravel(), minlength=IDS * IDS).reshape(IDS, IDS)
-    counted = np.zeros((4, IDS))
-    if instances is not None:
-        _count_instances(counted, instances, prediction, labels)
-    return pairs, counted
-
-
-def _count_instances(counted, instances, prediction, labels):
-    single = instances >= 1000
-    numbers, place = np.unique(instances[single], return_inverse=True)
-    guesses = np.bincount(place * IDS + prediction[single], minlength=len(numbers) * IDS).reshape(len(numbers), IDS)
-    category_of = {label: ids for ids in labels.instance_categories.values() for label in ids}
-    for number, guess in zip(numbers.tolist(), guesses):
-        name = next((name for name, label in labels.instance_classes.items() if label == number // 1000), None)
-        if name is None:
-            # caravans and trailers have instances and are not scored
-            continue
-        label, pixels = number // 1000, guess.sum()
-        weight = INSTANCE_PIXELS[name] / pixels
-        hits, category_hits = guess[label], guess[category_of[label]].sum()
-        counted[:, label] += weight * np.array([hits, pixels - hits, category_hits, pixels - category_hits])
-
-
-def evaluate(truth, prediction, labels, bootstrap=0, threads=2, log=None) -> dict:
-    """The official result of the label-id PNGs in `prediction` for the ground truth in `truth` (folders or tars).
-
-    labels: the Cityscapes label table. Returns {'scores': the official keys and values, 'notes', and with bootstrap > 0
-    'intervals'}. Raises ValueError naming missing, doubled or unfit files.
-    """
-    labels = LabelSet(labels)
-    with Tree(truth) as truths, Tree(prediction) as predictions, ThreadPoolExecutor(threads) as pool:
-        frames = pair_files(truths, predictions)
-
-        def count(frame):
-            return count_image(*_read_frame(truths, predictions, frame), labels)
-
-        counts = Counts(labels, bootstrap)
-        for frame, image in zip(
-            frames, progress(pool.map(count, frames), total=len(frames), desc='cityscapes', log=log)
-        ):
-            counts.add(frame.truth, *image)
-    with_instances = frames[0].instances is not None
-    notes = [] if with_instances else [f'{truth}: has no {INSTANCES[1:]} files, so no instance-weighted scores']
-    pairs, means = counts.pairs[0], _scores(counts, 0, with_instances)
-    if np.isnan(means['averageScoreClasses']):
-        notes.append(f'{truth}: holds not one pixel of a scored label, so no score is defined')
-    elif with_instances and np.isnan(means['averageScoreInstClasses']):
-        notes.append(f'{truth}: holds no instance of a scored label, so no instance-weighted score is defined')
-    scores = {
-        **means,
-        'confMatrix': pairs.tolist(),
-        'labels': labels.names,
-        'priors': {name: float(pairs[label].sum() / pairs.sum()) for name, label in labels.names.items()},
-    }
-    result = {'scores': scores, 'notes': notes}
-    if bootstrap:
-        rounds = [_scores(counts, sample, with_instances) for sample in range(1, bootstrap + 1)]
-        result['intervals'] = {
-            key: interval([one[key] for one in rounds]) for key in rounds[0] if key.startswith('average')
-        }
-    return result
-
-
-def _scores(counts, sample, with_instances) -> dict:
-    scores = counts.scores(sample)
-    if not with_instances:
-        scores |= {
-            'averageScoreInstClasses': np.nan,
-            'averageScoreInstCategories': np.nan,
-            **{key: dict.fromkeys(scores[key], np.nan) for key in ('classInstScores', 'categoryInstScores')},
-        }
-    return scores
-
-
-def pair_files(truths: Tree, predictions: Tree) -> list[Frame]:
-    """The Frame of every image with ground truth, sorted; ValueError for missing or doubled predictions."""
-    found = {}
-    for name in predictions.names:
-        frame = FRAME.match(Path(name).name)
-        if frame and name.lower().endswith('.png') and not BESIDE.search(name):
-            found.setdefault(frame[0], []).append(name)
-    names = [name for name in truths.names if name.endswith(TRUTH)]
-    if not names:
-        raise ValueError(f'{truths.path}: holds no {TRUTH[1:]} files; give the folder gtFine, or the split below it')
-    frames = [name.rpartition('/')[2].removesuffix(TRUTH) for name in names]
-    missing = [frame for frame in frames if frame not in found]
-    if missing:
-        raise ValueError(
-            f'{predictions.path}: {len(missing)} of {len(frames)} images have no prediction ({listed(missing)}); '
-            'name each <city>_<number>_<number>*.png and add them, or give the ground truth of one split'
-        )
-    doubled = [found[frame] for frame in frames if len(found[frame]) > 1]
-    if doubled:
-        raise ValueError(
-            f'{predictions.path}: {doubled[0][0]} and {doubled[0][1]} are predictions of one image '
-            f'({len(doubled)} images have several); keep one of each'
-        )
-    instances = [name.removesuffix(TRUTH) + INSTANCES for name in names]
-    absent = [name for name in instances if name not in truths]
-    if absent and len(absent) < len(instances):
-        raise ValueError(
-            f'{truths.path}: {len(absent)} of {len(instances)} {INSTANCES[1:]} files are missing ({listed(absent)});'
-            ' add them, or remove all'
-        )
-    return [
-        Frame(name, None if absent else instance, found[frame][0])
-        for name, instance, frame in zip(names, instances, frames)
+def page(path: Path, result: dict):
+    """Class and category scores, and the confusion matrix of the labels that occur."""
+    scores = result['scores']
+    names = {number: name for name, number in scores['labels'].items()}
+    pairs = np.array(scores['confMatrix'])
+    occur = np.flatnonzero(pairs.sum(0) + pairs.sum(1)).tolist()
+    matrix = [
+        ['truth \\ prediction', *(names[label] for label in occur)],
+        *([names[label], *pairs[label, occur].tolist()] for label in occur),
     ]
+    write_page(
+        path,
+        'Cityscapes pixel-level scores',
+        {'mean class IoU': percent(scores['averageScoreClasses'])},
+        [
+            *(table(title, rows) for title, rows in _rows(result)),
+            table('Confusion matrix', matrix, 'pixels'),
+        ],
+        result['notes'],
+    )
 
 
-def _read_frame(truths: Tree, predictions: Tree, frame: Frame):
-    truth = _read_ids(truths, frame.truth)
-    prediction = _read_ids(predictions, frame.prediction)
-    if truth.shape != prediction.shape:
+def _submit_flags(parser):
+    flags.submission(parser)
+    parser.add_argument(
+        '--images',
+        metavar='PATH',
+        help=(
+            'what names the images that there must be: a folder or archive of images or ground truth, '
+            'a list of names (.txt), or the manifest.json of a dump (default: any)'
+        ),
+    )
+    parser.add_argument('--ids', default='train', choices=('train', 'label'), help='what the predictions hold')
+    parser.add_argument(
+        '--size', type=crop_size, default=(1024, 2048), metavar='H,W', help='size that every image must have, in pixels'
+    )
+
+
+@command('submit cityscapes', 'write label-id PNGs for the Cityscapes server', _submit_flags)
+def submit_cityscapes(args):
+    table = CLASSES.trainid_to_id if args.ids == 'train' else None
+    submit(args.predictions, args.out, table, args.size, args.images, args.allow_missing).tell()
+
+
+def submit(
+    predictions, out, trainid_to_id=None, size=(1024, 2048), images=None, allow_missing=False, log=None
+) -> Written:
+    """Label-id PNGs for the Cityscapes server from the *_pred.png or other PNGs below `predictions`.
+
+    Args:
+        out: a folder, or a .zip.
+        trainid_to_id: uint8 (256,), applied when the files hold trainIds; None: they hold label ids.
+        size: (H, W) of every image, None for any.
+        images: what names the images there must be, as `frames_named` reads it; None: any.
+        allow_missing: leave missing images out, with a note.
+
+    Raises:
+        ValueError: files are missing or unfit; they are named, and nothing is written.
+    """
+    tree, out = Tree(predictions), Path(out)
+    found = _one_of_each_frame(tree)
+    if images is None:
+        notes = [f'no --images were given, so nothing tells whether one is missing; the test set has {TEST_IMAGES}']
+    else:
+        frames, notes = wanted_of(tree.path, found, frames_named(images), allow_missing)
+        found = {frame: found[frame] for frame in frames}
+
+    def ids(name):
+        return _label_ids(tree, name, trainid_to_id, size)
+
+    for name in progress(found.values(), total=len(found), desc='check', log=log):
+        ids(name)
+    sources = {f'{frame}_leftImg8bit.png': name for frame, name in found.items()}
+    write = _write_zip if out.suffix == '.zip' else write_folder
+    write(out, sources, lambda name: encode_png(ids(name)), lambda written: _verify(written, sources, ids))
+    return Written(out, len(found), notes)
+
+
+def frames_named(path) -> set[str]:
+    """The frames <city>_<number>_<number> that `path` names, ValueError when it names none.
+
+    path: a folder, tar or zip of images or ground truth, or a text file: a list, or the manifest.json of a dump.
+    """
+    path = Path(path)
+    if path.suffix in LISTS and path.is_file():
+        found = {frame[0] for frame in NAMED.finditer(path.read_text(encoding='utf-8', errors='replace'))}
+    else:
+        found = {frame[0] for name in Tree(path).names if (frame := FRAME.match(PurePosixPath(name).name))}
+    if not found:
         raise ValueError(
-            f'{predictions.path}: {frame.prediction} is {image_size(prediction)} pixels, its ground truth'
-            f' {image_size(truth)}; write predictions at the size of the images'
+            f'--images {path}: names no image <city>_<number>_<number>; give the folder leftImg8bit/test, a list of'
+            ' names or a manifest.json'
         )
-    instances = read_gray(truths, frame.instances) if frame.instances else None
-    if instances is not None and instances.shape != truth.shape:
-        raise ValueError(
-            f'{truths.path}: {frame.instances} is {image_size(instances)} pixels, {frame.truth} {image_size(truth)};'
-            ' get the ground truth again'
-        )
-    return truth, prediction, instances
+    return found
 
 
-def _read_ids(tree: Tree, name: str) -> np.ndarray:
-    image = read_gray(tree, name)
-    if image.dtype != np.uint8 or image.max(initial=0) >= IDS:
+def _one_of_each_frame(tree: Tree) -> dict[str, str]:
+    """frame -> its prediction."""
+    found = predictions_of(tree)
+    if not found:
         raise ValueError(
-            f'{tree.path}: {name} holds {image.dtype} values up to {image.max(initial=0)}, expected 8-bit label ids 0'
-            f' to {IDS - 1} (not trainIds with 255); write label ids'
+            f'{tree.path}: holds no file <city>_<number>_<number>*.png, only {listed(tree.names, 3)}; give the folder'
+            ' of predictions'
         )
-    return image
+    for files in found.values():
+        if len(files) > 1:
+            raise ValueError(f'{tree.path}: {files[0]} and {files[1]} are predictions of one image; keep one of them')
+    return {frame: file for frame, [file] in found.items()}
+
+
+def _label_ids(tree: Tree, name: str, trainid_to_id, size) -> np.ndarray:
+    ids = read_gray(tree, name)
+    if ids.dtype != np.uint8:
+        raise ValueError(f'{tree.path}: {name} is {ids.dtype}, expected 8-bit ids')
+    if size is not None and ids.shape != tuple(size):
+        raise ValueError(
+            f'{tree.path}: {name} is {ids.shape[1]}x{ids.shape[0]} pixels, expected {size[1]}x{size[0]}; predict at the'
+            ' size of the images'
+        )
+    limit = IDS if trainid_to_id is None else len(set(np.asarray(trainid_to_id).tolist()) - {0})
+    if ids.max(initial=0) >= limit:
+        kind = 'label ids' if trainid_to_id is None else 'trainIds'
+        raise ValueError(
+            f'{tree.path}: {name} holds values up to {ids.max()}, expected {kind} 0 to {limit - 1}; choose the other'
+            ' --ids'
+        )
+    return ids if trainid_to_id is None else np.asarray(trainid_to_id, np.uint8)[ids]
+
+
+def _write_zip(out: Path, sources, encode, verify):
+    with write_archive(out) as file:
+        with zipfile.ZipFile(file, 'w', zipfile.ZIP_STORED) as archive:
+            for name, source in sources.items():
+                archive.writestr(zipfile.ZipInfo(name), encode(source))
+        file.flush()
+        verify(Path(file.name))
+
+
+def _verify(written: Path, sources, ids):
+    """Raise ValueError unless the folder or zip `written` holds the label ids of every source."""
+    tree = Tree(written)
+    for name, source in sources.items():
+        check_read_back(name, np.array_equal(read_gray(tree, name), ids(source)))

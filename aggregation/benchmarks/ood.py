@@ -1,217 +1,94 @@
-"""Out-of-distribution scores of anomaly maps: over pixels (streamed or exact), and over components as SegmentMeIfYouCan
-does.
+"""Out-of-distribution scores of anomaly maps: `eval ood`."""
 
-Masks are 0 (known), 1 (anomaly) and anything else void.
-"""
+from pathlib import Path
 
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from pathlib import PurePosixPath
-from typing import NamedTuple
+from aggregation import flags
+from aggregation.benchmarks.ood_scores import evaluate
+from aggregation.benchmarks.results import number, percent, show, write_page
+from aggregation.benchmarks.smiyc_scores import TRACKS
+from aggregation.commands import command
+from utils.pages.sheet import table
 
-import numpy as np
-
-from aggregation.benchmarks import smiyc
-from aggregation.benchmarks.trees import Tree, image_size, read_gray
-from aggregation.fusion.score_files import find_scores, read_score
-from aggregation.statistics import ranking
-from aggregation.statistics.bootstrap import Histograms, image_weights, intervals, undefined
-from utils.cli.progress import progress
-from utils.cli.wording import listed
-
-MASK = '_labels_semantic.png'
-# of a float32 that the streamed histogram tells apart: 11 bits after the leading one
-KEY_BITS = 20
+# key of a result -> its name in tables
+PIXEL_SCORES = {'auroc': 'AUROC', 'aupr': 'AUPR', 'fpr95': 'FPR95'}
+SUITE_SCORES = {
+    'aupr': 'AUPR',
+    'fpr95': 'FPR95',
+    'auroc': 'AUROC',
+    'best_f1': 'best F1',
+    'siou': 'sIoU',
+    'ppv': 'PPV',
+    'f1_mean': 'mean F1',
+}
 
 
-def ordered_keys(scores: np.ndarray) -> np.ndarray:
-    """int64 keys below 2 ** KEY_BITS in the order of float32 scores: the leading bits of the number, made to ascend."""
-    bits = np.ascontiguousarray(scores, np.float32).view(np.uint32)
-    ascending = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))
-    return (ascending >> (32 - KEY_BITS)).astype(np.int64)
+def _eval_flags(parser):
+    parser.add_argument('--gt', metavar='DIR', help='masks *_labels_semantic.png: 0 known, 1 anomaly, else void')
+    parser.add_argument('--scores', metavar='DIR', help='maps *_<score>.npz, .npy, .hdf5, or *_conf.png')
+    parser.add_argument('--score', metavar='NAME', help="which map when there are several; 'confidence' for *_conf.png")
+    parser.add_argument('--track', choices=tuple(TRACKS), help='add the SegmentMeIfYouCan pixel and component scores')
+    parser.add_argument(
+        '--exact', action='store_true', help='keep every score in memory instead of a histogram of 2^20 levels'
+    )
+    flags.evaluation(parser)
 
 
-class FrameCounts(NamedTuple):
-    """A frame's pixels at the keys (n,) that occur in it, ascending: counts int64 (2, n), anomalous and all."""
-
-    keys: np.ndarray
-    counts: np.ndarray
-
-
-class StreamedCounts:
-    """Anomalous and all pixels per key: 16 MiB, whatever the images. Scores that differ by less than 1 in 2000 may
-    share a key."""
-
-    def __init__(self):
-        self.positives, self.totals = (np.zeros(1 << KEY_BITS, np.int64) for _ in range(2))
-
-    @staticmethod
-    def of(scores: np.ndarray, anomalous: np.ndarray) -> FrameCounts:
-        """What to add of a frame: scores (n,), anomalous bool (n,)."""
-        keys = ordered_keys(scores)
-        totals = np.bincount(keys)
-        present = np.flatnonzero(totals)
-        return FrameCounts(present, np.stack([np.bincount(keys[anomalous], minlength=len(totals)), totals])[:, present])
-
-    def add(self, frame: FrameCounts):
-        self.positives[frame.keys] += frame.counts[0]
-        self.totals[frame.keys] += frame.counts[1]
-
-    def blocks(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.positives[::-1], self.totals[::-1]
+@command('eval ood', 'score anomaly maps against masks, by pixel and by component', _eval_flags, ('gt', 'scores'))
+def eval_ood(args):
+    result = evaluate(args.gt, args.scores, args.score, args.track, args.exact, args.bootstrap, args.num_workers)
+    show(args, result, lines(result), page)
 
 
-class ExactCounts:
-    """Every score is kept (5 bytes per pixel), so nothing is rounded."""
-
-    def __init__(self):
-        self._frames = []
-
-    @staticmethod
-    def of(scores: np.ndarray, anomalous: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return scores, anomalous
-
-    def add(self, frame: tuple[np.ndarray, np.ndarray]):
-        self._frames.append(frame)
-
-    def blocks(self) -> tuple[np.ndarray, np.ndarray]:
-        return ranking.count_blocks(*(np.concatenate(parts) for parts in zip(*self._frames)))[:2]
-
-
-def evaluate(masks, scores, score=None, track=None, exact=False, bootstrap=0, threads=2, log=None) -> dict:
-    """AUROC, AUPR and FPR95 of the maps in `scores` against the masks *_labels_semantic.png in `masks` (folders or
-    tars).
-
-    score: the name of the map when there are several; 'confidence' for the *_conf.png of a submission. track: 'anomaly'
-    or 'obstacle' adds the SegmentMeIfYouCan pixel and component scores. Returns {'scores', 'notes', and with bootstrap
-    > 0 'intervals': 95 % intervals over so many resamplings of the frames, the threshold that cuts components being
-    that of all frames}. Raises ValueError for files that are missing or unfit, and for masks without an anomalous or
-    without a known pixel.
-    """
-    if exact and bootstrap:
-        raise ValueError(
-            f'--exact keeps every score and --bootstrap {bootstrap} adds up histograms of levels; give one of the two'
+def _rows(result: dict) -> list[tuple[str, list[list[str]]]]:
+    """(title, rows) of the scores over pixels and, with a track, of those of SegmentMeIfYouCan."""
+    scores, intervals = result['scores'], result.get('intervals', {})
+    tables = [
+        (
+            'Pixels',
+            [['score', '%'], *([name, number(scores[key], intervals.get(key))] for key, name in PIXEL_SCORES.items())],
         )
-    counts, frames = (ExactCounts() if exact else StreamedCounts()), []
-    drawn = Histograms(bootstrap, 2, 1 << KEY_BITS)
-    with Tree(masks) as truth, Tree(scores) as found, ThreadPoolExecutor(threads) as pool:
-        pairs, notes = pair_masks(truth, find_scores(found, score))
-        times = np.stack([image_weights(PurePosixPath(mask).name, bootstrap).astype(np.uint8) for mask, _ in pairs])
-        read = partial(_read_pair, truth, found)
-
-        def count(pair):
-            mask, values = read(pair)
-            known = (mask == 0) | (mask == 1)
-            return counts.of(values[known], mask[known] == 1), smiyc.frame_points(values, mask) if track else None
-
-        for of_frame, (pixels, points) in zip(
-            times, progress(pool.map(count, pairs), total=len(pairs), desc='pixels', log=log)
-        ):
-            counts.add(pixels)
-            frames.append(points)
-            if bootstrap:
-                drawn.add(of_frame, *pixels)
-        blocks = counts.blocks()
-        _check_both(masks, len(pairs), int(blocks[0].sum()), int(blocks[1].sum()))
-        result = {
-            'scores': {
-                'images': len(pairs),
-                'pixels': int(blocks[1].sum()),
-                'anomalous': int(blocks[0].sum()),
-                **pixel_scores(*blocks),
-            },
-            'notes': notes,
-        }
-        suite = _suite(frames, smiyc.TRACKS[track], pool, read, pairs, log) if track else None
-    if suite:
-        result['scores']['smiyc'] = smiyc_scores(*suite)
-        notes += suite[1].notes()
-    if bootstrap:
-        result['intervals'] = _intervals(drawn, times, suite, notes)
-    return result
-
-
-def _suite(frames, track: smiyc.Track, pool, read, pairs, log) -> tuple[smiyc.PixelPoints, smiyc.Components]:
-    """What the SegmentMeIfYouCan scores are made of; components are cut at the best threshold of all frames."""
-    pixels, components = smiyc.PixelPoints(frames), smiyc.Components(track)
-    threshold = pixels.scores().best_threshold
-
-    def cut(pair):
-        mask, values = read(pair)
-        return smiyc.overlaps(values, mask, threshold, track)
-
-    for found in progress(pool.map(cut, pairs), total=len(pairs), desc='components', log=log):
-        components.enter(found)
-    return pixels, components
-
-
-def pixel_scores(positives: np.ndarray, totals: np.ndarray) -> dict[str, float]:
-    """The scores of counts from the highest score to the lowest (see `ranking`)."""
-    return {
-        'auroc': ranking.auroc(positives, totals),
-        'aupr': ranking.average_precision(positives, totals),
-        'fpr95': ranking.fpr_at_tpr(positives, totals),
-    }
-
-
-def smiyc_scores(
-    pixels: smiyc.PixelPoints, components: smiyc.Components, times: np.ndarray | None = None
-) -> dict[str, float]:
-    """Pixel and component scores; times (frames,): with every frame drawn so often."""
-    return {**pixels.scores(times)._asdict(), **components.scores(times)}
-
-
-def _intervals(drawn: Histograms, times: np.ndarray, suite, notes: list[str]) -> dict:
-    """The intervals under the keys of the scores; resamplings that do not define them all are told in `notes`."""
-    rounds = [[pixel_scores(*counts[:, ::-1]) for _, counts in drawn]]
-    if suite:
-        rounds.append([smiyc_scores(*suite, of_round) for of_round in times.T])
-    lost = max(map(undefined, rounds))
-    if lost:
-        notes.append(
-            f'{lost} of {drawn.count} resamplings leave a score undefined (without an anomalous pixel, say) and do not'
-            ' enter its interval'
-        )
-    found = [intervals(one) for one in rounds]
-    return {**found[0], **({'smiyc': found[1]} if suite else {})}
-
-
-def _check_both(masks, count: int, anomalous: int, pixels: int):
-    if not 0 < anomalous < pixels:
-        raise ValueError(
-            f'{masks}: {count} masks hold {anomalous} anomalous pixels (1) and {pixels - anomalous} known ones (0); no'
-            ' score is defined without both, give the masks of a whole set'
-        )
-
-
-def pair_masks(truth: Tree, scores: dict[str, str]) -> tuple[list[tuple[str, str]], list[str]]:
-    """([(mask, score file)], notes); ValueError when a mask has no score."""
-    masks = {}
-    for name in (name for name in truth.names if name.endswith(MASK)):
-        stem = PurePosixPath(name).name.removesuffix(MASK)
-        if stem in masks:
-            raise ValueError(
-                f'{truth.path}: {masks[stem]} and {name} are both masks of {stem}; give the folder of one set'
+    ]
+    if 'smiyc' in scores:
+        found, around = scores['smiyc'], intervals.get('smiyc', {})
+        tables.append(
+            (
+                'SegmentMeIfYouCan',
+                [['score', '%'], *([name, number(found[key], around.get(key))] for key, name in SUITE_SCORES.items())],
             )
-        masks[stem] = name
-    if not masks:
-        raise ValueError(f'{truth.path}: holds no masks *{MASK}; give the folder labels_masks')
-    missing = [stem for stem in masks if stem not in scores]
-    if missing:
-        raise ValueError(
-            f'{len(missing)} of {len(masks)} masks of {truth.path} have no score ({listed(missing)}); write the missing'
-            ' maps'
         )
-    extra = [stem for stem in scores if stem not in masks]
-    notes = [f'{len(extra)} score maps have no mask and were left out: {listed(extra)}'] if extra else []
-    return [(masks[stem], scores[stem]) for stem in sorted(masks)], notes
+    return tables
 
 
-def _read_pair(truth: Tree, found: Tree, pair) -> tuple[np.ndarray, np.ndarray]:
-    mask, values = read_gray(truth, pair[0]), read_score(found, pair[1])
-    if mask.shape != values.shape:
-        raise ValueError(
-            f'{found.path}: {pair[1]} is {image_size(values)}, its mask {image_size(mask)}; write scores at the size of'
-            ' the images'
+def lines(result: dict) -> list[str]:
+    """The scores of anomaly maps."""
+    scores, intervals = result['scores'], result.get('intervals', {})
+    told = [
+        f'{scores["images"]} images, {scores["pixels"]} pixels, {scores["anomalous"]} of them anomalous: '
+        + ', '.join(f'{name} {percent(scores[key], intervals.get(key))}' for key, name in PIXEL_SCORES.items())
+    ]
+    if 'smiyc' in scores:
+        found, around = scores['smiyc'], intervals.get('smiyc', {})
+        aupr, fpr95, _, best_f1, *components = (
+            f'{name} {percent(found[key], around.get(key))}' for key, name in SUITE_SCORES.items()
         )
-    return mask, values
+        told.append(
+            f'SegmentMeIfYouCan: {aupr}, {fpr95}, {best_f1} above {found["best_threshold"]:g}; components:'
+            f' {", ".join(components)}'
+        )
+    return told
+
+
+def page(path: Path, result: dict):
+    """The scores over pixels and, with a track, of the SegmentMeIfYouCan suite."""
+    scores = result['scores']
+    facts = {key: scores[key] for key in ('images', 'pixels', 'anomalous')}
+    if 'smiyc' in scores:
+        facts['threshold of the components'] = f'{scores["smiyc"]["best_threshold"]:g}'
+    note = 'FPR95: lower is better' + ('; 95 % intervals over resampled images' if 'intervals' in result else '')
+    write_page(
+        path,
+        'Anomaly scores',
+        facts,
+        [table(title, rows, note) for title, rows in _rows(result)],
+        result['notes'],
+    )

@@ -1,1 +1,1 @@
-"""Logits of several models, read or computed, fused into labels, confidences and scores."""
+"""Fusion of the logits of several models, read or computed, and the report on what each model adds."""

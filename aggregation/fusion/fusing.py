@@ -1,4 +1,4 @@
-"""From a pool of members to what is written of an image: label, confidence, scores."""
+"""Fusion of one image: from a pool of members to its labels, confidence and scores."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -6,16 +6,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from aggregation.fusion.pool import Pool, bands
+from aggregation.fusion.pooling import Pool
 from aggregation.fusion.scores import FUSIONS, SCORES, confidence, fuse, label, score
 from aggregation.statistics import calibration
+from aggregation.tensors import bands
 
 
 @dataclass(frozen=True)
 class FuseOptions:
-    """fusion: what labels come from; score: what the confidence comes from; scores: maps that are kept besides.
+    """What is made of a pool of members.
 
-    calibrator: of the confidence, or None; change_labels: let it change labels too. Raises ValueError for an unknown
+    fusion: what labels come from. score: what the confidence comes from. scores: maps that are written besides.
+    calibrator: of the confidence, or None. change_labels: let it change labels too. Raises ValueError for an unknown
     name or a calibrator that does not fit the score.
     """
 
@@ -60,8 +62,10 @@ def check_method(method: str, score: str):
 
 
 class Fused(NamedTuple):
-    """probabilities (C, H, W) that sum to 1, or None; prediction (H, W) uint8; confidence (H, W) in [0, 1]; scores name
-    -> (H, W)."""
+    """probabilities (C, H, W) that sum to 1, or None; prediction (H, W) uint8; confidence (H, W) in [0, 1].
+
+    scores: name -> (H, W).
+    """
 
     probabilities: Tensor | None
     prediction: Tensor
@@ -70,9 +74,11 @@ class Fused(NamedTuple):
 
 
 def finish(pool: Pool, options: FuseOptions, num_members: int, probabilities=False) -> Fused:
-    """What `options` ask of a pool of `num_members` members (which scale mutual information, whatever this image has).
+    """What `options` ask of a pool, made band by band for memory and speed.
 
-    It is made band by band, for memory and speed; the probabilities are kept only when asked for.
+    Args:
+        num_members: of the ensemble, which scale mutual information, however many have this image.
+        probabilities: whether to keep them.
     """
     found, kept = [], None
     for rows in bands(pool.num_classes, pool.size):
@@ -88,8 +94,10 @@ def finish(pool: Pool, options: FuseOptions, num_members: int, probabilities=Fal
 
 
 def finish_band(pool: Pool, options: FuseOptions, num_members: int, probabilities=True) -> Fused:
-    """The same, at once: for pools of few rows. Without `probabilities` they are made only if a calibration needs
-    them."""
+    """The same at once, for pools of few rows.
+
+    Without `probabilities` they are made only if a calibration needs them.
+    """
     p = fuse(pool, options.fusion) if probabilities or options.calibrator else None
     prediction = label(pool, options.fusion)
     sure = confidence(score(pool, options.score), options.score, pool.num_classes, num_members)

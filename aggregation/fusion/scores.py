@@ -11,7 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from aggregation.fusion.pool import Pool, entropy, largest
+from aggregation.fusion.pooling import Pool
+from aggregation.tensors import entropy, largest
 
 
 def _normalised(values: Tensor) -> Tensor:

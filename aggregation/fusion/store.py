@@ -1,16 +1,19 @@
-"""Folders of stored logits: with a manifest.json everything is known, without one (published dumps) the files are
-found.
+"""Stored logits of one model: a folder, described by its manifest.json or (published dumps) by its files alone.
 
 An image is known by its stem: the path below the folder without `_logits` and ending. Stems must coincide between the
 folders of an ensemble.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from aggregation.fusion.kinds import LOGITS, known_kind
+from aggregation.fusion.pooling import LOGITS, known_kind
+from utils.classes import Classes
+from utils.cli.progress import progress
+from utils.cli.wording import shortened
 from utils.files.atomic import sha256
 from utils.outputs import logits_manifest as logit_manifest
 from utils.outputs.logits import FORMATS, Logits, read_logits
@@ -25,10 +28,10 @@ class Fault:
 
 
 class Store:
-    """One model's logits. stems of the files that are there, sorted; listed: those of the manifest, there or not; name,
-    what the model is called; kind of the numbers; class_names or None.
+    """One model's logits: its `name`, the `kind` of the numbers, the `classes` or None.
 
-    kind: overrules the manifest, for folders without one. Raises FileNotFoundError or ValueError naming the folder.
+    stems: of the files that are there, sorted; listed: of those of the manifest, there or not. The argument `kind`
+    overrules the manifest, for folders without one. Raises FileNotFoundError or ValueError naming the folder.
     """
 
     def __init__(self, folder, kind: str | None = None):
@@ -41,7 +44,7 @@ class Store:
         self.kind = known_kind(kind or about.get('kind', LOGITS), str(self.folder))
         self.name = about.get('model') or self.folder.name
         self.weights = about.get('weights_sha256')
-        self.class_names = about.get('class_names')
+        self.classes = _classes(about, f'{self.folder}/manifest.json')
         self.dataset = about.get('dataset')
         self.made_with = (
             {key: about.get(key) for key in ('scales', 'n_scales', 'flip', 'precision', 'storage')} if about else None
@@ -96,8 +99,7 @@ class Store:
         return logits
 
     def check(self, stem: str) -> Fault | None:
-        """Whether the file of `stem` is there, whole, as large and with the check sum that the manifest says, and
-        finite."""
+        """The fault of a file that is missing, damaged, not as the manifest says or not finite; None for a good one."""
         path, entry = self.path(stem), self._entries().get(stem)
         if not path.is_file():
             return Fault(str(path), 'is missing')
@@ -133,9 +135,56 @@ class Store:
 
 
 def _stem(file: str) -> str | None:
-    """'a/b_logits.npz' -> 'a/b'; other ends of .npz files of foreign writers are taken as they are; None for other
-    files."""
+    """'a/b_logits.npz' -> 'a/b', and of other writers 'a/b.npz' -> 'a/b'; None for files of another kind."""
     for suffix in FORMATS.values():
         if file.endswith(suffix):
             return file.removesuffix(suffix)
     return file.removesuffix('.npz') if file.endswith('.npz') else None
+
+
+def _classes(about: dict, source: str) -> Classes | None:
+    """The classes that a manifest describes; older ones have names only, foreign ones nothing."""
+    if about.get('classes'):
+        return Classes.from_dict(about['classes'], source)
+    names = about.get('class_names')
+    return Classes(tuple(names), Classes.numbered(len(names)).colors) if names else None
+
+
+def check_stores(folders, threads: int = 2, log=None) -> dict[str, dict]:
+    """What can be relied on of some folders of logits.
+
+    folder -> {'images', 'manifest': whether it has one, 'kind', 'faults': list of Fault, 'unlisted': files that the
+    manifest does not name}.
+    """
+    found = {}
+    for folder in folders:
+        store = Store(folder)
+        with ThreadPoolExecutor(threads) as pool:
+            checked = pool.map(store.check, store.listed)
+            faults = list(filter(None, progress(checked, total=len(store.listed), desc=str(folder), log=log)))
+        found[str(folder)] = {
+            'images': len(store.listed),
+            'manifest': store.manifest is not None,
+            'kind': store.kind,
+            'faults': faults,
+            'unlisted': store.unlisted(),
+        }
+    return found
+
+
+def fault_lines(found: dict, count: int = 10) -> list[str]:
+    """What check_stores found, for a person: a line per folder, and the first faults of each."""
+    lines = []
+    for folder, result in found.items():
+        faults: list[Fault] = result['faults']
+        against = 'its manifest' if result['manifest'] else 'nothing but themselves, it has no manifest.json'
+        lines.append(
+            f'{folder}: {result["images"]} images of {result["kind"]} checked against {against}: {len(faults)} faults'
+        )
+        lines += shortened((f'  {fault.file}: {fault.why}' for fault in faults), count)
+        if result['unlisted']:
+            lines.append(
+                f'  {len(result["unlisted"])} files are not in the manifest and would not be used:'
+                f' {result["unlisted"][0]}, ...'
+            )
+    return lines

@@ -1,4 +1,4 @@
-"""The labels of a data set, found by the stems that stored logits have."""
+"""Labels of a dataset, found by the stems that stored logits have."""
 
 from pathlib import PurePosixPath
 
@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from aggregation.fusion.members import Members
+from utils.classes import Classes
 
 
 def stem_of(name: str) -> str:
@@ -28,18 +29,22 @@ def by_stem(items) -> dict:
 
 
 class Truths:
-    """Labels of the images of `dataset` that have one. items: stem -> item, of these images."""
+    """Labels of the images of `dataset` that have one.
+
+    classes: those of the dataset. items: stem -> item, of these images.
+    """
 
     def __init__(self, dataset):
         self.dataset = dataset
+        self.classes = Classes(tuple(dataset.class_names), dataset.palette, dataset.ignore_label)
         self.items = by_stem(item for item in dataset.items if item.label is not None)
 
     def shared(self, members: Members) -> list[str]:
         """The stems of `members` that have a label. Raises ValueError when none has, or when the classes are others."""
-        classes = members.class_names
-        if classes is not None and list(classes) != list(self.dataset.class_names):
+        classes = members.classes
+        if classes is not None and classes.names != self.classes.names:
             raise ValueError(
-                f'{members.stores[0].folder}: its {len(classes)} classes are not the {self.dataset.num_classes} of'
+                f'{members.stores[0].folder}: its {len(classes)} classes are not the {len(self.classes)} of'
                 f' dataset {self.dataset.name} in their order; give the --dataset that the logits were made on'
             )
         found = [stem for stem in members.stems if stem in self.items]
@@ -54,10 +59,10 @@ class Truths:
 
     def read(self, stem: str, size, num_classes: int) -> Tensor:
         """The labels int64 (H, W) of an image whose logits have `num_classes` and `size` (H, W)."""
-        if num_classes != self.dataset.num_classes:
+        if num_classes != len(self.classes):
             raise ValueError(
                 f'{stem}: its logits have {num_classes} classes, dataset {self.dataset.name} has'
-                f' {self.dataset.num_classes}; give the --dataset that the logits were made on'
+                f' {len(self.classes)}; give the --dataset that the logits were made on'
             )
         truth = torch.from_numpy(np.ascontiguousarray(self.dataset.load_label(self.items[stem]))).long()
         if tuple(truth.shape) != tuple(size):

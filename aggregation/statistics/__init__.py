@@ -1,1 +1,1 @@
-"""Statistics of predictions: intervals, ranking, calibration, reliability, reports."""
+"""Statistics of predictions: levels of confidence, ranking, calibration, reliability, intervals."""

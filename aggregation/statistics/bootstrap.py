@@ -1,4 +1,4 @@
-"""Resampling of images while they stream past: intervals of a benchmark's scores in constant memory.
+"""Bootstrap over images while they stream past: intervals of a benchmark's scores in constant memory.
 
 In the Poisson bootstrap (Chamandy et al., Google 2012) every image enters each resampling a Poisson(1) number of times.
 The numbers are drawn from the image's name, so they depend on neither order nor number of threads.
@@ -7,11 +7,8 @@ The numbers are drawn from the image's name, so they depend on neither order nor
 import hashlib
 from collections.abc import Iterator
 from tempfile import SpooledTemporaryFile
-from typing import NamedTuple
 
 import numpy as np
-
-from aggregation.statistics.levels import LEVELS, LevelCounts
 
 SUMS = 64 << 20  # bytes of the resamplings that are summed at once, and as much to add
 IMAGES = 32 << 20  # bytes of the images that are added to them at once
@@ -64,8 +61,10 @@ class Histograms:
             np.save(self._images, values.astype(np.int32))
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """(levels ascending (n,), counts int64 (rows, n)) of one resampling after the other; once. n levels occur in
-        some image."""
+        """(levels ascending (n,), counts int64 (rows, n)) of one resampling after the other; once.
+
+        n levels occur in some image.
+        """
         levels = np.flatnonzero(self._occupied)
         size = max(8 * self.rows * len(levels), 1)
         with self._images:
@@ -92,45 +91,3 @@ def _slices(count: int, size: int) -> Iterator[slice]:
     """0 to `count` in slices of `size`, at least 1."""
     for start in range(0, count, max(size, 1)):
         yield slice(start, min(start + max(size, 1), count))
-
-
-class Resampled(NamedTuple):
-    """A resampling, with the fields of the tallies that went into it. matrix has `counts` int64 (K, K)."""
-
-    matrix: 'Counts'
-    correct: LevelCounts
-    valid: LevelCounts
-
-
-class Counts(NamedTuple):
-    counts: np.ndarray
-
-
-class Resampling:
-    """`count` resamplings of the tallies added: objects with `matrix`, `correct` and `valid` (see bravo.Tally)."""
-
-    def __init__(self, count: int, num_classes: int):
-        self.count = count
-        self.matrices = np.zeros((count, num_classes, num_classes), np.int64)
-        self._histograms = Histograms(count, 4, LEVELS)
-
-    def add(self, name: str, tally):
-        """Enter one image's tally under its name."""
-        times = image_weights(name, self.count)
-        self.matrices += times[:, None, None] * tally.matrix.counts
-        counts = np.stack([tally.correct.positives, tally.correct.totals, tally.valid.positives, tally.valid.totals])
-        present = np.flatnonzero(counts.any(0))
-        self._histograms.add(times, present, counts[:, present])
-
-    def tallies(self) -> Iterator[Resampled]:
-        """The resamplings, one after the other; once."""
-        for matrix, (levels, counts) in zip(self.matrices, self._histograms):
-            rows = np.zeros((4, LEVELS), np.int64)
-            rows[:, levels] = counts
-            yield Resampled(Counts(matrix), _level_counts(*rows[:2]), _level_counts(*rows[2:]))
-
-
-def _level_counts(positives: np.ndarray, totals: np.ndarray) -> LevelCounts:
-    counts = LevelCounts()
-    counts.positives, counts.totals = positives, totals
-    return counts

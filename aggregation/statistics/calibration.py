@@ -112,10 +112,14 @@ METHODS = {kind.method: kind for kind in (Temperature, Vector, Isotonic)}
 def calibrate(
     calibrator, p: Tensor, prediction: Tensor, confidence: Tensor, change_labels=False
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(probabilities, prediction, confidence) after calibration, of pooled p (K, H, W), prediction (H, W), confidence
-    (H, W).
+    """(probabilities, prediction, confidence) after calibration.
 
-    The prediction is kept unless change_labels; the confidence is the calibrated probability of the prediction.
+    The confidence is the calibrated probability of the prediction, which is kept unless change_labels.
+
+    Args:
+        calibrator: one of METHODS, or None.
+        p: pooled probabilities (K, H, W).
+        prediction, confidence: (H, W).
     """
     if calibrator is None:
         return p, prediction, confidence
@@ -128,8 +132,7 @@ def calibrate(
 
 
 class PixelSample:
-    """Labelled pixels of a stream of images, the same ones in every run: what temperature and vector scaling are fitted
-    on."""
+    """Labelled pixels of a stream of images, the same ones in every run, to fit temperature and vector scaling on."""
 
     def __init__(self, num_classes: int, per_image: int = PIXELS_PER_IMAGE, seed: int = 0):
         self.num_classes, self.per_image, self.seed = num_classes, per_image, seed
@@ -161,8 +164,10 @@ def fit_temperature(sample: PixelSample) -> Temperature:
 
 
 def fit_vector(sample: PixelSample) -> Vector:
-    """The scales and shifts of least negative log-likelihood; classes that no pixel has keep the mean scale and no
-    shift."""
+    """The scales and shifts of least negative log-likelihood.
+
+    Classes that no pixel has get the mean scale and no shift.
+    """
     logits, labels = sample.pixels()
     classes = logits.shape[1]
     seen = torch.bincount(labels, minlength=classes) > 0
@@ -196,8 +201,10 @@ def _minimise(parameters, loss):
 
 
 def fit_isotonic(counts: LevelCounts) -> Isotonic:
-    """The rising function nearest to the accuracy at each level, by pool-adjacent-violators; counts of all labelled
-    pixels."""
+    """The rising function nearest to the accuracy at each level, by pool-adjacent-violators.
+
+    counts: of all labelled pixels.
+    """
     occupied = np.flatnonzero(counts.totals)
     if not len(occupied):
         raise ValueError(NO_LABELS)

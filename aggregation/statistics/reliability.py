@@ -1,11 +1,11 @@
-"""How far confidences can be believed: calibration errors, proper scores, sparsification, all from streaming sums."""
+"""Reliability of confidences: calibration errors, proper scores, sparsification, all from streaming sums."""
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from aggregation.fusion.pool import bands
 from aggregation.statistics.levels import ECE_BINS, LevelCounts, from_levels, to_levels
+from aggregation.tensors import bands
 
 
 class Reliability:
@@ -23,10 +23,12 @@ class Reliability:
         self.by_class = np.zeros((3, num_classes, bins)) if by_class else None
 
     def update(self, probabilities: Tensor, prediction: Tensor, confidence: Tensor, truth: Tensor):
-        """Enter an image: probabilities (K, H, W) that sum to 1, prediction and truth (H, W), confidence (H, W) in [0,
-        1].
+        """Enter an image; pixels whose truth is outside [0, K) do not count.
 
-        Pixels whose truth is outside [0, K) do not count.
+        Args:
+            probabilities: (K, H, W) that sum to 1.
+            prediction, truth: (H, W).
+            confidence: (H, W) in [0, 1].
         """
         known = (truth >= 0) & (truth < self.num_classes)
         levels = to_levels(confidence[known].cpu().numpy())
@@ -57,12 +59,6 @@ class Reliability:
         ]
         self.by_class += torch.stack([one.double() for one in found]).view(3, self.num_classes, self.bins).cpu().numpy()
 
-    def merge(self, other: 'Reliability'):
-        self.counts.add(other.counts)
-        self.pixels, self.nll, self.brier = self.pixels + other.pixels, self.nll + other.nll, self.brier + other.brier
-        if self.by_class is not None:
-            self.by_class += other.by_class
-
     def scores(self) -> dict[str, float]:
         """ece, adaptive_ece, classwise_ece, nll (nats), brier, ause and the ranking scores; nan without pixels."""
         pixels = self.pixels or np.nan
@@ -77,15 +73,16 @@ class Reliability:
         }
 
     def classwise_ece(self) -> float:
-        """The mean over classes of the calibration error of each class's own probability (Kull et al., NeurIPS
-        2019)."""
+        """The mean over classes of the calibration error of each class's probability (Kull et al., NeurIPS 2019)."""
         _, claimed, correct = self.by_class
         return float((np.abs(claimed - correct).sum(1) / self.pixels).mean()) if self.pixels else np.nan
 
 
 def adaptive_ece(counts: LevelCounts, bins: int = ECE_BINS) -> float:
-    """Calibration error over bins of equal numbers of pixels (Nguyen & O'Connor, EMNLP 2015); a level is never
-    split."""
+    """Calibration error over bins of equal numbers of pixels (Nguyen & O'Connor, EMNLP 2015).
+
+    A level is never split.
+    """
     occupied = np.flatnonzero(counts.totals)
     if not len(occupied):
         return np.nan

@@ -13,9 +13,9 @@ import numpy as np
 from config import cfg
 from datasets.base import dataset_root
 from datasets.collection.layout import first_folder, list_files, make_items, subfolders
-from datasets.loading.archive import locate
 from datasets.loading.reading import read_label
 from utils.classes import Classes, lookup_table
+from utils.files.archives import locate
 
 QUALITIES = ('coarse', 'customcoarse')
 IMAGE_FOLDERS = ('leftImg8bit_trainextra/leftImg8bit/train_extra', 'leftImg8bit/train_extra')

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from datasets.base import Dataset
 from datasets.collection.layout import IMAGE_EXTENSIONS, make_items, walk_files
-from datasets.loading.archive import locate
 from utils.classes import Classes
+from utils.files.archives import locate
 
 
 class Folder(Dataset):

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from datasets.base import Item
-from datasets.loading.archive import SEALED_ENDINGS, ArchivePath, locate
+from utils.files.archives import SEALED_ENDINGS, ArchivePath, locate
 
 IMAGE_EXTENSIONS = ('.png', '.jpg', '.jpeg', '.webp', '.bmp', '.tif', '.tiff')
 

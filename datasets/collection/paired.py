@@ -3,8 +3,8 @@
 from datasets.base import Dataset, dataset_root
 from datasets.collection.cityscapes_labels import TRAINID_CLASSES
 from datasets.collection.layout import find_split, make_items, walk_files
-from datasets.loading.archive import locate
 from utils.classes import Classes
+from utils.files.archives import locate
 
 
 class Paired(Dataset):

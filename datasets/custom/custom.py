@@ -10,9 +10,9 @@ from datasets.custom.classes import read_classes
 from datasets.custom.mistakes import Mistake, check_keys, counted_names
 from datasets.custom.places import FOLDERS, LISTS, SHARES, read_places
 from datasets.custom.splits import ListFile, Names, share_of
-from datasets.loading.archive import locate
 from utils.cli.wording import listed
 from utils.cli.yaml_file import read_yaml
+from utils.files.archives import locate
 
 KEYS = ('root', 'images', 'labels', 'splits', 'ignore', 'unlisted', 'classes')
 

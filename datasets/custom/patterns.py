@@ -11,8 +11,8 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from datasets.collection.layout import IMAGE_EXTENSIONS, list_files, subfolders, walk_files
-from datasets.loading.archive import locate
 from utils.cli.wording import listed, nearest
+from utils.files.archives import locate
 
 FIELDS = ('split', 'folder', 'stem')
 _TOKEN = re.compile(r'(\*|\?|\{.*?\})')

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from datasets.collection.paired import read_lines
 from datasets.custom.mistakes import Mistake, counted_names
-from datasets.loading.archive import locate
+from utils.files.archives import locate
 
 ORDER = ('val', 'test', 'train')  # train gets what the others leave
 

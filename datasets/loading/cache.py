@@ -21,10 +21,10 @@ import numpy as np
 
 from config import cfg
 from datasets.base import Dataset
-from datasets.loading.archive import fingerprint
 from datasets.loading.reading import RULES
 from datasets.loading.threads import in_threads
 from utils.cli.wording import counted
+from utils.files.archives import fingerprint
 from utils.files.atomic import atomic_write, remove_temporaries, write_error
 from utils.files.stamps import digest
 

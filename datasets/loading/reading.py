@@ -6,7 +6,6 @@ What cannot be decoded whole is an error that names the file.
 import cv2
 import numpy as np
 
-from datasets.loading.archive import ArchivePath
 from datasets.loading.formats import (
     BMP,
     HEADER_BYTES,
@@ -21,6 +20,7 @@ from datasets.loading.formats import (
     opened,
     problem,
 )
+from utils.files.archives import ArchivePath
 
 RULES = 1  # raised when the same file gives other pixels than before; part of a cache's name
 _PNG_GRAY, _PNG_PALETTE = 0, 3

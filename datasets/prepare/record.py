@@ -9,9 +9,9 @@ from collections import Counter, defaultdict
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from datasets.loading.archive import fingerprint
 from datasets.prepare.converter import Job
 from utils.cli.wording import counted, shortened
+from utils.files.archives import fingerprint
 from utils.files.atomic import write_error
 
 try:

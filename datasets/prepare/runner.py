@@ -22,10 +22,10 @@ import numpy as np
 from PIL import Image
 
 from datasets.collection.layout import find_directory
-from datasets.loading.archive import ArchivePath
 from datasets.prepare.converter import Converter
 from datasets.prepare.record import REFUSED, STANDS, WRITTEN, Record, stamp
 from utils.cli.progress import progress
+from utils.files.archives import ArchivePath
 from utils.files.atomic import remove_temporaries, write_bytes
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from datasets.base import Dataset
-from datasets.loading.archive import fingerprint
 from datasets.loading.threads import in_threads
+from utils.files.archives import fingerprint
 from utils.files.atomic import atomic_write
 from utils.files.stamps import digest
 

@@ -8,13 +8,13 @@ import hashlib
 from collections import defaultdict
 from pathlib import Path
 
-from datasets.loading.archive import ArchivePath, fingerprint
 from datasets.loading.cache import cache_path
 from datasets.verify.checks import check_classes, check_files, has_wrong_size, leaks, same_files
 from datasets.verify.commandline import command
 from datasets.verify.examine import examine_all, glance_all
 from datasets.verify.findings import ERROR, NOTE, Finding, title
 from utils.cli.wording import counted
+from utils.files.archives import ArchivePath, fingerprint
 from utils.files.atomic import WriteError, write_json
 from utils.files.stamps import digest
 

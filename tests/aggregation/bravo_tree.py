@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from aggregation.benchmarks import bravo_names as names
+from aggregation.benchmarks import bravo_files as names
 
 KEYS = [
     f'bravo_ACDC/{weather}/test/GOPR0475/GOPR0475_frame_00000{i}'

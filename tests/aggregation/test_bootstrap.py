@@ -4,8 +4,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from aggregation.benchmarks.bravo_scores import Resampling
 from aggregation.statistics import bootstrap
-from aggregation.statistics.bootstrap import Resampling, image_weights, interval
+from aggregation.statistics.bootstrap import image_weights, interval
 from aggregation.statistics.levels import LEVELS, LevelCounts
 
 CLASSES = 3

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score
 
-from aggregation.benchmarks import bravo
-from aggregation.benchmarks import bravo_names as names
-from aggregation.benchmarks.pages import bravo_page
-from aggregation.benchmarks.tables import bravo_lines
+from aggregation.benchmarks import bravo, bravo_scores
+from aggregation.benchmarks import bravo_files as names
+from datasets.collection.bravo import Bravo
 
 
 def silent(line):
@@ -25,7 +24,7 @@ def tree(tmp_path_factory):
 @pytest.fixture(scope='module')
 def result(tree):
     root, _ = tree
-    return bravo.evaluate(root / 'truth', root / 'submission', bootstrap=20, log=silent)
+    return bravo_scores.evaluate(root / 'truth', root / 'submission', bootstrap=20, log=silent)
 
 
 def pooled(made, subset):
@@ -66,8 +65,8 @@ def test_there_are_66_numbers_and_8_lists(result):
 def test_the_index_is_the_harmonic_mean_of_both_families(result):
     scores = result['scores']
     assert scores['bravo_index'] == pytest.approx(2 / (1 / scores['semantic_hmean'] + 1 / scores['ood_hmean']))
-    assert bravo.harmonic_mean([0.698, 0.881]) == pytest.approx(0.779, abs=5e-4)
-    assert bravo.harmonic_mean([0.0, 1.0]) == 0.0 and math.isnan(bravo.harmonic_mean([math.nan, 1.0]))
+    assert bravo_scores.harmonic_mean([0.698, 0.881]) == pytest.approx(0.779, abs=5e-4)
+    assert bravo_scores.harmonic_mean([0.0, 1.0]) == 0.0 and math.isnan(bravo_scores.harmonic_mean([math.nan, 1.0]))
 
 
 def test_sampling_and_threads_and_archives_make_no_difference(tree, result, tmp_path):
@@ -75,7 +74,9 @@ def test_sampling_and_threads_and_archives_make_no_difference(tree, result, tmp_
     for folder in ('truth', 'submission'):
         with tarfile.open(tmp_path / f'{folder}.tar', 'w') as archive:
             archive.add(root / folder, arcname='.')
-    again = bravo.evaluate(tmp_path / 'truth.tar', tmp_path / 'submission.tar', bootstrap=20, threads=1, log=silent)
+    again = bravo_scores.evaluate(
+        tmp_path / 'truth.tar', tmp_path / 'submission.tar', bootstrap=20, threads=1, log=silent
+    )
     assert again == result
 
 
@@ -86,11 +87,14 @@ def test_intervals_hold_the_scores_they_are_of(result):
 
 
 def test_leverage_is_the_gain_of_the_index_when_one_score_rises_by_a_hundredth(result):
-    best = bravo.leverage(result['scores'])[0]
+    best = bravo_scores.leverage(result['scores'])[0]
     slopes = {}
-    for key in {key for keys in bravo.members(result['scores']).values() for key in keys}:
-        tiny = {**result['scores'], key: result['scores'][key] + (-1e-6 if bravo.quality(key, 0.0) == 1 else 1e-6)}
-        slopes[key] = bravo.means(tiny)['bravo_index'] - result['scores']['bravo_index']
+    for key in {key for keys in bravo_scores.members(result['scores']).values() for key in keys}:
+        tiny = {
+            **result['scores'],
+            key: result['scores'][key] + (-1e-6 if bravo_scores.quality(key, 0.0) == 1 else 1e-6),
+        }
+        slopes[key] = bravo_scores.means(tiny)['bravo_index'] - result['scores']['bravo_index']
     assert best['score'] == max(slopes, key=slopes.get) and best['gain'] > 0
 
 
@@ -104,7 +108,7 @@ def test_a_missing_confidence_is_counted_and_named(tmp_path):
     bravo_tree.make(tmp_path)
     gone = remove(tmp_path, 'submission', '_conf.png')
     with pytest.raises(ValueError, match=f'1 files of the submission of 18 images are missing.*{gone.name}'):
-        bravo.evaluate(tmp_path / 'truth', tmp_path / 'submission', log=silent)
+        bravo_scores.evaluate(tmp_path / 'truth', tmp_path / 'submission', log=silent)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +127,7 @@ def test_faulty_pictures_are_named(tmp_path, kind, change, words):
     image = made[key][2 if kind == 'prediction' else 3]
     bravo_tree.write(tmp_path / 'submission', names.name_of(key, kind), change(image))
     with pytest.raises(ValueError, match=words) as error:
-        bravo.evaluate(tmp_path / 'truth', tmp_path / 'submission', log=silent)
+        bravo_scores.evaluate(tmp_path / 'truth', tmp_path / 'submission', log=silent)
     assert names.name_of(key, kind) in str(error.value)
 
 
@@ -134,7 +138,7 @@ def test_confidences_that_share_the_highest_level_are_counted(tmp_path, result):
         tmp_path / 'submission', names.name_of(bravo_tree.KEYS[0], 'confidence'), np.full_like(levels, 65535)
     )
     samples = sum(int((truth != 255).sum()) for truth, *_ in made.values())
-    [note] = bravo.evaluate(tmp_path / 'truth', tmp_path / 'submission', log=silent)['notes']
+    [note] = bravo_scores.evaluate(tmp_path / 'truth', tmp_path / 'submission', log=silent)['notes']
     share = 100 * int((truth != 255).sum()) / samples
     assert note.startswith(f'{share:.1f} % of the sampled confidences are the highest level, 65535') and share > 1
     assert result['notes'] == []
@@ -146,12 +150,12 @@ def test_a_subset_without_a_single_error_is_nan_and_said(tmp_path):
         bravo_tree.write(
             tmp_path / 'submission', names.name_of(key, 'prediction'), (made[key][0] % 255).astype(np.uint8)
         )
-    result = bravo.evaluate(tmp_path / 'truth', tmp_path / 'submission', log=silent)
+    result = bravo_scores.evaluate(tmp_path / 'truth', tmp_path / 'submission', log=silent)
     assert math.isnan(result['scores']['ACDCfog_auroc_valid']) and math.isnan(result['scores']['bravo_index'])
     assert 'ACDCfog_auroc_valid is not defined: no sampled valid pixel is right, or none is wrong' in result['notes']
-    bravo_page(tmp_path / 'page.html', result)
+    bravo.page(tmp_path / 'page.html', result)
     text = (tmp_path / 'page.html').read_text()
-    assert bravo.leverage(result['scores']) == [] and 'bravo_index -' in bravo_lines(result)
+    assert bravo_scores.leverage(result['scores']) == [] and 'bravo_index -' in bravo.lines(result)
     assert 'nan' not in text and 'ACDCfog_auroc_valid is not defined' in text
 
 
@@ -162,5 +166,9 @@ def test_images_that_belong_to_no_subset_are_said(tmp_path, result):
         bravo_tree.write(
             tmp_path / ('truth' if kind in ('truth', 'mask') else 'submission'), names.name_of(key, kind), image
         )
-    found = bravo.evaluate(tmp_path / 'truth', tmp_path / 'submission', log=silent)
+    found = bravo_scores.evaluate(tmp_path / 'truth', tmp_path / 'submission', log=silent)
     assert found['scores'] == result['scores'] and f'1 image of no subset counted nowhere: {key}' in found['notes']
+
+
+def test_the_dataset_of_its_images_knows_the_same_folders():
+    assert set(Bravo.markers) == set(names.FOLDERS) and len(names.FOLDERS) == 6

@@ -131,14 +131,14 @@ def test_classwise_error_by_hand():
     assert found.scores()['classwise_ece'] == pytest.approx(0.4, abs=1e-6)
 
 
-def test_merging_images_equals_seeing_them_together():
-    parts, together = [Reliability(CLASSES) for _ in range(2)], Reliability(CLASSES)
-    for seed, part in enumerate(parts):
-        p, truth = world(seed=seed)
-        part.update(p, p.argmax(0), p.amax(0), truth)
-        together.update(p, p.argmax(0), p.amax(0), truth)
-    parts[0].merge(parts[1])
-    assert parts[0].scores() == pytest.approx(together.scores())
+def test_images_one_by_one_count_as_one_image_of_all_their_pixels():
+    one_by_one, together = Reliability(CLASSES), Reliability(CLASSES)
+    images = [world(seed=seed) for seed in range(2)]
+    for p, truth in images:
+        one_by_one.update(p, p.argmax(0), p.amax(0), truth)
+    p, truth = torch.cat([p for p, _ in images], 1), torch.cat([truth for _, truth in images])
+    together.update(p, p.argmax(0), p.amax(0), truth)
+    assert one_by_one.scores() == pytest.approx(together.scores())
 
 
 def counts_of(confidence, correct):

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from aggregation.benchmarks import cityscapes
+from aggregation.benchmarks import cityscapes_scores as cityscapes
 from datasets.collection.cityscapes_labels import LABELS
 
 # The worked example of the public scripts.

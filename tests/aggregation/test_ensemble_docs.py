@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from aggregation import flags
-from aggregation.flags import COMMANDS
+from aggregation import benchmarks, commands
+from aggregation.commands import COMMANDS, split_command
 from aggregation.fusion.scores import FUSIONS, SCORES
-from ensemble import split_command
+
+benchmarks.register()
 
 PAGE = (Path(__file__).resolve().parents[2] / 'docs' / 'ensembles.md').read_text(encoding='utf-8')
 
@@ -42,13 +43,13 @@ ROWS = [row for row in re.findall(r'^\| `([^`]+)` \|', PAGE, re.MULTILINE) if ro
 @pytest.mark.parametrize('line', LINES)
 def test_every_command_that_the_page_prints_is_understood(line):
     command, rest = split_command(shlex.split(line.replace('...', '')))
-    assert vars(flags.parse(command, rest))
+    assert vars(commands.parse(command, rest))
 
 
 @pytest.mark.parametrize('row', ROWS)
 def test_every_row_of_a_table_of_commands_names_flags_that_there_are(row):
     command, rest = split_command(row.split())
-    parser = flags.make(command)
+    parser = commands.make_parser(command)
     assert {word.strip('[]') for word in rest if '--' in word} <= set(parser._option_string_actions)
 
 

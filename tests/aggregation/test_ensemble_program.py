@@ -13,8 +13,8 @@ from small import command
 
 import ensemble
 import train
+from aggregation.fusion.fused_files import Outputs
 from aggregation.fusion.fusing import FuseOptions
-from aggregation.fusion.outputs import Outputs
 from aggregation.statistics import calibration
 from aggregation.statistics.levels import to_levels
 
@@ -222,7 +222,7 @@ def test_logits_that_were_dumped_another_way_are_other_members(program, two, tmp
     manifest = json.loads((two[0] / 'manifest.json').read_text())
     (two[0] / 'manifest.json').write_text(json.dumps({**manifest, 'flip': True}))
     code, told = program('fuse', *two, '--out', tmp_path / 'o')
-    assert code == 2 and 'made with other members' in told
+    assert code == 2 and 'made with other settings (members); give another --out' in told
 
 
 def test_a_network_that_is_not_finite_is_named(two, tmp_path, monkeypatch):
@@ -272,7 +272,7 @@ def test_a_folder_in_which_nothing_was_written_yet_takes_other_settings(program,
 def test_other_settings_are_refused_and_overwritten_even_when_that_is_interrupted(program, two, tmp_path, monkeypatch):
     assert program('fuse', *two, '--out', tmp_path / 'o')[0] == 0
     code, told = program('fuse', *two, '--out', tmp_path / 'o', '--fusion', 'vote')
-    assert code == 2 and 'fusion (mean there, vote now); give another --out, or --overwrite' in told
+    assert code == 2 and "other settings (fusion 'mean' instead of 'vote'); give another --out, or --overwrite" in told
 
     def stops(*arguments):
         raise KeyboardInterrupt

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from aggregation.benchmarks import trees
+from aggregation.benchmarks.score_files import encode_hdf5, read_score
 from aggregation.benchmarks.trees import Tree, read_gray
-from aggregation.fusion.score_files import encode_hdf5, read_score
 
 h5py = pytest.importorskip('h5py')
 PNG = cv2.imencode('.png', np.arange(12, dtype=np.uint8).reshape(3, 4))[1].tobytes()
@@ -97,8 +97,8 @@ HUGE = {'descr': '<f2', 'fortran_order': False, 'shape': (1 << 16, 1 << 16)}
 )
 def test_a_score_map_that_cannot_be_read_is_named_in_one_sentence(tmp_path, name, data, words):
     (tmp_path / name).write_bytes(data)
+    tree = Tree(tmp_path)
     with (
-        Tree(tmp_path) as tree,
         pytest.raises(ValueError, match=f'{name} holds no score map under .value. .*({words}).*; write it again'),
     ):
         read_score(tree, name)
@@ -116,35 +116,47 @@ def test_any_damage_of_a_score_map_gives_a_sentence_or_a_map(tmp_path, ending, d
         (tmp_path / f'a_msp.{ending}').write_bytes(
             damaged[: rng.integers(len(data))] if rng.random() < 0.3 else damaged
         )
-        with Tree(tmp_path) as tree:
-            try:
-                assert read_score(tree, f'a_msp.{ending}').ndim == 2
-            except ValueError as error:
-                assert f'a_msp.{ending} holds' in str(error)
+        tree = Tree(tmp_path)
+        try:
+            assert read_score(tree, f'a_msp.{ending}').ndim == 2
+        except ValueError as error:
+            assert f'a_msp.{ending} holds' in str(error)
 
 
-@pytest.mark.parametrize('place, value', [(0, b'PK\1\7'), (10, b'\x63'), (42, b'\xff\xff\xff\x7f'), (8, b'\1')])
-def test_a_damaged_zip_is_named(tmp_path, place, value):
+@pytest.mark.parametrize(
+    'place, value, words',
+    [
+        (0, b'PK\1\7', 'is damaged or no zip archive .*; fetch or pack it anew'),
+        (8, b'\1', "'a_pred.png' in it is encrypted"),
+        (10, b'\x63', "'a_pred.png' in it is compressed with 99, only stored and deflated files are read"),
+        (20, b'\xff\xff\xff\x7f', 'a_pred.png: is damaged in its archive; fetch or pack the archive anew'),  # its bytes
+        (
+            42,
+            b'\xff\xff\xff\x7f',
+            'a_pred.png: is damaged in its archive; fetch or pack the archive anew',
+        ),  # their place
+    ],
+)
+def test_a_damaged_zip_is_named_and_takes_no_memory(tmp_path, place, value, words):
     (tmp_path / 'a.zip').write_bytes(in_directory(zipped(PNG), place, value))
-    with (
-        pytest.raises(
-            ValueError, match='a.zip: .*(damaged zip archive|cannot be unpacked).*make (it|the archive) again'
-        ),
-        Tree(tmp_path / 'a.zip') as tree,
-    ):
-        tree.read('a_pred.png')
+
+    def read():
+        with pytest.raises(ValueError, match=f'a.zip.*{words}'):
+            Tree(tmp_path / 'a.zip').read('a_pred.png')
+
+    assert peak(read) < 1 << 21
 
 
 def test_a_zip_never_unpacks_to_more_than_it_says(tmp_path):
     data = zipped(bytes(1 << 26))
     (tmp_path / 'a.zip').write_bytes(in_directory(data, 24, struct.pack('<I', 1000)))
-    with Tree(tmp_path / 'a.zip') as tree:
+    tree = Tree(tmp_path / 'a.zip')
 
-        def read():
-            with pytest.raises(ValueError, match='a_pred.png cannot be unpacked'):
-                tree.read('a_pred.png')
+    def read():
+        with pytest.raises(ValueError, match='a.zip/a_pred.png: is damaged in its archive'):
+            tree.read('a_pred.png')
 
-        assert peak(read) < 1 << 21
+    assert peak(read) < 1 << 21
 
 
 @pytest.mark.parametrize('kind', ['folder', 'zip', 'tar'])
@@ -166,27 +178,25 @@ def test_a_file_above_the_limit_is_refused_before_it_is_read(tmp_path, monkeypat
                 member = tarfile.TarInfo(name)
                 member.size = len(data)
                 archive.addfile(member, io.BytesIO(data))
-    with Tree(path) as tree:
-        assert tree.read('a.png') == PNG
-        with pytest.raises(
-            ValueError, match=f'b.png has {len(PNG) + 1} bytes, expected at most {len(PNG)}; .*take it out'
-        ):
-            tree.read('b.png')
+    tree = Tree(path)
+    assert tree.read('a.png') == PNG
+    with pytest.raises(ValueError, match=f'b.png has {len(PNG) + 1} bytes, expected at most {len(PNG)}; .*take it out'):
+        tree.read('b.png')
 
 
 def test_a_tar_whose_file_has_a_negative_size_is_refused(tmp_path):
     member = tarfile.TarInfo('a.png')
     member.size = -512
     (tmp_path / 'a.tar').write_bytes(member.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
-    with pytest.raises(ValueError, match='a.tar: is cut off, or no uncompressed tar'):
+    with pytest.raises(ValueError, match='a.tar: is damaged or no tar archive'):
         Tree(tmp_path / 'a.tar')
 
 
 def test_a_png_that_announces_a_huge_picture_is_refused_before_it_is_decoded(tmp_path):
     header = b'IHDR' + struct.pack('>II', 20000, 30000) + PNG[24:29]
     (tmp_path / 'a.png').write_bytes(PNG[:12] + header + zlib.crc32(header).to_bytes(4, 'big') + PNG[33:])
+    tree = Tree(tmp_path)
     with (
-        Tree(tmp_path) as tree,
         pytest.raises(
             ValueError, match='a.png announces 20000x30000 pixels, expected at most 16,777,216; write it again'
         ),
@@ -196,7 +206,8 @@ def test_a_png_that_announces_a_huge_picture_is_refused_before_it_is_decoded(tmp
 
 def test_a_picture_of_another_format_under_the_name_of_a_png_is_no_png(tmp_path):
     (tmp_path / 'a.png').write_bytes(cv2.imencode('.tiff', np.zeros((3, 4), np.uint8))[1].tobytes())
-    with Tree(tmp_path) as tree, pytest.raises(ValueError, match='a.png is damaged or no image in PNG form'):
+    tree = Tree(tmp_path)
+    with pytest.raises(ValueError, match='a.png is damaged or no image in PNG form'):
         read_gray(tree, 'a.png')
 
 
@@ -212,8 +223,8 @@ def test_a_picture_of_another_format_under_the_name_of_a_png_is_no_png(tmp_path)
 )
 def test_a_damaged_png_is_named_and_nothing_else_is_printed(tmp_path, damage, capfd):
     (tmp_path / 'a.png').write_bytes(damage(PNG))
+    tree = Tree(tmp_path)
     with (
-        Tree(tmp_path) as tree,
         pytest.raises(ValueError, match='a.png is damaged or no image in PNG form, .*; write it again'),
     ):
         read_gray(tree, 'a.png')
@@ -229,6 +240,6 @@ def test_hdf5_maps_of_any_layout_that_the_suite_writes_are_read(tmp_path, option
     with h5py.File(tmp_path / 'a_msp.hdf5', 'w') as made:
         made.create_dataset('value', data=values, **options)
     (tmp_path / 'b_msp.hdf5').write_bytes(bomb_hdf5(np.ones((4, 5), np.float16).tobytes()))
-    with Tree(tmp_path) as tree:
-        assert np.array_equal(read_score(tree, 'a_msp.hdf5'), values)
-        assert np.array_equal(read_score(tree, 'b_msp.hdf5'), np.ones((4, 5)))
+    tree = Tree(tmp_path)
+    assert np.array_equal(read_score(tree, 'a_msp.hdf5'), values)
+    assert np.array_equal(read_score(tree, 'b_msp.hdf5'), np.ones((4, 5)))

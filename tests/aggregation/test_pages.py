@@ -2,7 +2,7 @@ import re
 
 import numpy as np
 
-from aggregation.benchmarks.pages import cityscapes_page, ood_page
+from aggregation.benchmarks import cityscapes, ood
 
 LABELS = {'road': 7, 'car': 26, 'sky': 23, 'license plate': -1}
 
@@ -31,7 +31,7 @@ def rows_of(text, title):
 def test_the_confusion_matrix_has_a_row_and_a_column_for_every_label_that_occurs(tmp_path):
     pairs = np.zeros((34, 34), int)
     pairs[7, 7], pairs[7, 26] = 1200, 3
-    cityscapes_page(tmp_path / 'a.html', result_of(pairs))
+    cityscapes.page(tmp_path / 'a.html', result_of(pairs))
     text = (tmp_path / 'a.html').read_text()
     assert rows_of(text, 'Confusion matrix') == [
         ['truth \\ prediction', 'road', 'car'],
@@ -45,7 +45,7 @@ def test_the_confusion_matrix_has_a_row_and_a_column_for_every_label_that_occurs
 
 
 def test_notes_stand_on_the_page(tmp_path):
-    cityscapes_page(tmp_path / 'a.html', result_of(np.eye(34, dtype=int) * 0, ['gt: has no <files>']))
+    cityscapes.page(tmp_path / 'a.html', result_of(np.eye(34, dtype=int) * 0, ['gt: has no <files>']))
     assert rows_of((tmp_path / 'a.html').read_text(), 'Notes') == [['note'], ['gt: has no &lt;files&gt;']]
 
 
@@ -69,7 +69,7 @@ def test_a_page_of_anomaly_scores_holds_them_with_their_intervals(tmp_path):
         'fpr95': [0.05, 0.2],
         'smiyc': {**dict.fromkeys(SUITE), 'siou': [0.25, 0.5]},
     }
-    ood_page(tmp_path / 'a.html', {'scores': scores, 'intervals': around, 'notes': ['one']})
+    ood.page(tmp_path / 'a.html', {'scores': scores, 'intervals': around, 'notes': ['one']})
     text = (tmp_path / 'a.html').read_text()
     assert rows_of(text, 'Pixels') == [
         ['score', '%'],
@@ -92,7 +92,7 @@ def test_a_page_of_anomaly_scores_holds_them_with_their_intervals(tmp_path):
 
 def test_a_page_without_a_track_or_intervals_says_nothing_of_them(tmp_path):
     scores = {'images': 3, 'pixels': 1200, 'anomalous': 40, 'auroc': 0.9, 'aupr': 0.8, 'fpr95': 0.1}
-    ood_page(tmp_path / 'a.html', {'scores': scores, 'notes': []})
+    ood.page(tmp_path / 'a.html', {'scores': scores, 'notes': []})
     text = (tmp_path / 'a.html').read_text()
     assert rows_of(text, 'Pixels')[1:] == [['AUROC', '90.00'], ['AUPR', '80.00'], ['FPR95', '10.00']]
     assert 'SegmentMeIfYouCan' not in text and 'intervals' not in text and 'Notes' not in text

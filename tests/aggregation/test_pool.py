@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from aggregation.fusion.kinds import LOGITS, MASK_SCORES, PROBABILITIES, to_probabilities
-from aggregation.fusion.pool import STATISTICS, Pool, largest
+from aggregation.fusion.pooling import LOGITS, MASK_SCORES, PROBABILITIES, STATISTICS, Pool, largest, to_probabilities
 from aggregation.fusion.scores import FUSIONS, PUBLISHED_LABELS, PUBLISHED_SCORES, SCORES, confidence, fuse, score
 
 SIZE, CLASSES = (9, 7), 5
@@ -148,7 +147,7 @@ def test_probabilities_are_taken_as_they_are():
 
 def test_blocks_of_rows_hardly_show(monkeypatch):
     whole = pool(member(0), member(1))
-    monkeypatch.setattr('aggregation.fusion.pool.BLOCK', 2 * CLASSES * SIZE[1])
+    monkeypatch.setattr('aggregation.tensors.BLOCK', 2 * CLASSES * SIZE[1])
     parts = pool(member(0), member(1))
     assert all(torch.allclose(whole[name], parts[name], atol=1e-6) for name in STATISTICS)
 

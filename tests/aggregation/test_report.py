@@ -7,13 +7,12 @@ import pytest
 import torch
 
 from aggregation.fusion.fusing import FuseOptions
+from aggregation.fusion.member_report import disagreement, measure
+from aggregation.fusion.member_report_page import write_report
 from aggregation.fusion.members import Members
-from aggregation.fusion.pool import STATISTICS, Pool
+from aggregation.fusion.pooling import STATISTICS, Pool
 from aggregation.fusion.truths import Truths
 from aggregation.statistics.calibration import Temperature
-from aggregation.statistics.report import measure
-from aggregation.statistics.report_page import write_report
-from aggregation.statistics.report_pictures import disagreement
 from utils.metrics import ConfusionMatrix
 
 SEEDS = (0, 1, 2)
@@ -207,6 +206,6 @@ def test_labels_of_another_size_or_number_of_classes_are_refused(tmp_path):
     with pytest.raises(ValueError, match='12x17 pixels .height x width., its logits 12x16'):
         measured(plain, dataset=dumps.dataset(size=(12, 17)))
     dataset = dumps.dataset()
-    dataset.num_classes = 19
+    dataset.class_names, dataset.palette = [str(number) for number in range(19)], np.zeros((19, 3), np.uint8)
     with pytest.raises(ValueError, match='have 5 classes, dataset toy has 19'):
         measured(plain, dataset=dataset)

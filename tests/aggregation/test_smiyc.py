@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from aggregation.benchmarks.smiyc import TRACKS, Components, Track, frame_points, pixel_scores
+from aggregation.benchmarks.smiyc_scores import TRACKS, Components, PixelPoints, Track, frame_points, overlaps
+
+
+def pixel_scores(frames):
+    return PixelPoints(frames).scores()
+
+
+def components_of(track, scores, labels):
+    return Components(track, [overlaps(scores, labels, 0.5, track)])
+
 
 SCORES = np.array([[0.9, 0.8, 0.8, 0.3, 0.2, 0.1]], np.float32)
 LABELS = np.array([[1, 1, 0, 1, 0, 0]], np.uint8)
@@ -16,10 +25,8 @@ def test_the_worked_example_of_pixel_scores():
 
 
 def test_the_worked_example_of_component_scores():
-    components = Components(Track(0, 0))
-    components.add(
-        np.array([[0, 1, 1, 1, 1, 1, 1, 1, 0]], float), np.array([[1, 1, 1, 1, 0, 0, 1, 1, 1]], np.uint8), 0.5
-    )
+    scores, labels = np.array([[0, 1, 1, 1, 1, 1, 1, 1, 0]], float), np.array([[1, 1, 1, 1, 0, 0, 1, 1, 1]], np.uint8)
+    components = components_of(Track(0, 0), scores, labels)
     assert components.siou == pytest.approx([0.5, 0.4]) and components.ppv == pytest.approx([5 / 7])
     assert components.scores()['f1_mean'] == pytest.approx(0.484848, abs=1e-6)
 
@@ -53,26 +60,23 @@ def blocks(*boxes, size=(60, 60)):
 
 
 def test_components_below_the_limits_of_a_track_do_not_count():
-    components = Components(TRACKS['obstacle'])  # 50 predicted, 10 true pixels
     labels = blocks((0, 0, 10, 10), (30, 30, 3, 3))  # 100 and 9 pixels
-    components.add(blocks((0, 0, 10, 10), (50, 50, 7, 7)).astype(float), labels, 0.5)  # 100 and 49 pixels
+    scores = blocks((0, 0, 10, 10), (50, 50, 7, 7)).astype(float)  # 100 and 49 pixels
+    components = components_of(TRACKS['obstacle'], scores, labels)  # 50 predicted, 10 true pixels
     assert components.siou == [1.0] and components.ppv == [1.0]
 
 
 def test_a_missed_and_a_false_component():
-    components = Components(Track(1, 1))
-    components.add(blocks((40, 40, 5, 5)).astype(float), blocks((0, 0, 5, 5)), 0.5)
+    components = components_of(Track(1, 1), blocks((40, 40, 5, 5)).astype(float), blocks((0, 0, 5, 5)))
     assert components.siou == [0.0] and components.ppv == [0.0]
     assert components.scores() == {'f1_mean': 0.0, 'siou': 0.0, 'ppv': 0.0}
 
 
 def test_diagonal_neighbours_are_one_component():
-    components = Components(Track(0, 0))
-    components.add(np.eye(4), np.eye(4, dtype=np.uint8), 0.5)
+    components = components_of(Track(0, 0), np.eye(4), np.eye(4, dtype=np.uint8))
     assert components.siou == [1.0]
 
 
 def test_no_component_at_all_is_nan_and_no_crash():
-    components = Components(Track(1, 1))
-    components.add(np.zeros((5, 5)), np.zeros((5, 5), np.uint8), 0.5)
+    components = components_of(Track(1, 1), np.zeros((5, 5)), np.zeros((5, 5), np.uint8))
     assert all(np.isnan(value) for value in components.scores().values())

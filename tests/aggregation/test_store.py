@@ -3,11 +3,10 @@ import numpy as np
 import pytest
 import torch
 
-from aggregation.fusion.members import Members
-from aggregation.fusion.pool import Pool
-from aggregation.fusion.store import Store
-from aggregation.fusion.stored import benchmark_prefix, check_stores, fault_lines, read_weights
-from aggregation.fusion.stream import one_thread, pool_of, read_ahead
+from aggregation.benchmarks.bravo_files import prefix_of
+from aggregation.fusion.members import Members, one_thread, pool_of, read_ahead, read_weights
+from aggregation.fusion.pooling import Pool
+from aggregation.fusion.store import Store, check_stores, fault_lines
 from utils.outputs.logits import Storage
 
 
@@ -27,12 +26,8 @@ def two(tmp_path):
 
 def test_a_manifest_tells_everything(two):
     store = Store(two[0])
-    assert (store.name, store.kind, store.dataset, store.class_names) == (
-        'model 0',
-        'logits',
-        'toy',
-        dumps.INFO.class_names,
-    )
+    assert (store.name, store.kind, store.dataset) == ('model 0', 'logits', 'toy')
+    assert store.classes.names == tuple(dumps.INFO.class_names)
     assert store.stems == ['val/bonn/[c]', 'val/ulm/a', 'val/ulm/b']
     assert torch.equal(store.read('val/ulm/a').full(), dumps.logits_of(0, 'val/ulm/a.png'))
 
@@ -153,7 +148,7 @@ def test_other_sizes_and_classes_are_named(tmp_path, two):
         ({'kinds': ['logits']}, '1 kinds'),
         ({'weights': [1.0]}, '1 weights'),
         ({'weights': [1.0, -1.0]}, 'unfit'),
-        ({'weights': [1.0, [1.0, 2.0]]}, '2 weights for 5 classes'),
+        ({'weights': [1.0, [1.0, 2.0]]}, r'2 weights \(1.0, 2.0\) for 5 classes'),
         ({'weights': [0.0, 0.0]}, 'unfit'),
     ],
 )
@@ -174,9 +169,11 @@ def test_mean_logits_need_logits(two):
 
 def test_folders_of_one_part_of_the_benchmark_give_its_prefix(tmp_path):
     inside = [dumps.make(tmp_path / model / 'bravo_ACDC', seed) for seed, model in enumerate('ab')]
-    assert benchmark_prefix(Members(inside)) == 'bravo_ACDC/'
-    with pytest.raises(ValueError, match='different folders of the benchmark'):
-        benchmark_prefix(Members([inside[0], dumps.make(tmp_path / 'c' / 'bravo_synrain', 3)]))
+    stems = Members(inside).stems
+    assert prefix_of(inside, stems) == 'bravo_ACDC/' and prefix_of([tmp_path / 'a'], stems) == ''
+    assert prefix_of(inside, ['bravo_ACDC/fog/a']) == ''
+    with pytest.raises(ValueError, match='different folders of the benchmark .bravo_ACDC, bravo_synrain.'):
+        prefix_of([inside[0], tmp_path / 'c' / 'bravo_synrain'], stems)
 
 
 def test_weights_are_a_list_or_a_file(tmp_path):

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import ensemble
-from aggregation.benchmarks import bravo_names as names
-from aggregation.benchmarks import bravo_submission, cityscapes_submission, smiyc_submission
-from aggregation.statistics.difference import compare, lines
+from aggregation.benchmarks import bravo, cityscapes, smiyc
+from aggregation.benchmarks import bravo_files as names
+from aggregation.benchmarks.difference import compare, lines
 
 pytest.importorskip('zstandard')
 KEYS = bravo_tree.KEYS
@@ -41,9 +41,7 @@ def tree(tmp_path):
 
 
 def submit(tree, images=None, **options):
-    return bravo_submission.submit(
-        tree / 'submission', tree / 's.tar', images=images and tree / images, log=silent, **options
-    )
+    return bravo.submit(tree / 'submission', tree / 's.tar', images=images and tree / images, log=silent, **options)
 
 
 @pytest.mark.parametrize('images', ['data', 'data/bravo', 'truth', 'data.tar', 'data.zip'])
@@ -114,10 +112,10 @@ def test_score_maps_have_the_sizes_of_their_frames(tmp_path):
         'log': silent,
     }
     with pytest.raises(ValueError, match=r'b_entropy.npz is 6x5 \(width x height\) pixels, its image .*b.webp 5x6 '):
-        smiyc_submission.submit(tmp_path / 'maps', tmp_path / 'out', **arguments)
+        smiyc.submit(tmp_path / 'maps', tmp_path / 'out', **arguments)
     assert not (tmp_path / 'out').exists()
     cv2.imwrite(str(tmp_path / 'images' / 'b.webp'), np.zeros((5, 6, 3), np.uint8))
-    written = smiyc_submission.submit(tmp_path / 'maps', tmp_path / 'out', **arguments)
+    written = smiyc.submit(tmp_path / 'maps', tmp_path / 'out', **arguments)
     assert written.images == 2 and written.notes == []
 
 
@@ -141,10 +139,10 @@ def test_what_a_killed_run_left_of_an_archive_goes_at_the_next(tmp_path, kind):
         path.write_bytes(b'half')
     if kind == 'bravo':
         bravo_tree.make(tmp_path)
-        bravo_submission.submit(tmp_path / 'submission', out, log=silent)
+        bravo.submit(tmp_path / 'submission', out, log=silent)
     else:
         cv2.imwrite(str(tmp_path / 'a_000000_000000_pred.png'), np.zeros((4, 5), np.uint8))
-        cityscapes_submission.submit(tmp_path, out, size=(4, 5), log=silent)
+        cityscapes.submit(tmp_path, out, size=(4, 5), log=silent)
     assert out.exists() and [path.exists() for path in left] == [False, True]  # the second is of a process that lives
 
 

@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
-from aggregation.benchmarks import bravo, bravo_submission, cityscapes_submission, smiyc_submission
-from aggregation.benchmarks import bravo_names as names
+from aggregation.benchmarks import bravo, bravo_scores, cityscapes, smiyc
+from aggregation.benchmarks import bravo_files as names
 from aggregation.benchmarks.bravo_codec import draw_samples, encode_samples
+from aggregation.benchmarks.difference import compare, lines
+from aggregation.benchmarks.score_files import read_score
 from aggregation.benchmarks.trees import Tree
-from aggregation.fusion.score_files import read_score
-from aggregation.statistics.difference import compare, lines
 from datasets.collection.cityscapes_labels import CLASSES
 from utils.files import images
 
@@ -39,15 +39,15 @@ def tree(tmp_path_factory):
 @pytest.mark.parametrize('sampled', [True, False])
 def test_an_encoded_submission_scores_as_its_pictures(tree, tmp_path, sampled):
     samples = tree / 'samples' if sampled else None
-    written = bravo_submission.submit(tree / 'submission', tmp_path / 's.tar', samples, log=silent)
+    written = bravo.submit(tree / 'submission', tmp_path / 's.tar', samples, log=silent)
     assert written.images == 18 and bool(written.notes) != sampled
     scores = [
-        bravo.evaluate(tree / 'truth', submission, tree / 'samples', log=silent)['scores']
+        bravo_scores.evaluate(tree / 'truth', submission, tree / 'samples', log=silent)['scores']
         for submission in (tree / 'submission', tmp_path / 's.tar')
     ]
     assert scores[0] == scores[1]
-    with Tree(tmp_path / 's.tar') as archive:
-        assert 'bravo_synobjs/zebra/[1]_encoded.bin' in archive and len(archive.names) == 18
+    archive = Tree(tmp_path / 's.tar')
+    assert 'bravo_synobjs/zebra/[1]_encoded.bin' in archive and len(archive.names) == 18
 
 
 def test_a_missing_image_is_refused_and_nothing_is_written(tree, tmp_path):
@@ -55,9 +55,9 @@ def test_a_missing_image_is_refused_and_nothing_is_written(tree, tmp_path):
     for kind in ('prediction', 'confidence'):
         (tmp_path / 'submission' / names.name_of(bravo_tree.KEYS[0], kind)).unlink()
     with pytest.raises(ValueError, match='1 of 18 images have no prediction.*GOPR0475_frame_000000'):
-        bravo_submission.submit(tmp_path / 'submission', tmp_path / 's.tar', tree / 'samples', log=silent)
+        bravo.submit(tmp_path / 'submission', tmp_path / 's.tar', tree / 'samples', log=silent)
     assert not list(tmp_path.glob('*.tar')) and not list(tmp_path.glob('.*'))
-    written = bravo_submission.submit(
+    written = bravo.submit(
         tmp_path / 'submission', tmp_path / 's.tar', tree / 'samples', allow_missing=True, log=silent
     )
     assert written.images == 17 and '1 of 18 images are missing' in written.notes[0]
@@ -85,7 +85,7 @@ def test_unfit_pictures_leave_no_archive(tree, tmp_path, change, words):
     bravo_tree.make(tmp_path)
     change(tmp_path / 'submission', names.name_of(bravo_tree.KEYS[3], 'prediction'))
     with pytest.raises(ValueError, match=words):
-        bravo_submission.submit(tmp_path / 'submission', tmp_path / 's.tar', tree / 'samples', log=silent)
+        bravo.submit(tmp_path / 'submission', tmp_path / 's.tar', tree / 'samples', log=silent)
     assert not list(tmp_path.glob('*.tar*'))
 
 
@@ -101,7 +101,7 @@ def cityscapes_predictions(folder, count=3, ids=None):
 @pytest.mark.parametrize('out', ['out', 'out.zip'])
 def test_cityscapes_files_hold_label_ids_under_the_names_of_the_images(tmp_path, out):
     cityscapes_predictions(tmp_path / 'p')
-    written = cityscapes_submission.submit(tmp_path / 'p', tmp_path / out, TRAINID_TO_ID, size=(6, 8), log=silent)
+    written = cityscapes.submit(tmp_path / 'p', tmp_path / out, TRAINID_TO_ID, size=(6, 8), log=silent)
     assert written.images == 3
     name = 'lindau_000000_000019_leftImg8bit.png'
     data = (tmp_path / out / name).read_bytes() if out == 'out' else zipfile.ZipFile(tmp_path / out).read(name)
@@ -121,7 +121,7 @@ def test_cityscapes_files_hold_label_ids_under_the_names_of_the_images(tmp_path,
 def test_unfit_cityscapes_files_are_refused_before_anything_is_written(tmp_path, table, size, ids, words):
     cityscapes_predictions(tmp_path / 'p', ids=ids)
     with pytest.raises(ValueError, match=words):
-        cityscapes_submission.submit(tmp_path / 'p', tmp_path / 'out', table, size=size, log=silent)
+        cityscapes.submit(tmp_path / 'p', tmp_path / 'out', table, size=size, log=silent)
     assert not (tmp_path / 'out').exists()
 
 
@@ -144,27 +144,27 @@ def test_what_does_not_read_back_as_it_was_predicted_never_appears(tmp_path, mon
     with pytest.raises(
         ValueError, match='lindau_000000_000019_leftImg8bit.png: what was written is not what was predicted'
     ):
-        cityscapes_submission.submit(tmp_path / 'p', tmp_path / out, TRAINID_TO_ID, size=(6, 8), log=silent)
+        cityscapes.submit(tmp_path / 'p', tmp_path / out, TRAINID_TO_ID, size=(6, 8), log=silent)
     assert [path.name for path in tmp_path.iterdir()] == ['p']
 
 
 @pytest.mark.parametrize('out', ['out', 'out.zip'])
 def test_a_faulty_submission_leaves_the_one_before_as_it_was(tmp_path, monkeypatch, out):
     cityscapes_predictions(tmp_path / 'p')
-    cityscapes_submission.submit(tmp_path / 'p', tmp_path / out, TRAINID_TO_ID, size=(6, 8), log=silent)
-    with Tree(tmp_path / out) as tree:
-        before = {name: tree.read(name) for name in tree.names}
+    cityscapes.submit(tmp_path / 'p', tmp_path / out, TRAINID_TO_ID, size=(6, 8), log=silent)
+    tree = Tree(tmp_path / out)
+    before = {name: tree.read(name) for name in tree.names}
     break_encoder(monkeypatch)
     with pytest.raises(ValueError, match='not what was predicted'):
-        cityscapes_submission.submit(tmp_path / 'p', tmp_path / out, TRAINID_TO_ID, size=(6, 8), log=silent)
-    with Tree(tmp_path / out) as tree:
-        assert {name: tree.read(name) for name in tree.names} == before and len(before) == 3
+        cityscapes.submit(tmp_path / 'p', tmp_path / out, TRAINID_TO_ID, size=(6, 8), log=silent)
+    tree = Tree(tmp_path / out)
+    assert {name: tree.read(name) for name in tree.names} == before and len(before) == 3
 
 
 def test_a_folder_is_replaced_as_a_whole_and_foreign_files_in_it_are_named(tmp_path):
     cityscapes_predictions(tmp_path / 'p')
     for _ in range(2):
-        cityscapes_submission.submit(tmp_path / 'p', tmp_path / 'out', TRAINID_TO_ID, size=(6, 8), log=silent)
+        cityscapes.submit(tmp_path / 'p', tmp_path / 'out', TRAINID_TO_ID, size=(6, 8), log=silent)
     (tmp_path / 'p' / 'lindau_000002_000019_leftImg8bit_pred.png').unlink()
     (tmp_path / '.out.part').mkdir()  # of a run that was killed
     (tmp_path / '.out.part' / 'lindau_000007_000019_leftImg8bit.png').write_bytes(b'half')
@@ -175,9 +175,9 @@ def test_a_folder_is_replaced_as_a_whole_and_foreign_files_in_it_are_named(tmp_p
             ' folder'
         ),
     ):
-        cityscapes_submission.submit(tmp_path / 'p', tmp_path / 'out', TRAINID_TO_ID, size=(6, 8), log=silent)
+        cityscapes.submit(tmp_path / 'p', tmp_path / 'out', TRAINID_TO_ID, size=(6, 8), log=silent)
     (tmp_path / 'out' / 'lindau_000002_000019_leftImg8bit.png').unlink()
-    cityscapes_submission.submit(tmp_path / 'p', tmp_path / 'out', TRAINID_TO_ID, size=(6, 8), log=silent)
+    cityscapes.submit(tmp_path / 'p', tmp_path / 'out', TRAINID_TO_ID, size=(6, 8), log=silent)
     assert (
         sorted(path.name for path in tmp_path.iterdir()) == ['out', 'p']
         and len(list((tmp_path / 'out').iterdir())) == 2
@@ -186,11 +186,11 @@ def test_a_folder_is_replaced_as_a_whole_and_foreign_files_in_it_are_named(tmp_p
 
 def test_a_run_that_was_killed_while_it_replaced_a_folder_loses_nothing(tmp_path, monkeypatch):
     cityscapes_predictions(tmp_path / 'p')
-    cityscapes_submission.submit(tmp_path / 'p', tmp_path / 'out', TRAINID_TO_ID, size=(6, 8), log=silent)
+    cityscapes.submit(tmp_path / 'p', tmp_path / 'out', TRAINID_TO_ID, size=(6, 8), log=silent)
     (tmp_path / 'out').rename(tmp_path / '.out.old')
     break_encoder(monkeypatch)
     with pytest.raises(ValueError, match='not what was predicted'):
-        cityscapes_submission.submit(tmp_path / 'p', tmp_path / 'out', TRAINID_TO_ID, size=(6, 8), log=silent)
+        cityscapes.submit(tmp_path / 'p', tmp_path / 'out', TRAINID_TO_ID, size=(6, 8), log=silent)
     assert (
         sorted(path.name for path in tmp_path.iterdir()) == ['out', 'p']
         and len(list((tmp_path / 'out').iterdir())) == 3
@@ -220,11 +220,9 @@ def test_missing_cityscapes_images_are_counted_against_the_images_there_must_be(
         ValueError,
         match='2 of 5 images have no prediction .lindau_000003_000019, lindau_000004_000019.; .*--allow_missing',
     ):
-        cityscapes_submission.submit(
-            tmp_path / 'p', tmp_path / 'out', images=expected_images(tmp_path, how), **arguments
-        )
+        cityscapes.submit(tmp_path / 'p', tmp_path / 'out', images=expected_images(tmp_path, how), **arguments)
     assert not (tmp_path / 'out').exists()
-    written = cityscapes_submission.submit(
+    written = cityscapes.submit(
         tmp_path / 'p', tmp_path / 'out', images=expected_images(tmp_path, how), allow_missing=True, **arguments
     )
     assert written.images == 3 and '2 of 5 images are missing' in written.notes[0]
@@ -233,7 +231,7 @@ def test_missing_cityscapes_images_are_counted_against_the_images_there_must_be(
 def test_predictions_of_other_images_are_left_out_and_said(tmp_path):
     cityscapes_predictions(tmp_path / 'p')
     arguments = {'trainid_to_id': TRAINID_TO_ID, 'size': (6, 8), 'log': silent}
-    written = cityscapes_submission.submit(
+    written = cityscapes.submit(
         tmp_path / 'p', tmp_path / 'out.zip', images=expected_images(tmp_path, 'folder', [0]), **arguments
     )
     assert (
@@ -241,7 +239,7 @@ def test_predictions_of_other_images_are_left_out_and_said(tmp_path):
         and '2 predictions are of no image of the benchmark and were left out: lindau_000001_000019' in written.notes[0]
     )
     with pytest.raises(ValueError, match='1 of 1 images have no prediction .lindau_000009_000019.; predict them$'):
-        cityscapes_submission.submit(
+        cityscapes.submit(
             tmp_path / 'p',
             tmp_path / 'o.zip',
             images=expected_images(tmp_path, 'list', [9]),
@@ -250,11 +248,8 @@ def test_predictions_of_other_images_are_left_out_and_said(tmp_path):
         )
     (tmp_path / 'empty.txt').write_text('nothing here')
     with pytest.raises(ValueError, match='--images .*empty.txt: names no image'):
-        cityscapes_submission.submit(tmp_path / 'p', tmp_path / 'o.zip', images=tmp_path / 'empty.txt', **arguments)
-    assert (
-        'the test set has 1525'
-        in cityscapes_submission.submit(tmp_path / 'p', tmp_path / 'o.zip', **arguments).notes[0]
-    )
+        cityscapes.submit(tmp_path / 'p', tmp_path / 'o.zip', images=tmp_path / 'empty.txt', **arguments)
+    assert 'the test set has 1525' in cityscapes.submit(tmp_path / 'p', tmp_path / 'o.zip', **arguments).notes[0]
 
 
 def score_maps(folder, frames=('a', 'b'), seed=0, suffix='_entropy'):
@@ -274,19 +269,19 @@ def test_missing_frames_of_score_maps_are_counted_against_the_masks(tmp_path):
         cv2.imwrite(str(masks / f'{frame}_labels_semantic.png'), np.zeros((5, 6), np.uint8))
     arguments = {'method': 'mine', 'dataset': 'AnomalyTrack-all', 'images': masks, 'format': 'npz', 'log': silent}
     with pytest.raises(ValueError, match='1 of 3 images have no prediction .c.'):
-        smiyc_submission.submit(maps, tmp_path / 'out', **arguments)
+        smiyc.submit(maps, tmp_path / 'out', **arguments)
     assert not (tmp_path / 'out').exists()
-    assert smiyc_submission.submit(maps, tmp_path / 'out', allow_missing=True, **arguments).images == 2
+    assert smiyc.submit(maps, tmp_path / 'out', allow_missing=True, **arguments).images == 2
     (tmp_path / 'bare').mkdir()
     with pytest.raises(ValueError, match='--images .*bare: holds no images'):
-        smiyc_submission.submit(maps, tmp_path / 'o', **{**arguments, 'images': tmp_path / 'bare'})
+        smiyc.submit(maps, tmp_path / 'o', **{**arguments, 'images': tmp_path / 'bare'})
 
 
 @pytest.mark.parametrize('formats', [('hdf5', 'npz'), ('npz', 'npz'), ('hdf5', 'hdf5')])
 def test_two_submissions_of_score_maps_are_compared_by_frame_whatever_method_and_format(tmp_path, formats):
     for name, frames, format in (('one', 'abc', formats[0]), ('two', 'bcd', formats[1])):
         maps = score_maps(tmp_path / f'maps {name}', frames)
-        smiyc_submission.submit(maps, tmp_path / name, f'method {name}', 'AnomalyTrack-all', format=format, log=silent)
+        smiyc.submit(maps, tmp_path / name, f'method {name}', 'AnomalyTrack-all', format=format, log=silent)
     found = compare(tmp_path / 'one', tmp_path / 'two', log=silent)
     assert len(found['images']) == 2 and len(found['only_first']) == len(found['only_second']) == 1
     same = compare(tmp_path / 'one', tmp_path / 'one', log=silent)
@@ -323,54 +318,54 @@ def test_score_maps_are_written_as_the_suite_reads_them(tmp_path, format):
     values = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float16)
     (tmp_path / 'maps' / 'images').mkdir(parents=True)
     np.savez(tmp_path / 'maps' / 'images' / 'validation0000_entropy.npz', value=values)
-    written = smiyc_submission.submit(
+    written = smiyc.submit(
         tmp_path / 'maps', tmp_path / 'out', 'mine', 'AnomalyTrack-all', score='entropy', format=format, log=silent
     )
     assert written.path == tmp_path / 'out' / 'anomaly_p' / 'mine' / 'AnomalyTrack-all'
-    with Tree(written.path) as tree:
-        assert tree.names == [f'validation0000.{format}']
-        assert np.array_equal(read_score(tree, tree.names[0]), values.astype(np.float32))
+    tree = Tree(written.path)
+    assert tree.names == [f'validation0000.{format}']
+    assert np.array_equal(read_score(tree, tree.names[0]), values.astype(np.float32))
 
 
 @pytest.mark.parametrize('method', ['a/b', '..', ''])
 def test_a_method_is_one_folder(tmp_path, method):
     with pytest.raises(ValueError, match='is a path, expected the name of a folder'):
-        smiyc_submission.submit(score_maps(tmp_path / 'maps'), tmp_path / 'out', method, 'AnomalyTrack-all', log=silent)
+        smiyc.submit(score_maps(tmp_path / 'maps'), tmp_path / 'out', method, 'AnomalyTrack-all', log=silent)
 
 
 def test_confidences_are_taken_as_scores_when_they_are_named(tmp_path):
     (tmp_path / 'p').mkdir()
     cv2.imwrite(str(tmp_path / 'p' / 'a_conf.png'), np.array([[0, 65535]], np.uint16))
     with pytest.raises(ValueError, match='holds no maps .*, or --score confidence to take the'):
-        smiyc_submission.submit(tmp_path / 'p', tmp_path / 'out', 'mine', 'AnomalyTrack-all', log=silent)
-    written = smiyc_submission.submit(
+        smiyc.submit(tmp_path / 'p', tmp_path / 'out', 'mine', 'AnomalyTrack-all', log=silent)
+    written = smiyc.submit(
         tmp_path / 'p', tmp_path / 'out', 'mine', 'AnomalyTrack-all', score='confidence', format='npz', log=silent
     )
     assert np.load(written.path / 'a.npz')['value'].tolist() == [[1.0, 2**-17]]
 
 
 def test_an_archive_that_is_cut_off_is_told(tmp_path, tree):
-    bravo_submission.submit(tree / 'submission', tmp_path / 's.tar', tree / 'samples', log=silent)
+    bravo.submit(tree / 'submission', tmp_path / 's.tar', tree / 'samples', log=silent)
     (tmp_path / 's.tar').write_bytes((tmp_path / 's.tar').read_bytes()[:3000])
-    with pytest.raises(ValueError, match='s.tar: is cut off, or no uncompressed tar'):
-        bravo.evaluate(tree / 'truth', tmp_path / 's.tar', log=silent)
+    with pytest.raises(ValueError, match='s.tar: is damaged or no tar archive .*is cut off.*; fetch or pack it anew'):
+        bravo_scores.evaluate(tree / 'truth', tmp_path / 's.tar', log=silent)
 
 
 def test_a_score_that_float16_cannot_hold_is_refused(tmp_path):
     np.savez(tmp_path / 'a.npz', value=np.full((2, 2), 1e6, np.float32))
     with pytest.raises(ValueError, match='more than float16 can'):
-        smiyc_submission.submit(tmp_path, tmp_path / 'out', 'm', 'AnomalyTrack-all', log=silent)
+        smiyc.submit(tmp_path, tmp_path / 'out', 'm', 'AnomalyTrack-all', log=silent)
 
 
 def test_two_zips_for_the_server_can_be_compared_and_a_damaged_one_is_named(tmp_path):
     cityscapes_predictions(tmp_path / 'p')
     for name in ('a.zip', 'b.zip'):
-        cityscapes_submission.submit(tmp_path / 'p', tmp_path / name, TRAINID_TO_ID, size=(6, 8), log=silent)
+        cityscapes.submit(tmp_path / 'p', tmp_path / name, TRAINID_TO_ID, size=(6, 8), log=silent)
     assert compare(tmp_path / 'a.zip', tmp_path / 'b.zip', log=silent)['labels'] == 1.0
     data = bytearray((tmp_path / 'b.zip').read_bytes())
     data[80] ^= 255
     (tmp_path / 'b.zip').write_bytes(data)
-    with pytest.raises(ValueError, match='b.zip: lindau_000000_000019_leftImg8bit.png cannot be unpacked'):
+    with pytest.raises(ValueError, match='b.zip/lindau_000000_000019_leftImg8bit.png: is damaged in its archive'):
         compare(tmp_path / 'a.zip', tmp_path / 'b.zip', log=silent)
 
 
@@ -397,7 +392,5 @@ def test_score_maps_are_all_checked_before_one_is_written(tmp_path):
         (tmp_path / 'maps').mkdir(exist_ok=True)
         np.savez(tmp_path / f'maps/{frame}_entropy.npz', value=np.full((4, 5), value, np.float16))
     with pytest.raises(ValueError, match='b_entropy.npz holds nan'):
-        smiyc_submission.submit(
-            tmp_path / 'maps', tmp_path / 'out', 'ours', 'AnomalyTrack-all', format='npz', log=silent
-        )
+        smiyc.submit(tmp_path / 'maps', tmp_path / 'out', 'ours', 'AnomalyTrack-all', format='npz', log=silent)
     assert not (tmp_path / 'out').exists()

@@ -16,12 +16,12 @@ from small_trees import red
 from config import scope
 from datasets import get_dataset
 from datasets.collection.layout import find_directory, first_folder, list_files, make_items, subfolders, walk_files
-from datasets.loading.archive import ArchivePath, fingerprint, locate
 from datasets.loading.cache import cache_path
 from datasets.loading.loader import eval_loader
 from datasets.loading.reading import label_size
 from datasets.sampling.class_uniform import build, index_path
 from datasets.sampling.sets import EvalSet
+from utils.files.archives import ArchivePath, fingerprint, locate
 
 NAMES = ('train/a.png', 'train/.hidden.png', 'train/deep/b.PNG', 'train/readme.txt', '.git/c.png', 'val/d.png')
 

@@ -11,8 +11,8 @@ import pytest
 from packing import pack, tree
 
 from datasets.collection.layout import find_directory, subfolders, walk_files
-from datasets.loading.archive import locate
 from datasets.loading.reading import read_image, read_label
+from utils.files.archives import locate
 
 
 def write_zip(path, *names):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aggregation.benchmarks import bravo_names as names
+from aggregation.benchmarks import bravo_files as names
 from aggregation.benchmarks.bravo_files import check_complete
 from aggregation.benchmarks.trees import Tree
 from scripts import bravo_tree

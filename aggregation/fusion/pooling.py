@@ -1,18 +1,22 @@
-"""Running statistics over the members of an ensemble, for one image.
+"""Pooling of an ensemble's members for one image: their kinds of output, and running statistics over them.
 
 Members come one after the other and are forgotten; what is kept depends on what is asked for, not on their number.
-Rows are taken in blocks that fit a core's cache. It works on any device.
+Rows are taken in bands that fit a core's cache. Any device will do.
+
+Logits go through a softmax. Mask scores (Mask2Former-like: sums over queries of class probability times mask
+probability) are not logits: they are divided by their sum. A softmax over them is nearly uniform; averaged with another
+model it ruins the calibration and silences the second model.
 """
 
 import copy
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from aggregation.fusion.kinds import LOGITS, to_probabilities
+from aggregation.tensors import bands, entropy, largest
 
-BLOCK = 1 << 19  # values of one block, 2 MiB in float32
+LOGITS, PROBABILITIES, MASK_SCORES = 'logits', 'probabilities', 'mask scores'
+KINDS = (LOGITS, PROBABILITIES, MASK_SCORES)
 
 # statistic -> whether it has a value per class. Sums are weighted, extremes are not.
 STATISTICS = {
@@ -26,31 +30,35 @@ STATISTICS = {
     'entropy': False,  # of the members' own entropies
     'least_sure': False,  # smallest of the members' own largest p
 }
-_EXTREMES = {'max': torch.maximum, 'min': torch.minimum, 'least_sure': torch.minimum}
+# which a member cannot be taken out of again
+EXTREMES = {'max': torch.maximum, 'min': torch.minimum, 'least_sure': torch.minimum}
 
 
-def bands(num_classes: int, size: tuple[int, int]) -> list[slice]:
-    """The rows of an image (H, W) in slices of about BLOCK values."""
-    rows = max(1, BLOCK // (num_classes * size[1]))
-    return [slice(top, min(top + rows, size[0])) for top in range(0, size[0], rows)]
+def known_kind(kind: str, source: str) -> str:
+    """The one of KINDS that is meant, mask_scores being 'mask scores'; ValueError naming `source` for another."""
+    kind = str(kind).replace('_', ' ')
+    if kind not in KINDS:
+        raise ValueError(
+            f'{source}: kind {kind!r} is unknown, expected one of {", ".join(KINDS)}; correct its manifest.json, or'
+            ' give --kind'
+        )
+    return kind
 
 
-def largest(values: Tensor) -> tuple[Tensor, Tensor]:
-    """(maximum, its index) over the first dimension, the first index where several are largest: values.max(0), which
-    takes a CPU four times as long for values (C, h, w) of a block."""
-    if values.device.type != 'cpu' or len(values) > 255:
-        return tuple(values.max(0))
-    best = values.amax(0)
-    # NumPy compares in half the time
-    found = torch.from_numpy(np.equal(values.numpy(), best.numpy()).view(np.uint8))
-    # the first class has the highest
-    places = torch.arange(len(values), 0, -1, dtype=torch.uint8).view(-1, *[1] * best.dim())
-    return best, len(values) - found.mul_(places).amax(0)
+def to_probabilities(values: Tensor, kind: str) -> Tensor:
+    """values (C, ...) float32 of `kind` -> probabilities (C, ...) that sum to 1 over C; values may be overwritten.
 
-
-def entropy(probabilities: Tensor) -> Tensor:
-    """-sum p log p over the first dimension, in nats; 0 log 0 is 0."""
-    return torch.special.entr(probabilities).sum(0)
+    A pixel whose mask scores are all zero or below belongs to no class: every class gets 1 / C.
+    """
+    if kind == LOGITS:
+        return torch.softmax(values, 0)
+    values = values.clamp_(min=0)
+    total = values.sum(0)
+    empty = total <= 0
+    if bool(empty.any()):
+        values[:, empty] = 1
+        total = values.sum(0)
+    return values.div_(total)
 
 
 class Pool:
@@ -74,8 +82,7 @@ class Pool:
         return self._values[name]
 
     def largest(self, name: str) -> tuple[Tensor, Tensor]:
-        """(the largest value over the classes, its class) of the statistic `name`, each (H, W); labels and scores share
-        it."""
+        """(the largest value over the classes, its class) of a statistic, each (H, W); labels and scores share it."""
         if name not in self._largest:
             self._largest[name] = largest(self[name])
         return self._largest[name]
@@ -103,9 +110,8 @@ class Pool:
         return part
 
     def without(self, values: Tensor, kind: str, weight: float | Tensor = 1.0) -> 'Pool':
-        """This pool as it would be without a member that was entered as `add(values, kind, weight)`. Only sums can do
-        that."""
-        assert not self.needs & set(_EXTREMES), 'an extreme cannot be undone'
+        """This pool as it would be without a member that was entered as `add(values, kind, weight)`; only of sums."""
+        assert not self.needs & set(EXTREMES), 'an extreme cannot be undone'
         rest = copy.copy(self)
         rest._values = {name: value.clone() for name, value in self._values.items()}
         rest.add(values, kind, -weight)
@@ -151,8 +157,8 @@ class Pool:
         kept = self._values[name][..., rows, :]
         if not self.members:
             kept.copy_(value)
-        elif name in _EXTREMES:
-            _EXTREMES[name](kept, value, out=kept)
+        elif name in EXTREMES:
+            EXTREMES[name](kept, value, out=kept)
         else:
             kept += value
 

@@ -1,10 +1,11 @@
-"""Folders inside .zip and .tar files, read in place: nothing is unpacked, and an archive stands for the folder of its
-name.
+"""Archives (.zip, .tar) read in place: nothing is unpacked, and an archive stands for the folder of its name.
 
-`locate` is the only door: it gives a Path for what lies on the disk and an ArchivePath for what lies in an archive, and
-datasets/collection/layout.py and datasets/loading/reading.py take either. An archive's list of members is read once and
-goes along to worker processes. Members are read by position (pread), so threads and forked processes share one open
-file.
+`locate` gives a Path for what lies on the disk and an ArchivePath for what lies in an archive; callers take either. The
+members of an archive are listed once, and the list goes along to worker processes. Members are read by position
+(pread), so threads and forked processes share one open file.
+
+An archive is trusted in nothing. Names are never used as paths to write to, and memory is taken only for what the file
+holds: a member ends inside the archive, and is never unpacked to more bytes than its entry says.
 """
 
 import os
@@ -23,8 +24,11 @@ DEFLATE_SLACK = 1024  # bytes of code tables that may stand before the first unp
 
 
 class Member(NamedTuple):
-    """A file in an archive. start: of its zip header, or of its bytes in a tar; packed, size: bytes there and unpacked;
-    deflated: how a zip holds it; stamp: its time and, in a zip, its checksum."""
+    """A file in an archive.
+
+    start: of its zip header, or of its bytes in a tar; packed, size: bytes there and unpacked; deflated: how a zip
+    holds it; stamp: its time and, in a zip, its checksum.
+    """
 
     start: int
     packed: int
@@ -34,15 +38,15 @@ class Member(NamedTuple):
 
 
 class Archive:
-    """The members of one .zip or .tar file by name, and their bytes.
+    """The members of one zip or uncompressed tar by name, and their bytes.
 
-    Raises ValueError, naming the file and the remedy, for one that is damaged, encrypted, or holds names that lead out
-    of it or stand twice, and for what cannot be read at any place of it (a compressed tar).
+    Raises ValueError, naming the file and the remedy, for one that is damaged, encrypted or compressed as a whole, or
+    that holds links that lead nowhere, or names that lead out of it or stand twice.
     """
 
     def __init__(self, file: Path):
         self.file = file
-        self.is_zip = file.suffix.lower() == '.zip'
+        self.is_zip = _is_zip(file)
         status = file.stat()
         self.state = status.st_size, status.st_mtime_ns
         self.files, self.folders = {}, {PurePosixPath(): set()}  # name -> Member; name -> names in it
@@ -106,6 +110,8 @@ class Archive:
             raise FileNotFoundError(f'{self.file}: holds no {str(name)!r}')
         start = member.start + (self._zip_header(name, member) if self.is_zip else 0)
         wanted = member.packed if count < 0 else min(member.packed, count + DEFLATE_SLACK * member.deflated)
+        if start + wanted > self.state[0]:  # pread takes memory for whatever it is asked for
+            raise self._damaged(name)
         data = os.pread(self.descriptor, wanted, start)
         if len(data) < wanted:
             raise self._damaged(name)
@@ -121,7 +127,7 @@ class Archive:
     def _zip_header(self, name, member) -> int:
         """Bytes before a member's own: its header, whose name and extra field may be longer than the list of members
         says."""
-        header = os.pread(self.descriptor, LOCAL_HEADER_BYTES, member.start)
+        header = os.pread(self.descriptor, LOCAL_HEADER_BYTES, min(member.start, self.state[0]))
         if header[:4] != b'PK\x03\x04':
             raise self._damaged(name)
         return LOCAL_HEADER_BYTES + int.from_bytes(header[26:28], 'little') + int.from_bytes(header[28:30], 'little')
@@ -146,6 +152,7 @@ class ArchivePath:
     stem = property(lambda self: PurePosixPath(self.name).stem)
     suffix = property(lambda self: self.inner.suffix)
     parent = property(lambda self: ArchivePath(self.archive, self.inner.parent))
+    size = property(lambda self: self.archive.files[self.inner].size)
 
     def __truediv__(self, name):
         return ArchivePath(self.archive, self.inner / name)
@@ -211,9 +218,6 @@ class ArchivePath:
     def __hash__(self):
         return hash(self._key())
 
-    def __reduce__(self):
-        return ArchivePath, (self.archive, self.inner)
-
 
 _opened = {}  # archive file -> Archive, as long as the file stays as it is
 
@@ -278,12 +282,22 @@ def fingerprint(path) -> tuple:
     return status.st_size, status.st_mtime_ns
 
 
+def _is_zip(file: Path) -> bool:
+    """By its first bytes, as temporary names have no ending; by its ending where they are of neither kind."""
+    try:
+        with open(file, 'rb') as opened:
+            head = opened.read(512)
+    except OSError as error:
+        raise _unusable(file, error) from None
+    return head[:2] == b'PK' or file.suffix.lower() == '.zip' and head[257:262] != b'ustar'
+
+
 def _zip_members(file):
     """(name, Member; None for a folder) of every entry."""
     try:
         with zipfile.ZipFile(file) as opened:
             infos = opened.infolist()
-    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
+    except Exception as error:  # zipfile has no error of its own for most of what a damaged directory can say
         raise _unusable(file, error) from None
     for info in infos:
         if info.is_dir():
@@ -291,7 +305,7 @@ def _zip_members(file):
             continue
         if info.flag_bits & 1:
             raise ValueError(f'{file}: {info.filename!r} in it is encrypted; unpack it with its password')
-        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # zipfile bounds no other method
             method = zipfile.compressor_names.get(info.compress_type, info.compress_type)
             raise ValueError(
                 f'{file}: {info.filename!r} in it is compressed with {method}, only stored and deflated files are read;'
@@ -300,16 +314,8 @@ def _zip_members(file):
         if stat.S_ISLNK(info.external_attr >> 16):
             raise ValueError(f'{file}: {info.filename!r} in it is a link; pack it anew with the files themselves')
         stamp = '-'.join(map(str, info.date_time)), info.CRC
-        yield (
-            info.filename,
-            Member(
-                info.header_offset,
-                info.compress_size,
-                info.file_size,
-                info.compress_type == zipfile.ZIP_DEFLATED,
-                stamp,
-            ),
-        )
+        deflated = info.compress_type == zipfile.ZIP_DEFLATED
+        yield info.filename, Member(info.header_offset, info.compress_size, info.file_size, deflated, stamp)
 
 
 def _tar_members(file, file_size):
@@ -321,17 +327,16 @@ def _tar_members(file, file_size):
                 if info.isdir():
                     yield info.name, None
                 elif info.islnk() or info.issym():
-                    links[info.name] = (
-                        info.linkname if info.islnk() else posixpath.join(posixpath.dirname(info.name), info.linkname)
-                    )
-                elif info.issparse() or not info.isreg() or info.offset_data + info.size > file_size:
+                    folder = '' if info.islnk() else posixpath.dirname(info.name)
+                    links[info.name] = posixpath.join(folder, info.linkname)
+                # of a negative size tarfile would go back and read the same header for ever
+                elif info.issparse() or not info.isreg() or not 0 <= info.size <= file_size - info.offset_data:
                     raise tarfile.ReadError(f'{info.name!r} is cut off or no plain file')
                 else:
-                    members[posixpath.normpath(info.name)] = member = Member(
-                        info.offset_data, info.size, info.size, False, (info.mtime,)
-                    )
+                    member = Member(info.offset_data, info.size, info.size, False, (info.mtime,))
+                    members[posixpath.normpath(info.name)] = member
                     yield info.name, member
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except (tarfile.TarError, OSError, EOFError, OverflowError) as error:
         raise _unusable(file, error) from None
     for name, target in links.items():
         member = members.get(posixpath.normpath(target))
@@ -346,4 +351,5 @@ def _tar_members(file, file_size):
 def _unusable(file, error):
     if isinstance(error, OSError) and error.strerror:
         return ValueError(f'{file}: cannot be read ({error.strerror}); mend its permissions or its disk')
-    return ValueError(f'{file}: is damaged or no {file.suffix[1:]} archive ({error}); fetch or pack it anew')
+    kind = file.suffix[1:] if file.suffix.lower() in ENDINGS else 'zip or uncompressed tar'
+    return ValueError(f'{file}: is damaged or no {kind} archive ({error}); fetch or pack it anew')

@@ -1,31 +1,39 @@
-"""What a fusion leaves on disk: `<stem>_pred.png` trainIds uint8, `<stem>_conf.png` uint16, `<stem>_<score>.npz`,
-fusion.json.
+"""Files of a fusion: `<stem>_pred.png` trainIds uint8, `<stem>_conf.png` uint16, `<stem>_<score>.npz`, fusion.json.
 
 The folder can be gone on with: fusion.json is written first, with the settings; a folder of other settings is refused.
 """
 
-import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
 
 from aggregation.fusion.fusing import Fused, FuseOptions
-from aggregation.fusion.score_files import KEY
 from aggregation.statistics.levels import to_levels
-from utils.files.atomic import plain, remove_temporaries, write_error, write_json
+from utils.files import stamps
+from utils.files.atomic import plain, remove_temporaries, write_error
 from utils.files.images import write_png
 from utils.files.npz import write_npz
 
 NAME = 'fusion.json'
+PREDICTION, CONFIDENCE = '_pred.png', '_conf.png'
+KEY = 'value'  # of a score map in its .npz
 
 
 class Outputs:
-    """The folder `out` of one fusion. settings: everything that decides the values, as plain JSON values.
+    """The folder of one fusion: which images are done, and how their files are written.
 
-    prefix: put before every stem, for dumps whose folder already is a part of the benchmark's tree. incomplete: stem ->
-    the members that lack it. Results that were made of other members, or any with overwrite, are removed before they
-    are made again. Raises ValueError when `out` holds the results of other settings and not overwrite.
+    Results that were made of other members, or any with overwrite, are removed before they are made again.
+
+    Args:
+        out: the folder.
+        options: what is made of each image.
+        settings: everything that decides the values, as plain JSON values.
+        prefix: put before every stem, for dumps whose folder already is a part of the benchmark's tree.
+        overwrite: make the results again, also those of other settings.
+        incomplete: stem -> the members that lack it.
+
+    Raises:
+        ValueError: `out` holds the results of other settings and not overwrite.
     """
 
     def __init__(
@@ -42,23 +50,26 @@ class Outputs:
         self.record = self.folder / prefix.rpartition('/')[0] / NAME
         self.settings, self.incomplete = plain(settings), incomplete or {}
         before = self._read()
-        if before is not None and before.get('settings') != self.settings and not overwrite and self._results(before):
+        if before is not None and before['settings'] != self.settings and not overwrite and self._results(before):
+            differing = stamps.differences(before['settings'], self.settings, named_only=('members',))
             raise ValueError(
-                f'{self.record}: the results there were made with other {self._differing(before["settings"])}; '
+                f'{self.record}: the results there were made with other settings ({", ".join(differing)}); '
                 'give another --out, or --overwrite'
             )
         if before is not None:
             self._remove_stale(before, overwrite)
         self.log = {
             'settings': self.settings,
-            'digest': hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:16],
+            'digest': stamps.digest_of_values(self.settings),
             'incomplete_images': self.incomplete,
         }
-        write_json(self.record, {**self.log, 'complete': False})
+        stamps.write(self.record, {**self.log, 'complete': False})
 
     def _remove_stale(self, before: dict, overwrite: bool):
-        """Remove what must be made again: now, so that a run that is interrupted and gone on with takes nothing old for
-        new."""
+        """Remove what must be made again.
+
+        Now, so that a run that is interrupted and gone on with takes nothing old for new.
+        """
         if overwrite:
             stale = self._results(before)
         else:
@@ -73,9 +84,8 @@ class Outputs:
             path.unlink(missing_ok=True)
 
     def _results(self, before: dict) -> list[Path]:
-        """The results that the fusion of the record `before` left in its folder, without those of other fusions below
-        it."""
-        endings = ('_pred.png', '_conf.png', *(f'_{name}.npz' for name in before['settings'].get('scores') or ()))
+        """What the fusion of the record `before` left in its folder; not what other fusions left below it."""
+        endings = _endings(before['settings'].get('scores') or ())
         others = {path.parent for path in self.record.parent.rglob(NAME)} - {self.record.parent}
         return [
             path
@@ -85,34 +95,17 @@ class Outputs:
 
     def _read(self) -> dict | None:
         """The record of an earlier fusion, with its settings in a dict, or None."""
-        path = self.record
         try:
-            content = json.loads(path.read_text(encoding='utf-8'))
-            content = content if isinstance(content, dict) else {}
-            return {**content, 'settings': content['settings'] if isinstance(content.get('settings'), dict) else {}}
-        except FileNotFoundError:
-            return None
+            content = stamps.read(self.record, 'remove it and the results beside it, or give another --out')
         except OSError as error:
-            raise write_error(path, error) from None
-        except ValueError as error:
-            raise ValueError(
-                f'{path}: is no JSON ({error}); remove it and the results beside it, or give another --out'
-            ) from None
-
-    def _differing(self, before: dict) -> str:
-        keys = [key for key in {**before, **self.settings} if before.get(key) != self.settings.get(key)]
-        return ', '.join(
-            key if key == 'members' else f'{key} ({_told(before.get(key))} there, {_told(self.settings.get(key))} now)'
-            for key in keys
-        )
+            raise write_error(self.record, error) from None
+        if content is None:
+            return None
+        return {**content, 'settings': content['settings'] if isinstance(content.get('settings'), dict) else {}}
 
     def files(self, stem: str) -> list[Path]:
         """The files of an image: prediction, confidence, a map for each score."""
-        base = f'{self.prefix}{stem}'
-        return [
-            self.folder / f'{base}{ending}'
-            for ending in ('_pred.png', '_conf.png', *(f'_{name}.npz' for name in self.options.scores))
-        ]
+        return [self.folder / f'{self.prefix}{stem}{ending}' for ending in _endings(self.options.scores)]
 
     def done(self, stem: str) -> bool:
         """Whether every file of an image stands; an empty one is what a power failure left."""
@@ -130,8 +123,8 @@ class Outputs:
         """Say in fusion.json that everything stands, and what the members were."""
         for folder in {path.parent for stem in stems for path in self.files(stem)}:
             remove_temporaries(folder)
-        write_json(self.record, {**self.log, 'complete': True, 'images': len(stems), **about})
+        stamps.write(self.record, {**self.log, 'complete': True, 'images': len(stems), **about})
 
 
-def _told(value) -> str:
-    return 'nothing' if value in (None, '', []) else str(value)
+def _endings(scores) -> tuple[str, ...]:
+    return PREDICTION, CONFIDENCE, *(f'_{name}.npz' for name in scores)

@@ -1,12 +1,11 @@
-"""The page of an ensemble: report.json, index.html and the pictures that it shows, in one folder."""
+"""Report of an ensemble as a page: report.json, index.html and the pictures that it shows, in one folder."""
 
 from pathlib import Path
 
 import numpy as np
 
+from aggregation.fusion.member_report import Measured, Tally, summary
 from aggregation.statistics.reliability import risk_coverage
-from aggregation.statistics.report import Measured, Tally, summary
-from aggregation.statistics.report_pictures import TITLES
 from utils.files.atomic import write_bytes, write_json
 from utils.files.images import encode_png
 from utils.pages.sheet import Picture, Series, beside, gallery, heat_table, legend, line_chart, table, write_sheet
@@ -20,6 +19,15 @@ COLUMNS = {
     'brier': 'Brier',
     'ause': 'AUSE',
     'auprc_error': 'AUPR of errors %',
+}
+# picture of an image -> (title, kind of a sheet's picture)
+PICTURES = {
+    'input': ('Input', 'photo'),
+    'truth': ('Label', 'classes'),
+    'prediction': ('Prediction', 'classes'),
+    'error': ('Error', 'error'),
+    'entropy': ('Entropy', 'map'),
+    'disagreement': ('Disagreement', 'map'),
 }
 
 
@@ -38,7 +46,7 @@ def write_report(found: Measured, out: Path) -> Path:
             _disagreement(found),
             beside(_reliability(found), _risk(found)),
             _classes(found),
-            legend(content['class_names'], found.truths.dataset.palette),
+            legend(found.truths.classes.names, found.truths.classes.colors),
             gallery(
                 'Worst images',
                 cards,
@@ -181,7 +189,7 @@ def _classes(found: Measured) -> str:
     single, whole = np.stack([tally.matrix.iou() for tally in found.single]), found.ensemble.matrix.iou()
     gain = whole - np.where(np.isnan(single), -np.inf, single).max(0)
     rows = [['IoU %', *found.members.titles, 'ensemble', 'over the best']]
-    for number, name in enumerate(found.truths.dataset.class_names):
+    for number, name in enumerate(found.truths.classes.names):
         rows.append(
             [
                 name,
@@ -196,8 +204,7 @@ def _card(found: Measured, number: int, one, out: Path) -> tuple[str, str, list[
     files = {'input': encode_png(found.truths.read_image(one.stem)), **one.maps}
     pictures = []
     for key, data in files.items():
-        title, kind = TITLES.get(key, ('Input', 'photo'))
         file = f'pictures/{number + 1:03d}_{key}.png'
         write_bytes(out / file, data, durable=False)
-        pictures.append(Picture(file, title, kind))
+        pictures.append(Picture(file, *PICTURES[key]))
     return one.stem, f'{100 * one.share:.2f} % of {one.pixels:,} pixels wrong', pictures

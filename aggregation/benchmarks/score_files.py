@@ -1,4 +1,4 @@
-"""Maps of a score on disk: `<stem>_<score>.npz` (key `value`, float16 (H, W)), .npy, HDF5, or the confidence PNG.
+"""Score maps on disk: `<stem>_<score>.npz` (key `value`, float16 (H, W)), .npy, HDF5, or the confidence PNG.
 
 Every reader returns an anomaly score, high where anomalous; a confidence is turned round on the way.
 """
@@ -11,16 +11,15 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from aggregation.benchmarks.trees import Tree, check_pixels, open_member, read_gray
+from aggregation.benchmarks.trees import Tree, check_pixels, read_gray
+from aggregation.fusion.fused_files import CONFIDENCE, KEY
 from aggregation.fusion.scores import SCORES
 from aggregation.statistics.levels import from_levels
 from utils.cli.wording import listed
 from utils.files.npz import read_npy_header
 
-KEY = 'value'
 HDF5 = ('.hdf5', '.h5')
 ENDINGS = (*HDF5, '.npz', '.npy')
-CONFIDENCE = '_conf.png'
 _DEFLATE, _SHUFFLE = 1, 2  # numbers of HDF5 filters
 
 
@@ -75,8 +74,7 @@ def _hdf5_loader():
 
 
 def _check_chunks(found):
-    """Raise ValueError unless every chunk of an HDF5 dataset unpacks to the bytes of a chunk: the library unpacks
-    however much there is."""
+    """Raise ValueError unless every chunk unpacks to the bytes of a chunk: HDF5 unpacks however much there is."""
     if found.chunks is None:
         return
     filters = found.id.get_create_plist()
@@ -92,8 +90,12 @@ def _check_chunks(found):
 
 
 def _load_npz(data) -> np.ndarray:
-    with zipfile.ZipFile(data) as archive, open_member(archive, archive.getinfo(f'{KEY}.npy')) as member:
-        return _load_npy(member)
+    with zipfile.ZipFile(data) as archive:
+        member = archive.getinfo(f'{KEY}.npy')
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # zipfile bounds no other method
+            raise ValueError(f'it is packed with method {member.compress_type}, expected stored or deflated')
+        with archive.open(member) as file:
+            return _load_npy(file)
 
 
 def _load_npy(file) -> np.ndarray:
@@ -115,8 +117,10 @@ def encode_hdf5(score: np.ndarray) -> bytes:
 
 
 def find_scores(tree: Tree, score: str | None = None) -> dict[str, str]:
-    """stem -> file of the maps of `score` (None: of the only one there is), sorted; ValueError when there are none or
-    several per image."""
+    """stem -> file of the maps of `score` (None: of the only one there is).
+
+    Raises ValueError when there are none or several per image.
+    """
     found = {}
     for name in tree.names:
         stem = score_stem(name, score)

@@ -1,21 +1,41 @@
-"""What differs between two submissions."""
+"""Differences between two submissions, image by image: `diff`."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from aggregation.benchmarks import bravo_names as names
 from aggregation.benchmarks.bravo_codec import decode_prediction
+from aggregation.benchmarks.bravo_files import ENCODED
+from aggregation.benchmarks.score_files import ENDINGS, find_scores, read_score
 from aggregation.benchmarks.trees import Tree, image_size, read_gray
-from aggregation.fusion.score_files import ENDINGS, find_scores, read_score
+from aggregation.commands import command
+from aggregation.fusion.fused_files import CONFIDENCE, PREDICTION
 from utils.cli.progress import progress
-from utils.cli.wording import listed
+from utils.cli.wording import listed, shortened
+from utils.files.atomic import write_json
+
+
+def _diff_flags(parser):
+    parser.add_argument('first', metavar='A', help='submission, or score maps: folder, tar or zip')
+    parser.add_argument('second', metavar='B', help='another of the same kind')
+    parser.add_argument('--json', metavar='FILE', help='write the differences of every image')
+
+
+@command('diff', 'compare two submissions image by image', _diff_flags)
+def diff(args):
+    found = compare(args.first, args.second)
+    print('\n'.join(lines(found, args.first, args.second)))
+    if args.json:
+        write_json(args.json, found)
 
 
 class Kind(NamedTuple):
-    """A kind of submission. files(tree): key -> file of what is compared, empty when the tree holds none;
-    compare(first, second), each a tree and a file, gives a dict of measures, or the two arrays' sizes under 'size'."""
+    """A kind of submission.
+
+    files(tree): key -> file of what is compared, empty when the tree holds none. compare(first, second), each a tree
+    and a file, gives a dict of measures, or the sizes of the two under 'size'.
+    """
 
     files: Callable[[Tree], dict[str, str]]
     compare: Callable[[tuple, tuple], dict]
@@ -24,29 +44,32 @@ class Kind(NamedTuple):
 def compare(first, second, log=None) -> dict:
     """Two folders, tars or zips of prediction PNGs, of encoded BRAVO files, or of score maps, image by image.
 
-    Returns {'only_first', 'only_second': names, 'images': [{'name', measures, or 'size': what differs}], the least
-    alike first: by their labels or ranks, then by confidences or scores, and the mean of each measure over images, None
-    where there is none}. Measures: 'labels', share of pixels with the same label; 'confidence', mean absolute
-    difference in [0, 1], None where it cannot be said, and where a side has one 'unpaired' tells why: 'only_first',
-    'only_second' or 'sizes'; of score maps 'order', Spearman's rank correlation (None for a map of one value), which is
-    what rankings of pixels depend on, and 'score', mean absolute difference. Raises ValueError when the two have
-    nothing in common.
+    Returns a dict of
+        only_first, only_second: names of files that the other lacks.
+        images: of each image 'name' and its measures, or 'size': the two sizes. The least alike come first, by labels
+            or ranks, then by confidences or scores.
+        each measure: its mean over the images, None where there is none.
+
+    Measures are 'labels', the share of pixels with the same label; 'confidence', the mean absolute difference in
+    [0, 1], None where it cannot be said ('unpaired' then is why: 'only_first', 'only_second' or 'sizes'); of score maps
+    'order', Spearman's rank correlation (None for a map of one value), on which rankings of pixels depend, and 'score',
+    the mean absolute difference. Raises ValueError when the two have nothing in common.
     """
-    with Tree(first) as one, Tree(second) as other:
-        for kind in KINDS:
-            mine, theirs = kind.files(one), kind.files(other)
-            if mine or theirs:
-                break
-        common = sorted(mine.keys() & theirs.keys())
-        if not common:
-            raise ValueError(
-                f'{first} and {second} have no file of the same name in common ({_examples(mine, theirs)}); compare two'
-                ' submissions of one kind'
-            )
-        images = [
-            {'name': mine[key], **kind.compare((one, mine[key]), (other, theirs[key]))}
-            for key in progress(common, total=len(common), desc='compare', log=log)
-        ]
+    one, other = Tree(first), Tree(second)
+    for kind in KINDS:
+        mine, theirs = kind.files(one), kind.files(other)
+        if mine or theirs:
+            break
+    common = sorted(mine.keys() & theirs.keys())
+    if not common:
+        raise ValueError(
+            f'{first} and {second} have no file of the same name in common ({listed(mine.values(), 1)},'
+            f' {listed(theirs.values(), 1)}); compare two submissions of one kind'
+        )
+    images = [
+        {'name': mine[key], **kind.compare((one, mine[key]), (other, theirs[key]))}
+        for key in progress(common, total=len(common), desc='compare', log=log)
+    ]
     images.sort(key=lambda image: (*_likeness(image), image['name']))
     measures = dict.fromkeys(key for image in images for key in image if key not in ('name', 'size', 'unpaired'))
     return {
@@ -57,13 +80,8 @@ def compare(first, second, log=None) -> dict:
     }
 
 
-def _examples(mine, theirs) -> str:
-    return f'{listed(mine.values(), 1)}, {listed(theirs.values(), 1)}'
-
-
 def _likeness(image: dict) -> tuple[float, float]:
-    """For sorting: images of different size first, then by their labels or order, then by how far confidences or scores
-    differ, the farthest first."""
+    """A key for sorting: images of different size first, then the least alike by labels or order, then by the rest."""
     likeness, difference = image.get('labels', image.get('order')), image.get('confidence', image.get('score'))
     return -2.0 if 'size' in image else 1.0 if likeness is None else likeness, -(difference or 0.0)
 
@@ -74,12 +92,12 @@ def _mean(values) -> float | None:
 
 
 def _encoded(tree: Tree) -> dict[str, str]:
-    return {name: name for name in tree.names if name.endswith(names.ENCODED)}
+    return {name: name for name in tree.names if name.endswith(ENCODED)}
 
 
 def _pictures(tree: Tree) -> dict[str, str]:
     """The pictures of labels; confidences are read beside them."""
-    return {name: name for name in tree.names if name.lower().endswith('.png') and not name.endswith('_conf.png')}
+    return {name: name for name in tree.names if name.lower().endswith('.png') and not name.endswith(CONFIDENCE)}
 
 
 def _maps(tree: Tree) -> dict[str, str]:
@@ -100,8 +118,7 @@ def _compare_labels(first, second) -> dict:
 
 
 def _unpaired(sure, sure_too) -> str | None:
-    """Why two confidences, each None where there is none, cannot be compared; None where they can, or where there are
-    none at all."""
+    """Why two confidences, each None where there is none, cannot be compared; None where they can or both lack."""
     if (sure is None) != (sure_too is None):
         return 'only_second' if sure is None else 'only_first'
     return 'sizes' if sure is not None and sure.shape != sure_too.shape else None
@@ -109,9 +126,9 @@ def _unpaired(sure, sure_too) -> str | None:
 
 def _read(tree: Tree, name: str):
     """(labels, confidence levels or None)"""
-    if name.endswith(names.ENCODED):
+    if name.endswith(ENCODED):
         return decode_prediction(tree.read(name), name)
-    confidence = name.replace('_pred.png', '_conf.png')
+    confidence = name.replace(PREDICTION, CONFIDENCE)
     return read_gray(tree, name), read_gray(tree, confidence) if confidence != name and confidence in tree else None
 
 
@@ -127,8 +144,7 @@ def _sizes(one, other) -> str:
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float | None:
-    """Spearman's correlation of two maps, ties at their mean rank: 1 when they rank the pixels alike; None when one is
-    constant."""
+    """Spearman's correlation of two maps, ties at their mean rank: 1 for equal rankings, None when one is constant."""
     if np.array_equal(one, other):
         return 1.0
     ranks = [_ranks(values) for values in (one, other)]
@@ -173,8 +189,7 @@ def lines(found: dict, first, second, count: int = 10) -> list[str]:
         for image in found['images']
         if 'size' in image or image.get('labels', 1) < 1 or image.get('confidence') or image.get('score')
     ]
-    told += [f'  {image["name"]}: {image.get("size") or _summary(image)}' for image in changed[:count]]
-    return told + ([f'  and {len(changed) - count} more'] if len(changed) > count else [])
+    return told + shortened((f'  {image["name"]}: {image.get("size") or _summary(image)}' for image in changed), count)
 
 
 def _summary(measures: dict) -> str:

@@ -1,33 +1,34 @@
-"""How an ensemble compares with its members, measured on labelled images that stream by.
+"""Measures of an ensemble and of each of its members, on labelled images that stream by: report.json.
 
 Every member is measured as an ensemble of one. Its contribution is what changes when it is left out of the sums; its
-file is read a second time for that, so that memory does not grow with members but for a label map and the counts of
-each.
+file is read a second time for that, so memory grows with members only by a label map and the counts of each.
 """
 
 import heapq
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from aggregation.fusion.fusing import FuseOptions, finish_band
-from aggregation.fusion.members import Members
-from aggregation.fusion.pool import Pool, bands, entropy
-from aggregation.fusion.stored import describe
-from aggregation.fusion.stream import one_thread, pool_of, read_ahead
+from aggregation.fusion.members import Members, one_thread, pool_of, read_ahead
+from aggregation.fusion.pooling import EXTREMES, Pool
 from aggregation.fusion.truths import Truths
 from aggregation.statistics import calibration
 from aggregation.statistics.reliability import Reliability
-from aggregation.statistics.report_pictures import Worst, picture
+from aggregation.tensors import bands, entropy
+from utils.classes import Classes
 from utils.cli.progress import progress
+from utils.files.images import encode_png
 from utils.metrics import ConfusionMatrix
+from utils.outputs.pictures import error_mask, grey_image, palette_image
 
-EXTREMES = {'max', 'min', 'least_sure'}
 LEAST_WEIGHT = 1e-6  # of the others in a class; with less there is nothing to tell
 
 
@@ -44,7 +45,7 @@ class Tally:
     def add(self, pool_of_rows: Callable, options: FuseOptions, num_members: int, truth: Tensor) -> Tensor:
         """Enter an image with labels `truth` (H, W), band by band; returns its prediction uint8 (H, W).
 
-        pool_of_rows(rows) gives the pool of a band.
+        pool_of_rows: rows -> the pool of a band.
         """
         self.images += 1
         predictions = []
@@ -66,13 +67,23 @@ class Tally:
         }
 
 
+class Worst(NamedTuple):
+    """An image by its share of wrong pixels. maps: see `picture`."""
+
+    share: float
+    stem: str
+    wrong: int
+    pixels: int
+    maps: dict
+
+
 @dataclass
 class Measured:
     """What a report shows. Lists have an entry per member, in the order of members.
 
-    calibrated: of the ensemble, when there is a calibration; left_out: of the others without this member, None where
-    that cannot be told; differing and shared int64 (M, M): labelled pixels that two members label differently, and that
-    both label.
+    calibrated: of the ensemble, when there is a calibration. left_out: of the others without this member, None where
+    that is not known. differing and shared: int64 (M, M), labelled pixels that two members label differently, and
+    that both label.
     """
 
     members: Members
@@ -95,12 +106,16 @@ class Measured:
 def measure(
     members: Members, options: FuseOptions, truths: Truths, worst: int = 12, readers: int = 2, log=None
 ) -> Measured:
-    """Everything that is known of the members and their ensemble on the images with labels.
+    """The measures of the members and of their ensemble on the images with labels.
 
-    worst: how many images with the largest share of wrong pixels to keep pictures of. Raises ValueError naming files
-    that do not fit together or to the labels.
+    Args:
+        worst: how many images with the largest share of wrong pixels to keep pictures of.
+        readers: threads that read files; no number depends on it.
+
+    Raises:
+        ValueError: files do not fit together or to the labels; they are named.
     """
-    stems, count, classes = truths.shared(members), len(members), truths.dataset.num_classes
+    stems, count, classes = truths.shared(members), len(members), len(truths.classes)
     left_out = [Tally(classes) if can_leave(members, number, options) else None for number in range(count)]
     found = Measured(
         members,
@@ -124,10 +139,9 @@ def measure(
 
 
 def can_leave(members: Members, number: int, options: FuseOptions) -> bool:
-    """Whether a member can be taken out of the sums: they are no extremes, and the others have a weight in every
-    class."""
+    """Whether a member can be taken out of the pool: no extremes are needed, and the others weigh in every class."""
     others = [weight for other, weight in enumerate(members.weights) if other != number]
-    return not options.needs & EXTREMES and _enough(sum(others))
+    return not options.needs & set(EXTREMES) and _enough(sum(others))
 
 
 def _enough(weights: float | Tensor) -> bool:
@@ -156,7 +170,7 @@ def _measure_image(found: Measured, stem: str, stream, worst: int):
         _leave_out(found, stem, stream, pool, truth, plain)
     if found.calibrated is not None:
         prediction = found.calibrated.add(pool.band, found.options, len(members), truth)
-    known = truth < found.truths.dataset.num_classes
+    known = truth < len(found.truths.classes)
     _count_pairs(found, labels, known)
     wrong, pixels = int(((prediction != truth) & known).sum()), int(known.sum())
     if _is_worst(found.worst, worst, share := wrong / max(pixels, 1), stem):
@@ -166,7 +180,7 @@ def _measure_image(found: Measured, stem: str, stream, worst: int):
             known,
             _entropy(pool, found.options, len(members)),
             list(labels.values()),
-            found.truths.dataset,
+            found.truths.classes,
         )
         (heapq.heappush if len(found.worst) < worst else heapq.heapreplace)(
             found.worst, Worst(share, stem, wrong, pixels, maps)
@@ -180,8 +194,10 @@ def _single(values: Tensor, kind: str, needs) -> Pool:
 
 
 def _leave_out(found: Measured, stem: str, stream, pool: Pool, truth: Tensor, options: FuseOptions):
-    """Second pass over the members of an image: what the others make of it. A member without the image changes
-    nothing."""
+    """Second pass over the members of an image: what the others make of it.
+
+    A member without the image changes nothing.
+    """
     weights = dict(found.members.of(stem))
     for store, tally in zip(found.members.stores, found.left_out):
         if store not in weights:
@@ -223,6 +239,38 @@ def _entropy(pool: Pool, options: FuseOptions, num_members: int) -> Tensor:
     )
 
 
+def picture(
+    prediction: Tensor, truth: Tensor, known: Tensor, uncertainty: Tensor, labels: list[Tensor], classes: Classes
+) -> dict[str, bytes]:
+    """Pictures of one image: 'truth', 'prediction', 'error', 'entropy' and 'disagreement' -> PNG.
+
+    Args:
+        prediction: of the ensemble, (H, W) as all maps are.
+        truth: trainIds.
+        known: the pixels with a label.
+        uncertainty: entropy of the ensemble in nats.
+        labels: the predictions of the members.
+        classes: their colours, and the trainId of pixels without a label.
+    """
+    prediction, label = prediction.numpy(), torch.where(known, truth, classes.ignore_label).to(torch.uint8).numpy()
+    made = {
+        'truth': palette_image(label, classes.colors),
+        'prediction': palette_image(prediction, classes.colors),
+        'error': grey_image(error_mask(prediction, label, known.numpy()), 'error').convert('L'),
+        'entropy': grey_image(uncertainty.numpy() / math.log(max(len(classes), 2)), 'entropy').convert('L'),
+        'disagreement': grey_image(disagreement(labels, len(classes)).numpy(), 'disagreement').convert('L'),
+    }
+    return {key: encode_png(image) for key, image in made.items()}
+
+
+def disagreement(labels: list[Tensor], num_classes: int) -> Tensor:
+    """1 - share of the members that choose the most chosen class, (H, W)."""
+    votes = torch.zeros_like(labels[0], dtype=torch.int16)
+    for number in range(num_classes):
+        torch.maximum(votes, sum((label == number).to(torch.int16) for label in labels), out=votes)
+    return 1 - votes / len(labels)
+
+
 def summary(found: Measured) -> dict:
     """report.json: plain values, shares in [0, 1]."""
     dataset, whole = found.truths.dataset, {'ensemble': found.ensemble.scores()}
@@ -231,13 +279,13 @@ def summary(found: Measured) -> dict:
     return {
         'dataset': dataset.name,
         'split': dataset.split,
-        'class_names': list(dataset.class_names),
+        'class_names': list(found.truths.classes.names),
         'images': found.ensemble.images,
         'pixels': found.ensemble.reliability.pixels,
         'fusion': found.options.fusion,
         'score': found.options.score,
         'incomplete_images': found.members.missing,
-        'members': [{**about, **tally.scores()} for about, tally in zip(describe(found.members), found.single)],
+        'members': [{**about, **tally.scores()} for about, tally in zip(found.members.describe(), found.single)],
         **whole,
         'left_out': [
             None if tally is None else {'without': title, **tally.scores()}

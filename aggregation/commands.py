@@ -1,0 +1,89 @@
+"""Commands of ensemble.py: a registry from which its overview, its parsers and its calls follow.
+
+A command is one declaration: its name, its flags and the function that runs it. Those of a benchmark (`eval NAME`,
+`submit NAME`) stand in one file of aggregation/benchmarks/, which is found there by itself.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from aggregation.fusion.scores import PUBLISHED_LABELS, PUBLISHED_SCORES
+from utils.cli.parser import Parser
+
+
+class Command(NamedTuple):
+    """A command of ensemble.py.
+
+    meaning: one line of help. flags(parser) declares its flags. run(args) gives the exit code, None for 0. required:
+    the flags that it cannot do without.
+    """
+
+    meaning: str
+    flags: Callable[[Parser], None]
+    run: Callable
+    required: tuple[str, ...]
+
+
+COMMANDS: dict[str, Command] = {}
+
+
+def command(name: str, meaning: str, flags: Callable[[Parser], None], required: tuple[str, ...] = ()):
+    """Register the decorated function as the command `name`, of one or two words; the rest as in Command."""
+
+    def register(run):
+        assert name not in COMMANDS, name
+        COMMANDS[name] = Command(meaning, flags, run, required)
+        return run
+
+    return register
+
+
+def split_command(argv) -> tuple[str | None, list[str]]:
+    """(command, its flags); (None, []) when there is nothing but a call for help. ValueError for no command."""
+    if not argv or argv[0] in ('-h', '--help'):
+        return None, []
+    for words in (2, 1):
+        name = ' '.join(argv[:words])
+        if name in COMMANDS:
+            return name, argv[words:]
+    among = [name for name in COMMANDS if name.startswith(argv[0])] or list(COMMANDS)
+    raise ValueError(f'there is no command {" ".join(argv[:2])!r}, choose one of {", ".join(among)}')
+
+
+def overview() -> str:
+    """The help text: every command in one line, those of one first word together."""
+    groups = list(dict.fromkeys(name.split()[0] for name in COMMANDS))
+    lines = [
+        f'  {name:18} {COMMANDS[name].meaning}'
+        for name in sorted(COMMANDS, key=lambda name: groups.index(name.split()[0]))
+    ]
+    return '\n'.join(['usage: ensemble.py COMMAND ...   (ensemble.py COMMAND --help tells its flags)', '', *lines])
+
+
+def make_parser(name: str) -> Parser:
+    """The parser of one of COMMANDS."""
+    parser = Parser(prog=f'ensemble.py {name}', description=COMMANDS[name].meaning)
+    parser.add_argument(
+        '--config', metavar='FILE', help='YAML file of flag: value lines, used as defaults under the flags given here'
+    )
+    parser.add_argument('--debug', action='store_true', help='show the stack trace of an error instead of one line')
+    COMMANDS[name].flags(parser)
+    return parser
+
+
+def parse(name: str, argv):
+    """The flags of the command `name` as a namespace, with the published names translated. Raises ValueError."""
+    args = make_parser(name).parse_all(argv)
+    for flag in COMMANDS[name].required:
+        if not getattr(args, flag):
+            raise ValueError(f'ensemble.py {name} needs --{flag}; see ensemble.py {name} --help')
+    for published, ours, table in (
+        ('label_function', 'fusion', PUBLISHED_LABELS),
+        ('score_function', 'score', PUBLISHED_SCORES),
+    ):
+        given = getattr(args, published, None)
+        if given and ours in args.given:
+            raise ValueError(f'--{published} {given} and --{ours} {getattr(args, ours)} say the same thing; give one')
+        if given:
+            setattr(args, ours, table[given])
+    return args
