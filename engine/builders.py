@@ -1,7 +1,4 @@
-"""What a run of train.py consists of, each built from the program's flags: data, network, loaders, evaluator,
-writers."""
-
-from dataclasses import replace
+"""Builders of the parts of a run from the flags: data, network, loaders, what is trained, evaluator, sinks."""
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
@@ -9,20 +6,26 @@ from torch.nn.parallel import DistributedDataParallel
 import datasets
 import network
 from config import cfg
-from engine import syncbn
+from engine import precision, syncbn
 from engine.evaluator import EvalOptions, Evaluator
-from engine.trainer import TrainOptions
+from engine.trainer import Learner, TrainOptions, ema_of
+from loss import build_criterion
+from loss.optimizer import get_optimizer, get_scheduler
 from network.checkpointing import checkpoint_stages
 from transforms import build_val_transform
+from transforms.deferred import augment
 from transforms.normalize import Normalize
 from utils import checkpoint
-from utils.outputs.dumper import Dumper, DumpOptions
+from utils.classes import Classes
+from utils.outputs.dumper import Dumper
+from utils.outputs.dumps import DUMPS, DumpOptions, check_outputs
+from utils.outputs.gallery import Gallery
 from utils.outputs.logits import Storage
-from utils.outputs.names import check_names as check_outputs
+from utils.outputs.writers import WriterPool
 
 
 def get_dataset(args, run, split, quality='fine'):
-    """The data set of the flags; says what it leaves out."""
+    """The dataset of the flags; logs what it leaves out."""
     dataset = datasets.get_dataset(args.dataset, split, quality=quality, eval_folder=args.eval_folder)
     for note in dataset.notes:
         run.log(note)
@@ -30,8 +33,7 @@ def get_dataset(args, run, split, quality='fine'):
 
 
 def verify(args, run, sets):
-    """Look at the files before the first training on them. Raises ValueError, in every process, when they cannot be
-    trained on."""
+    """Look at the files before the first training on them; ValueError, in every process, when they do not train."""
     if args.skip_verify:
         run.log('--skip_verify: the files are not looked at before the training')
         return
@@ -47,7 +49,7 @@ def verify(args, run, sets):
 
 
 def with_cache(dataset, run):
-    """The data set read from --cache_dir, which is filled first; unchanged without the flag."""
+    """The dataset read from --cache_dir, which is filled first; unchanged without the flag."""
     return datasets.with_cache(dataset, is_main=run.is_main, barrier=run.dist.barrier, log=run.log)
 
 
@@ -89,7 +91,6 @@ def build_network(args, dataset, run, state, training=False):
         tell_other_classes(args, run, state.get('class_names'), dataset)
     if net.pretrained_report:
         run.log(str(net.pretrained_report))
-    args.trunk = net.trunk_name
     name = f'{args.arch} on {net.trunk_name}' if net.trunk_name else args.arch
     run.log(f'{name}: {sum(parameter.numel() for parameter in net.parameters()) / 1e6:0.1f} M parameters')
     if args.freeze_trunk:
@@ -145,7 +146,23 @@ def build_eval_loader(args, run, dataset):
     )
 
 
-def build_evaluator(args, run, net, dataset, metrics=True, interrupt=lambda: None):
+def build_learner(args, run, net, dataset, loader, class_weights):
+    """Everything that is trained or computes a step; class_weights: of the loss, or None."""
+    ema = ema_of(net, args.ema) if args.ema else None
+    criterion = build_criterion(
+        args, net.output_names, dataset.num_classes, dataset.ignore_label, args.align_corners, class_weights
+    ).to(run.device)
+    optimizer = get_optimizer(net, args)
+    if args.augment_on == 'device' and run.device.type == 'cpu':
+        run.log('--augment_on device: there is no GPU here, and on a CPU this takes longer than in the loaders')
+    batches = train_options(args).batches(loader)
+    scheduler = get_scheduler(optimizer, args, steps_per_epoch=-(-batches // args.accumulate))
+    scaler = precision.grad_scaler(run.device, args.precision)
+    wrapped = wrap(args, run, net)
+    return Learner(net, wrapped, build_normalize(run), criterion, optimizer, scheduler, scaler, ema, augment)
+
+
+def build_evaluator(args, run, net, interrupt=lambda: None):
     """The evaluator that the flags describe."""
     scales = (args.default_scale, *(args.extra_scales if args.multi_scale_inference else ()))
     options = EvalOptions(
@@ -153,35 +170,72 @@ def build_evaluator(args, run, net, dataset, metrics=True, interrupt=lambda: Non
         flip=args.do_flip,
         align_corners=args.align_corners,
         precision=args.precision,
-        metrics=metrics,
         max_batches=7 if args.test_mode else None,
     )
-    return Evaluator(net, build_normalize(run), run.dist, options, dataset.num_classes, run.log, interrupt)
+    return Evaluator([net], build_normalize(run), run.dist, options, run.log, interrupt)
 
 
 def build_normalize(run):
     return Normalize(cfg.DATASET.MEAN, cfg.DATASET.STD, channels_last=True).to(run.device)
 
 
-def build_dumper(args, run, dataset, **changes):
-    """The writer of everything that the flags ask for, and of the pictures of about ten images."""
-    options = DumpOptions(
-        dump_logits=args.dump_logits,
-        dump_for_submission=args.dump_for_submission,
-        dump_for_auto_labelling=args.dump_for_auto_labelling,
-        dump_assets=args.dump_assets,
-        dump_all_images=args.dump_all_images,
-        overwrite=args.overwrite or not args.eval,
-        storage=Storage(args.logits_format, args.logits_dtype, args.logits_stride),
+def classes_of(dataset) -> Classes:
+    """The classes of a dataset as one object."""
+    ids = dataset.trainid_to_id
+    return Classes(
+        tuple(dataset.class_names),
+        dataset.palette,
+        dataset.ignore_label,
+        dataset.id_map,
+        tuple(ids[: dataset.num_classes]),
+        int(ids[255]),
     )
-    options = replace(options, **changes)
+
+
+def build_gallery(args, run, dataset, made_by=None, writers=None, **changes):
+    """The sink that draws about ten images, or what the flags ask for. changes: other flags than those of `args`."""
+    flags = {**vars(args), **changes}
+    return Gallery(
+        run.directory,
+        classes_of(dataset),
+        len(dataset.items),
+        every=flags['dump_all_images'],
+        scales=flags['dump_assets'],
+        made_by=made_by,
+        overwrite=args.overwrite or not args.eval,
+        writers=writers,
+    )
+
+
+def build_writing_sinks(args, run, dataset, about, made_by):
+    """(Dumper, Gallery): everything that the flags ask for, written by one pool of threads.
+
+    about: what was evaluated and how; made_by: what decides the values, for telling dumps of other settings apart.
+    Raises ValueError when two files would have one name, or one would replace an image.
+    """
+    writers, names = WriterPool(), [item.name for item in dataset.items]
+    gallery = build_gallery(args, run, dataset, made_by, writers)
+    trunk = made_by['trunk']
+    options = DumpOptions(
+        made_by=made_by,
+        about={
+            'model': f'{args.arch} on {trunk}',
+            'weights_sha256': made_by['weights'],
+            **about,
+            'dataset': dataset.name,
+        },
+        storage=Storage(args.logits_format, args.logits_dtype, args.logits_stride),
+        overwrite=args.overwrite,
+    )
+    kinds = [kind for kind, dump in DUMPS.items() if getattr(args, dump.flag)]
+    dumper = Dumper(kinds, options, run.directory, classes_of(dataset), names, run.dist.rank, run.log, writers)
     check_outputs(
-        [item.name for item in dataset.items],
-        options.outputs(),
+        names,
+        lambda name: [*dumper.files(name), *gallery.files(name)],
         run.directory,
         inputs={datasets.on_disk(path) for item in dataset.items for path in (item.image, item.label) if path},
     )
-    return Dumper(options, run.directory, dataset, len(dataset.items), run.dist.rank, run.log)
+    return dumper, gallery
 
 
 def train_options(args):

@@ -1,4 +1,5 @@
-"""A run is a directory: its log, its metrics, the record of how it was started, its checkpoints (utils.checkpoint)."""
+"""Run of a program: a directory with its log, its metrics and the record of how it was started, and the signals that
+end it early. Checkpoints lie there too (utils.checkpoint)."""
 
 import os
 import sys
@@ -49,7 +50,7 @@ class Run:
             with tqdm.external_write_mode(file=sys.stdout):  # progress bars step aside
                 logx.msg(line)
                 sys.stdout.flush()
-        except BrokenPipeError:  # who read our output is gone
+        except BrokenPipeError:  # the reader of the output has ended
             raise
         except OSError as error:
             raise write_error(self.directory / 'logging.log', error) from error
@@ -95,7 +96,7 @@ def run_context(args, training: bool, device=None):
             if dist.is_main:
                 write_hparams(directory, args, dist)
             yield Run(directory, dist, failures)
-            dist.barrier()  # a rank that leaves early would break what the others still tell each other
+            dist.barrier()  # a rank that leaves early would break the collectives of the others
     finally:
         dist.shutdown()
 

@@ -135,16 +135,14 @@ def test_resume_auto_without_a_checkpoint_starts_anew_and_says_so(program):
 
 def test_accumulating_two_batches_of_one_equals_one_batch_of_two_without_batch_statistics(street):
     """Checked on a linear network, where batch normalisation does not tell batch sizes apart."""
-    from types import SimpleNamespace
-
     from engine.distributed import Dist
-    from engine.trainer import Trainer, TrainOptions
+    from engine.trainer import Hooks, Learner, Trainer, TrainOptions
 
     def one_step(batches, accumulate):
         torch.manual_seed(0)
         net = torch.nn.Conv2d(3, 4, 1)
         optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-        trainer = Trainer(
+        learner = Learner(
             net,
             net,
             torch.nn.Identity(),
@@ -152,18 +150,14 @@ def test_accumulating_two_batches_of_one_equals_one_batch_of_two_without_batch_s
             optimizer,
             torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0),
             torch.amp.GradScaler('cpu', enabled=False),
-            Dist(),
-            TrainOptions(max_epoch=1, accumulate=accumulate),
-            lambda line: None,
-            lambda numbers, step: None,
-            SimpleNamespace(requested=False),
         )
+        trainer = Trainer(learner, TrainOptions(max_epoch=1, accumulate=accumulate), Dist(), Hooks())
 
         class Loader(list):
             def set_epoch(self, epoch, start):
                 pass
 
-        trainer.fit(Loader(batches), lambda score: None, lambda epoch: None)
+        trainer.fit(Loader(batches))
         assert trainer.position.step == 1
         return net.weight
 

@@ -31,7 +31,7 @@ def test_a_manifest_tells_everything(two):
         'model 0',
         'logits',
         'toy',
-        dumps.INFO.class_names,
+        list(dumps.LABELS.names),
     )
     assert store.stems == ['val/bonn/[c]', 'val/ulm/a', 'val/ulm/b']
     assert torch.equal(store.read('val/ulm/a').full(), dumps.logits_of(0, 'val/ulm/a.png'))

@@ -1,0 +1,129 @@
+"""Training of a run: what surrounds the steps of the loop, saving, validating, resuming, and stopping early."""
+
+import shlex
+import sys
+
+from engine.builders import build_evaluator, train_options
+from engine.evaluation import validate
+from engine.seeding import capture_rng
+from engine.state import pack_state, resume_learner, resume_optimizer, resume_random_state
+from engine.trainer import Hooks, Position, Stopped, Trainer
+from utils import checkpoint
+from utils.cli import flags
+
+
+class Training(Hooks):
+    """A training in the directory of `run`. Nothing that was trained is lost: it saves before every validation."""
+
+    def __init__(self, args, run, learner, train_set, val_set, stop):
+        """Prepare; `resume` or `start` comes next, then `fit`.
+
+        Args:
+            args: the flags.
+            run: the started run.
+            learner: what is trained.
+            train_set: whose classes the checkpoints name.
+            val_set: what epochs are scored on.
+            stop: the StopSignal of the run.
+        """
+        self.args, self.run, self.learner, self.stop = args, run, learner, stop
+        self.train_set, self.val_set = train_set, val_set
+        self.keeper = checkpoint.CheckpointKeeper(run.directory)
+        self.trainer = Trainer(learner, train_options(args), run.dist, self)
+        scored = learner.ema.module if learner.ema else learner.net
+        self.evaluator = build_evaluator(args, run, scored, self.interrupt)
+
+    @property
+    def stop_requested(self):
+        return self.stop.requested
+
+    def log(self, line):
+        self.run.log(line)
+
+    def metric(self, numbers, step):
+        self.run.metric('train', numbers, step)
+
+    def start(self, state=None):
+        """Begin at the first epoch of the flags; state: of the checkpoint whose weights the network has, or None."""
+        self.keeper.clean()
+        if self.args.restore_optimizer:
+            resume_optimizer(state, self.args.source, self.learner.optimizer)
+        self.trainer.position = Position(epoch=self.args.start_epoch)
+
+    def resume(self, state):
+        """Put everything but the weights back to where the run that wrote the checkpoint `state` was."""
+        args, source, log = self.args, self.args.source, self.run.log
+        try:
+            epoch, batch = checkpoint.resume_point(state, source)
+            if batch:
+                flags.check_same_steps(args, state, self.run.dist.world)
+            resume_learner(state, source, self.learner, log)
+            resume_random_state(state, source, self.run.dist, log)
+        except (TypeError, KeyError, AttributeError, IndexError) as error:
+            raise ValueError(
+                f'{source}: its training state is not that of this program ({type(error).__name__}: {error}); '
+                'start a new run from its weights with --snapshot'
+            ) from error
+        changed = flags.changed_since(args, state)
+        if changed:
+            log(f'resumed with other flags, so not bit for bit: {", ".join(changed)}')
+        self.keeper.continue_from(state)
+        log(f'continuing at epoch {epoch}, batch {batch}')
+        self.trainer.position = Position(epoch, batch, state.get('global_step', 0), state.get('skipped', 0))
+
+    def fit(self, loader):
+        """Train from the present position to the last epoch, or until the run is asked to stop; logs how it ended."""
+        position, trainer = self.trainer.position, self.trainer
+        trained = position.batch == trainer.options.batches(
+            loader
+        )  # a run stopped in its validation has trained that epoch
+        steps = 0 if trained else position.batch // self.args.accumulate
+        self.learner.scheduler.enter(position.epoch + trained, steps)
+        ending = 'finished'
+        if not trainer.fit(loader):
+            signal = self.stop.name or 'a signal to another process'
+            ending = f'stopped by {signal}, saved; continue with --resume auto'
+        best = self.keeper.best_score
+        told = 'none' if best is None else f'{best:.4f} in epoch {self.keeper.best_epoch}'
+        self.run.log(f'{ending}; best mean IoU: {told}; see {self.run.directory}')
+
+    def save(self, score=None):
+        """Write the last checkpoint, and the best one when `score` is above all before it."""
+        at, args, net, dataset = self.trainer.position, self.args, self.learner.net, self.train_set
+        is_epoch_end = at.batch == 0  # the position is then the start of the next epoch
+        epoch = at.epoch - is_epoch_end
+        rng = self.run.dist.gather_objects(capture_rng())
+        if self.run.is_main:
+            state = pack_state(
+                self.learner,
+                Position(epoch, at.batch, at.step, at.skipped),
+                rng,
+                arch=args.arch,
+                trunk=net.trunk_name,
+                num_classes=dataset.num_classes,
+                class_names=dataset.class_names,
+                mean_iu=score,
+                network=flags.network_flags(args),
+                args=vars(args),
+                command=shlex.join(sys.argv),
+            )
+            self.keeper.save(state, epoch, score, is_epoch_end)
+        self.run.dist.barrier()
+
+    def validate(self, epoch):
+        """Save, then score the epoch; None where --val_freq leaves it out."""
+        args, learner = self.args, self.learner
+        if epoch % args.val_freq and epoch != args.max_epoch - 1:
+            return None
+        # every rank scores the network that is saved
+        self.run.dist.broadcast([*learner.net.buffers(), *(learner.ema.module.buffers() if learner.ema else ())])
+        self.save()  # a validation that runs out of memory loses nothing
+        failures = learner.criterion.failures
+        if failures:
+            self.log(f'region mutual information: {failures} matrices of this run were singular and left out')
+        return validate(args, self.run, self.evaluator, self.val_set, epoch, self.keeper.best_score)
+
+    def interrupt(self):
+        """End a validation that was asked to stop; several ranks finish it together, the epoch is saved already."""
+        if self.run.dist.world == 1 and self.stop.requested:
+            raise Stopped
