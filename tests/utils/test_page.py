@@ -14,7 +14,7 @@ from utils.outputs.pictures import make_grid, picture_grid
 from utils.pages.page import write_page, write_topn_page
 from utils.pages.records import Layer, PageRecord, load_record
 
-CLASSES = Classes(('road', 'R&D <b>'), [[128, 64, 128], [1, 2, 255]])
+STREET = Classes(('road', 'R&D <b>'), [[128, 64, 128], [1, 2, 255]]), 'street'
 NAMES = [
     'val/a b #1 100%.png',
     'val/"><script>alert(1)<|script>.png',
@@ -63,7 +63,7 @@ def read(path):
 
 @pytest.mark.parametrize('name', NAMES)
 def test_links_of_awkward_file_names_lead_to_the_files(tmp_path, name):
-    write_page(tmp_path / 'index.html', [record_of(tmp_path, name)], CLASSES, 'street')
+    write_page(tmp_path / 'index.html', [record_of(tmp_path, name)], *STREET)
     sources = read(tmp_path / 'index.html').all('img', 'src')
     assert len(sources) == 2
     for source in sources:
@@ -79,8 +79,7 @@ def test_names_are_shown_as_text_and_run_nothing(tmp_path):
     write_page(
         tmp_path / 'index.html',
         records,
-        CLASSES,
-        'street',
+        *STREET,
         facts={'<u>arch': '</dd><script>'},
         rows=[{'<s>': '<s>', 'IoU': 0.5}],
     )
@@ -98,14 +97,13 @@ def test_a_file_name_that_is_not_utf8_is_linked_by_its_bytes(tmp_path):
     write_page(
         tmp_path / 'index.html',
         [PageRecord(name, 0, 8, 6, [Layer('input', 'Input', name, 'photo')])],
-        CLASSES,
-        'street',
+        *STREET,
     )
     assert read(tmp_path / 'index.html').all('img', 'src') == ['caf%E9.png']
 
 
 def test_the_page_needs_nothing_but_the_files_beside_it(tmp_path):
-    write_page(tmp_path / 'index.html', [record_of(tmp_path, 'a.png')], CLASSES, 'street')
+    write_page(tmp_path / 'index.html', [record_of(tmp_path, 'a.png')], *STREET)
     text = (tmp_path / 'index.html').read_text(encoding='utf-8')
     assert not re.search(r'https?:|//\w+\.\w|@import|<link|<iframe|\{\{', text)
     assert '<title>Experiment = prediction examples · street</title>' in text
@@ -116,7 +114,7 @@ def test_cards_stand_in_the_order_of_the_data_set_with_their_scores(tmp_path):
         record_of(tmp_path, 'b.png', 7, miou=0.25, accuracy=0.5, wrong=1234, ious=[[0, 0.25], [1, 0.5]]),
         record_of(tmp_path, 'a.png', 3),
     ]
-    write_page(tmp_path / 'index.html', records, CLASSES, 'street')
+    write_page(tmp_path / 'index.html', records, *STREET)
     page = read(tmp_path / 'index.html')
     assert page.all('article', 'data-name') == ['a.png', 'b.png']
     assert page.all('article', 'data-miou') == ['', '0.250000'] and page.all('article', 'data-ious') == [
@@ -134,8 +132,7 @@ def test_facts_and_class_scores_are_shown_with_dashes_for_what_is_not_defined(tm
     write_page(
         tmp_path / 'index.html',
         [],
-        CLASSES,
-        'street',
+        *STREET,
         facts={'scales': (0.5, 1.0), 'flip': False, 'checkpoint': None},
         rows=rows,
     )
@@ -145,7 +142,7 @@ def test_facts_and_class_scores_are_shown_with_dashes_for_what_is_not_defined(tm
 
 
 def test_the_legend_has_the_colour_of_every_class_and_of_no_label(tmp_path):
-    write_page(tmp_path / 'index.html', [], CLASSES, 'street')
+    write_page(tmp_path / 'index.html', [], *STREET)
     assert read(tmp_path / 'index.html').all('i', 'style') == [
         'background:#804080',
         'background:#0102ff',
@@ -160,7 +157,7 @@ def test_five_hundred_images_load_lazily_and_the_page_is_small(tmp_path):
         )
         for k in range(500)
     ]
-    write_page(tmp_path / 'index.html', records, CLASSES, 'street')
+    write_page(tmp_path / 'index.html', records, *STREET)
     page = read(tmp_path / 'index.html')
     assert page.all('img', 'loading') == ['lazy'] * 4000 and (tmp_path / 'index.html').stat().st_size < 2e6
 
@@ -168,7 +165,7 @@ def test_five_hundred_images_load_lazily_and_the_page_is_small(tmp_path):
 def test_the_page_of_worst_images_links_its_tables_to_its_cards(tmp_path):
     records = [record_of(tmp_path, 'b.png', 9), record_of(tmp_path, 'a.png', 4)]
     tables = [ClassFailures(1, [Failure('b.png', 9, 12345), Failure('a.png', 4, 3)], [])]
-    write_topn_page(tmp_path / 'topn_failures.html', tables, records, CLASSES, 'street')
+    write_topn_page(tmp_path / 'topn_failures.html', tables, records, *STREET)
     page = read(tmp_path / 'topn_failures.html')
     links = [link for link in page.all('a', 'href') if link.startswith('#image')]
     assert links == ['#image-1', '#image-0', '#image-0', '#image-1']  # two in the table, two card titles
@@ -219,7 +216,7 @@ def test_the_grid_of_records_shows_input_label_and_prediction_and_leaves_out_wha
 @pytest.mark.skipif(not shutil.which('chromium'), reason='needs the chromium browser')
 def test_a_browser_opens_the_comparison_that_the_address_names(tmp_path):
     records = [record_of(tmp_path, name, k, keys=('input', 'gt', 'prediction')) for k, name in enumerate(NAMES)]
-    write_page(tmp_path / 'index.html', records, CLASSES, 'street')
+    write_page(tmp_path / 'index.html', records, *STREET)
     command = [
         'chromium',
         '--headless',
