@@ -8,7 +8,6 @@ kept, extension dropped:
     --dump_for_auto_labelling      <rel>.png, <rel>_prob.png, as the reader of coarse labels expects them
 """
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from threading import Lock
@@ -16,7 +15,8 @@ from threading import Lock
 import numpy as np
 
 from utils.classes import Classes
-from utils.files.atomic import remove_temporaries, write_json
+from utils.files import stamps
+from utils.files.atomic import remove_temporaries
 from utils.files.images import write_png
 from utils.files.npz import CHUNK
 from utils.outputs import logits as stored
@@ -24,7 +24,7 @@ from utils.outputs.pictures import quantise
 from utils.outputs.writers import half_saturated
 
 DUMPS = {}  # name -> subclass of Dump
-RECORD = 'dumps.json'
+RECORD, LABEL_SET = 'dumps.json', 'label_set'  # the second: key of the classes in an entry of the first
 _LARGEST, _INFINITE = 0x7BFF, 0x7C00  # float16 bit patterns without the sign: 65504, infinity; NaN lies above
 
 # What a dump may need -> its tensor of image k of an EvalBatch, on the device.
@@ -196,9 +196,6 @@ def beside(folder: Path, name: str, suffix: str) -> Path:
     return folder / relative.parent / (relative.stem + suffix)
 
 
-LABEL_SET = 'label_set'  # key of the classes in an entry of dumps.json; names decide, colours may change
-
-
 def claim(dumps, result_dir, write=True):
     """Enter `dumps` into the record of result_dir, dumps.json.
 
@@ -206,44 +203,25 @@ def claim(dumps, result_dir, write=True):
     files of the first and skipped them: raises ValueError when a dump there was made with something else and is not
     overwritten. write: on one rank only.
     """
-    path = Path(result_dir) / RECORD
-    entries = read_record(result_dir)
+    path, entries = Path(result_dir) / RECORD, read_record(result_dir)
     for dump in dumps:
-        entry = json.loads(json.dumps(dump.entry(), default=str))
-        before = entries.get(dump.name, entry)
-        differences = _differences(before, entry)
-        if differences and not dump.options.overwrite:
+        before, entry = entries.get(dump.name), dump.entry()
+        # the names of the classes decide; records of earlier versions lack the rest
+        changed = before and stamps.differences({**before, LABEL_SET: None}, {**entry, LABEL_SET: None})
+        if changed and not dump.options.overwrite:
             raise ValueError(
-                f'{path}: the {dump.name} dump there was made with {differences}; '
+                f'{path}: the {dump.name} dump there was made with {", ".join(changed)}; '
                 'give another --result_dir, or --overwrite to write it again'
             )
         entries[dump.name] = entry
     if write and dumps:
-        write_json(path, entries)
+        stamps.write(path, entries)
 
 
 def read_record(result_dir) -> dict:
     """name of a dump -> what dumps.json says of it; empty without the file."""
-    path = Path(result_dir) / RECORD
-    try:
-        return json.loads(path.read_text(encoding='utf-8'))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise ValueError(
-            f'{path}: is no JSON ({error}); remove it and the dumps beside it, or give another --result_dir'
-        ) from error
-
-
-def _differences(before: dict, now: dict) -> str:
-    """What differs between two entries, as `key a instead of b`; '' when nothing does."""
-    before, now = (
-        {**entry, **(entry.get('made_by') or {}), 'made_by': entry.get('made_by') is None, LABEL_SET: None}
-        for entry in (before, now)
-    )
-    keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
-    told = [f'{key} {before.get(key)!r} instead of {now.get(key)!r}' for key in keys if key != 'made_by']
-    return ', '.join(told) or ('other settings' if keys else '')
+    remedy = 'remove it and the dumps beside it, or give another --result_dir'
+    return stamps.read(Path(result_dir) / RECORD, remedy, 'record of dumps') or {}
 
 
 def check_outputs(names, paths_of, result_dir, inputs=()):

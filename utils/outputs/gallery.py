@@ -4,14 +4,13 @@ best_images/<rel>_<layer>.png, best_images/<folder>/composited_<stem>.png     th
 best_images/<rel>.json                                                        its record, written last
 """
 
-import hashlib
-import json
 import re
 from pathlib import Path
 from threading import Lock
 
 import torch
 
+from utils.files import stamps
 from utils.files.images import write_png
 from utils.outputs.dumps import beside
 from utils.outputs.pictures import composite, error_mask, grey_image, palette_image
@@ -53,7 +52,7 @@ class Gallery(Sink):
         self.folder, self.classes = Path(result_dir) / 'best_images', classes
         self.scales, self.overwrite = scales, overwrite
         self._step = 1 if every or scales else max(1, total // PICTURED)
-        self._run = _digest(made_by, scales)
+        self._run = '' if made_by is None else stamps.digest_of_values([made_by, scales])
         self._records, self._lock, self._writers = {}, Lock(), writers or WriterPool()
 
     @property
@@ -168,13 +167,6 @@ class Gallery(Sink):
     def gather(self, dist):
         """The records of every rank."""
         return [record for part in dist.gather_objects(self.records()) for record in part]
-
-
-def _digest(made_by, scales: bool) -> str:
-    """Sixteen characters that name what pictures were made with, and which there are; '' when that is not known."""
-    if made_by is None:
-        return ''
-    return hashlib.sha256(json.dumps([made_by, scales], sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def scale_title(key: str) -> str:
