@@ -208,34 +208,27 @@ def build_gallery(args, run, dataset, made_by=None, writers=None, **changes):
 
 
 def build_writing_sinks(args, run, dataset, about, made_by):
-    """(Dumper, Gallery): everything that the flags ask for, written by one pool of threads.
+    """[Gallery, and a Dumper for the dumps that the flags ask for], which share a pool of threads.
 
     about: what was evaluated and how; made_by: what decides the values, for telling dumps of other settings apart.
     Raises ValueError when two files would have one name, or one would replace an image.
     """
     writers, names = WriterPool(), [item.name for item in dataset.items]
-    gallery = build_gallery(args, run, dataset, made_by, writers)
-    trunk = made_by['trunk']
-    options = DumpOptions(
-        made_by=made_by,
-        about={
-            'model': f'{args.arch} on {trunk}',
-            'weights_sha256': made_by['weights'],
-            **about,
-            'dataset': dataset.name,
-        },
-        storage=Storage(args.logits_format, args.logits_dtype, args.logits_stride),
-        overwrite=args.overwrite,
-    )
+    sinks = [build_gallery(args, run, dataset, made_by, writers)]
     kinds = [kind for kind, dump in DUMPS.items() if getattr(args, dump.flag)]
-    dumper = Dumper(kinds, options, run.directory, classes_of(dataset), names, run.dist.rank, run.log, writers)
+    if kinds:
+        model = {'model': f'{args.arch} on {made_by["trunk"]}', 'weights_sha256': made_by['weights']}
+        storage = Storage(args.logits_format, args.logits_dtype, args.logits_stride)
+        options = DumpOptions(made_by, {**model, **about, 'dataset': dataset.name}, storage, args.overwrite)
+        classes, rank = classes_of(dataset), run.dist.rank
+        sinks.append(Dumper(kinds, options, run.directory, classes, names, rank, run.log, writers))
     check_outputs(
         names,
-        lambda name: [*dumper.files(name), *gallery.files(name)],
+        lambda name: [path for sink in sinks for path in sink.files(name)],
         run.directory,
         inputs={datasets.on_disk(path) for item in dataset.items for path in (item.image, item.label) if path},
     )
-    return dumper, gallery
+    return sinks
 
 
 def train_options(args):

@@ -33,11 +33,11 @@ def evaluate(args, run, net, dataset):
         'precision': args.precision,
     }
     made_by = {**flags.dump_settings(args), 'weights': args.source and sha256(args.source)}
-    dumper, gallery = build_writing_sinks(args, run, dataset, about, made_by)
-    labelled = dataset.items[0].label is not None and not args.no_metrics
-    scoring = ScoreKeeper(len(classes), run.device) if labelled else None
+    gallery, *dumpers = build_writing_sinks(args, run, dataset, about, made_by)
+    is_scored = dataset.items[0].label is not None and not args.no_metrics
+    scoring = ScoreKeeper(len(classes), run.device) if is_scored else None
     worst = WorstImages(args.dump_topn, len(classes), classes.ignore_label) if args.dump_topn else None
-    sinks = [sink for sink in (scoring, worst, dumper, gallery) if sink is not None]
+    sinks = [sink for sink in (scoring, worst, *dumpers, gallery) if sink is not None]
     images, results = evaluator.run(loader, sinks, f'{args.eval} of {dataset.name}')
     found = dict(zip(sinks, results))
     score, records = found.get(scoring), found[gallery]

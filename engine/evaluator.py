@@ -1,8 +1,8 @@
 """Evaluation of networks on whole images: averaged scales and flips, and sinks that take every evaluated batch.
 
 One minibatch: for every flip and scale the normalised image is resized, run and resized back; the logits are averaged
-in fp32. What is wanted of them, a score, files, pictures, the worst images, the fusion of several networks, is the
-business of sinks (utils.outputs.sink). Each rank sees its own images, each image once.
+in fp32. Sinks (utils.outputs.sink) make something of them: a score, files, pictures, the worst images, the fusion of
+several networks. Each rank sees its own images, each image once.
 """
 
 from dataclasses import dataclass

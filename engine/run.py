@@ -137,8 +137,8 @@ def _check_space(directory: Path):
 
 
 def _open_log(directory: Path, rank: int):
-    # logx would torch.load the best checkpoint of the directory for its score; checkpoints are utils.checkpoint's
-    # business.
+    # logx would torch.load the best checkpoint of the directory for its score; utils.checkpoint alone reads
+    # checkpoints.
     logx.get_best_checkpoint = lambda: None
     try:
         logx.initialize(logdir=str(directory), tensorboard=True, global_rank=rank)
@@ -194,7 +194,7 @@ def _log_error(error):
 def _close_tensorboard():
     try:
         logx.tb_writer.close()
-    except OSError:  # the full disk has been reported; end the writer here, or it prints traces at exit
+    except OSError:  # the full disk has been reported; a writer that is not ended here prints traces at exit
         with suppress(AttributeError, OSError):
             writer = logx.tb_writer.file_writer.event_writer
             writer._closed = True

@@ -1,4 +1,4 @@
-"""Score of an evaluation: the sink that counts pixels and sums the loss, and what is said and written of the result."""
+"""Score of an evaluation: the sink that counts pixels and sums the loss, and the table and files of the result."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -42,8 +42,8 @@ def _weights(net) -> dict:
 def resume_learner(state: Mapping, source, learner, log=print):
     """Put optimizer, loss scaler and averaged weights of `learner` back; the schedule follows from the position.
 
-    The optimizer must be in the file and of the same kind (ValueError); what else an older file lacks is said through
-    `log` and starts anew.
+    The optimizer must be in the file and of the same kind (ValueError); what else an older file lacks starts anew,
+    and `log` takes a line about it.
     """
     resume_optimizer(state, source, learner.optimizer)
     for name in ('scaler', 'ema'):
@@ -98,7 +98,7 @@ def resume_optimizer(state: Mapping, source, optimizer):
 
 
 def resume_random_state(state: Mapping, source, dist, log=print):
-    """Put the random generators of this rank back; says so when the file has none for it, and they stay seeded anew."""
+    """Put the random generators of this rank back; those that the file lacks stay seeded anew, which is logged."""
     states = state.get('rng') or []
     if len(states) == dist.world:
         set_rng(states[dist.rank])

@@ -1,4 +1,4 @@
-"""The training loop: steps, accumulation, skipped steps, logging, and saving so that nothing is lost.
+"""Training loop: steps, accumulation, skipped steps, logging, and saving so that nothing is lost.
 
 The position in the run is (epoch, batches done in it); with the random states it is part of every checkpoint, so a
 resumed run takes the same steps as one that was never stopped.

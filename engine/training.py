@@ -84,8 +84,8 @@ class Training(Hooks):
             signal = self.stop.name or 'a signal to another process'
             ending = f'stopped by {signal}, saved; continue with --resume auto'
         best = self.keeper.best_score
-        told = 'none' if best is None else f'{best:.4f} in epoch {self.keeper.best_epoch}'
-        self.run.log(f'{ending}; best mean IoU: {told}; see {self.run.directory}')
+        score = 'none' if best is None else f'{best:.4f} in epoch {self.keeper.best_epoch}'
+        self.run.log(f'{ending}; best mean IoU: {score}; see {self.run.directory}')
 
     def save(self, score=None):
         """Write the last checkpoint, and the best one when `score` is above all before it."""

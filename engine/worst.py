@@ -1,4 +1,4 @@
-"""The worst images of each class: which images have the most false positives and false negatives of a class.
+"""Worst images of each class: those with the most false positives and the most false negatives.
 
 A first pass over the dataset feeds the sink WorstImages, a second pass draws the pictures of the images it selected,
 and page.write_topn_page lists them. Only n entries per class and kind of error are kept, whatever the size of the set.

@@ -10,9 +10,9 @@ from PIL import Image
 
 from engine.worst import ClassFailures, Failure
 from utils.classes import Classes
+from utils.outputs.gallery import Layer, PageRecord, load_record
 from utils.outputs.pictures import make_grid, picture_grid
 from utils.pages.page import write_page, write_topn_page
-from utils.pages.records import Layer, PageRecord, load_record
 
 STREET = Classes(('road', 'R&D <b>'), [[128, 64, 128], [1, 2, 255]]), 'street'
 NAMES = [

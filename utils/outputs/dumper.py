@@ -1,4 +1,4 @@
-"""The dumper: the sink that writes the dumps of an evaluation, logits, submission files, automatic labels.
+"""Dumper: the sink that writes the dumps of an evaluation, logits, submission files, automatic labels.
 
 It takes batches, copies what is needed to the host and hands it to background writers. Every element of every batch on
 every rank is written, each file whole or not at all. A dump that was interrupted goes on where it stopped: files that

@@ -53,7 +53,7 @@ class WriterPool:
         try:
             if not self._stopped.is_set():
                 function(*args, **kwargs)
-        except BaseException as error:  # kept for the caller's thread: nobody reads what a writer thread prints
+        except BaseException as error:  # for the caller's thread; what a writer thread prints is not read
             if not self._stopped.is_set():
                 self._error = error
                 self._stopped.set()

@@ -1,4 +1,4 @@
-"""The pages of pictures: best_images/index.html and topn_failures.html.
+"""Pages of pictures: best_images/index.html and topn_failures.html.
 
 A page is one HTML file with its style and script inside; it shows the PNGs beside it through relative links, so it
 works from the disk, from a web server and from a zip archive, with no network. Without JavaScript it still shows every
