@@ -18,7 +18,7 @@ from transforms.normalize import Normalize
 from utils import checkpoint
 from utils.classes import Classes
 from utils.outputs.dumper import Dumper
-from utils.outputs.dumps import DUMPS, DumpOptions, check_outputs
+from utils.outputs.dumps import DumpOptions, check_outputs
 from utils.outputs.gallery import Gallery
 from utils.outputs.logits import Storage
 from utils.outputs.writers import WriterPool
@@ -192,36 +192,27 @@ def classes_of(dataset) -> Classes:
     )
 
 
-def build_gallery(args, run, dataset, made_by=None, writers=None, **changes):
-    """The sink that draws about ten images, or what the flags ask for. changes: other flags than those of `args`."""
-    flags = {**vars(args), **changes}
-    return Gallery(
-        run.directory,
-        classes_of(dataset),
-        len(dataset.items),
-        every=flags['dump_all_images'],
-        scales=flags['dump_assets'],
-        made_by=made_by,
-        overwrite=args.overwrite or not args.eval,
-        writers=writers,
-    )
+def build_writers(args, run, dataset, made_by=None, about=None, dumps=(), **changes):
+    """[Gallery, and a Dumper where there are dumps]: the sinks that write files, with one pool of threads.
 
+    Args:
+        dataset: of the images, in order.
+        made_by: what decides the values, for telling results of other settings apart.
+        about: what was evaluated and how, for the manifest of logits.
+        dumps: their names, keys of DUMPS.
+        changes: other values of flags than those of `args`.
 
-def build_writing_sinks(args, run, dataset, about, made_by):
-    """[Gallery, and a Dumper for the dumps that the flags ask for], which share a pool of threads.
-
-    about: what was evaluated and how; made_by: what decides the values, for telling dumps of other settings apart.
     Raises ValueError when two files would have one name, or one would replace an image.
     """
-    writers, names = WriterPool(), [item.name for item in dataset.items]
-    sinks = [build_gallery(args, run, dataset, made_by, writers)]
-    kinds = [kind for kind, dump in DUMPS.items() if getattr(args, dump.flag)]
-    if kinds:
-        model = {'model': f'{args.arch} on {made_by["trunk"]}', 'weights_sha256': made_by['weights']}
+    flags = {**vars(args), **changes}
+    classes, names, pool = classes_of(dataset), [item.name for item in dataset.items], WriterPool()
+    overwrite = args.overwrite or not args.eval
+    every, scales = flags['dump_all_images'], flags['dump_assets']
+    sinks = [Gallery(run.directory, classes, len(names), every, scales, made_by, overwrite, pool)]
+    if dumps:
         storage = Storage(args.logits_format, args.logits_dtype, args.logits_stride)
-        options = DumpOptions(made_by, {**model, **about, 'dataset': dataset.name}, storage, args.overwrite)
-        classes, rank = classes_of(dataset), run.dist.rank
-        sinks.append(Dumper(kinds, options, run.directory, classes, names, rank, run.log, writers))
+        options = DumpOptions(made_by, about, storage, overwrite)
+        sinks.append(Dumper(dumps, options, run.directory, classes, names, run.dist.rank, run.log, pool))
     check_outputs(
         names,
         lambda name: [path for sink in sinks for path in sink.files(name)],

@@ -3,17 +3,12 @@
 import copy
 from dataclasses import replace
 
-from engine.builders import (
-    build_eval_loader,
-    build_evaluator,
-    build_gallery,
-    build_writing_sinks,
-    classes_of,
-)
+from engine.builders import build_eval_loader, build_evaluator, build_writers, classes_of
 from engine.score import ScoreKeeper
 from engine.worst import WorstImages
 from utils.cli import flags
 from utils.files.atomic import sha256
+from utils.outputs.dumps import DUMPS
 from utils.outputs.pictures import make_grid
 from utils.pages.page import write_page, write_topn_page
 
@@ -33,7 +28,9 @@ def evaluate(args, run, net, dataset):
         'precision': args.precision,
     }
     made_by = {**flags.dump_settings(args), 'weights': args.source and sha256(args.source)}
-    gallery, *dumpers = build_writing_sinks(args, run, dataset, about, made_by)
+    model = {'model': f'{args.arch} on {args.trunk}', 'weights_sha256': made_by['weights']}
+    dumps = [name for name, dump in DUMPS.items() if getattr(args, dump.flag)]
+    gallery, *dumpers = build_writers(args, run, dataset, made_by, {**model, **about}, dumps)
     is_scored = dataset.items[0].label is not None and not args.no_metrics
     scoring = ScoreKeeper(len(classes), run.device) if is_scored else None
     worst = WorstImages(args.dump_topn, len(classes), classes.ignore_label) if args.dump_topn else None
@@ -53,7 +50,7 @@ def evaluate(args, run, net, dataset):
 
 def validate(args, run, evaluator, dataset, epoch, best):
     """Score an epoch on a dataset and draw some images; returns the mean IoU. best: the best one before, or None."""
-    gallery = build_gallery(args, run, dataset)
+    [gallery] = build_writers(args, run, dataset)
     sinks = [ScoreKeeper(dataset.num_classes, run.device), gallery]
     loader = build_eval_loader(args, run, dataset)
     images, (score, records) = evaluator.run(loader, sinks, f'validation of epoch {epoch}')
@@ -101,7 +98,7 @@ def show_worst(args, run, evaluator, dataset, worst, about, made_by):
     places = worst.indices()
     chosen = copy.copy(dataset)
     chosen.items = [dataset.items[index] for index in places]
-    gallery = build_gallery(args, run, chosen, made_by, dump_all_images=True, dump_assets=args.dump_topn_all)
+    [gallery] = build_writers(args, run, chosen, made_by, dump_all_images=True, dump_assets=args.dump_topn_all)
     loader = build_eval_loader(args, run, chosen)
     _, (records,) = evaluator.run(loader, [gallery], f'{len(places)} worst images')
     if run.is_main:

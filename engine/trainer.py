@@ -71,24 +71,6 @@ class Learner:
     augment: Callable | None = None
 
 
-class Hooks:
-    """What surrounds the steps of a training; a run's own is engine.training.Training, these do nothing."""
-
-    stop_requested = False  # read after every step: save, then end
-
-    def log(self, line: str):
-        """Take a line."""
-
-    def metric(self, numbers: dict, step: int):
-        """Take the numbers of a step."""
-
-    def save(self, score=None):
-        """Write a checkpoint of the present position; score: of the validation, when it was just done."""
-
-    def validate(self, epoch: int):
-        """The score of an epoch, None where it has no validation; Stopped when it was asked to stop."""
-
-
 class Meter:
     """Means since the last line, kept on the device so that no step waits for the host, and the time a batch took."""
 
@@ -118,29 +100,46 @@ def ema_of(net, decay):
 
 
 class Trainer:
-    """Trains a Learner, one optimizer step after another. dist: the process group; position: how far it has come."""
+    """Trains a Learner, one optimizer step after another. dist: the process group; position: how far it has come.
 
-    def __init__(self, learner: Learner, options: TrainOptions, dist, hooks: Hooks):
-        self.learner, self.options, self.dist, self.hooks = learner, options, dist, hooks
+    What surrounds the steps does nothing here: engine.training.Training, the training of a run, overrides it.
+    """
+
+    stop_requested = False  # looked at after every step: save, then end
+
+    def __init__(self, learner: Learner, options: TrainOptions, dist):
+        self.learner, self.options, self.dist = learner, options, dist
         self.parameters = [parameter for parameter in learner.net.parameters() if parameter.requires_grad]
         self.position = Position()
         self.group_names = []  # images of the step that is being accumulated, for the message about a bad one
+
+    def log(self, line: str):
+        """Take a line."""
+
+    def metric(self, numbers: dict, step: int):
+        """Take the numbers of a step."""
+
+    def save(self, score=None):
+        """Write a checkpoint of the present position; score: of the validation, when it was just done."""
+
+    def validate(self, epoch: int):
+        """The score of an epoch, None where it has no validation; Stopped when it was asked to stop."""
 
     def fit(self, loader):
         """Train to the last epoch; True when it was reached, False when the run was asked to stop before."""
         while self.position.epoch < self.options.max_epoch:
             finished = self._epoch(loader)
             if not finished:
-                self.hooks.save()
+                self.save()
                 return False
             try:
-                score = self.hooks.validate(self.position.epoch)
+                score = self.validate(self.position.epoch)
             except Stopped:
-                self.hooks.save()
+                self.save()
                 return False
             self.position.epoch, self.position.batch = self.position.epoch + 1, 0
-            self.hooks.save(score)
-            if self.dist.any(self.hooks.stop_requested):
+            self.save(score)
+            if self.dist.any(self.stop_requested):
                 return self.position.epoch >= self.options.max_epoch
         return True
 
@@ -167,12 +166,12 @@ class Trainer:
                 if not self.options.schedule_per_step:
                     self.learner.scheduler.step()
                 break
-            if self.dist.any(self.hooks.stop_requested):
+            if self.dist.any(self.stop_requested):
                 return False
             if self.options.save_minutes and self.dist.any(time.monotonic() - saved > 60 * self.options.save_minutes):
-                self.hooks.save()
+                self.save()
                 saved = time.monotonic()
-        return not self.dist.any(self.hooks.stop_requested)
+        return not self.dist.any(self.stop_requested)
 
     def _accumulate(self, batch, total, meter):
         """Forward and backward of one batch; True when it completes a step."""
@@ -235,7 +234,7 @@ class Trainer:
         if self.learner.scaler.is_enabled() and self.learner.scaler.get_scale() > 1:
             return
         self.position.skipped += 1
-        self.hooks.log(
+        self.log(
             f'non-finite loss or gradient: step skipped ({self.position.skipped} of {self.options.max_skipped_steps}'
             f' allowed; {where})'
         )
@@ -252,10 +251,10 @@ class Trainer:
         totals = self.dist.all_reduce_sum(torch.tensor(list(means.values()), dtype=torch.float64))
         means = dict(zip(means, (totals / self.dist.world).tolist()))
         rate = self.learner.optimizer.param_groups[-1]['lr']
-        self.hooks.log(
+        self.log(
             f'[epoch {self.position.epoch}], [iter {self.position.batch} / {total}], [train main loss'
             f' {means["loss"]:0.6f}], [lr {rate:0.6f}] [batchtime {seconds:0.3g}] [images/s'
             f' {images * self.dist.world / seconds:0.3g}]'
         )
-        self.hooks.metric({**means, 'lr': rate}, self.position.step)
+        self.metric({**means, 'lr': rate}, self.position.step)
         return f'loss {means["loss"]:.4f}'

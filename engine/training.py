@@ -7,12 +7,12 @@ from engine.builders import build_evaluator, train_options
 from engine.evaluation import validate
 from engine.seeding import capture_rng
 from engine.state import pack_state, resume_learner, resume_optimizer, resume_random_state
-from engine.trainer import Hooks, Position, Stopped, Trainer
+from engine.trainer import Position, Stopped, Trainer
 from utils import checkpoint
 from utils.cli import flags
 
 
-class Training(Hooks):
+class Training(Trainer):
     """A training in the directory of `run`. Nothing that was trained is lost: it saves before every validation."""
 
     def __init__(self, args, run, learner, train_set, val_set, stop):
@@ -26,10 +26,10 @@ class Training(Hooks):
             val_set: what epochs are scored on.
             stop: the StopSignal of the run.
         """
-        self.args, self.run, self.learner, self.stop = args, run, learner, stop
+        super().__init__(learner, train_options(args), run.dist)
+        self.args, self.run, self.stop = args, run, stop
         self.train_set, self.val_set = train_set, val_set
         self.keeper = checkpoint.CheckpointKeeper(run.directory)
-        self.trainer = Trainer(learner, train_options(args), run.dist, self)
         scored = learner.ema.module if learner.ema else learner.net
         self.evaluator = build_evaluator(args, run, scored, self.interrupt)
 
@@ -48,7 +48,7 @@ class Training(Hooks):
         self.keeper.clean()
         if self.args.restore_optimizer:
             resume_optimizer(state, self.args.source, self.learner.optimizer)
-        self.trainer.position = Position(epoch=self.args.start_epoch)
+        self.position = Position(epoch=self.args.start_epoch)
 
     def resume(self, state):
         """Put everything but the weights back to where the run that wrote the checkpoint `state` was."""
@@ -56,9 +56,9 @@ class Training(Hooks):
         try:
             epoch, batch = checkpoint.resume_point(state, source)
             if batch:
-                flags.check_same_steps(args, state, self.run.dist.world)
+                flags.check_same_steps(args, state, self.dist.world)
             resume_learner(state, source, self.learner, log)
-            resume_random_state(state, source, self.run.dist, log)
+            resume_random_state(state, source, self.dist, log)
         except (TypeError, KeyError, AttributeError, IndexError) as error:
             raise ValueError(
                 f'{source}: its training state is not that of this program ({type(error).__name__}: {error}); '
@@ -69,18 +69,16 @@ class Training(Hooks):
             log(f'resumed with other flags, so not bit for bit: {", ".join(changed)}')
         self.keeper.continue_from(state)
         log(f'continuing at epoch {epoch}, batch {batch}')
-        self.trainer.position = Position(epoch, batch, state.get('global_step', 0), state.get('skipped', 0))
+        self.position = Position(epoch, batch, state.get('global_step', 0), state.get('skipped', 0))
 
     def fit(self, loader):
         """Train from the present position to the last epoch, or until the run is asked to stop; logs how it ended."""
-        position, trainer = self.trainer.position, self.trainer
-        trained = position.batch == trainer.options.batches(
-            loader
-        )  # a run stopped in its validation has trained that epoch
-        steps = 0 if trained else position.batch // self.args.accumulate
-        self.learner.scheduler.enter(position.epoch + trained, steps)
+        position = self.position
+        is_trained = position.batch == self.options.batches(loader)  # the run was stopped in the validation
+        steps = 0 if is_trained else position.batch // self.args.accumulate
+        self.learner.scheduler.enter(position.epoch + is_trained, steps)
         ending = 'finished'
-        if not trainer.fit(loader):
+        if not super().fit(loader):
             signal = self.stop.name or 'a signal to another process'
             ending = f'stopped by {signal}, saved; continue with --resume auto'
         best = self.keeper.best_score
@@ -89,10 +87,10 @@ class Training(Hooks):
 
     def save(self, score=None):
         """Write the last checkpoint, and the best one when `score` is above all before it."""
-        at, args, net, dataset = self.trainer.position, self.args, self.learner.net, self.train_set
+        at, args, net, dataset = self.position, self.args, self.learner.net, self.train_set
         is_epoch_end = at.batch == 0  # the position is then the start of the next epoch
         epoch = at.epoch - is_epoch_end
-        rng = self.run.dist.gather_objects(capture_rng())
+        rng = self.dist.gather_objects(capture_rng())
         if self.run.is_main:
             state = pack_state(
                 self.learner,
@@ -108,7 +106,7 @@ class Training(Hooks):
                 command=shlex.join(sys.argv),
             )
             self.keeper.save(state, epoch, score, is_epoch_end)
-        self.run.dist.barrier()
+        self.dist.barrier()
 
     def validate(self, epoch):
         """Save, then score the epoch; None where --val_freq leaves it out."""
@@ -116,7 +114,7 @@ class Training(Hooks):
         if epoch % args.val_freq and epoch != args.max_epoch - 1:
             return None
         # every rank scores the network that is saved
-        self.run.dist.broadcast([*learner.net.buffers(), *(learner.ema.module.buffers() if learner.ema else ())])
+        self.dist.broadcast([*learner.net.buffers(), *(learner.ema.module.buffers() if learner.ema else ())])
         self.save()  # a validation that runs out of memory loses nothing
         failures = learner.criterion.failures
         if failures:
@@ -125,5 +123,5 @@ class Training(Hooks):
 
     def interrupt(self):
         """End a validation that was asked to stop; several ranks finish it together, the epoch is saved already."""
-        if self.run.dist.world == 1 and self.stop.requested:
+        if self.dist.world == 1 and self.stop.requested:
             raise Stopped

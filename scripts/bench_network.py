@@ -19,7 +19,7 @@ from engine import precision
 from engine.distributed import Dist
 from engine.evaluator import EvalOptions, Evaluator, average_logits
 from engine.score import ScoreKeeper
-from engine.trainer import Hooks, Learner, Trainer, TrainOptions
+from engine.trainer import Learner, Trainer, TrainOptions
 from loss import build_criterion
 from loss.optimizer import get_optimizer, get_scheduler
 from scripts.baseline_losses import PlainRMILoss
@@ -214,7 +214,7 @@ def build_trainer(net, args, device: torch.device, name: str) -> Trainer:
     options = TrainOptions(max_epoch=0, precision=name)
     scaler = precision.grad_scaler(device, name)
     learner = Learner(net, net, normalize(device), criterion, optimizer, scheduler, scaler)
-    return Trainer(learner, options, Dist(device=device), Hooks())
+    return Trainer(learner, options, Dist(device=device))
 
 
 def step(trainer: Trainer, batch):

@@ -136,7 +136,7 @@ def test_resume_auto_without_a_checkpoint_starts_anew_and_says_so(program):
 def test_accumulating_two_batches_of_one_equals_one_batch_of_two_without_batch_statistics(street):
     """Checked on a linear network, where batch normalisation does not tell batch sizes apart."""
     from engine.distributed import Dist
-    from engine.trainer import Hooks, Learner, Trainer, TrainOptions
+    from engine.trainer import Learner, Trainer, TrainOptions
 
     def one_step(batches, accumulate):
         torch.manual_seed(0)
@@ -151,7 +151,7 @@ def test_accumulating_two_batches_of_one_equals_one_batch_of_two_without_batch_s
             torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0),
             torch.amp.GradScaler('cpu', enabled=False),
         )
-        trainer = Trainer(learner, TrainOptions(max_epoch=1, accumulate=accumulate), Dist(), Hooks())
+        trainer = Trainer(learner, TrainOptions(max_epoch=1, accumulate=accumulate), Dist())
 
         class Loader(list):
             def set_epoch(self, epoch, start):
