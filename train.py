@@ -41,10 +41,10 @@ def parse_args(argv=None):
 def main(argv=None):
     """Run the program; returns its exit code."""
     interrupted = 'interrupted; --resume auto continues a training from its last checkpoint'
-    return run_program('train.py', run, argv, interrupted, (*MISTAKES, RuntimeError), remedy)
+    return run_program('train.py', start, argv, interrupted, (*MISTAKES, RuntimeError), remedy)
 
 
-def run(argv):
+def start(argv):
     """Parse, check, then train or evaluate; raises for a mistake."""
     args = parse_args(argv)
     notes = flags.unread(args)
@@ -55,10 +55,10 @@ def run(argv):
         args = argparse.Namespace(**{**vars(args), 'trunk': check_names(args)})
         if args.summary:
             return print_summary(args, notes)
-        with run_context(args, training=not args.eval) as started:
+        with run_context(args, training=not args.eval) as run:
             for note in notes:
-                started.log(note)
-            return evaluate(args, started, state) if args.eval else fit(args, started, state)
+                run.log(note)
+            return evaluate(args, run, state) if args.eval else fit(args, run, state)
 
 
 def remedy(error):

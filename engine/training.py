@@ -52,7 +52,7 @@ class Training(Trainer):
 
     def resume(self, state):
         """Put everything but the weights back to where the run that wrote the checkpoint `state` was."""
-        args, source, log = self.args, self.args.source, self.run.log
+        args, source, log = self.args, self.args.source, self.log
         try:
             epoch, batch = checkpoint.resume_point(state, source)
             if batch:
@@ -83,7 +83,7 @@ class Training(Trainer):
             ending = f'stopped by {signal}, saved; continue with --resume auto'
         best = self.keeper.best_score
         score = 'none' if best is None else f'{best:.4f} in epoch {self.keeper.best_epoch}'
-        self.run.log(f'{ending}; best mean IoU: {score}; see {self.run.directory}')
+        self.log(f'{ending}; best mean IoU: {score}; see {self.run.directory}')
 
     def save(self, score=None):
         """Write the last checkpoint, and the best one when `score` is above all before it."""

@@ -1,7 +1,8 @@
 """Gallery: the sink that writes the pictures of an evaluation and the records that its page is made from.
 
-best_images/<rel>_<layer>.png, best_images/<folder>/composited_<stem>.png     the pictures of an image
-best_images/<rel>.json                                                        its record, written last
+Below best_images/ an image has <rel>_<layer>.png, <folder>/composited_<stem>.png, and its record <rel>.json, which is
+written last. Records are plain data: which pictures there are, and how well the image was predicted. They are gathered
+from all ranks, and utils.pages.page renders them.
 """
 
 import json
