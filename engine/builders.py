@@ -186,7 +186,7 @@ def classes_of(dataset) -> Classes:
         tuple(dataset.class_names),
         dataset.palette,
         dataset.ignore_label,
-        dataset.id_map,
+        {raw: trainid for raw, trainid in dataset.id_map.items() if 0 <= raw <= 255},
         tuple(ids[: dataset.num_classes]),
         int(ids[255]),
     )

@@ -11,6 +11,9 @@ from small import TRAIN
 
 from datasets.collection.cityscapes_labels import ID_TO_TRAINID
 from utils import checkpoint
+from utils.classes import Classes
+from utils.outputs.dumps import read_record
+from utils.outputs.logits import manifest_classes
 
 
 def weights(path):
@@ -227,6 +230,10 @@ def test_evaluation_dumps_agree_with_each_other_and_with_the_metrics(program, tm
         )
     assert np.array_equal(counts, np.load(out / 'confusion_matrix.npy'))
     assert (out / 'best_images' / 'topn_failures.html').exists()
+    classes = manifest_classes(out / 'logits')
+    assert classes.names[13] == 'car' and classes.ids[13] == 26 and classes.colors[13].tolist() == [0, 0, 142]
+    labels = [Classes.from_dict(entry['label_set'], 'dumps.json') for entry in read_record(out).values()]
+    assert labels == [classes] * 3
 
 
 def test_scores_do_not_depend_on_the_batch_size(program, tmp_path):
