@@ -46,10 +46,9 @@ class Dist:
 
         Counts are exact: float32 would round those above 2^24 pixels.
         """
-        assert tensor.dtype in (
-            torch.int64,
-            torch.float64,
-        ), f'sums over ranks are taken in int64 or float64, not {tensor.dtype}'
+        assert tensor.dtype in (torch.int64, torch.float64), (
+            f'sums over ranks are taken in int64 or float64, not {tensor.dtype}'
+        )
         if self.is_group:
             moved = tensor.to(self.device)
             group.all_reduce(moved)

@@ -68,12 +68,7 @@ def validate(args, run, evaluator, dataset, epoch, best):
 def report(run, score, gallery, records, dataset, about, images):
     """Log the table of classes, and write metrics.json, the confusion matrix and the page of pictures; on rank 0.
 
-    Args:
-        score: a Score, or None.
-        gallery: the sink that drew the pictures.
-        records: of the pictures of every rank.
-        about: what was evaluated and how.
-        images: how many.
+    score: a Score, or None; records: of the pictures of every rank; about: what was evaluated and how.
     """
     classes, rows = classes_of(dataset), None
     if score is not None:

@@ -16,16 +16,8 @@ class Training(Trainer):
     """A training in the directory of `run`. Nothing that was trained is lost: it saves before every validation."""
 
     def __init__(self, args, run, learner, train_set, val_set, stop):
-        """Prepare; `resume` or `start` comes next, then `fit`.
-
-        Args:
-            args: the flags.
-            run: the started run.
-            learner: what is trained.
-            train_set: whose classes the checkpoints name.
-            val_set: what epochs are scored on.
-            stop: the StopSignal of the run.
-        """
+        """Prepare; `start` or `resume` comes next, then `fit`. Checkpoints name the classes of train_set, epochs are
+        scored on val_set."""
         super().__init__(learner, train_options(args), run.dist)
         self.args, self.run, self.stop = args, run, stop
         self.train_set, self.val_set = train_set, val_set
