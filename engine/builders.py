@@ -1,5 +1,7 @@
 """Builders of the parts of a run from the flags: data, network, loaders, what is trained, evaluator, sinks."""
 
+from argparse import Namespace
+
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
@@ -204,11 +206,12 @@ def build_writers(args, run, dataset, made_by=None, about=None, dumps=(), **chan
 
     Raises ValueError when two files would have one name, or one would replace an image.
     """
-    flags = {**vars(args), **changes}
+    args = Namespace(**{**vars(args), **changes})
     classes, names, pool = classes_of(dataset), [item.name for item in dataset.items], WriterPool()
     overwrite = args.overwrite or not args.eval
-    every, scales = flags['dump_all_images'], flags['dump_assets']
-    sinks = [Gallery(run.directory, classes, len(names), every, scales, made_by, overwrite, pool)]
+    sinks = [
+        Gallery(run.directory, classes, len(names), args.dump_all_images, args.dump_assets, made_by, overwrite, pool)
+    ]
     if dumps:
         storage = Storage(args.logits_format, args.logits_dtype, args.logits_stride)
         options = DumpOptions(made_by, about, storage, overwrite)

@@ -98,7 +98,8 @@ class Dump:
 class StoredLogits(Dump):
     """Logits before the softmax and their manifest, for ensembles."""
 
-    name, flag, folder = 'logits', 'dump_logits', 'logits'
+    name = folder = 'logits'
+    flag = 'dump_logits'
     needs = ('logits',)
     content = {'kind': 'logits', 'layout': '(classes, height, width)'}
 
@@ -170,7 +171,8 @@ def count_saturated(array: np.ndarray, name: str) -> int:
 class Submission(Dump):
     """Label ids and a 16-bit confidence, for benchmark servers."""
 
-    name, flag, folder = 'submission', 'dump_for_submission', 'submit'
+    name, folder = 'submission', 'submit'
+    flag = 'dump_for_submission'
     suffixes, needs = ('_pred.png', '_conf.png'), ('prediction', 'confidence')
     content = {'kind': 'label ids uint8, round(65535 p) uint16'}
     levels = 65535
@@ -184,7 +186,8 @@ class Submission(Dump):
 class AutoLabels(Submission):
     """Label ids and an 8-bit confidence, which the reader of coarse labels takes as training data."""
 
-    name, flag, folder = 'auto_labels', 'dump_for_auto_labelling', ''
+    name, folder = 'auto_labels', ''
+    flag = 'dump_for_auto_labelling'
     suffixes = ('.png', '_prob.png')
     content = {'kind': 'label ids uint8, round(255 p) uint8'}
     levels = 255
