@@ -24,28 +24,26 @@ from aggregation.benchmarks.bravo_files import prefix_of
 from aggregation.commands import command
 from aggregation.fusion import stored
 from aggregation.fusion.fused_files import Outputs
-from aggregation.fusion.fusing import FuseOptions, finish
+from aggregation.fusion.fusing import FuseOptions
 from aggregation.fusion.member_report import measure
 from aggregation.fusion.member_report_page import write_report
 from aggregation.fusion.members import Members, read_weights
-from aggregation.fusion.pooling import LOGITS, Pool
+from aggregation.fusion.running import MemberFusion
 from aggregation.fusion.store import check_stores, fault_lines
-from aggregation.fusion.truths import Truths, by_stem, stem_of
+from aggregation.fusion.truths import Truths, by_stem
 from aggregation.statistics import calibration
 from config import cfg
 from datasets.loading.loader import eval_loader
 from datasets.sampling.sets import EvalSet
 from engine.distributed import init_from_env
-from engine.evaluator import EvalOptions, average_logits
+from engine.evaluator import EvalOptions, Evaluator
 from network import commandline
 from transforms.normalize import Normalize
 from utils import checkpoint
 from utils.cli import flags as train_flags
 from utils.cli.program import run_program
-from utils.cli.progress import progress
 from utils.cli.wording import listed
 from utils.files.atomic import sha256, write_json
-from utils.outputs.writers import WriterPool
 
 
 def main(argv=None):
@@ -153,17 +151,9 @@ def run(args):
                 overwrite=args.overwrite and dist.is_main,
             )
         loader = eval_loader(EvalSet(dataset), 1, args.num_workers, dist.world, dist.rank)
-        run_images(
-            nets,
-            paths,
-            weights,
-            loader,
-            normalize,
-            options,
-            outputs,
-            EvalOptions(flip=args.do_flip, precision=args.precision),
-            dist.device,
-        )
+        evaluation = EvalOptions(flip=args.do_flip, precision=args.precision)
+        fusion = MemberFusion(paths, weights, options, outputs)
+        Evaluator(nets, normalize, dist, evaluation).run(loader, [fusion], 'run', 'images')
         dist.barrier()
         if dist.is_main:
             outputs.finish(stems, {'members': members, 'class_names': list(dataset.class_names)})
@@ -205,31 +195,8 @@ def load_member(path, args, dist):
     )
     if dist.is_main:
         print(loaded)
-    net.keep_scales, net.num_classes = False, program.num_classes
+    net.num_classes = program.num_classes
     return net.to(dist.device, memory_format=torch.channels_last).eval()
-
-
-@torch.inference_mode()
-def run_images(nets, paths, weights, loader, normalize, options, outputs, evaluation, device):
-    """Write the results of every image of `loader` that has none yet. Raises ValueError naming the checkpoint whose
-    logits are not finite."""
-    weights = [torch.tensor(weight) if isinstance(weight, list) else weight for weight in weights]
-    with WriterPool() as writers:
-        for batch in progress(loader, total=len(loader), desc='run'):
-            stem = stem_of(batch['name'][0])
-            if outputs.done(stem):
-                continue
-            images, pool = normalize(batch['image'].to(device, non_blocking=True)), None
-            for net, path, weight in zip(nets, paths, weights):
-                logits = average_logits(net, images, evaluation)[0][0]
-                if not all(torch.isfinite(extreme) for extreme in logits.aminmax()):
-                    raise ValueError(
-                        f'{path}: its logits of {batch["name"][0]} hold nan or infinity; run it with --precision fp32,'
-                        ' or leave it out'
-                    )
-                pool = pool or Pool(options.needs, len(logits), tuple(logits.shape[1:]), device)
-                pool.add(logits, LOGITS, weight)
-            writers.submit(outputs.write, stem, finish(pool, options, len(nets)))
 
 
 def data_scope(args):

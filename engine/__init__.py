@@ -1,1 +1,1 @@
-"""The loops of training and evaluation, and what keeps a run: its directory, state, processes and precision."""
+"""Loops of training and evaluation, and everything that keeps a run: its directory, state, processes, precision."""

@@ -1,7 +1,6 @@
-"""What a run of train.py consists of, each built from the program's flags: data, network, loaders, evaluator,
-writers."""
+"""Builders of the parts of a run from the flags: data, network, loaders, what is trained, evaluator, sinks."""
 
-from dataclasses import replace
+from argparse import Namespace
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
@@ -14,21 +13,26 @@ from datasets.loading.cache import with_cache as read_from_cache
 from datasets.loading.loader import eval_loader, train_loader
 from datasets.sampling.sets import EvalSet, TrainSet
 from datasets.verify.quick import check_before_training
-from engine import syncbn
+from engine import precision, syncbn
 from engine.evaluator import EvalOptions, Evaluator
-from engine.trainer import TrainOptions
+from engine.trainer import Learner, TrainOptions, ema_of
+from loss import build_criterion
+from loss.optimizer import get_optimizer, get_scheduler
 from network.checkpointing import checkpoint_stages
 from transforms import build_val_transform
+from transforms.deferred import augment
 from transforms.normalize import Normalize
 from utils import checkpoint
 from utils.files.archives import on_disk
-from utils.outputs.dumper import Dumper, DumpOptions
+from utils.outputs.dumper import Dumper
+from utils.outputs.dumps import DumpOptions, check_outputs
+from utils.outputs.gallery import Gallery
 from utils.outputs.logits import Storage
-from utils.outputs.names import check_names as check_outputs
+from utils.outputs.writers import WriterPool
 
 
 def get_dataset(args, run, split, quality='fine'):
-    """The data set of the flags; says what it leaves out."""
+    """The dataset of the flags; logs what it leaves out."""
     dataset = datasets.get_dataset(args.dataset, split, quality=quality, eval_folder=args.eval_folder)
     for note in dataset.notes:
         run.log(note)
@@ -36,8 +40,7 @@ def get_dataset(args, run, split, quality='fine'):
 
 
 def verify(args, run, sets):
-    """Look at the files before the first training on them. Raises ValueError, in every process, when they cannot be
-    trained on."""
+    """Look at the files before the first training on them; ValueError, in every process, when they do not train."""
     if args.skip_verify:
         run.log('--skip_verify: the files are not looked at before the training')
         return
@@ -53,7 +56,7 @@ def verify(args, run, sets):
 
 
 def with_cache(dataset, run):
-    """The data set read from --cache_dir, which is filled first; unchanged without the flag."""
+    """The dataset read from --cache_dir, which is filled first; unchanged without the flag."""
     return read_from_cache(dataset, is_main=run.is_main, barrier=run.dist.barrier, log=run.log)
 
 
@@ -95,7 +98,6 @@ def build_network(args, dataset, run, state, training=False):
         tell_other_classes(args, run, state.get('class_names'), dataset)
     if net.pretrained_report:
         run.log(str(net.pretrained_report))
-    args.trunk = net.trunk_name
     name = f'{args.arch} on {net.trunk_name}' if net.trunk_name else args.arch
     run.log(f'{name}: {sum(parameter.numel() for parameter in net.parameters()) / 1e6:0.1f} M parameters')
     if args.freeze_trunk:
@@ -147,7 +149,23 @@ def build_eval_loader(args, run, dataset):
     return eval_loader(EvalSet(dataset, transform), args.bs_val, workers, run.dist.world, run.dist.rank)
 
 
-def build_evaluator(args, run, net, dataset, metrics=True, interrupt=lambda: None):
+def build_learner(args, run, net, dataset, loader, class_weights):
+    """Everything that is trained or computes a step; class_weights: of the loss, or None."""
+    ema = ema_of(net, args.ema) if args.ema else None
+    criterion = build_criterion(
+        args, net.output_names, dataset.num_classes, dataset.ignore_label, args.align_corners, class_weights
+    ).to(run.device)
+    optimizer = get_optimizer(net, args)
+    if args.augment_on == 'device' and run.device.type == 'cpu':
+        run.log('--augment_on device: there is no GPU here, and on a CPU this takes longer than in the loaders')
+    batches = train_options(args).batches(loader)
+    scheduler = get_scheduler(optimizer, args, steps_per_epoch=-(-batches // args.accumulate))
+    scaler = precision.grad_scaler(run.device, args.precision)
+    wrapped = wrap(args, run, net)
+    return Learner(net, wrapped, build_normalize(run), criterion, optimizer, scheduler, scaler, ema, augment)
+
+
+def build_evaluator(args, run, net, interrupt=lambda: None):
     """The evaluator that the flags describe."""
     scales = (args.default_scale, *(args.extra_scales if args.multi_scale_inference else ()))
     options = EvalOptions(
@@ -155,35 +173,44 @@ def build_evaluator(args, run, net, dataset, metrics=True, interrupt=lambda: Non
         flip=args.do_flip,
         align_corners=args.align_corners,
         precision=args.precision,
-        metrics=metrics,
         max_batches=7 if args.test_mode else None,
     )
-    return Evaluator(net, build_normalize(run), run.dist, options, dataset.num_classes, run.log, interrupt)
+    return Evaluator([net], build_normalize(run), run.dist, options, run.log, interrupt)
 
 
 def build_normalize(run):
     return Normalize(cfg.DATASET.MEAN, cfg.DATASET.STD, channels_last=True).to(run.device)
 
 
-def build_dumper(args, run, dataset, **changes):
-    """The writer of everything that the flags ask for, and of the pictures of about ten images."""
-    options = DumpOptions(
-        dump_logits=args.dump_logits,
-        dump_for_submission=args.dump_for_submission,
-        dump_for_auto_labelling=args.dump_for_auto_labelling,
-        dump_assets=args.dump_assets,
-        dump_all_images=args.dump_all_images,
-        overwrite=args.overwrite or not args.eval,
-        storage=Storage(args.logits_format, args.logits_dtype, args.logits_stride),
-    )
-    options = replace(options, **changes)
+def build_writers(args, run, dataset, made_by=None, about=None, dumps=(), **changes):
+    """[Gallery, and a Dumper where there are dumps]: the sinks that write files, with one pool of threads.
+
+    Args:
+        dataset: of the images, in order.
+        made_by: what decides the values, for telling results of other settings apart.
+        about: what was evaluated and how, for the manifest of logits.
+        dumps: their names, keys of DUMPS.
+        changes: other values of flags than those of `args`.
+
+    Raises ValueError when two files would have one name, or one would replace an image.
+    """
+    args = Namespace(**{**vars(args), **changes})
+    classes, names, pool = dataset.classes, [item.name for item in dataset.items], WriterPool()
+    overwrite = args.overwrite or not args.eval
+    sinks = [
+        Gallery(run.directory, classes, len(names), args.dump_all_images, args.dump_assets, made_by, overwrite, pool)
+    ]
+    if dumps:
+        storage = Storage(args.logits_format, args.logits_dtype, args.logits_stride)
+        options = DumpOptions(made_by, about, storage, overwrite)
+        sinks.append(Dumper(dumps, options, run.directory, classes, names, run.dist.rank, run.log, pool))
     check_outputs(
-        [item.name for item in dataset.items],
-        options.outputs(),
+        names,
+        lambda name: [path for sink in sinks for path in sink.files(name)],
         run.directory,
         inputs={on_disk(path) for item in dataset.items for path in (item.image, item.label) if path},
     )
-    return Dumper(options, run.directory, dataset, len(dataset.items), run.dist.rank, run.log)
+    return sinks
 
 
 def train_options(args):

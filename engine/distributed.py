@@ -1,4 +1,4 @@
-"""One process per device: the process group that torchrun describes in the environment, and what a program needs of it.
+"""Process group, one process per device, as torchrun describes it in the environment, and its collectives.
 
 One CPU or GPU:   python train.py ...
 Many:             torchrun --standalone --nnodes=1 --nproc-per-node=2 train.py ...   (NCCL on GPUs, gloo on CPUs)
@@ -14,8 +14,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as group
 
-# While one rank builds an index of a large data set the others wait in a collective; a rank that died is torchrun's to
-# notice.
+# While one rank builds an index of a large dataset the others wait in a collective; torchrun notices a rank that died.
 TIMEOUT = timedelta(hours=3)
 MEETING = timedelta(minutes=10)  # for all processes to start
 _starts = itertools.count()
@@ -47,10 +46,9 @@ class Dist:
 
         Counts are exact: float32 would round those above 2^24 pixels.
         """
-        assert tensor.dtype in (
-            torch.int64,
-            torch.float64,
-        ), f'sums over ranks are taken in int64 or float64, not {tensor.dtype}'
+        assert tensor.dtype in (torch.int64, torch.float64), (
+            f'sums over ranks are taken in int64 or float64, not {tensor.dtype}'
+        )
         if self.is_group:
             moved = tensor.to(self.device)
             group.all_reduce(moved)

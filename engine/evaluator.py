@@ -1,19 +1,18 @@
-"""Evaluation of a network on whole images: averaged scales and flips, metrics on the device, dumps beside it.
+"""Evaluation of networks on whole images: averaged scales and flips, and sinks that take every evaluated batch.
 
 One minibatch: for every flip and scale the normalised image is resized, run and resized back; the logits are averaged
-in fp32. Prediction, confidence and cross-entropy come from one pass over them, on the device. Each rank sees its own
-images, each image once; counts are int64 and added over ranks, so the score does not depend on world or batch size.
+in fp32. Sinks (utils.outputs.sink) make something of them: a score, files, pictures, the worst images, the fusion of
+several networks. Each rank sees its own images, each image once.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 
 from engine.precision import autocast
 from utils.cli.progress import progress
-from utils.metrics import ConfusionMatrix
-from utils.outputs.dumper import EvalBatch
+from utils.outputs.sink import EvalBatch
 
 
 @dataclass
@@ -24,29 +23,18 @@ class EvalOptions:
     flip: bool = False
     align_corners: bool = False
     precision: str = 'fp32'
-    metrics: bool = True
     max_batches: int | None = None
 
 
-@dataclass
-class EvalResult:
-    """What an evaluation leaves: counts int64 (truth, prediction), mean cross-entropy over valid pixels, images seen;
-    of a dumper: the records of its page, and by image name the entries of the manifest of logits."""
-
-    counts: object = None
-    loss: float = float('nan')
-    images: int = 0
-    records: list = field(default_factory=list)
-    logits: dict = field(default_factory=dict)
-
-
-def average_logits(net, images, options):
+def average_logits(net, images, options, keep_scales=False):
     """Logits (N, C, h, w) fp32 of normalised images (N, 3, h, w), averaged over scales and flips, and the last outputs.
 
-    The assets (attention, single-scale logits) are those of the unflipped image at the last scale.
+    keep_scales: have attention and single-scale logits among the outputs; they are those of the unflipped image at the
+    last scale.
     """
     height, width = images.shape[-2:]
     total, outputs = None, {}
+    net.keep_scales = keep_scales
     for mirrored in (True, False) if options.flip else (False,):
         for scale in options.scales:
             view = images.flip(-1) if mirrored else images
@@ -70,104 +58,72 @@ def average_logits(net, images, options):
     return (total / passes if passes > 1 else total), outputs
 
 
-def classify(logits):
-    """Prediction (N, h, w) uint8, its logit and the log-sum-exp over classes, both (N, h, w) fp32."""
-    best, prediction = logits.max(dim=1)
-    return prediction.to(torch.uint8), best, torch.logsumexp(logits, dim=1)
-
-
-def cross_entropy_sum(logits, normaliser, labels):
-    """The sum over valid pixels of log-sum-exp minus the true class's logit (fp64), and their number (int64)."""
-    valid = labels < logits.shape[1]
-    truth = logits.gather(1, labels.long().clamp(max=logits.shape[1] - 1).unsqueeze(1)).squeeze(1)
-    return ((normaliser - truth) * valid).sum(dtype=torch.float64), valid.sum()
-
-
 class Evaluator:
-    """Runs a network over a loader. `dist` is the process group's description, `log` a function of one line;
-    interrupt() is called before every batch and may raise to end the evaluation."""
+    """Runs one or several networks over the images of a loader."""
 
-    def __init__(self, net, normalize, dist, options, num_classes, log, interrupt=lambda: None):
-        self.net, self.normalize, self.dist, self.options = net, normalize, dist, options
-        self.num_classes, self.log, self.interrupt = num_classes, log, interrupt
+    def __init__(self, nets, normalize, dist, options: EvalOptions, log=None, interrupt=lambda: None):
+        """Prepare.
+
+        Args:
+            nets: the networks, a list; a sink sees the number of the network that a batch comes from.
+            normalize: uint8 images -> what the networks take.
+            dist: the process group.
+            options: scales, flips, precision.
+            log: takes the lines of progress; by default they go to stderr.
+            interrupt: called before every batch; may raise to end the evaluation.
+        """
+        self.nets, self.normalize, self.dist, self.options = list(nets), normalize, dist, options
+        self.log, self.interrupt = log, interrupt
 
     @torch.inference_mode()
-    def run(self, loader, dumper=None, topn=None, description='evaluate'):
-        """Evaluate every batch of loader; returns an EvalResult that is the same on every rank."""
-        confusion = ConfusionMatrix(self.num_classes)
-        loss_sum = torch.zeros((), dtype=torch.float64, device=self.dist.device)
-        pixels = torch.zeros((), dtype=torch.int64, device=self.dist.device)
-        images = 0
-        was_training = self.net.training
-        self.net.eval()
+    def run(self, loader, sinks, description='evaluate', unit='batches'):
+        """Evaluate every batch of loader that a sink wants.
+
+        Returns (images seen, what each sink gathered), the same on every rank. After an error every sink is aborted.
+        """
+        images, modes = 0, [net.training for net in self.nets]
+        for net in self.nets:
+            net.eval()
         try:
+            for sink in sinks:
+                sink.open()
             for step, batch in enumerate(
-                progress(loader, total=len(loader), desc=description, unit='batches', log=self.log)
+                progress(loader, total=len(loader), desc=description, unit=unit, log=self.log)
             ):
                 if step == self.options.max_batches:
                     break
                 self.interrupt()
                 images += len(batch['name'])
-                if self._nothing_to_do(batch, dumper):
-                    continue
-                result, normaliser = self._forward(batch, dumper)
-                if result.labels is not None and self.options.metrics:
-                    confusion.update(result.prediction, result.labels)
-                    total, valid = cross_entropy_sum(result.logits, normaliser, result.labels)
-                    loss_sum += total
-                    pixels += valid
-                if topn is not None:
-                    topn.update(result)
-                if dumper is not None:
-                    dumper.process(result)
-            if dumper is not None:
-                dumper.close()
+                wanting = [sink for sink in sinks if sink.wants(batch['name'], batch['index'], 'label' in batch)]
+                if wanting:
+                    self._batch(batch, wanting)
+            for sink in sinks:
+                sink.close()
         except BaseException:
-            if dumper is not None:
-                dumper.abort()
+            for sink in sinks:
+                sink.abort()
             raise
         finally:
-            self.net.train(was_training)
-        return self._gather(confusion, loss_sum, pixels, images, dumper)
+            for net, training in zip(self.nets, modes):
+                net.train(training)
+        seen = self.dist.all_reduce_sum(torch.tensor(images, dtype=torch.int64, device=self.dist.device))
+        return int(seen), [sink.gather(self.dist) for sink in sinks]
 
-    def _nothing_to_do(self, batch, dumper):
-        scored = self.options.metrics and 'label' in batch
-        return not scored and dumper is not None and all(map(dumper.done, batch['name'], batch['index']))
-
-    def _forward(self, batch, dumper):
+    def _batch(self, batch, sinks):
+        """Run every network on a batch of the loader and hand the results to `sinks`."""
         images = batch['image'].to(self.dist.device, non_blocking=True)
         labels = batch['label'].to(self.dist.device, non_blocking=True) if 'label' in batch else None
-        self.net.keep_scales = dumper is not None and dumper.wants_assets(batch['index'])
-        try:
-            logits, outputs = average_logits(self.net, self.normalize(images), self.options)
-        except ValueError as error:
-            raise ValueError(f'{", ".join(batch["name"])}: {error}') from error
-        prediction, best, normaliser = classify(logits)
-        confidence = torch.exp(best - normaliser) if dumper is not None and dumper.needs_confidence else None
-        result = EvalBatch(
-            names=batch['name'],
-            images=images,
-            labels=labels,
-            logits=logits,
-            prediction=prediction,
-            confidence=confidence,
-            assets={key: value for key, value in outputs.items() if key != 'pred'},
-            indices=batch['index'],
-        )
-        return result, normaliser
+        keep_scales = any(sink.wants_scales(batch['index']) for sink in sinks)
+        normalised = self.normalize(images)
+        for member, net in enumerate(self.nets):
+            logits, outputs = self._forward(net, normalised, keep_scales, batch['name'])
+            assets = {key: value for key, value in outputs.items() if key != 'pred'}
+            evaluated = EvalBatch(batch['name'], batch['index'], images, labels, logits, assets, member)
+            for sink in sinks:
+                sink.process(evaluated)
 
-    def _gather(self, confusion, loss_sum, pixels, images, dumper):
-        counts = torch.as_tensor(confusion.counts, dtype=torch.int64).to(self.dist.device)
-        seen = torch.tensor(images, dtype=torch.int64, device=self.dist.device)
-        for tensor in (counts, loss_sum, pixels, seen):
-            self.dist.all_reduce_sum(tensor)
-        records = self.dist.gather_objects(dumper.records) if dumper is not None else []
-        logits = self.dist.gather_objects(dumper.logit_entries) if dumper is not None else []
-        loss = (loss_sum / pixels).item() if pixels.item() else float('nan')
-        return EvalResult(
-            counts=counts.cpu().numpy(),
-            loss=loss,
-            images=int(seen),
-            records=[record for part in records for record in part],
-            logits={name: entry for part in logits for name, entry in part.items()},
-        )
+    def _forward(self, net, images, keep_scales, names):
+        try:
+            return average_logits(net, images, self.options, keep_scales)
+        except ValueError as error:
+            raise ValueError(f'{", ".join(names)}: {error}') from error

@@ -1,4 +1,4 @@
-"""Mixed precision: which dtype the network computes in, on which device, and the scaler that fp16 needs."""
+"""Mixed precision: the dtype that the network computes in, and the loss scaling that fp16 needs."""
 
 import torch
 
@@ -6,8 +6,7 @@ DTYPES = {'fp16': torch.float16, 'bf16': torch.bfloat16}
 
 
 def resolve(precision, device, log):
-    """The precision that `device` ('cpu' or 'cuda') can compute in: fp16 becomes bf16 on a CPU, which has no fast fp16;
-    says so."""
+    """The precision for `device`, 'cpu' or 'cuda': fp16 becomes bf16 on a CPU, which has no fast fp16; logged."""
     if precision == 'fp16' and device == 'cpu':
         log('--precision fp16: this is a CPU, computing in bf16 instead')
         return 'bf16'

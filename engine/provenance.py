@@ -1,4 +1,4 @@
-"""Where a number comes from: command line, code version, package versions and machine."""
+"""Provenance of a number: command line, code version, package versions and machine."""
 
 import os
 import platform
@@ -51,7 +51,7 @@ def describe_start(device: torch.device, world: int = 1) -> dict:
 
 
 def cpu_name() -> str:
-    """The processor's model name, as far as the system tells."""
+    """The processor's model name, as far as the system has one."""
     with suppress(OSError):
         for line in Path('/proc/cpuinfo').read_text().splitlines():
             if line.startswith('model name'):

@@ -1,4 +1,5 @@
-"""A run is a directory: its log, its metrics, the record of how it was started, its checkpoints (utils.checkpoint)."""
+"""Run of a program: a directory with its log, its metrics and the record of how it was started, and the signals that
+end it early. Checkpoints lie there too (utils.checkpoint)."""
 
 import os
 import sys
@@ -17,11 +18,8 @@ import config
 from engine.distributed import Dist, init_from_env
 from engine.provenance import describe_start
 from engine.seeding import seed_everything, set_deterministic
-from engine.stop import StopSignal
 from utils.checkpoint import CheckpointKeeper
 from utils.files.atomic import atomic_write, write_error, write_json
-
-__all__ = ['Run', 'StopSignal', 'run_context', 'seed_everything', 'set_deterministic']
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class Run:
             with tqdm.external_write_mode(file=sys.stdout):  # progress bars step aside
                 logx.msg(line)
                 sys.stdout.flush()
-        except BrokenPipeError:  # who read our output is gone
+        except BrokenPipeError:  # the reader of the output has ended
             raise
         except OSError as error:
             raise write_error(self.directory / 'logging.log', error) from error
@@ -95,7 +93,7 @@ def run_context(args, training: bool, device=None):
             if dist.is_main:
                 write_hparams(directory, args, dist)
             yield Run(directory, dist, failures)
-            dist.barrier()  # a rank that leaves early would break what the others still tell each other
+            dist.barrier()  # a rank that leaves early would break the collectives of the others
     finally:
         dist.shutdown()
 
@@ -136,8 +134,8 @@ def _check_space(directory: Path):
 
 
 def _open_log(directory: Path, rank: int):
-    # logx would torch.load the best checkpoint of the directory for its score; checkpoints are utils.checkpoint's
-    # business.
+    # logx would torch.load the best checkpoint of the directory for its score; utils.checkpoint alone reads
+    # checkpoints.
     logx.get_best_checkpoint = lambda: None
     try:
         logx.initialize(logdir=str(directory), tensorboard=True, global_rank=rank)
@@ -193,7 +191,7 @@ def _log_error(error):
 def _close_tensorboard():
     try:
         logx.tb_writer.close()
-    except OSError:  # the full disk has been reported; end the writer here, or it prints traces at exit
+    except OSError:  # the full disk has been reported; a writer that is not ended here prints traces at exit
         with suppress(AttributeError, OSError):
             writer = logx.tb_writer.file_writer.event_writer
             writer._closed = True

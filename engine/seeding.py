@@ -1,7 +1,8 @@
-"""Random generators and deterministic kernels."""
+"""Random generators, seeded, captured and put back, and deterministic kernels."""
 
 import os
 import random
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -30,3 +31,28 @@ def set_deterministic(deterministic: bool):
     torch.use_deterministic_algorithms(deterministic, warn_only=True)
     torch.backends.cudnn.deterministic = deterministic
     torch.backends.cudnn.benchmark = not deterministic
+
+
+def capture_rng() -> dict:
+    """The state of every random generator of this process, as tensors and plain values."""
+    name, keys, position, has_gauss, cached = np.random.get_state()
+    assert name == 'MT19937'
+    state = {
+        'python': random.getstate(),
+        'numpy': (torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached),
+        'torch': torch.get_rng_state(),
+    }
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        state['cuda'] = torch.cuda.get_rng_state()
+    return state
+
+
+def set_rng(state: Mapping):
+    """Put every generator back to where `capture_rng` found it."""
+    version, internal, gauss = state['python']
+    random.setstate((version, tuple(internal), gauss))
+    keys, position, has_gauss, cached = state['numpy']
+    np.random.set_state(('MT19937', keys.numpy().astype(np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(state['torch'])
+    if 'cuda' in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state['cuda'])

@@ -1,66 +1,34 @@
-"""What a training needs to go on as if it had never stopped: collected for a checkpoint, and put back."""
+"""State of a training: everything that it needs to go on as if it had never stopped, packed for a checkpoint and
+resumed from one. The weights themselves are restored when the network is built."""
 
-import random
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import torch
 
+from engine.seeding import set_rng
 from utils.checkpoint import clean_key
 
 
-def capture_rng() -> dict:
-    """The state of every random generator of this process, as tensors and plain values."""
-    name, keys, position, has_gauss, cached = np.random.get_state()
-    assert name == 'MT19937'
-    state = {
-        'python': random.getstate(),
-        'numpy': (torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached),
-        'torch': torch.get_rng_state(),
-    }
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
-        state['cuda'] = torch.cuda.get_rng_state()
-    return state
+def pack_state(learner, position, rng: Sequence[Mapping], **description) -> dict:
+    """The content of a checkpoint.
 
-
-def restore_rng(state: Mapping):
-    """Put every generator back to where `capture_rng` found it."""
-    version, internal, gauss = state['python']
-    random.setstate((version, tuple(internal), gauss))
-    keys, position, has_gauss, cached = state['numpy']
-    np.random.set_state(('MT19937', keys.numpy().astype(np.uint32), position, has_gauss, cached))
-    torch.set_rng_state(state['torch'])
-    if 'cuda' in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state['cuda'])
-
-
-def pack_state(
-    net,
-    optimizer,
-    scheduler,
-    scaler,
-    *,
-    epoch,
-    batch_in_epoch=0,
-    global_step=0,
-    rng: Sequence[Mapping],
-    ema=None,
-    **description,
-) -> dict:
-    """The content of a checkpoint. rng: `capture_rng()` of every rank, in order; ema: a module of averaged weights.
-
-    description: what the file says about itself, such as arch, trunk, num_classes, class_names, args (plain values).
+    Args:
+        learner: net, optimizer, scheduler, scaler and ema (a module of averaged weights, or None).
+        position: how far the training has come: epoch, batch, step, skipped.
+        rng: `capture_rng()` of every rank, in order.
+        description: what the file says about itself, such as arch, trunk, num_classes, args (plain values).
     """
     state = {
-        'state_dict': _weights(net),
-        'optimizer': optimizer.state_dict(),
-        'optimizer_name': type(optimizer).__name__,
-        'scheduler': scheduler.state_dict(),
-        'scaler': scaler.state_dict(),
-        'ema': None if ema is None else ema.state_dict(),
-        'epoch': epoch,
-        'batch_in_epoch': batch_in_epoch,
-        'global_step': global_step,
+        'state_dict': _weights(learner.net),
+        'optimizer': learner.optimizer.state_dict(),
+        'optimizer_name': type(learner.optimizer).__name__,
+        'scheduler': learner.scheduler.state_dict(),
+        'scaler': learner.scaler.state_dict(),
+        'ema': None if learner.ema is None else learner.ema.state_dict(),
+        'epoch': position.epoch,
+        'batch_in_epoch': position.batch,
+        'global_step': position.step,
+        'skipped': position.skipped,
         'rng': list(rng),
     }
     assert not state.keys() & description.keys()
@@ -71,26 +39,26 @@ def _weights(net) -> dict:
     return {clean_key(key): value for key, value in net.state_dict().items()}
 
 
-def restore_training(state: Mapping, source, optimizer, scaler=None, ema=None, log=print):
-    """Put optimizer, loss scaler and averaged weights back; the weights themselves are `restore_weights`'s, and the
-    schedule follows from the position.
+def resume_learner(state: Mapping, source, learner, log=print):
+    """Put optimizer, loss scaler and averaged weights of `learner` back; the schedule follows from the position.
 
-    The optimizer must be in the file and of the same kind (ValueError); what else an older file lacks is said through
-    `log` and starts anew.
+    The optimizer must be in the file and of the same kind (ValueError); what else an older file lacks starts anew,
+    and `log` takes a line about it.
     """
-    restore_optimizer(state, source, optimizer)
-    for name, part in (('scaler', scaler), ('ema', ema)):
+    resume_optimizer(state, source, learner.optimizer)
+    for name in ('scaler', 'ema'):
+        part = getattr(learner, name)
         if part is None:
             continue
         if state.get(name):
             part.load_state_dict(state[name])
         elif name != 'scaler' or part.is_enabled():
             log(f'{source}: holds no {name} state, it starts anew')
-    if ema is None and state.get('ema'):
+    if learner.ema is None and state.get('ema'):
         log(f'{source}: its averaged weights are left out; give --ema to continue them')
 
 
-def restore_optimizer(state: Mapping, source, optimizer):
+def resume_optimizer(state: Mapping, source, optimizer):
     """Put the optimizer's moments back; learning rate, weight decay and the like stay those of this run's flags.
 
     ValueError when the file has none, one of another kind, or one of another network.
@@ -129,11 +97,11 @@ def restore_optimizer(state: Mapping, source, optimizer):
                 )
 
 
-def restore_random_state(state: Mapping, source, dist, log=print):
-    """Put the random generators of this rank back; says so when the file has none for it, and they stay seeded anew."""
+def resume_random_state(state: Mapping, source, dist, log=print):
+    """Put the random generators of this rank back; those that the file lacks stay seeded anew, which is logged."""
     states = state.get('rng') or []
     if len(states) == dist.world:
-        restore_rng(states[dist.rank])
+        set_rng(states[dist.rank])
     elif dist.is_main:
         log(
             f'{source}: holds the random states of {len(states)} processes, this run has {dist.world}; they start anew,'

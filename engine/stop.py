@@ -1,4 +1,4 @@
-"""A request to stop: SIGTERM or SIGUSR1, as job schedulers send them before they kill, becomes a flag to look at."""
+"""Stop signals: SIGTERM or SIGUSR1, which job schedulers send before they kill, becomes a flag to look at."""
 
 import os
 import signal
@@ -20,8 +20,7 @@ class StopSignal:
 
     @property
     def requested(self) -> bool:
-        """Whether to stop. The first look after the signal says so through `log`: the handler itself may interrupt a
-        print."""
+        """Whether to stop. The first look after the signal logs it; the handler itself may have interrupted a print."""
         if self.name is not None and self._log is not None:
             log, self._log = self._log, None
             log(f'{self.name} received: saving, then ending; a second signal ends at once')

@@ -73,7 +73,7 @@ def convert(net, device):
 def _convert_on_gpu(net):
     if not any(map(_activates, net.modules())):
         return nn.SyncBatchNorm.convert_sync_batchnorm(net)
-    from timm.layers import convert_sync_batchnorm  # torch's would drop the activations; who has such norms has timm
+    from timm.layers import convert_sync_batchnorm  # torch's own would drop the activations
 
     return convert_sync_batchnorm(net)
 

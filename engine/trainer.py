@@ -1,4 +1,4 @@
-"""The training loop: steps, accumulation, skipped steps, logging, and saving so that nothing is lost.
+"""Training loop: steps, accumulation, skipped steps, logging, and saving so that nothing is lost.
 
 The position in the run is (epoch, batches done in it); with the random states it is part of every checkpoint, so a
 resumed run takes the same steps as one that was never stopped.
@@ -7,6 +7,7 @@ resumed run takes the same steps as one that was never stopped.
 import contextlib
 import itertools
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +20,7 @@ from utils.cli.progress import progress
 
 @dataclass
 class TrainOptions:
-    """What the loop needs to know of the flags. save_minutes: the longest time between two saves of a long epoch."""
+    """The flags that the loop reads. save_minutes: the longest time between two saves of a long epoch."""
 
     max_epoch: int
     precision: str = 'fp32'
@@ -30,6 +31,10 @@ class TrainOptions:
     schedule_per_step: bool = False
     save_minutes: float = 30.0
     max_batches: int | None = None
+
+    def batches(self, loader) -> int:
+        """Batches of one epoch."""
+        return min(len(loader), self.max_batches or len(loader))
 
 
 @dataclass
@@ -43,7 +48,27 @@ class Position:
 
 
 class Stopped(Exception):
-    """Raised by a validation that was asked to stop: the training before it is done, the validation is not."""
+    """Raised by a validation that was asked to stop: the epoch is trained, its validation is not done."""
+
+
+@dataclass
+class Learner:
+    """The parts of a training that have a state, or compute a step.
+
+    net: the bare network; wrapped: the same inside DistributedDataParallel, or itself. normalize: uint8 images -> what
+    the network takes; augment(images, numbers): the photometric work that the loaders leave to the device; criterion:
+    (outputs, labels) -> dict of losses; ema: the average of the weights, or None.
+    """
+
+    net: torch.nn.Module
+    wrapped: torch.nn.Module
+    normalize: Callable
+    criterion: Callable
+    optimizer: torch.optim.Optimizer
+    scheduler: object
+    scaler: torch.amp.GradScaler
+    ema: AveragedModel | None = None
+    augment: Callable | None = None
 
 
 class Meter:
@@ -75,75 +100,60 @@ def ema_of(net, decay):
 
 
 class Trainer:
-    """Trains `net` (bare) through `wrapped` (the same net inside DDP, or itself), one optimizer step after another.
+    """Trains a Learner, one optimizer step after another. dist: the process group; position: how far it has come.
 
-    dist: the process group; log: takes a line; metric: takes (numbers, step); stop.requested: end after this step;
-    augment(images, numbers): the photometric work that loaders leave to the device.
+    What surrounds the steps does nothing here: engine.training.Training, the training of a run, overrides it.
     """
 
-    def __init__(
-        self,
-        net,
-        wrapped,
-        normalize,
-        criterion,
-        optimizer,
-        scheduler,
-        scaler,
-        dist,
-        options,
-        log,
-        metric,
-        stop,
-        ema=None,
-        augment=None,
-    ):
-        self.net, self.wrapped, self.normalize, self.criterion, self.augment = (
-            net,
-            wrapped,
-            normalize,
-            criterion,
-            augment,
-        )
-        self.optimizer, self.scheduler, self.scaler, self.ema = optimizer, scheduler, scaler, ema
-        self.dist, self.options, self.log, self.metric, self.stop = dist, options, log, metric, stop
-        self.parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    stop_requested = False  # looked at after every step: save, then end
+
+    def __init__(self, learner: Learner, options: TrainOptions, dist):
+        self.learner, self.options, self.dist = learner, options, dist
+        self.parameters = [parameter for parameter in learner.net.parameters() if parameter.requires_grad]
         self.position = Position()
         self.group_names = []  # images of the step that is being accumulated, for the message about a bad one
 
-    def fit(self, loader, save, validate):
-        """Train to the last epoch; True when it was reached, False when the run was asked to stop before.
+    def log(self, line: str):
+        """Take a line."""
 
-        save(score) writes a checkpoint of self.position; validate(epoch) returns a score, None where this epoch has no
-        validation, and raises Stopped when it was asked to stop.
-        """
+    def metric(self, numbers: dict, step: int):
+        """Take the numbers of a step."""
+
+    def save(self, score=None):
+        """Write a checkpoint of the present position; score: of the validation, when it was just done."""
+
+    def validate(self, epoch: int):
+        """The score of an epoch, None where it has no validation; Stopped when it was asked to stop."""
+
+    def fit(self, loader):
+        """Train to the last epoch; True when it was reached, False when the run was asked to stop before."""
         while self.position.epoch < self.options.max_epoch:
-            finished = self._epoch(loader, save)
+            finished = self._epoch(loader)
             if not finished:
-                save(None)
+                self.save()
                 return False
             try:
-                score = validate(self.position.epoch)
+                score = self.validate(self.position.epoch)
             except Stopped:
-                save(None)
+                self.save()
                 return False
             self.position.epoch, self.position.batch = self.position.epoch + 1, 0
-            save(score)
-            if self.dist.any(self.stop.requested):
+            self.save(score)
+            if self.dist.any(self.stop_requested):
                 return self.position.epoch >= self.options.max_epoch
         return True
 
-    def _epoch(self, loader, save):
+    def _epoch(self, loader):
         """Train the rest of this epoch; False when asked to stop within it."""
         loader.set_epoch(self.position.epoch, self.position.batch)
-        self.net.train()
-        total = self.batches(loader)
+        self.learner.net.train()
+        total = self.options.batches(loader)
         remaining = itertools.islice(loader, total - self.position.batch)
         bar = progress(
             remaining, total=total, desc=f'epoch {self.position.epoch}', unit='batches', initial=self.position.batch
         )
         meter, saved = Meter(), time.monotonic()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.learner.optimizer.zero_grad(set_to_none=True)
         for batch in bar:
             last = self._accumulate(batch, total, meter)
             self.position.batch += 1
@@ -154,63 +164,61 @@ class Trainer:
                 bar.note(self._report(meter, total))
             if self.position.batch == total:
                 if not self.options.schedule_per_step:
-                    self.scheduler.step()
+                    self.learner.scheduler.step()
                 break
-            if self.dist.any(self.stop.requested):
+            if self.dist.any(self.stop_requested):
                 return False
             if self.options.save_minutes and self.dist.any(time.monotonic() - saved > 60 * self.options.save_minutes):
-                save(None)
+                self.save()
                 saved = time.monotonic()
-        return not self.dist.any(self.stop.requested)
-
-    def batches(self, loader):
-        """Batches of one epoch."""
-        return min(len(loader), self.options.max_batches or len(loader))
+        return not self.dist.any(self.stop_requested)
 
     def _accumulate(self, batch, total, meter):
         """Forward and backward of one batch; True when it completes a step."""
         first = self.position.batch - self.position.batch % self.options.accumulate
         group = min(self.options.accumulate, total - first)
         last = self.position.batch + 1 == first + group
+        learner = self.learner
         images = batch['image'].to(self.dist.device, non_blocking=True)
         if 'photometric' in batch:
-            images = self.augment(images, batch['photometric'])
-        images = self.normalize(images)
+            images = learner.augment(images, batch['photometric'])
+        images = learner.normalize(images)
         labels = batch['label'].to(self.dist.device, non_blocking=True).long()
-        with contextlib.nullcontext() if last or self.wrapped is self.net else self.wrapped.no_sync():
+        with contextlib.nullcontext() if last or learner.wrapped is learner.net else learner.wrapped.no_sync():
             with autocast(self.dist.device, self.options.precision):
-                outputs = self.wrapped(images)
-            losses = self.criterion(outputs, labels)
-            self.scaler.scale(losses['loss'] / group).backward()
+                outputs = learner.wrapped(images)
+            losses = learner.criterion(outputs, labels)
+            learner.scaler.scale(losses['loss'] / group).backward()
         meter.add(losses, len(batch['name']))
         self.group_names += batch['name']
         return last
 
     def _update(self):
         """One optimizer step, left out when a gradient is not finite (DDP has averaged them, so all ranks agree)."""
-        self.scaler.unscale_(self.optimizer)
+        learner = self.learner
+        learner.scaler.unscale_(learner.optimizer)
         norm = get_total_norm([parameter.grad for parameter in self.parameters if parameter.grad is not None])
         finite = bool(torch.isfinite(norm))
         if finite:
             if self.options.clip_grad is not None:
                 clip_grads_with_norm_(self.parameters, self.options.clip_grad, norm)
-            self.scaler.step(self.optimizer)
-            if self.ema is not None:
-                self.ema.update_parameters(self.net)
+            learner.scaler.step(learner.optimizer)
+            if learner.ema is not None:
+                learner.ema.update_parameters(learner.net)
         else:
             self._skip()
-        self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
+        learner.scaler.update()
+        learner.optimizer.zero_grad(set_to_none=True)
         self.position.step += 1
         self.group_names = []
         if self.options.schedule_per_step:
-            self.scheduler.step()
+            learner.scheduler.step()
 
     def _skip(self):
         """Count a step whose gradient is not finite; fp16 loss scaling makes some at the start, which cost nothing."""
         broken = [
             name
-            for name, buffer in self.net.named_buffers()
+            for name, buffer in self.learner.net.named_buffers()
             if buffer.is_floating_point() and not torch.isfinite(buffer).all()
         ]
         names, broken = (
@@ -223,7 +231,7 @@ class Trainer:
                 f' {len(broken) - 1} more), which cannot recover; resume from the last checkpoint with a lower --lr or'
                 ' --precision bf16'
             )
-        if self.scaler.is_enabled() and self.scaler.get_scale() > 1:
+        if self.learner.scaler.is_enabled() and self.learner.scaler.get_scale() > 1:
             return
         self.position.skipped += 1
         self.log(
@@ -242,7 +250,7 @@ class Trainer:
         means, images, seconds = meter.take()
         totals = self.dist.all_reduce_sum(torch.tensor(list(means.values()), dtype=torch.float64))
         means = dict(zip(means, (totals / self.dist.world).tolist()))
-        rate = self.optimizer.param_groups[-1]['lr']
+        rate = self.learner.optimizer.param_groups[-1]['lr']
         self.log(
             f'[epoch {self.position.epoch}], [iter {self.position.batch} / {total}], [train main loss'
             f' {means["loss"]:0.6f}], [lr {rate:0.6f}] [batchtime {seconds:0.3g}] [images/s'

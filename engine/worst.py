@@ -1,7 +1,7 @@
-"""The worst images of each class: which images have the most false positives and false negatives of a class.
+"""Worst images of each class: those with the most false positives and the most false negatives.
 
-A first pass over the data set feeds a TopnCollector, a second pass draws the pictures of the images it selected, and
-page.write_topn_page lists them. Only n entries per class and kind of error are kept, whatever the size of the set.
+A first pass over the dataset feeds the sink WorstImages, a second pass draws the pictures of the images it selected,
+and page.write_topn_page lists them. Only n entries per class and kind of error are kept, whatever the size of the set.
 """
 
 import heapq
@@ -10,10 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from utils.outputs.sink import EvalBatch, Sink
+
 
 @dataclass(frozen=True)
 class Failure:
-    """An image and how many of its labelled pixels are wrong in one way. index: its position in the sorted data set."""
+    """An image and how many of its labelled pixels are wrong in one way. index: its position in the sorted dataset."""
 
     name: str
     index: int
@@ -41,10 +43,10 @@ def false_counts(prediction: torch.Tensor, labels: torch.Tensor, num_classes: in
     return false_positives, false_negatives
 
 
-class TopnCollector:
+class WorstImages(Sink):
     """Keeps, per class, the n images with the most false positives and the n with the most false negatives.
 
-    Ties go to the image that comes first in the data set, so every world size selects the same images.
+    Ties go to the image that comes first in the dataset, so every world size selects the same images.
     """
 
     def __init__(self, n: int, num_classes: int, ignore_label: int = 255):
@@ -52,8 +54,10 @@ class TopnCollector:
         self.n, self.num_classes, self.ignore_label = n, num_classes, ignore_label
         self._heaps = {(kind, label): [] for kind in ('fp', 'fn') for label in range(num_classes)}
 
-    def update(self, batch):
-        """Add every image of an EvalBatch that has labels."""
+    def wants(self, names, indices, labelled):
+        return labelled
+
+    def process(self, batch: EvalBatch):
         for k, (name, index) in enumerate(zip(batch.names, batch.indices, strict=True)):
             self.add(
                 name,
@@ -74,16 +78,14 @@ class TopnCollector:
         else:
             heapq.heappushpop(heap, entry)
 
-    @property
-    def state(self) -> dict:
-        """Plain data that `merge` takes on another rank."""
-        return {key: list(heap) for key, heap in self._heaps.items()}
-
-    def merge(self, state: dict):
-        """Add what another rank collected (its `state`), over other images."""
-        for (kind, label), entries in state.items():
-            for entry in entries:
-                self._push(kind, label, entry)
+    def gather(self, dist):
+        """Itself, with what the other ranks have found in their images."""
+        for rank, heaps in enumerate(dist.gather_objects(self._heaps)):
+            if rank != dist.rank:
+                for (kind, label), entries in heaps.items():
+                    for entry in entries:
+                        self._push(kind, label, entry)
+        return self
 
     def tables(self) -> list:
         """ClassFailures of every class that has an error, in class order."""

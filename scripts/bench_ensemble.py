@@ -10,24 +10,24 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stderr
 from io import StringIO
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-import ensemble
 import network
 from aggregation.fusion.fused_files import Outputs
 from aggregation.fusion.fusing import FuseOptions
 from aggregation.fusion.members import Members
+from aggregation.fusion.running import MemberFusion
 from aggregation.fusion.stored import fuse_stored
-from engine.evaluator import EvalOptions, average_logits
+from engine.distributed import Dist
+from engine.evaluator import EvalOptions, Evaluator, average_logits
 from scripts.bench_data import NUM_CLASSES, photo_batch, shape
 from scripts.bench_measure import Case, Form, Row
 from scripts.bench_network import normalize
+from utils.classes import Classes
 from utils.outputs import logits as logit_files
-from utils.outputs import logits_manifest as logit_manifest
 from utils.outputs.logits import DTYPES, FORMATS, STRIDES, Storage
 
 # images enough for the last one, whose results are written when nothing is left to read, not to count
@@ -59,7 +59,7 @@ def smooth_logits(size, seed: int) -> torch.Tensor:
 @contextmanager
 def stored_members(size, count: int):
     """Yields folders of IMAGES logits each, in the form that --dump_logits has by default."""
-    info = SimpleNamespace(name='bench', class_names=[f'class {number}' for number in range(NUM_CLASSES)])
+    about = {'dataset': 'bench', 'storage': Storage()._asdict()}
     with tempfile.TemporaryDirectory(prefix='bench_') as root:
         folders = [Path(root, f'member{number}') for number in range(count)]
         for member, folder in enumerate(folders):
@@ -69,8 +69,9 @@ def stored_members(size, count: int):
                 logit_files.write_logits(
                     folder / file, smooth_logits(size, 100 * member + image).numpy(), size, Storage()
                 )
-                entries[name] = logit_manifest.describe(folder / file, size, (NUM_CLASSES, *size))
-            logit_manifest.write(folder, entries, files, info, Storage(), {'model': f'member {member}'})
+                entries[name] = logit_files.describe(folder / file, size, (NUM_CLASSES, *size))
+            labels = Classes.numbered(NUM_CLASSES)
+            logit_files.write_manifest(folder, entries, files, labels, {'model': f'member {member}', **about})
         yield folders
 
 
@@ -115,7 +116,7 @@ def run(settings):
     ]
     pictures, _ = photo_batch(size, device)
     to_floats, options, evaluation = normalize(device), FuseOptions(), EvalOptions()
-    loader = [{'image': pictures, 'name': ['a.png']}]
+    loader = [{'image': pictures, 'name': ['a.png'], 'index': [0]}]
 
     @torch.inference_mode()
     def passes():
@@ -128,17 +129,9 @@ def run(settings):
         def fused():
             shutil.rmtree(Path(root, 'fused'), ignore_errors=True)
             with redirect_stderr(StringIO()):
-                ensemble.run_images(
-                    nets,
-                    ['a', 'b'],
-                    [1.0, 1.0],
-                    loader,
-                    to_floats,
-                    options,
-                    Outputs(Path(root, 'fused'), options, {}),
-                    evaluation,
-                    device,
-                )
+                outputs = Outputs(Path(root, 'fused'), options, {})
+                fusion = MemberFusion(['a', 'b'], [1.0, 1.0], options, outputs)
+                Evaluator(nets, to_floats, Dist(device=device), evaluation).run(loader, [fusion])
 
         yield Case(
             f'running and fusing {len(nets)} networks, {shape(size)}',

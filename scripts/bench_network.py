@@ -8,7 +8,6 @@ import io
 import tempfile
 from contextlib import contextmanager, redirect_stderr
 from functools import partial
-from types import SimpleNamespace
 
 import torch
 import torch.nn.functional as F
@@ -19,8 +18,9 @@ from datasets.loading.loader import eval_loader
 from datasets.sampling.sets import EvalSet
 from engine import precision
 from engine.distributed import Dist
-from engine.evaluator import EvalOptions, Evaluator, average_logits, classify
-from engine.trainer import Trainer, TrainOptions
+from engine.evaluator import EvalOptions, Evaluator, average_logits
+from engine.score import ScoreKeeper
+from engine.trainer import Learner, Trainer, TrainOptions
 from loss import build_criterion
 from loss.optimizer import get_optimizer, get_scheduler
 from scripts.baseline_losses import PlainRMILoss
@@ -28,8 +28,11 @@ from scripts.baseline_network import plain_copy, plain_n_scale, plain_two_scale
 from scripts.bench_data import IGNORE, NUM_CLASSES, photo_batch, shape, street_files
 from scripts.bench_measure import Case, Form
 from transforms.normalize import Normalize
+from utils.classes import Classes
 from utils.cli import flags
-from utils.outputs.dumper import Dumper, DumpOptions
+from utils.outputs.dumper import Dumper
+from utils.outputs.dumps import DumpOptions
+from utils.outputs.sink import EvalBatch
 
 SCALES = (0.5, 1.0, 2.0)
 SUPERVISED_SCALES = 0.05
@@ -95,8 +98,8 @@ def evaluation(settings):
     @torch.inference_mode()
     def run(name):
         logits, _ = average_logits(net, to_floats(pictures), EvalOptions(precision=name))
-        prediction, best, normaliser = classify(logits)
-        return prediction, torch.exp(best - normaliser)
+        batch = EvalBatch(['a.png'], [0], pictures, None, logits)
+        return batch.prediction, batch.confidence
 
     forms = [
         Form(partial(run, name), budget, name, memory_budget=MEMORY_BUDGET, resident=(net,))
@@ -141,7 +144,7 @@ def training(settings):
                     budget,
                     name,
                     memory_budget=MEMORY_BUDGET,
-                    resident=(trainer.net, trainer.optimizer),
+                    resident=(trainer.learner.net, trainer.learner.optimizer),
                 )
             )
         yield Case(
@@ -206,34 +209,20 @@ class OneBatch:
 def build_trainer(net, args, device: torch.device, name: str) -> Trainer:
     """The training loop of train.py in precision `name`, with nothing to log, save or validate."""
 
-    def ignore(*arguments):
-        return None
-
     criterion = build_criterion(args, net.output_names, NUM_CLASSES, IGNORE).to(device)
     optimizer = get_optimizer(net, args)
     scheduler = get_scheduler(optimizer, args, steps_per_epoch=1)
     options = TrainOptions(max_epoch=0, precision=name)
-    return Trainer(
-        net,
-        net,
-        normalize(device),
-        criterion,
-        optimizer,
-        scheduler,
-        precision.grad_scaler(device, name),
-        Dist(device=device),
-        options,
-        log=ignore,
-        metric=ignore,
-        stop=SimpleNamespace(requested=False),
-    )
+    scaler = precision.grad_scaler(device, name)
+    learner = Learner(net, net, normalize(device), criterion, optimizer, scheduler, scaler)
+    return Trainer(learner, options, Dist(device=device))
 
 
 def step(trainer: Trainer, batch):
     """One more epoch, of one batch."""
     trainer.options.max_epoch += 1
     with redirect_stderr(io.StringIO()):
-        trainer.fit(OneBatch(batch), save=lambda score: None, validate=lambda epoch: None)
+        trainer.fit(OneBatch(batch))
 
 
 @contextmanager
@@ -248,13 +237,15 @@ def dump(settings):
         tempfile.TemporaryDirectory(prefix='bench_') as folder,
     ):
         loader = eval_loader(EvalSet(dataset), 1, num_workers=0)
-        evaluator = Evaluator(
-            net, normalize(device), Dist(device=device), EvalOptions(precision=name), NUM_CLASSES, log=lambda line: None
-        )
+        dist, options = Dist(device=device), DumpOptions(overwrite=True)
+        evaluator = Evaluator([net], normalize(device), dist, EvalOptions(precision=name), lambda line: None)
+        classes, names = Classes.numbered(NUM_CLASSES), [item.name for item in dataset.items]
 
         def run(dumping):
-            options = DumpOptions(dump_logits=True, pictures=False, overwrite=True)
-            evaluator.run(loader, Dumper(options, folder, dataset, images) if dumping else None)
+            sinks = [ScoreKeeper(NUM_CLASSES, device)]
+            if dumping:
+                sinks.append(Dumper(['logits'], options, folder, classes, names))
+            evaluator.run(loader, sinks)
 
         yield Case(
             f'dumping the logits of {images} images of {shape(settings.size)}, {settings.trunk}, {name}: time added',

@@ -57,9 +57,9 @@ def test_half_precision_that_overflows_forward_stops_before_it_reaches_a_checkpo
 
     def poisoned(self, batch, total, meter):
         if self.position.batch == 2:
-            self.normalize.offset[0, 0] = float('inf')
+            self.learner.normalize.offset[0, 0] = float('inf')
         last = accumulate(self, batch, total, meter)
-        self.normalize.offset[0, 0] = 0
+        self.learner.normalize.offset[0, 0] = 0
         return last
 
     monkeypatch.setattr(Trainer, '_accumulate', poisoned)

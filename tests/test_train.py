@@ -11,6 +11,9 @@ from small import TRAIN
 
 from datasets.collection.cityscapes_labels import CLASSES
 from utils import checkpoint
+from utils.classes import Classes
+from utils.outputs.dumps import read_record
+from utils.outputs.logits import manifest_classes
 
 
 def weights(path):
@@ -135,16 +138,14 @@ def test_resume_auto_without_a_checkpoint_starts_anew_and_says_so(program):
 
 def test_accumulating_two_batches_of_one_equals_one_batch_of_two_without_batch_statistics(street):
     """Checked on a linear network, where batch normalisation does not tell batch sizes apart."""
-    from types import SimpleNamespace
-
     from engine.distributed import Dist
-    from engine.trainer import Trainer, TrainOptions
+    from engine.trainer import Learner, Trainer, TrainOptions
 
     def one_step(batches, accumulate):
         torch.manual_seed(0)
         net = torch.nn.Conv2d(3, 4, 1)
         optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-        trainer = Trainer(
+        learner = Learner(
             net,
             net,
             torch.nn.Identity(),
@@ -152,18 +153,14 @@ def test_accumulating_two_batches_of_one_equals_one_batch_of_two_without_batch_s
             optimizer,
             torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0),
             torch.amp.GradScaler('cpu', enabled=False),
-            Dist(),
-            TrainOptions(max_epoch=1, accumulate=accumulate),
-            lambda line: None,
-            lambda numbers, step: None,
-            SimpleNamespace(requested=False),
         )
+        trainer = Trainer(learner, TrainOptions(max_epoch=1, accumulate=accumulate), Dist())
 
         class Loader(list):
             def set_epoch(self, epoch, start):
                 pass
 
-        trainer.fit(Loader(batches), lambda score: None, lambda epoch: None)
+        trainer.fit(Loader(batches))
         assert trainer.position.step == 1
         return net.weight
 
@@ -234,6 +231,10 @@ def test_evaluation_dumps_agree_with_each_other_and_with_the_metrics(program, tm
         )
     assert np.array_equal(counts, np.load(out / 'confusion_matrix.npy'))
     assert (out / 'best_images' / 'topn_failures.html').exists()
+    classes = manifest_classes(out / 'logits')
+    assert classes.names[13] == 'car' and classes.ids[13] == 26 and classes.colors[13].tolist() == [0, 0, 142]
+    labels = [Classes.from_dict(entry['label_set'], 'dumps.json') for entry in read_record(out).values()]
+    assert labels == [classes] * 3
 
 
 def test_scores_do_not_depend_on_the_batch_size(program, tmp_path):

@@ -15,8 +15,7 @@ from utils.classes import Classes
 from utils.cli.progress import progress
 from utils.cli.wording import shortened
 from utils.files.atomic import sha256
-from utils.outputs import logits_manifest as logit_manifest
-from utils.outputs.logits import FORMATS, Logits, read_logits
+from utils.outputs.logits import FORMATS, Logits, read_logits, read_manifest
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Store:
         if not self.folder.is_dir():
             found = 'is a file, no folder' if self.folder.exists() else 'no such folder'
             raise FileNotFoundError(f'{folder}: {found}; give the folder logits/ of an evaluation with --dump_logits')
-        self.manifest = logit_manifest.read(self.folder)
+        self.manifest = read_manifest(self.folder)
         about = self.manifest or {}
         self.kind = known_kind(kind or about.get('kind', LOGITS), str(self.folder))
         self.name = about.get('model') or self.folder.name

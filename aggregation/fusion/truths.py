@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from aggregation.fusion.members import Members
-from utils.classes import Classes
 
 
 def stem_of(name: str) -> str:
@@ -36,7 +35,7 @@ class Truths:
 
     def __init__(self, dataset):
         self.dataset = dataset
-        self.classes = Classes(tuple(dataset.class_names), dataset.palette, dataset.ignore_label)
+        self.classes = dataset.classes
         self.items = by_stem(item for item in dataset.items if item.label is not None)
 
     def shared(self, members: Members) -> list[str]:

@@ -5,13 +5,13 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
+from utils.classes import Classes
 from utils.outputs import logits as logit_files
-from utils.outputs import logits_manifest as logit_manifest
 
 CLASSES, SIZE = 5, (12, 16)
 WHOLE = logit_files.Storage()
 NAMES = ('val/ulm/a.png', 'val/ulm/b.png', 'val/bonn/[c].png')
-INFO = SimpleNamespace(name='toy', class_names=[f'class {number}' for number in range(CLASSES)])
+LABELS = Classes.numbered(CLASSES)
 
 
 def logits_of(seed, name, size=SIZE, spread=3.0):
@@ -26,11 +26,10 @@ def make(folder, seed, names=NAMES, storage=WHOLE, size=SIZE, manifest=True):
         files[name] = name.replace('.png', storage.suffix)
         values = logit_files.reduce(logits_of(seed, name, size).float(), storage.stride).half().numpy()
         logit_files.write_logits(folder / files[name], values, size, storage)
-        entries[name] = logit_manifest.describe(folder / files[name], size, values.shape)
+        entries[name] = logit_files.describe(folder / files[name], size, values.shape)
     if manifest:
-        logit_manifest.write(
-            folder, entries, files, INFO, storage, {'model': f'model {seed}', 'weights_sha256': f'{seed}'}
-        )
+        about = {'model': f'model {seed}', 'weights_sha256': f'{seed}', 'dataset': 'toy', 'storage': storage._asdict()}
+        logit_files.write_manifest(folder, entries, files, LABELS, about)
     return folder
 
 
@@ -48,7 +47,7 @@ def dataset(names=NAMES, size=SIZE):
     return SimpleNamespace(
         name='toy',
         split='val',
-        class_names=INFO.class_names,
+        class_names=list(LABELS.names),
         num_classes=CLASSES,
         ignore_label=255,
         palette=np.arange(3 * CLASSES, dtype=np.uint8).reshape(CLASSES, 3) * 16,

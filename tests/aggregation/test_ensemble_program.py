@@ -15,8 +15,11 @@ import ensemble
 import train
 from aggregation.fusion.fused_files import Outputs
 from aggregation.fusion.fusing import FuseOptions
+from aggregation.fusion.running import MemberFusion
 from aggregation.statistics import calibration
 from aggregation.statistics.levels import to_levels
+from engine.distributed import Dist
+from engine.evaluator import EvalOptions, Evaluator
 
 TINY = [
     '--arch',
@@ -225,19 +228,47 @@ def test_logits_that_were_dumped_another_way_are_other_members(program, two, tmp
     assert code == 2 and 'made with other settings (members); give another --out' in told
 
 
-def test_a_network_that_is_not_finite_is_named(two, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        ensemble,
-        'average_logits',
-        lambda net, images, options: (torch.full((1, dumps.CLASSES, 8, 8), float('nan')), None),
-    )
-    outputs = Outputs(tmp_path / 'o', FuseOptions(), {})
-    batch = {'image': torch.zeros(1, 3, 8, 8), 'name': ['a/b.png']}
-    with pytest.raises(ValueError, match='bad.pth: its logits of a/b.png hold nan'):
-        ensemble.run_images(
-            [None], ['bad.pth'], [1.0], [batch], lambda images: images, FuseOptions(), outputs, None, 'cpu'
-        )
+class Constant(torch.nn.Module):
+    """A network whose logits are `value` for class 0 and 0 for the others."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.value = value
+
+    def forward(self, images, keep_scales=False):
+        logits = images.new_zeros(len(images), dumps.CLASSES, *images.shape[-2:])
+        logits[:, 0] = self.value
+        return {'pred': logits}
+
+
+def run_members(folder, values, batches):
+    outputs = Outputs(folder, FuseOptions(), {})
+    fusion = MemberFusion([f'{value}.pth' for value in values], [1.0] * len(values), FuseOptions(), outputs)
+    nets = [Constant(value) for value in values]
+    return Evaluator(nets, lambda images: images, Dist(), EvalOptions()).run(batches, [fusion])
+
+
+def image_batch(*names):
+    return {'image': torch.zeros(len(names), 3, 8, 8), 'name': list(names), 'index': list(range(len(names)))}
+
+
+def test_a_network_that_is_not_finite_is_named(tmp_path):
+    with pytest.raises(ValueError, match='nan.pth: its logits of a/b.png hold nan'):
+        run_members(tmp_path / 'o', [0.0, float('nan')], [image_batch('a/b.png')])
     assert contents(tmp_path / 'o') == {}
+
+
+def test_members_are_pooled_image_by_image_whatever_the_batches(tmp_path):
+    values = [3.0, -1.0]
+    shares = [np.exp(value) / (np.exp(value) + dumps.CLASSES - 1) for value in values]
+    for folder, batches in (
+        ('one', [image_batch('a.png'), image_batch('b.png')]),
+        ('two', [image_batch('a.png', 'b.png')]),
+    ):
+        assert run_members(tmp_path / folder, values, batches)[0] == 2
+        for name in 'ab':
+            confidence = cv2.imread(str(tmp_path / folder / f'{name}_conf.png'), cv2.IMREAD_UNCHANGED)
+            assert np.unique(confidence).tolist() == [pytest.approx(65535 * np.mean(shares), abs=1)]
 
 
 def test_a_calibration_goes_with_the_fusion_and_score_it_was_fitted_on(program, two, tmp_path):

@@ -27,7 +27,7 @@ def two(tmp_path):
 def test_a_manifest_tells_everything(two):
     store = Store(two[0])
     assert (store.name, store.kind, store.dataset) == ('model 0', 'logits', 'toy')
-    assert store.classes.names == tuple(dumps.INFO.class_names)
+    assert store.classes.names == dumps.LABELS.names
     assert store.stems == ['val/bonn/[c]', 'val/ulm/a', 'val/ulm/b']
     assert torch.equal(store.read('val/ulm/a').full(), dumps.logits_of(0, 'val/ulm/a.png'))
 

@@ -1,13 +1,13 @@
-"""The evaluator's arithmetic against torch's own, and that it does no more than it is asked."""
-
-from types import SimpleNamespace
+"""The evaluator's arithmetic against torch's own, and that it does no more than its sinks want."""
 
 import pytest
 import torch
 import torch.nn.functional as F
 
 from engine.distributed import Dist
-from engine.evaluator import EvalOptions, Evaluator, average_logits, classify, cross_entropy_sum
+from engine.evaluator import EvalOptions, Evaluator, average_logits
+from engine.score import ScoreKeeper, cross_entropy_sum
+from utils.outputs.sink import EvalBatch, Sink
 
 
 def test_one_pass_gives_prediction_confidence_and_cross_entropy():
@@ -15,11 +15,10 @@ def test_one_pass_gives_prediction_confidence_and_cross_entropy():
     logits = 5 * torch.randn(2, 4, 6, 7, generator=generator)
     labels = torch.randint(0, 5, (2, 6, 7), generator=generator, dtype=torch.uint8)
     labels[labels == 4] = 255
-    prediction, best, normaliser = classify(logits)
-    probabilities = logits.softmax(1)
-    assert prediction.dtype == torch.uint8 and torch.equal(prediction.long(), logits.argmax(1))
-    torch.testing.assert_close(torch.exp(best - normaliser), probabilities.amax(1))
-    total, valid = cross_entropy_sum(logits, normaliser, labels)
+    batch = EvalBatch(['a.png', 'b.png'], [0, 1], torch.zeros(2, 3, 6, 7), labels, logits)
+    assert batch.prediction.dtype == torch.uint8 and torch.equal(batch.prediction.long(), logits.argmax(1))
+    torch.testing.assert_close(batch.confidence, logits.softmax(1).amax(1))
+    total, valid = cross_entropy_sum(logits, batch.normaliser, labels)
     assert total.dtype == torch.float64 and valid.item() == (labels < 4).sum().item()
     assert total.item() == pytest.approx(
         F.cross_entropy(logits, labels.long(), ignore_index=255, reduction='sum').item(), rel=1e-6
@@ -40,17 +39,25 @@ def test_flips_and_averaged_scales_are_the_mean_of_single_passes():
 
 
 class Constant(torch.nn.Module):
-    """Predicts class 1 everywhere, with confidence 1 / (1 + e^-2)."""
+    """Predicts class 1 everywhere, with confidence 1 / (1 + e^-2); notes whether scales were to be kept."""
 
-    def forward(self, images):
+    def __init__(self):
+        super().__init__()
+        self.kept = []
+
+    def forward(self, images, keep_scales=None):
+        self.kept.append(self.keep_scales if keep_scales is None else keep_scales)
         zero = images.new_zeros(images.shape[0], 1, *images.shape[-2:])
-        return {'pred': torch.cat([zero, zero + 2], 1)}
+        return {'pred': torch.cat([zero, zero + 2], 1), 'attn_05x': zero}
 
 
-def evaluate(batches, **options):
-    lines = []
-    evaluator = Evaluator(Constant(), lambda images: images.float(), Dist(), EvalOptions(**options), 2, lines.append)
-    return evaluator.run(batches)
+def evaluator(*nets):
+    return Evaluator(nets or [Constant()], lambda images: images.float(), Dist(), EvalOptions(), lambda line: None)
+
+
+def score(batches):
+    images, [found] = evaluator().run(batches, [ScoreKeeper(2, 'cpu')])
+    return images, found
 
 
 def batch(*labels):
@@ -65,8 +72,8 @@ def batch(*labels):
 def test_counts_and_loss_are_those_of_all_valid_pixels_whatever_the_batches():
     first, second, third = (0, 1, 1, 255), (1, 1, 1, 1), (255, 255, 255, 0)
     for batches in ([batch(first, second, third)], [batch(first), batch(second), batch(third)]):
-        result = evaluate(batches)
-        assert result.counts.tolist() == [[0, 2], [0, 6]] and result.images == 3
+        images, result = score(batches)
+        assert result.counts.tolist() == [[0, 2], [0, 6]] and images == 3
         right, wrong = torch.tensor(2.0).neg().exp().log1p().item(), torch.tensor(2.0).exp().log1p().item()
         assert result.loss == pytest.approx((6 * right + 2 * wrong) / 8, rel=1e-6), (
             'a mean over pixels, not over batches'
@@ -75,46 +82,65 @@ def test_counts_and_loss_are_those_of_all_valid_pixels_whatever_the_batches():
 
 def test_an_evaluation_without_labels_counts_nothing_and_has_no_loss():
     unlabelled = {key: value for key, value in batch((0, 0, 0, 0)).items() if key != 'label'}
-    result = evaluate([unlabelled])
-    assert result.counts.sum() == 0 and result.loss != result.loss and result.images == 1
+    images, result = score([unlabelled])
+    assert result.counts.sum() == 0 and result.loss != result.loss and images == 1
 
 
-def test_the_network_is_told_to_keep_its_scales_only_for_pictured_images_and_is_left_in_its_mode():
-    kept = []
+class Recorder(Sink):
+    """Notes every call; wants the images `wanted`, and the scales of the images `scaled`."""
 
-    class Watched(Constant):
-        def forward(self, images):
-            kept.append(self.keep_scales)
-            return super().forward(images)
+    def __init__(self, wanted=(0, 1, 2), scaled=(), fails=False):
+        self.wanted, self.scaled, self.fails, self.calls = wanted, scaled, fails, []
 
-    class Dumper(SimpleNamespace):
-        def process(self, result):
-            assert result.confidence is None
+    def open(self):
+        self.calls.append('open')
 
-    dumper = Dumper(
-        wants_assets=lambda indices: 1 in indices,
-        needs_confidence=False,
-        done=lambda name, index: False,
-        close=lambda: None,
-        records=[],
-        logit_entries={},
-    )
-    net = Watched().train()
-    batches = [{**batch((0, 0, 0, 0)), 'index': [index]} for index in range(3)]
-    Evaluator(net, lambda images: images.float(), Dist(), EvalOptions(), 2, print).run(batches, dumper)
-    assert kept == [False, True, False] and net.training
+    def wants(self, names, indices, labelled):
+        return indices[0] in self.wanted
+
+    def wants_scales(self, indices):
+        return indices[0] in self.scaled
+
+    def process(self, batch):
+        if self.fails:
+            raise OSError('the disk is full')
+        self.calls.append((batch.indices[0], batch.member, list(batch.assets)))
+
+    def close(self):
+        self.calls.append('close')
+
+    def abort(self):
+        self.calls.append('abort')
+
+    def gather(self, dist):
+        return len(self.calls)
 
 
-def test_an_error_aborts_the_dumper_and_reaches_the_caller():
-    aborted = []
-    dumper = SimpleNamespace(
-        wants_assets=lambda indices: False,
-        needs_confidence=False,
-        done=lambda name, index: False,
-        abort=lambda: aborted.append(1),
-    )
-    with pytest.raises(AttributeError):
-        Evaluator(Constant(), lambda images: images.float(), Dist(), EvalOptions(), 2, print).run(
-            [batch((0, 0, 0, 0))], dumper
-        )
-    assert aborted == [1]
+THREE = [{**batch((0, 0, 0, 0)), 'index': [index]} for index in range(3)]
+
+
+def test_scales_are_kept_for_the_images_of_which_a_sink_wants_them_and_the_network_is_left_in_its_mode():
+    net = Constant().train()
+    evaluator(net).run(THREE, [Recorder(), Recorder(scaled=(1,))])
+    assert net.kept == [False, True, False] and net.training
+
+
+def test_a_batch_goes_to_the_sinks_that_want_it_and_is_not_run_for_none():
+    net, first, second = Constant(), Recorder(wanted=(0, 2)), Recorder(wanted=(2,))
+    images, results = evaluator(net).run(THREE, [first, second])
+    assert images == 3 and len(net.kept) == 2 and results == [4, 3]
+    assert first.calls == ['open', (0, 0, ['attn_05x']), (2, 0, ['attn_05x']), 'close']
+    assert second.calls == ['open', (2, 0, ['attn_05x']), 'close']
+
+
+def test_several_networks_run_on_a_batch_one_after_the_other():
+    sink = Recorder(wanted=(1, 2))
+    evaluator(Constant(), Constant()).run(THREE, [sink])
+    assert [call[:2] for call in sink.calls[1:-1]] == [(1, 0), (1, 1), (2, 0), (2, 1)]
+
+
+def test_an_error_of_one_sink_aborts_all_and_reaches_the_caller():
+    other, failing = Recorder(), Recorder(fails=True)
+    with pytest.raises(OSError, match='the disk is full'):
+        evaluator().run(THREE, [other, failing])
+    assert other.calls[-1] == failing.calls[-1] == 'abort' and 'close' not in other.calls + failing.calls

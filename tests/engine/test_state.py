@@ -7,7 +7,9 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from engine.distributed import Dist
-from engine.state import capture_rng, pack_state, restore_optimizer, restore_random_state, restore_rng, restore_training
+from engine.seeding import capture_rng, set_rng
+from engine.state import pack_state, resume_learner, resume_optimizer, resume_random_state
+from engine.trainer import Position
 from utils import checkpoint
 
 
@@ -28,7 +30,7 @@ def test_every_generator_goes_on_bit_for_bit_after_a_trip_through_a_file(tmp_pat
     checkpoint.save(tmp_path / 'a.pth', {'state_dict': {}, 'rng': [capture_rng()]})
     expected = [draw() for _ in range(3)]
     draw()
-    restore_rng(checkpoint.load(tmp_path / 'a.pth')['rng'][0])
+    set_rng(checkpoint.load(tmp_path / 'a.pth')['rng'][0])
     assert [draw() for _ in range(3)] == expected
 
 
@@ -58,21 +60,7 @@ class Trainee:
             self.ema.update_parameters(self.net)
 
     def pack(self, **more):
-        return pack_state(
-            self.net,
-            self.optimizer,
-            self.scheduler,
-            self.scaler,
-            epoch=2,
-            batch_in_epoch=5,
-            global_step=11,
-            rng=[capture_rng()],
-            ema=self.ema,
-            **more,
-        )
-
-    def parts(self):
-        return self.optimizer, self.scaler, self.ema
+        return pack_state(self, Position(epoch=2, batch=5, step=11), [capture_rng()], **more)
 
     def numbers(self):
         return [
@@ -96,8 +84,8 @@ def test_a_restored_training_takes_the_same_steps_bit_for_bit(tmp_path, kind):
     resumed, state = Trainee(kind), checkpoint.load(tmp_path / 'a.pth')
     checkpoint.restore_weights(resumed.net, state['state_dict'])
     said = []
-    restore_training(state, 'a.pth', *resumed.parts(), log=said.append)
-    restore_random_state(state, 'a.pth', Dist(), said.append)
+    resume_learner(state, 'a.pth', resumed, log=said.append)
+    resume_random_state(state, 'a.pth', Dist(), said.append)
     resumed.scheduler.load_state_dict(state['scheduler'])  # train.py enters its schedule by the position
     resumed.optimizer.param_groups[0]['lr'] = resumed.scheduler.get_last_lr()[0]
     resumed.steps(4)
@@ -121,8 +109,8 @@ def test_weights_are_stored_without_the_prefixes_of_wrappers():
 def test_parts_that_an_older_file_lacks_start_anew_and_are_named():
     trainee, said = Trainee(), []
     state = {'state_dict': {}, 'optimizer': trainee.optimizer.state_dict(), 'epoch': 3}
-    restore_training(state, 'old.pth', *trainee.parts(), log=said.append)
-    restore_random_state(state, 'old.pth', Dist(), said.append)
+    resume_learner(state, 'old.pth', trainee, log=said.append)
+    resume_random_state(state, 'old.pth', Dist(), said.append)
     assert said == [f'old.pth: holds no {part} state, it starts anew' for part in ('scaler', 'ema')] + [
         'old.pth: holds the random states of 0 processes, this run has 1; they start anew, so it continues but not bit'
         ' for bit'
@@ -132,7 +120,7 @@ def test_parts_that_an_older_file_lacks_start_anew_and_are_named():
 def test_learning_rate_and_weight_decay_stay_those_of_this_runs_flags():
     saved, resumed = Trainee(lr=0.1), Trainee(lr=0.7)
     saved.steps(2)
-    restore_optimizer(saved.pack(), 'a.pth', resumed.optimizer)
+    resume_optimizer(saved.pack(), 'a.pth', resumed.optimizer)
     assert resumed.optimizer.param_groups[0]['lr'] == 0.7
     moments = [
         [state[key] for state in optimizer.state.values() for key in state]
@@ -143,7 +131,8 @@ def test_learning_rate_and_weight_decay_stay_those_of_this_runs_flags():
 
 def test_averaged_weights_that_the_run_does_not_continue_are_named():
     trainee, said = Trainee(), []
-    restore_training(trainee.pack(), 'a.pth', *trainee.parts()[:2], log=said.append)
+    state, trainee.ema = trainee.pack(), None
+    resume_learner(state, 'a.pth', trainee, log=said.append)
     assert said == ['a.pth: its averaged weights are left out; give --ema to continue them']
 
 
@@ -163,7 +152,7 @@ def test_each_rank_gets_its_own_generators_back():
     for seed in (1, 2):
         torch.manual_seed(seed)
         states.append(capture_rng())
-    restore_random_state({'rng': states}, 'a.pth', Dist(rank=1, world=2))
+    resume_random_state({'rng': states}, 'a.pth', Dist(rank=1, world=2))
     second = torch.rand(1)
     torch.manual_seed(2)
     assert torch.equal(second, torch.rand(1))
@@ -174,7 +163,7 @@ def test_a_file_without_an_optimizer_is_an_error_that_names_the_flag():
         ValueError,
         match=r'w.pth: holds no optimizer state \(entries: state_dict\); take its weights alone with --snapshot',
     ):
-        restore_optimizer({'state_dict': {}}, 'w.pth', Trainee().optimizer)
+        resume_optimizer({'state_dict': {}}, 'w.pth', Trainee().optimizer)
 
 
 def test_another_optimizer_is_named():
@@ -182,10 +171,10 @@ def test_another_optimizer_is_named():
     with pytest.raises(
         ValueError, match='a.pth: its optimizer is Adam, this run uses SGD; resume with the --optimizer'
     ):
-        restore_optimizer(state, 'a.pth', Trainee('sgd').optimizer)
+        resume_optimizer(state, 'a.pth', Trainee('sgd').optimizer)
     del state['optimizer_name']
     with pytest.raises(ValueError, match='its optimizer is of another kind, this run uses SGD'):
-        restore_optimizer(state, 'a.pth', Trainee('sgd').optimizer)
+        resume_optimizer(state, 'a.pth', Trainee('sgd').optimizer)
 
 
 def test_the_optimizer_of_another_network_is_an_error():
@@ -193,7 +182,7 @@ def test_the_optimizer_of_another_network_is_an_error():
     other.net.append(nn.Linear(1, 1))
     optimizer = torch.optim.SGD(other.net.parameters(), 0.1, momentum=0.9)
     with pytest.raises(ValueError, match='a.pth: its optimizer state belongs to another network'):
-        restore_optimizer({'optimizer': optimizer.state_dict()}, 'a.pth', Trainee().optimizer)
+        resume_optimizer({'optimizer': optimizer.state_dict()}, 'a.pth', Trainee().optimizer)
 
 
 def test_an_optimizer_for_other_shapes_is_an_error():
@@ -202,4 +191,4 @@ def test_an_optimizer_for_other_shapes_is_an_error():
     with pytest.raises(
         ValueError, match=r'a.pth: its optimizer state is for parameters of other shapes \(\(3, 4\) for \(3, 7\)\)'
     ):
-        restore_optimizer(source.pack(), 'a.pth', Trainee(features=7).optimizer)
+        resume_optimizer(source.pack(), 'a.pth', Trainee(features=7).optimizer)

@@ -3,7 +3,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from engine.worst import TopnCollector, false_counts
+from engine.worst import WorstImages, false_counts
+from utils.outputs.sink import EvalBatch
 
 
 def test_a_wrong_pixel_is_missed_by_its_class_and_invented_for_the_predicted_one():
@@ -21,7 +22,7 @@ def test_predictions_may_be_bytes_and_the_ignore_label_a_class_number():
 
 def collect(order, n=2):
     images = {0: ('a', [5, 0], [0, 1]), 1: ('b', [9, 0], [0, 0]), 2: ('c', [5, 0], [0, 7]), 3: ('d', [1, 0], [0, 3])}
-    collector = TopnCollector(n, num_classes=2)
+    collector = WorstImages(n, num_classes=2)
     for index in order:
         collector.add(images[index][0], index, *images[index][1:])
     return collector
@@ -36,27 +37,25 @@ def test_the_worst_n_images_are_kept_in_order_and_ties_go_to_the_first(order):
     assert collect(order).indices() == [0, 1, 2, 3]
 
 
-def test_ranks_that_saw_different_images_agree_after_merging():
-    left, right = collect((0, 2)), collect((1, 3))
-    left.merge(right.state)
-    assert left.tables() == collect((0, 1, 2, 3)).tables()
+def test_ranks_that_saw_different_images_agree_after_gathering():
+    sent = []
+    collect((1, 3)).gather(SimpleNamespace(rank=0, gather_objects=lambda heaps: sent.append(heaps) or [heaps]))
+    both = collect((0, 2)).gather(SimpleNamespace(rank=0, gather_objects=lambda heaps: [heaps, *sent]))
+    assert both.tables() == collect((0, 1, 2, 3)).tables()
 
 
 def test_classes_without_an_error_have_no_table():
-    collector = TopnCollector(3, num_classes=5)
+    collector = WorstImages(3, num_classes=5)
     collector.add('a', 0, [0, 0, 4, 0, 0], [0, 0, 0, 4, 0])
     assert [table.label for table in collector.tables()] == [2, 3]
 
 
 def test_every_image_of_a_batch_is_counted():
-    batch = SimpleNamespace(
-        names=['a.png', 'b.png'],
-        indices=[4, 7],
-        labels=torch.tensor([[[0, 0]], [[1, 1]]]),
-        prediction=torch.tensor([[[0, 1]], [[0, 0]]]),
-    )
-    collector = TopnCollector(1, num_classes=2)
-    collector.update(batch)
+    labels, prediction = torch.tensor([[[0, 0]], [[1, 1]]]), torch.tensor([[[0, 1]], [[0, 0]]])
+    logits = torch.nn.functional.one_hot(prediction).permute(0, 3, 1, 2).float()
+    batch = EvalBatch(['a.png', 'b.png'], [4, 7], torch.zeros(2, 3, 1, 2), labels, logits)
+    collector = WorstImages(1, num_classes=2)
+    collector.process(batch)
     assert [(t.false_positives[0].name, t.false_negatives[0].name) for t in collector.tables()] == [
         ('b.png', 'a.png'),
         ('a.png', 'b.png'),

@@ -3,114 +3,132 @@
 import json
 import resource
 import threading
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from utils.outputs.dumper import Dumper, DumpOptions, EvalBatch
+from engine.distributed import Dist
+from utils.classes import Classes
+from utils.outputs.dumper import Dumper
+from utils.outputs.dumps import DUMPS, DumpOptions, read_record
+from utils.outputs.gallery import Gallery
+from utils.outputs.sink import EvalBatch
 
-INFO = SimpleNamespace(
-    name='street',
-    class_names=['road', 'sidewalk', 'building'],
-    palette=np.zeros((3, 3), np.uint8),
-    ignore_label=255,
-    trainid_to_id=np.arange(256, dtype=np.uint8),
-)
+CLASSES = Classes(('road', 'sidewalk', 'building'), np.zeros((3, 3), np.uint8))
+MADE_BY = {'checkpoint': 'a.pth'}
 
 
 def evaluate(names, indices=None, size=(6, 8), seed=0):
     """A batch of random logits with what follows from them."""
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(len(names), 3, *size, generator=generator)
-    confidence, prediction = logits.softmax(1).max(1)
     images = torch.randint(0, 256, (len(names), 3, *size), generator=generator, dtype=torch.uint8)
-    return EvalBatch(
-        names,
-        images,
-        torch.zeros_like(prediction),
-        logits,
-        prediction,
-        confidence,
-        {},
-        list(range(len(names))) if indices is None else indices,
-    )
+    labels = torch.zeros(len(names), *size, dtype=torch.int64)
+    return EvalBatch(names, list(range(len(names))) if indices is None else indices, images, labels, logits)
 
 
-def dump(folder, batch, **options):
-    dumper = Dumper(DumpOptions(**{'pictures': False, **options}), folder, INFO, 1)
-    dumper.process(batch)
-    dumper.close()
-    return dumper
+def dumper_of(folder, *kinds, names=('a.png',), log=None, **options):
+    return Dumper(kinds, DumpOptions(**{'made_by': MADE_BY, **options}), folder, CLASSES, names, log=log)
+
+
+def write(sink, batch):
+    sink.open()
+    sink.process(batch)
+    sink.close()
+    return sink
 
 
 def files(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob('*') if path.is_file())
 
 
-ALL = {
-    'dump_logits': True,
-    'dump_for_submission': True,
-    'dump_for_auto_labelling': True,
-    'dump_all_images': True,
-    'made_by': {'checkpoint': 'a.pth'},
-}
+def kinds(dumps):
+    return [dump.name for dump in dumps]
 
 
 def test_an_interrupted_dump_writes_only_what_is_missing(tmp_path):
-    first = dump(tmp_path, evaluate(['v/a.png', 'v/b.png']), **ALL)
-    assert first.done('v/a.png', 0) and first.done('v/b.png', 1) and not first.done('v/c.png', 2)
+    batch = evaluate(['v/a.png', 'v/b.png'])
+    first = write(dumper_of(tmp_path, *DUMPS), batch)
+    write(Gallery(tmp_path, CLASSES, 2, every=True, made_by=MADE_BY), batch)
+    assert first.done('v/a.png') and first.done('v/b.png') and not first.done('v/c.png')
     (tmp_path / 'submit/v/b_conf.png').unlink()
     (tmp_path / 'best_images/v/a_input.png').unlink()
     stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob('*.*') if path.is_file()}
     lines = []
-    second = Dumper(DumpOptions(**ALL), tmp_path, INFO, 2, log=lines.append)
-    assert second.missing('v/a.png', 0) == ['pictures'] and second.missing('v/b.png', 1) == ['submission']
-    second.process(evaluate(['v/a.png', 'v/b.png']))
-    second.close()
+    second = dumper_of(tmp_path, *DUMPS, log=lines.append)
+    pictures = Gallery(tmp_path, CLASSES, 2, every=True, made_by=MADE_BY)
+    assert second.missing('v/a.png') == [] and kinds(second.missing('v/b.png')) == ['submission']
+    assert pictures.missing('v/a.png', 0) and not pictures.missing('v/b.png', 1)
+    write(second, batch)
+    write(pictures, batch)
     changed = {
         path.relative_to(tmp_path).as_posix() for path, stamp in stamps.items() if path.stat().st_mtime_ns != stamp
     }
     assert 'submit/v/b_pred.png' in changed and 'best_images/v/a_gt.png' in changed
     assert not any(name.startswith(('logits', 'submit/v/a', 'v/', 'best_images/v/b')) for name in changed)
-    assert [record.name for record in second.records] == ['v/a.png', 'v/b.png']  # the page shows kept pictures too
+    assert [record.name for record in pictures.records()] == ['v/a.png', 'v/b.png']  # the page shows kept ones too
     assert 'of 2 images' in lines[0]
 
 
 def test_a_finished_dump_has_nothing_to_do_unless_it_is_overwritten(tmp_path):
-    batch = evaluate(['a.png'])
-    dump(tmp_path, batch, **ALL)
-    again = Dumper(DumpOptions(**ALL), tmp_path, INFO, 1)
-    assert again.done('a.png', 0) and again.done('a.png') and len(again.records) == 1
+    write(dumper_of(tmp_path, *DUMPS), evaluate(['a.png']))
+    again = dumper_of(tmp_path, *DUMPS)
+    assert (
+        again.done('a.png') and not again.wants(['a.png'], [0], True) and again.wants(['a.png', 'b.png'], [0, 1], True)
+    )
     again.close()
     other = evaluate(['a.png'], seed=1)
-    dump(tmp_path, other, **ALL, overwrite=True)
+    write(dumper_of(tmp_path, *DUMPS, overwrite=True), other)
     assert np.array_equal(np.load(tmp_path / 'logits/a_logits.npz')['logits'], other.logits[0].half().numpy())
 
 
 def test_dumps_of_another_checkpoint_are_not_mixed_in(tmp_path):
-    dump(tmp_path, evaluate(['a.png']), **ALL)
-    changed = {**ALL, 'made_by': {'checkpoint': 'b.pth'}}
+    write(dumper_of(tmp_path, *DUMPS), evaluate(['a.png']))
+    changed = {'made_by': {'checkpoint': 'b.pth'}}
     with pytest.raises(
         ValueError,
         match=r"dumps.json: the logits dump there was made with checkpoint 'a.pth' instead of 'b.pth'; .*--overwrite",
     ):
-        Dumper(DumpOptions(**changed), tmp_path, INFO, 1)
-    dump(tmp_path, evaluate(['a.png'], seed=1), **changed, overwrite=True)
-    entry = json.loads((tmp_path / 'dumps.json').read_text())['logits']
-    assert (
-        entry['made_by'] == {'checkpoint': 'b.pth'}
-        and entry['kind'] == 'logits'
-        and entry['classes'] == ['road', 'sidewalk', 'building']
-    )
+        dumper_of(tmp_path, *DUMPS, **changed).open()
+    write(dumper_of(tmp_path, *DUMPS, overwrite=True, **changed), evaluate(['a.png'], seed=1))
+    entry = read_record(tmp_path)['logits']
+    assert entry['made_by'] == changed['made_by'] and entry['kind'] == 'logits'
+    assert entry['classes'] == ['road', 'sidewalk', 'building']
+    assert Classes.from_dict(entry['label_set'], 'dumps.json') == CLASSES
+
+
+def test_a_dump_of_an_earlier_version_without_colours_is_continued(tmp_path):
+    write(dumper_of(tmp_path, *DUMPS), evaluate(['a.png']))
+    entries = read_record(tmp_path)
+    for entry in entries.values():
+        del entry['label_set']
+    (tmp_path / 'dumps.json').write_text(json.dumps(entries))
+    again = dumper_of(tmp_path, *DUMPS)
+    again.open()
+    assert again.done('a.png')
+    again.close()
+
+
+def test_kept_logits_stand_in_the_manifest_with_and_without_that_of_the_run_before(tmp_path):
+    dumper = write(dumper_of(tmp_path, 'logits', about={'model': 'm'}), evaluate(['a.png']))
+    entries = dumper.gather(Dist())['logits']
+    manifest = tmp_path / 'logits' / 'manifest.json'
+    assert json.loads(manifest.read_text())['images'] == {'a.png': {'file': 'a_logits.npz', **entries['a.png']}}
+    for killed in (False, True):
+        if killed:
+            manifest.unlink()
+        again = dumper_of(tmp_path, 'logits')
+        assert again.done('a.png')
+        again.close()
+        assert again.gather(Dist())['logits']['a.png']['sha256'] == entries['a.png']['sha256'] and manifest.exists()
 
 
 def test_pictures_of_another_checkpoint_are_drawn_again(tmp_path):
-    dump(tmp_path, evaluate(['a.png']), pictures=True, made_by={'epoch': 1})
+    write(Gallery(tmp_path, CLASSES, 1, made_by={'epoch': 1}), evaluate(['a.png']))
     later = evaluate(['a.png'], seed=1)
-    dump(tmp_path, later, pictures=True, made_by={'epoch': 2})
+    write(Gallery(tmp_path, CLASSES, 1, made_by={'epoch': 2}), later)
     with Image.open(tmp_path / 'best_images/a_input.png') as picture:
         assert np.array_equal(np.asarray(picture), later.images[0].permute(1, 2, 0).numpy())
 
@@ -118,7 +136,7 @@ def test_pictures_of_another_checkpoint_are_drawn_again(tmp_path):
 def test_a_writer_error_reaches_the_main_thread_with_the_path(tmp_path):
     tmp_path.joinpath('logits').write_text('a file where the folder should be')
     with pytest.raises(OSError, match='logits/a_logits.npz'):
-        dump(tmp_path, evaluate(['a.png']), dump_logits=True)
+        write(dumper_of(tmp_path, 'logits'), evaluate(['a.png']))
 
 
 def test_a_full_disk_leaves_no_part_of_a_file(tmp_path):
@@ -126,7 +144,7 @@ def test_a_full_disk_leaves_no_part_of_a_file(tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))  # no file may grow beyond this: as a full disk
     try:
         with pytest.raises(OSError, match='a_logits.npz: cannot be written'):
-            dump(tmp_path, evaluate(['a.png'], size=(64, 64)), dump_logits=True)
+            write(dumper_of(tmp_path, 'logits'), evaluate(['a.png'], size=(64, 64)))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert [path for path in files(tmp_path) if path != 'dumps.json'] == []
@@ -141,12 +159,14 @@ def test_what_a_killed_writer_left_is_removed_and_checkpoints_are_not(tmp_path):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text('half')
-    Dumper(DumpOptions(dump_logits=True, pictures=False), tmp_path, INFO, 1).close()
+    dumper = dumper_of(tmp_path, 'logits')
+    dumper.open()
+    dumper.close()
     assert files(tmp_path) == ['.last_checkpoint.pth.99999999.abcd.tmp', 'dumps.json', 'logits/v/b_logits.npz']
 
 
 def test_abort_leaves_whole_files_only_and_ends_its_threads(tmp_path):
-    dumper = Dumper(DumpOptions(dump_logits=True, pictures=False), tmp_path, INFO, 8)
+    dumper = dumper_of(tmp_path, 'logits')
     for k in range(3):
         dumper.process(evaluate([f'{k}.png'], [k], size=(128, 128)))
     dumper.abort()

@@ -1,31 +1,21 @@
 import os
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from utils.outputs import image_files
-from utils.outputs.dumper import Dumper, DumpOptions, EvalBatch
-from utils.outputs.names import check_names
+from utils.classes import Classes
+from utils.outputs import dumps
+from utils.outputs.dumper import Dumper
+from utils.outputs.dumps import DUMPS, DumpOptions, check_outputs
+from utils.outputs.gallery import Gallery
+from utils.outputs.sink import EvalBatch
 
 PALETTE = np.array([[128, 64, 128], [244, 35, 232], [70, 70, 70]], np.uint8)
 
 
-def describe(**changes):
-    table = np.arange(256, dtype=np.uint8)
-    table[:3] = [7, 8, 11]
-    return SimpleNamespace(
-        **{
-            'name': 'street',
-            'class_names': ['road', 'sidewalk', 'building'],
-            'palette': PALETTE,
-            'ignore_label': 255,
-            'trainid_to_id': table,
-            **changes,
-        }
-    )
+CLASSES = Classes(('road', 'sidewalk', 'building'), PALETTE, ids=(7, 8, 11))
 
 
 def evaluate(names, indices=None, size=(6, 8), labelled=True, seed=0):
@@ -33,7 +23,6 @@ def evaluate(names, indices=None, size=(6, 8), labelled=True, seed=0):
     generator = torch.Generator().manual_seed(seed)
     count, (height, width) = len(names), size
     logits = torch.randn(count, 3, height, width, generator=generator) * 3
-    confidence, prediction = logits.softmax(1).max(1)
     labels = torch.randint(0, 3, (count, height, width), generator=generator)
     labels[:, 0] = 255
     return EvalBatch(
@@ -41,8 +30,6 @@ def evaluate(names, indices=None, size=(6, 8), labelled=True, seed=0):
         images=torch.randint(0, 256, (count, 3, height, width), generator=generator, dtype=torch.uint8),
         labels=labels if labelled else None,
         logits=logits,
-        prediction=prediction,
-        confidence=confidence,
         assets={
             'attn_05x': torch.rand(count, 1, height // 2, width // 2, generator=generator),
             'pred_05x': torch.randn(count, 3, height // 2, width // 2, generator=generator),
@@ -51,11 +38,22 @@ def evaluate(names, indices=None, size=(6, 8), labelled=True, seed=0):
     )
 
 
-def dump(folder, batch, total=1, info=None, **options):
-    dumper = Dumper(DumpOptions(**{'pictures': False, **options}), folder, info or describe(), total)
-    dumper.process(batch)
-    dumper.close()
-    return dumper
+def dump(folder, batch, *kinds, log=None, **options):
+    """Write the dumps `kinds` of a batch; returns the dumper."""
+    dumper = Dumper(kinds, DumpOptions(**options), folder, CLASSES, batch.names, log=log)
+    return write(dumper, batch)
+
+
+def draw(folder, batch, total=1, **options):
+    """Draw the pictures of a batch; returns the gallery."""
+    return write(Gallery(folder, CLASSES, total, **options), batch)
+
+
+def write(sink, batch):
+    sink.open()
+    sink.process(batch)
+    sink.close()
+    return sink
 
 
 def files(folder):
@@ -69,7 +67,7 @@ def pixels(path):
 
 def test_logits_are_dumped_as_float16_for_every_element_of_the_batch_with_its_folders(tmp_path):
     batch = evaluate(['val/lindau/a_leftImg8bit.png', 'val/ulm/b_leftImg8bit.png'])
-    dump(tmp_path, batch, dump_logits=True)
+    dump(tmp_path, batch, 'logits')
     assert files(tmp_path) == [
         'dumps.json',
         'logits/val/lindau/a_leftImg8bit_logits.npz',
@@ -84,11 +82,9 @@ def test_logits_that_float16_cannot_hold_saturate_and_are_counted(tmp_path):
     batch, lines = evaluate(['a.png']), []
     batch.logits[0, :, 2, 2] = torch.tensor([7e4, -1e9, float('inf')])
     before = batch.logits.clone()
-    dumper = Dumper(DumpOptions(dump_logits=True, pictures=False), tmp_path, describe(), 1, log=lines.append)
-    dumper.process(batch)
-    dumper.close()
+    dump(tmp_path, batch, 'logits', log=lines.append)
     assert np.load(tmp_path / 'logits/a_logits.npz')['logits'][:, 2, 2].tolist() == [65504, -65504, 65504]
-    assert dumper.saturated == 3 and '3 logits exceed' in lines[0]
+    assert '3 logits exceed' in lines[0]
     assert torch.equal(batch.logits, before)  # the evaluator still needs them
 
 
@@ -96,20 +92,20 @@ def test_logits_with_nan_are_refused_by_name_and_leave_no_file(tmp_path):
     batch = evaluate(['city/a.png'])
     batch.logits[0, 1, 3, 3] = float('nan')
     with pytest.raises(ValueError, match=r'city/a.png: its logits hold NaN.*--precision fp32'):
-        dump(tmp_path, batch, dump_logits=True)
+        dump(tmp_path, batch, 'logits')
     assert files(tmp_path) == ['dumps.json']
 
 
 def test_saturation_is_counted_over_chunks(monkeypatch):
-    monkeypatch.setattr(image_files, 'CHUNK', 4)
+    monkeypatch.setattr(dumps, 'CHUNK', 4)
     array = np.array([65504, 0, 1, 2, 3, 4, -65504, 65504, 65503], np.float16)  # the last rounds to 65504
-    assert image_files.count_saturated(array, 'a') == 4
+    assert dumps.count_saturated(array, 'a') == 4
 
 
 def test_submission_holds_label_ids_and_rounded_16_bit_confidences(tmp_path):
     batch = evaluate(['val/a.png'])
     batch.confidence[0, 0, :4] = torch.tensor([1.0, 0.0, 0.5, 1 / 3])
-    dump(tmp_path, batch, dump_for_submission=True)
+    dump(tmp_path, batch, 'submission')
     assert files(tmp_path) == ['dumps.json', 'submit/val/a_conf.png', 'submit/val/a_pred.png']
     ids, confidence = pixels(tmp_path / 'submit/val/a_pred.png'), pixels(tmp_path / 'submit/val/a_conf.png')
     assert ids.dtype == np.uint8 and np.array_equal(ids, np.array([7, 8, 11])[batch.prediction[0].numpy()])
@@ -121,14 +117,14 @@ def test_submission_holds_label_ids_and_rounded_16_bit_confidences(tmp_path):
 def test_half_precision_confidences_do_not_overflow(tmp_path):
     batch = evaluate(['a.png'])
     batch.confidence = torch.full((1, 6, 8), 0.75, dtype=torch.float16)
-    dump(tmp_path, batch, dump_for_submission=True)
+    dump(tmp_path, batch, 'submission')
     assert np.unique(pixels(tmp_path / 'submit/a_conf.png')).tolist() == [49151]  # 49151.25
 
 
 def test_auto_labels_have_the_names_that_the_coarse_reader_wants(tmp_path):
     batch = evaluate(['train_extra/ulm/a_leftImg8bit.png'], labelled=False)
     batch.confidence[0, 0, :3] = torch.tensor([0.5, 0.999, 0.91])
-    dump(tmp_path, batch, dump_for_auto_labelling=True)
+    dump(tmp_path, batch, 'auto_labels')
     folder = tmp_path / 'train_extra/ulm'
     assert sorted(path.name for path in folder.iterdir()) == ['a_leftImg8bit.png', 'a_leftImg8bit_prob.png']
     assert np.array_equal(pixels(folder / 'a_leftImg8bit.png'), np.array([7, 8, 11])[batch.prediction[0].numpy()])
@@ -138,7 +134,7 @@ def test_auto_labels_have_the_names_that_the_coarse_reader_wants(tmp_path):
 
 def test_pictures_decode_to_what_was_evaluated(tmp_path):
     batch = evaluate(['val/a.png'])
-    dump(tmp_path, batch, pictures=True, dump_assets=True)
+    draw(tmp_path, batch, scales=True)
     folder = tmp_path / 'best_images/val'
     image, prediction, labels = (
         batch.images[0].permute(1, 2, 0).numpy(),
@@ -167,13 +163,13 @@ def test_the_record_scores_the_image_over_its_classes(tmp_path):
     batch = evaluate(['a.png'], size=(2, 2))
     batch.prediction = torch.tensor([[[0, 0], [1, 1]]])
     batch.labels = torch.tensor([[[0, 1], [1, 255]]])
-    [record] = dump(tmp_path, batch, pictures=True).records
+    [record] = draw(tmp_path, batch).records()
     assert (record.valid, record.wrong, record.accuracy) == (3, 1, pytest.approx(2 / 3))
     assert record.ious == [[0, 0.5], [1, 0.5]] and record.miou == 0.5
 
 
 def test_without_labels_there_is_neither_label_nor_error_nor_score(tmp_path):
-    [record] = dump(tmp_path, evaluate(['a.png'], labelled=False), pictures=True).records
+    [record] = draw(tmp_path, evaluate(['a.png'], labelled=False)).records()
     assert [layer.key for layer in record.layers] == ['input', 'prediction', 'composited', 'prob_mask', 'attn_05x']
     assert record.miou is None and files(tmp_path / 'best_images') == sorted(
         [
@@ -183,86 +179,71 @@ def test_without_labels_there_is_neither_label_nor_error_nor_score(tmp_path):
             'a_prediction.png',
             'a_prob_mask.png',
             'composited_a.png',
-            'index.html',
         ]
     )
 
 
 def test_about_ten_images_are_pictured_by_their_place_in_the_whole_set(tmp_path):
     for rank in range(2):  # two ranks see every other image
-        dumper = Dumper(DumpOptions(), tmp_path, describe(), 40, rank=rank)
+        gallery = Gallery(tmp_path, CLASSES, 40)
         for index in range(rank, 40, 2):
-            assert dumper.wants_assets([index]) == (index % 4 == 0)
-            dumper.process(evaluate([f'{index:02d}.png'], [index]))
-        dumper.close()
-        assert [record.index for record in dumper.records] == ([] if rank else list(range(0, 40, 4)))
+            name = f'{index:02d}.png'
+            assert gallery.wants_scales([index]) == gallery.wants([name], [index], True) == (index % 4 == 0)
+            gallery.process(evaluate([name], [index]))
+        gallery.close()
+        assert [record.index for record in gallery.records()] == ([] if rank else list(range(0, 40, 4)))
 
 
 def test_every_image_is_pictured_when_all_are_asked_for(tmp_path):
-    for flag in ('dump_all_images', 'dump_assets'):
-        dumper = dump(tmp_path / flag, evaluate([f'{k}.png' for k in range(3)], [5, 6, 7]), total=100, **{flag: True})
-        assert [record.name for record in dumper.records] == ['0.png', '1.png', '2.png']
-        assert (tmp_path / flag / 'best_images/1_pred_05x.png').exists() == (flag == 'dump_assets')
+    for flag in ('every', 'scales'):
+        gallery = draw(tmp_path / flag, evaluate([f'{k}.png' for k in range(3)], [5, 6, 7]), 100, **{flag: True})
+        assert [record.name for record in gallery.records()] == ['0.png', '1.png', '2.png']
+        assert (tmp_path / flag / 'best_images/1_pred_05x.png').exists() == (flag == 'scales')
 
 
 def test_equal_stems_in_two_folders_do_not_overwrite_each_other(tmp_path):
-    dump(tmp_path, evaluate(['a/x.png', 'b/x.png']), dump_all_images=True)
+    draw(tmp_path, evaluate(['a/x.png', 'b/x.png']), every=True)
     assert {'a/composited_x.png', 'b/composited_x.png', 'a/x_input.png', 'b/x_input.png'} <= set(
         files(tmp_path / 'best_images')
     )
 
 
-def test_the_evaluator_is_told_what_it_need_not_compute(tmp_path):
-    def needs(**options):
-        dumper = Dumper(DumpOptions(**{'pictures': False, **options}), tmp_path, describe(), 1)
-        dumper.close()
-        return dumper.needs_logits, dumper.needs_confidence, dumper.needs_assets
-
-    assert needs() == (False, False, False)
-    assert needs(dump_logits=True) == (True, False, False)
-    assert needs(dump_for_submission=True) == (False, True, False)
-    assert needs(pictures=True) == (False, True, True)
-
-
 @pytest.mark.parametrize(
-    'names, options, file',
+    'names, kinds, file',
     [
-        (['f/a.jpg', 'f/a.png'], {'dump_logits': True}, 'logits/f/a_logits.npz'),
-        (['a.png', 'a_prob.png'], {'dump_for_auto_labelling': True}, 'a_prob.png'),
-        (['x_input.png', 'composited_x.png'], {'pictures': True}, 'best_images/composited_x_input.png'),
+        (['f/a.jpg', 'f/a.png'], ['logits'], 'logits/f/a_logits.npz'),
+        (['a.png', 'a_prob.png'], ['auto_labels'], 'a_prob.png'),
+        (['x_input.png', 'composited_x.png'], [], 'best_images/composited_x_input.png'),
     ],
 )
-def test_two_images_with_one_output_are_refused_before_anything_is_written(tmp_path, names, options, file):
+def test_two_images_with_one_output_are_refused_and_nothing_is_written(tmp_path, names, kinds, file):
+    dumper = Dumper(kinds, DumpOptions(), tmp_path, CLASSES, names)
+    sink = dumper if kinds else Gallery(tmp_path, CLASSES, 2)
     with pytest.raises(ValueError) as error:
-        check_names(names, DumpOptions(**{'pictures': False, **options}).outputs(), tmp_path)
+        check_outputs(names, sink.files, tmp_path)
     assert str(tmp_path / file) in str(error.value) and all(name in str(error.value) for name in names)
+    assert files(tmp_path) == []
 
 
-def test_equal_names_in_different_folders_are_no_collision_and_names_must_stay_inside():
-    check_names(['a/x.png', 'b/x.png', 'x.png'], ['logits', 'submission', 'auto_labels', 'pictures'])
+def test_equal_names_in_different_folders_are_no_collision_and_names_must_stay_inside(tmp_path):
+    dumper = Dumper(list(DUMPS), DumpOptions(), tmp_path, CLASSES, [])
+    check_outputs(['a/x.png', 'b/x.png', 'x.png'], dumper.files, tmp_path)
     for name in ('../a.png', '/etc/a.png', 'b/../../a.png'):
-        with pytest.raises(ValueError, match='relative to its data set'):
-            check_names([name], ['logits'])
-
-
-def test_a_second_dumper_of_the_same_run_may_picture_other_images_without_replacing_the_page(tmp_path):
-    dump(tmp_path, evaluate(['a.png', 'b.png']), dump_all_images=True)
-    page = (tmp_path / 'best_images/index.html').read_text()
-    dump(tmp_path, evaluate(['c.png'], [9]), dump_all_images=True, page=False)
-    assert (tmp_path / 'best_images/c_input.png').exists() and (tmp_path / 'best_images/index.html').read_text() == page
+        with pytest.raises(ValueError, match='relative to its dataset'):
+            check_outputs([name], dumper.files, tmp_path)
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA device')
 def test_files_from_a_gpu_equal_those_from_the_host(tmp_path):
-    every = {'dump_logits': True, 'dump_for_submission': True, 'dump_for_auto_labelling': True, 'dump_assets': True}
     batch = evaluate(['a.png', 'b.png'], size=(64, 128))
     moved = EvalBatch(
         **{key: value.cuda() if isinstance(value, torch.Tensor) else value for key, value in vars(batch).items()}
     )
     moved.assets = {key: value.cuda() for key, value in batch.assets.items()}
-    dump(tmp_path / 'host', batch, **every)
-    dump(tmp_path / 'device', moved, **every)
+    for place, where in (('host', batch), ('device', moved)):
+        dump(tmp_path / place, where, *DUMPS)
+        draw(tmp_path / place, where, scales=True)
     assert files(tmp_path / 'host') == files(tmp_path / 'device')
     for name in files(tmp_path / 'host'):
         assert (

@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from utils.outputs import logits_manifest as logit_manifest
+from utils.classes import Classes
+from utils.outputs.logits import MANIFEST, manifest_classes, read_entries, read_manifest, write_manifest
 
 ENTRY = {'file': 'val/a_logits.npz', 'bytes': 10, 'sha256': 'ab', 'size': [4, 6], 'shape': [3, 4, 6]}
 
@@ -15,15 +16,13 @@ def write(folder, images=None, **about):
 
 
 def test_a_manifest_is_read_as_it_was_written(tmp_path):
-    found = logit_manifest.read(
+    found = read_manifest(
         write(
             tmp_path, kind='logits', class_names=['road', 'sky', 'car'], num_classes=3, model='m', weights_sha256=None
         )
     )
-    assert found['class_names'] == ['road', 'sky', 'car'] and logit_manifest.read_entries(tmp_path) == {
-        'val/a.png': ENTRY
-    }
-    assert logit_manifest.read(tmp_path / 'nowhere') is None and logit_manifest.read_entries(tmp_path / 'nowhere') == {}
+    assert found['class_names'] == ['road', 'sky', 'car'] and read_entries(tmp_path) == {'val/a.png': ENTRY}
+    assert read_manifest(tmp_path / 'nowhere') is None and read_entries(tmp_path / 'nowhere') == {}
 
 
 @pytest.mark.parametrize(
@@ -42,7 +41,7 @@ def test_a_manifest_is_read_as_it_was_written(tmp_path):
 )
 def test_values_of_another_type_are_named(tmp_path, key, value, form):
     with pytest.raises(ValueError, match=f'manifest.json: its {key} is .*, expected {form}; correct it'):
-        logit_manifest.read(write(tmp_path, **{key: value}))
+        read_manifest(write(tmp_path, **{key: value}))
 
 
 @pytest.mark.parametrize(
@@ -71,13 +70,13 @@ def test_entries_of_another_form_are_named(tmp_path, key, value):
             ' shape'
         ),
     ):
-        logit_manifest.read(write(tmp_path, {'val/a.png': {**ENTRY, key: value}}))
+        read_manifest(write(tmp_path, {'val/a.png': {**ENTRY, key: value}}))
 
 
 @pytest.mark.parametrize('entry', [None, [], 'val/a_logits.npz'])
 def test_an_entry_that_is_no_object_is_named(tmp_path, entry):
     with pytest.raises(ValueError, match="its entry of 'val/a.png'"):
-        logit_manifest.read(write(tmp_path, {'val/a.png': entry}))
+        read_manifest(write(tmp_path, {'val/a.png': entry}))
 
 
 @pytest.mark.parametrize('file', ['val/a_logits.npz', 'val/a_logits.npy', 'val/a_logits.npy.zst'])
@@ -90,16 +89,25 @@ def test_two_images_with_one_name_but_for_the_ending_are_named(tmp_path, file):
     with pytest.raises(
         ValueError, match="'val/a.png' and 'val/a.jpg' have the same logits, val/a .*rename one of the images"
     ):
-        logit_manifest.read(write(tmp_path, images))
+        read_manifest(write(tmp_path, images))
 
 
 def test_images_of_one_name_in_two_folders_are_two_images(tmp_path):
     images = {'a.png': {**ENTRY, 'file': 'a_logits.npz'}, 'b/a.png': {**ENTRY, 'file': 'b/a_logits.npz'}}
-    assert logit_manifest.read_entries(write(tmp_path, images)).keys() == {'a.png', 'b/a.png'}
+    assert read_entries(write(tmp_path, images)).keys() == {'a.png', 'b/a.png'}
 
 
 @pytest.mark.parametrize('text', ['', '[]', '{"format": 2, "images": {}}', '{"format": 1, "images": []}'])
 def test_files_that_are_no_manifest_are_refused(tmp_path, text):
     (tmp_path / 'manifest.json').write_text(text)
     with pytest.raises(ValueError, match='manifest.json: is no '):
-        logit_manifest.read(tmp_path)
+        read_manifest(tmp_path)
+
+
+def test_the_classes_of_a_manifest_are_read_back_with_their_colours_and_ids(tmp_path):
+    classes = Classes(('road', 'sky'), [(128, 64, 128), (70, 130, 180)], ids=(7, 23))
+    path = write_manifest(tmp_path, {'a.png': ENTRY}, {'a.png': 'val/a_logits.npz'}, classes, {'dataset': 'street'})
+    assert path == tmp_path / MANIFEST and manifest_classes(tmp_path) == classes
+    assert read_manifest(tmp_path)['class_names'] == ['road', 'sky'] and read_manifest(tmp_path)['num_classes'] == 2
+    (tmp_path / 'old').mkdir()
+    assert manifest_classes(write(tmp_path / 'old', class_names=['road'])) is None

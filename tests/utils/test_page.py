@@ -2,7 +2,6 @@ import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
-from types import SimpleNamespace
 from urllib.parse import unquote
 
 import numpy as np
@@ -10,13 +9,12 @@ import pytest
 from PIL import Image
 
 from engine.worst import ClassFailures, Failure
+from utils.classes import Classes
+from utils.outputs.gallery import Layer, PageRecord, load_record
 from utils.outputs.pictures import make_grid, picture_grid
 from utils.pages.page import write_page, write_topn_page
-from utils.pages.records import Layer, PageRecord, load_record
 
-INFO = SimpleNamespace(
-    name='street', class_names=['road', 'R&D <b>'], palette=np.array([[128, 64, 128], [1, 2, 255]], np.uint8)
-)
+STREET = Classes(('road', 'R&D <b>'), [[128, 64, 128], [1, 2, 255]]), 'street'
 NAMES = [
     'val/a b #1 100%.png',
     'val/"><script>alert(1)<|script>.png',
@@ -65,7 +63,7 @@ def read(path):
 
 @pytest.mark.parametrize('name', NAMES)
 def test_links_of_awkward_file_names_lead_to_the_files(tmp_path, name):
-    write_page(tmp_path / 'index.html', [record_of(tmp_path, name)], INFO)
+    write_page(tmp_path / 'index.html', [record_of(tmp_path, name)], *STREET)
     sources = read(tmp_path / 'index.html').all('img', 'src')
     assert len(sources) == 2
     for source in sources:
@@ -79,7 +77,11 @@ def test_names_are_shown_as_text_and_run_nothing(tmp_path):
         PageRecord(name, k, 8, 6, [Layer('input', '<i>', 'a.png', 'photo')]) for k, name in enumerate([*NAMES, evil])
     ]
     write_page(
-        tmp_path / 'index.html', records, INFO, facts={'<u>arch': '</dd><script>'}, rows=[{'<s>': '<s>', 'IoU': 0.5}]
+        tmp_path / 'index.html',
+        records,
+        *STREET,
+        facts={'<u>arch': '</dd><script>'},
+        rows=[{'<s>': '<s>', 'IoU': 0.5}],
     )
     page = read(tmp_path / 'index.html')
     assert len(page.all('article', 'id')) == 6 and sum(tag == 'script' for tag, _ in page.tags) == 1
@@ -92,12 +94,16 @@ def test_names_are_shown_as_text_and_run_nothing(tmp_path):
 
 def test_a_file_name_that_is_not_utf8_is_linked_by_its_bytes(tmp_path):
     name = b'caf\xe9.png'.decode('utf-8', 'surrogateescape')
-    write_page(tmp_path / 'index.html', [PageRecord(name, 0, 8, 6, [Layer('input', 'Input', name, 'photo')])], INFO)
+    write_page(
+        tmp_path / 'index.html',
+        [PageRecord(name, 0, 8, 6, [Layer('input', 'Input', name, 'photo')])],
+        *STREET,
+    )
     assert read(tmp_path / 'index.html').all('img', 'src') == ['caf%E9.png']
 
 
 def test_the_page_needs_nothing_but_the_files_beside_it(tmp_path):
-    write_page(tmp_path / 'index.html', [record_of(tmp_path, 'a.png')], INFO)
+    write_page(tmp_path / 'index.html', [record_of(tmp_path, 'a.png')], *STREET)
     text = (tmp_path / 'index.html').read_text(encoding='utf-8')
     assert not re.search(r'https?:|//\w+\.\w|@import|<link|<iframe|\{\{', text)
     assert '<title>Experiment = prediction examples · street</title>' in text
@@ -108,7 +114,7 @@ def test_cards_stand_in_the_order_of_the_data_set_with_their_scores(tmp_path):
         record_of(tmp_path, 'b.png', 7, miou=0.25, accuracy=0.5, wrong=1234, ious=[[0, 0.25], [1, 0.5]]),
         record_of(tmp_path, 'a.png', 3),
     ]
-    write_page(tmp_path / 'index.html', records, INFO)
+    write_page(tmp_path / 'index.html', records, *STREET)
     page = read(tmp_path / 'index.html')
     assert page.all('article', 'data-name') == ['a.png', 'b.png']
     assert page.all('article', 'data-miou') == ['', '0.250000'] and page.all('article', 'data-ious') == [
@@ -124,7 +130,11 @@ def test_facts_and_class_scores_are_shown_with_dashes_for_what_is_not_defined(tm
         {'id': 1, 'name': 'car', 'IoU': float('nan'), 'recall': None},
     ]
     write_page(
-        tmp_path / 'index.html', [], INFO, facts={'scales': (0.5, 1.0), 'flip': False, 'checkpoint': None}, rows=rows
+        tmp_path / 'index.html',
+        [],
+        *STREET,
+        facts={'scales': (0.5, 1.0), 'flip': False, 'checkpoint': None},
+        rows=rows,
     )
     text = read(tmp_path / 'index.html').text
     assert '98.77' in text and '100.00' in text and text.count('–') == 2
@@ -132,7 +142,7 @@ def test_facts_and_class_scores_are_shown_with_dashes_for_what_is_not_defined(tm
 
 
 def test_the_legend_has_the_colour_of_every_class_and_of_no_label(tmp_path):
-    write_page(tmp_path / 'index.html', [], INFO)
+    write_page(tmp_path / 'index.html', [], *STREET)
     assert read(tmp_path / 'index.html').all('i', 'style') == [
         'background:#804080',
         'background:#0102ff',
@@ -147,7 +157,7 @@ def test_five_hundred_images_load_lazily_and_the_page_is_small(tmp_path):
         )
         for k in range(500)
     ]
-    write_page(tmp_path / 'index.html', records, INFO)
+    write_page(tmp_path / 'index.html', records, *STREET)
     page = read(tmp_path / 'index.html')
     assert page.all('img', 'loading') == ['lazy'] * 4000 and (tmp_path / 'index.html').stat().st_size < 2e6
 
@@ -155,7 +165,7 @@ def test_five_hundred_images_load_lazily_and_the_page_is_small(tmp_path):
 def test_the_page_of_worst_images_links_its_tables_to_its_cards(tmp_path):
     records = [record_of(tmp_path, 'b.png', 9), record_of(tmp_path, 'a.png', 4)]
     tables = [ClassFailures(1, [Failure('b.png', 9, 12345), Failure('a.png', 4, 3)], [])]
-    write_topn_page(tmp_path / 'topn_failures.html', tables, records, INFO)
+    write_topn_page(tmp_path / 'topn_failures.html', tables, records, *STREET)
     page = read(tmp_path / 'topn_failures.html')
     links = [link for link in page.all('a', 'href') if link.startswith('#image')]
     assert links == ['#image-1', '#image-0', '#image-0', '#image-1']  # two in the table, two card titles
@@ -206,7 +216,7 @@ def test_the_grid_of_records_shows_input_label_and_prediction_and_leaves_out_wha
 @pytest.mark.skipif(not shutil.which('chromium'), reason='needs the chromium browser')
 def test_a_browser_opens_the_comparison_that_the_address_names(tmp_path):
     records = [record_of(tmp_path, name, k, keys=('input', 'gt', 'prediction')) for k, name in enumerate(NAMES)]
-    write_page(tmp_path / 'index.html', records, INFO)
+    write_page(tmp_path / 'index.html', records, *STREET)
     command = [
         'chromium',
         '--headless',

@@ -1,13 +1,18 @@
-"""Logits of one image in a file: the published .npz, .npy, or zstd-compressed .npy; whole or int8, at any stride.
+"""Stored logits: the file of an image (.npz as published, .npy, or .npy packed with zstd) and the manifest of a folder.
 
 A file holds up to three arrays, in this order and under these keys: `logits` (C, h, w); with int8 `steps` float32 (2,
 C), the offset and the scale of each class: logit = offset + scale * value; with a stride `size` (2,), the height and
 width of the image. An .npy file is those arrays one after the other, so numpy.load of a plain one just works.
+
+manifest.json says what a folder holds, so that it can be fused, checked and trusted without its makers: the model and
+the hash of its weights, the dataset and its classes in order, the kind of the numbers, the scales and flips behind
+them, how they are stored, and of every image the file, its bytes and SHA-256, and both sizes.
 """
 
 import io
+import json
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from utils.files.atomic import atomic_write
+from utils.classes import Classes
+from utils.files.atomic import atomic_write, sha256, write_json
 from utils.files.npz import read_npz, write_npz
 
 FORMATS = {'npz': '_logits.npz', 'npy': '_logits.npy', 'zst': '_logits.npy.zst'}
@@ -23,6 +29,7 @@ DTYPES = ('float16', 'int8')
 STRIDES = (1, 2, 4)
 ZSTD_LEVEL = 1
 _NAMES = ('logits', 'steps', 'size')
+MANIFEST, FORMAT = 'manifest.json', 1
 
 
 class Storage(NamedTuple):
@@ -176,3 +183,121 @@ class _Unpacked(io.RawIOBase):
 
     def readinto(self, buffer):
         return self._reader.readinto(buffer)
+
+
+def describe(path: Path, size, shape) -> dict:
+    """The entry of a file that was just written: an image of `size` (H, W), an array of `shape` (C, h, w)."""
+    return {'bytes': path.stat().st_size, 'sha256': sha256(path), 'size': list(size), 'shape': list(shape)}
+
+
+def describe_file(path: Path) -> dict:
+    """The same for a file whose content is not known; ValueError when it is damaged."""
+    logits = read_logits(path)
+    return describe(path, logits.size, tuple(logits.values.shape))
+
+
+def read_manifest(folder) -> dict | None:
+    """The manifest in `folder`, None without one; ValueError naming a file that is no manifest."""
+    path = Path(folder) / MANIFEST
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except ValueError as error:
+        raise ValueError(f'{path}: is no JSON ({error}); remove it, or dump the logits again') from None
+    if not isinstance(content, dict) or content.get('format') != FORMAT or not isinstance(content.get('images'), dict):
+        raise ValueError(f'{path}: is no manifest of logits in format {FORMAT}; remove it, or dump the logits again')
+    for key, (is_right, form) in _FIELDS.items():
+        if content.get(key) is not None and not is_right(content[key]):
+            raise ValueError(
+                f'{path}: its {key} is {content[key]!r:.60}, expected {form}; correct it, or dump the logits again'
+            )
+    owner = {}
+    for name, entry in content['images'].items():
+        if not _is_entry(entry):
+            raise ValueError(
+                f'{path}: its entry of {name!r} names no file below the folder with its bytes, sha256, size and shape;'
+                ' dump the logits again'
+            )
+        other = owner.setdefault(_stem(entry['file']), name)
+        if other != name:
+            raise ValueError(
+                f'{path}: {other!r} and {name!r} have the same logits, {_stem(entry["file"])} (folders count, endings'
+                ' do not); rename one of the images and dump the logits again'
+            )
+    return content
+
+
+def _is_entry(entry) -> bool:
+    file = PurePosixPath(str(entry.get('file', '/'))) if isinstance(entry, dict) else PurePosixPath('/')
+    below = file.name.endswith(tuple(FORMATS.values())) and not file.is_absolute() and '..' not in file.parts
+    return (
+        below
+        and _is_count(entry.get('bytes'))
+        and _is_text(entry.get('sha256'))
+        and _are_counts(entry.get('size'), 2)
+        and _are_counts(entry.get('shape'), 3)
+    )
+
+
+def _is_count(value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _are_counts(values, length: int) -> bool:
+    return isinstance(values, list) and len(values) == length and all(map(_is_count, values))
+
+
+def _is_text(value) -> bool:
+    return isinstance(value, str)
+
+
+def _are_names(values) -> bool:
+    return isinstance(values, list) and all(map(_is_text, values))
+
+
+def _stem(file: str) -> str:
+    """The path of an image without what logits end in: by this readers know it."""
+    return next(file.removesuffix(suffix) for suffix in FORMATS.values() if file.endswith(suffix))
+
+
+# An entry of the manifest about all its images -> (check of the value, what it should be). All may be absent.
+_FIELDS = {
+    'class_names': (_are_names, 'a list of names'),
+    'num_classes': (_is_count, 'a whole number'),
+    **dict.fromkeys(('kind', 'model', 'weights_sha256', 'dataset'), (_is_text, 'text')),
+}
+
+
+def read_entries(folder) -> dict:
+    """name -> entry of the manifest in `folder`, empty without one."""
+    return (read_manifest(folder) or {'images': {}})['images']
+
+
+def manifest_classes(folder) -> Classes | None:
+    """The classes of the logits in `folder`, None without a manifest or with one of an earlier version."""
+    values = (read_manifest(folder) or {}).get('classes')
+    return values and Classes.from_dict(values, str(Path(folder) / MANIFEST))
+
+
+def write_manifest(folder, entries: dict, files: dict, classes: Classes, about: dict) -> Path:
+    """Write the manifest of the images `files` as far as they have an entry; returns its path.
+
+    Args:
+        entries: name -> describe() of its file.
+        files: name -> path of the file below `folder`, in the order of the dataset.
+        classes: the channels of the logits.
+        about: what the logits were made with; model, weights_sha256, dataset, storage and the like.
+    """
+    images = {name: {'file': path, **entries[name]} for name, path in files.items() if entries.get(name)}
+    content = {
+        'format': FORMAT,
+        'kind': 'logits',
+        **about,
+        'class_names': list(classes.names),
+        'num_classes': len(classes),
+        'classes': classes.as_dict(),
+        'images': images,
+    }
+    write_json(Path(folder) / MANIFEST, content)
+    return Path(folder) / MANIFEST

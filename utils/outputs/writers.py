@@ -1,12 +1,16 @@
 """Background writers: files are encoded and written by threads while the device computes the next image.
 
 Threads are enough because deflate, PNG encoding and file writes release the interpreter lock. The pool is bounded, so
-a slow disk slows the program down instead of filling the memory with arrays that wait for it.
+a slow disk slows the program down instead of filling the memory with arrays that wait for it. Tensors reach the writers
+as a HostCopy: a pageable copy would make the caller wait until everything queued on the device before it has run, this
+one goes to pinned memory behind the forward pass, and only the thread that needs the values waits for it.
 """
 
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+
+import torch
 
 
 def default_threads() -> int:
@@ -49,7 +53,7 @@ class WriterPool:
         try:
             if not self._stopped.is_set():
                 function(*args, **kwargs)
-        except BaseException as error:  # kept for the caller's thread: nobody reads what a writer thread prints
+        except BaseException as error:  # for the caller's thread; what a writer thread prints is not read
             if not self._stopped.is_set():
                 self._error = error
                 self._stopped.set()
@@ -78,3 +82,30 @@ class WriterPool:
             self.close()
         else:
             self.abort()
+
+
+class HostCopy:
+    """A copy of `tensor` in host memory; On a CPU it is the tensor itself."""
+
+    def __init__(self, tensor: torch.Tensor):
+        self._arrived = None
+        if tensor.is_cuda:
+            with torch.cuda.device(tensor.device):
+                self._host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+                self._host.copy_(tensor, non_blocking=True)
+                self._arrived = torch.cuda.Event(blocking=True)  # blocking: the thread sleeps instead of spinning
+                self._arrived.record()
+        else:
+            self._host = tensor.detach().cpu().contiguous()
+
+    def numpy(self):
+        """The values; waits until they have arrived."""
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        return self._host.numpy()
+
+
+def half_saturated(tensor: torch.Tensor) -> torch.Tensor:
+    """A float16 copy in which what does not fit is the largest finite value, +-65504, instead of infinity."""
+    limit = torch.finfo(torch.float16).max
+    return tensor.to(torch.float16, copy=True).clamp_(-limit, limit)

@@ -1,4 +1,4 @@
-"""The pages of pictures: best_images/index.html and topn_failures.html.
+"""Pages of pictures: best_images/index.html and topn_failures.html.
 
 A page is one HTML file with its style and script inside; it shows the PNGs beside it through relative links, so it
 works from the disk, from a web server and from a zip archive, with no network. Without JavaScript it still shows every
@@ -17,33 +17,41 @@ TITLE = 'Experiment = prediction examples'
 _ASSETS = Path(__file__).parent / 'assets'
 
 
-def write_page(path, records, info, facts=None, rows=None):
-    """Write the page of `records` (PageRecord, their files relative to the page) to path, whole or not at all.
+def write_page(path, records, classes, dataset: str, facts=None, rows=None):
+    """Write the page of an evaluation's pictures, whole or not at all.
 
-    info: class_names, palette uint8 (K, 3), name. facts: what the run is, shown as name and value. rows: the score of
-    each class, dicts with equal keys; floats are shares and shown in percent, None and nan as a dash.
+    Args:
+        path: of the page.
+        records: a PageRecord per image; their files are relative to the page.
+        classes: names and colours.
+        dataset: its name, for the title.
+        facts: what the run is, shown as name and value.
+        rows: the score of each class, dicts with equal keys; floats are shares and shown in percent, None and nan as a
+            dash.
     """
-    _write(path, f'{TITLE} · {info.name}', _in_order(records), info, facts, _class_table(rows))
+    _write(path, f'{TITLE} · {dataset}', _in_order(records), classes, facts, _class_table(rows))
 
 
-def write_topn_page(path, tables, records, info, facts=None):
-    """Write the page of the worst images per class. tables: a list of topn.ClassFailures; records: their images."""
+def write_topn_page(path, tables, records, classes, dataset: str, facts=None):
+    """Write the page of the worst images per class. tables: a list of ClassFailures; records: their images; the rest as
+    in write_page."""
     records = _in_order(records)
     anchors = {record.name: f'#image-{number}' for number, record in enumerate(records)}
-    _write(path, f'Worst images per class · {info.name}', records, info, facts, _failure_tables(tables, info, anchors))
+    failures = _failure_tables(tables, classes, anchors)
+    _write(path, f'Worst images per class · {dataset}', records, classes, facts, failures)
 
 
 def _in_order(records):
-    """In the order of the data set, whatever rank they come from; a card's number is its place in this list."""
+    """In the order of the dataset, whatever rank they come from; a card's number is its place in this list."""
     return sorted(records, key=lambda record: (record.index, record.name))
 
 
-def _write(path, title, records, info, facts, extra):
+def _write(path, title, records, classes, facts, extra):
     body = (
         '<a class="skip" href="#cards">Skip to the images</a>'
         + _header(title, records, facts)
         + extra
-        + _legend(info)
+        + _legend(classes)
         + asset('toolbar.html')
         + '<main id="cards" tabindex="-1">'
         + ''.join(map(_card, range(len(records)), records))
@@ -90,13 +98,13 @@ def _header(title, records, facts):
 def html_facts(title, facts) -> str:
     """The head of a page: its title, and facts as name and value."""
     items = ''.join(
-        f'<div><dt>{html_text(key)}</dt><dd>{html_text(_plain(value))}</dd></div>' for key, value in facts.items()
+        f'<div><dt>{html_text(key)}</dt><dd>{html_text(_shown(value))}</dd></div>' for key, value in facts.items()
     )
     return f'<header class="top"><h1>{html_text(title)}</h1><dl class="facts">{items}</dl></header>'
 
 
-def _plain(value):
-    """A fact for a person: lists without brackets, yes and no, none."""
+def _shown(value):
+    """A fact as a page shows it: lists without brackets, yes and no, none."""
     if isinstance(value, (list, tuple)):
         return ', '.join(map(str, value))
     return (
@@ -124,20 +132,20 @@ def _cell(value):
     return f'<td{" class=number" if isinstance(value, int) else ""}>{html_text(value)}</td>'
 
 
-def _colour(info, label) -> str:
-    return '#{:02x}{:02x}{:02x}'.format(*(int(v) for v in info.palette[label]))
+def _colour(classes, label) -> str:
+    return '#{:02x}{:02x}{:02x}'.format(*(int(v) for v in classes.colors[label]))
 
 
-def _legend(info):
+def _legend(classes):
     items = ''.join(
-        f'<li data-class="{label}"><i style="background:{_colour(info, label)}"></i>{html_text(name)}</li>'
-        for label, name in enumerate(info.class_names)
+        f'<li data-class="{label}"><i style="background:{_colour(classes, label)}"></i>{html_text(name)}</li>'
+        for label, name in enumerate(classes.names)
     )
     items += '<li><i style="background:#000"></i>not labelled</li>'
     return f'<details class="panel" open><summary>Class colours</summary><ul class="legend">{items}</ul></details>'
 
 
-def _failure_tables(tables, info, anchors):
+def _failure_tables(tables, classes, anchors):
     parts = []
     for table in tables:
         columns = ''.join(
@@ -147,9 +155,9 @@ def _failure_tables(tables, info, anchors):
                 ('False negatives', 'true, not predicted', table.false_negatives),
             )
         )
-        swatch = f'<i style="background:{_colour(info, table.label)}"></i>'
+        swatch = f'<i style="background:{_colour(classes, table.label)}"></i>'
         parts.append(
-            f'<section class="failures"><h2>{swatch}{html_text(info.class_names[table.label])}</h2><div'
+            f'<section class="failures"><h2>{swatch}{html_text(classes.names[table.label])}</h2><div'
             f' class="pair">{columns}</div></section>'
         )
     listed = ''.join(parts) or '<p>No image has an error.</p>'

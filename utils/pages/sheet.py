@@ -1,4 +1,4 @@
-"""A page of tables, charts and pictures: one HTML file with its style inside, readable without a network or JavaScript.
+"""Sheets: pages of tables, charts and pictures, one HTML file each, readable without a network or JavaScript.
 
     write_sheet('report.html', 'Two models', {'images': 500}, [table('Scores', rows), line_chart('Reliability', ...),
     gallery('Worst', cards)])

@@ -1,7 +1,7 @@
 import numpy as np
 from PIL import Image
 
-from utils.pages.table_picture import CELL, confusion_picture, write_confusion_matrix
+from utils.pages.confusion_matrix import CELL, confusion_picture, write_confusion_matrix
 
 
 def cell_colour(picture, row, column, classes):

@@ -1,4 +1,4 @@
-"""A confusion matrix as a picture: rows are the truth, columns the prediction, each row in percent of its pixels."""
+"""Confusion matrix as a picture: rows are the truth, columns the prediction, each row in percent of its pixels."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont

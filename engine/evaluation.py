@@ -1,0 +1,103 @@
+"""Evaluations as the flags describe them: of a split or folder, of an epoch, and of the worst images once more."""
+
+import copy
+from dataclasses import replace
+
+from engine.builders import build_eval_loader, build_evaluator, build_writers
+from engine.score import ScoreKeeper
+from engine.worst import WorstImages
+from utils.cli import flags
+from utils.files.atomic import sha256
+from utils.outputs.dumps import DUMPS
+from utils.outputs.pictures import make_grid
+from utils.pages.page import write_page, write_topn_page
+
+
+def evaluate(args, run, net, dataset):
+    """Evaluate `net` on a dataset and write what the flags ask for."""
+    evaluator, classes = build_evaluator(args, run, net), dataset.classes
+    loader = build_eval_loader(args, run, dataset)
+    about = {
+        'arch': args.arch,
+        'checkpoint': args.source,
+        'dataset': dataset.name,
+        'split': args.eval,
+        'n_scales': args.n_scales,
+        'scales': evaluator.options.scales,
+        'flip': args.do_flip,
+        'precision': args.precision,
+    }
+    made_by = {**flags.dump_settings(args), 'weights': args.source and sha256(args.source)}
+    model = {'model': f'{args.arch} on {args.trunk}', 'weights_sha256': made_by['weights']}
+    dumps = [name for name, dump in DUMPS.items() if getattr(args, dump.flag)]
+    gallery, *dumpers = build_writers(args, run, dataset, made_by, {**model, **about}, dumps)
+    is_scored = dataset.items[0].label is not None and not args.no_metrics
+    scoring = ScoreKeeper(len(classes), run.device) if is_scored else None
+    worst = WorstImages(args.dump_topn, len(classes), classes.ignore_label) if args.dump_topn else None
+    sinks = [sink for sink in (scoring, worst, *dumpers, gallery) if sink is not None]
+    images, results = evaluator.run(loader, sinks, f'{args.eval} of {dataset.name}')
+    found = dict(zip(sinks, results))
+    score, records = found.get(scoring), found[gallery]
+    if worst is not None:
+        show_worst(args, run, evaluator, dataset, worst, about, made_by)
+    if run.is_main:
+        report(run, score, gallery, records, dataset, about, images)
+        if score is not None:
+            run.log(score.line())
+            run.metric('val', score.numbers(), 0)
+        run.log(f'{images} images evaluated; {where_to_look(run.directory, gallery)}')
+
+
+def validate(args, run, evaluator, dataset, epoch, best):
+    """Score an epoch on a dataset and draw some images; returns the mean IoU. best: the best one before, or None."""
+    [gallery] = build_writers(args, run, dataset)
+    sinks = [ScoreKeeper(dataset.num_classes, run.device), gallery]
+    loader = build_eval_loader(args, run, dataset)
+    images, (score, records) = evaluator.run(loader, sinks, f'validation of epoch {epoch}')
+    mean_iou = score.numbers()['mean_iu']
+    if run.is_main:
+        report(run, score, gallery, records, dataset, {'arch': args.arch, 'epoch': epoch}, images)
+        run.log(f'this : [epoch {epoch}], {score.line()}')
+        run.log(f'best : {"none before" if best is None else f"[mean_iu {best:0.5f}]"}')
+        run.metric('val', score.numbers(), epoch)
+        if best is None or mean_iou > best:
+            run.picture('imgs', make_grid(records, gallery.folder), epoch)
+    return mean_iou
+
+
+def report(run, score, gallery, records, dataset, about, images):
+    """Log the table of classes, and write metrics.json, the confusion matrix and the page of pictures; on rank 0.
+
+    score: a Score, or None; records: of the pictures of every rank; about: what was evaluated and how.
+    """
+    classes, rows = dataset.classes, None
+    if score is not None:
+        run.log(score.table(classes))
+        score.write(run.directory, classes, {**about, 'images': images})
+        rows = score.rows(classes)
+    write_page(gallery.page, records, classes, dataset.name, facts=about, rows=rows)
+
+
+def where_to_look(result_dir, gallery):
+    """A phrase that names what an evaluation has written."""
+    paths = [
+        gallery.page,
+        *(result_dir / name for name in ('metrics.json', 'confusion_matrix.png', 'logits', 'submit')),
+    ]
+    found = [str(path) for path in paths if path.exists()]
+    return f'see {", ".join(found)}' if found else 'nothing was asked to be written'
+
+
+def show_worst(args, run, evaluator, dataset, worst, about, made_by):
+    """Evaluate the worst images of each class once more, for their pictures and the page that lists them."""
+    places = worst.indices()
+    chosen = copy.copy(dataset)
+    chosen.items = [dataset.items[index] for index in places]
+    [gallery] = build_writers(args, run, chosen, made_by, dump_all_images=True, dump_assets=args.dump_topn_all)
+    loader = build_eval_loader(args, run, chosen)
+    _, (records,) = evaluator.run(loader, [gallery], f'{len(places)} worst images')
+    if run.is_main:
+        records = [replace(record, index=places[record.index]) for record in records]
+        page = gallery.page.with_name('topn_failures.html')
+        write_topn_page(page, worst.tables(), records, dataset.classes, dataset.name, about)
+        run.log(f'worst images per class: {page}')

@@ -1,0 +1,119 @@
+"""Training of a run: what surrounds the steps of the loop, saving, validating, resuming, and stopping early."""
+
+import shlex
+import sys
+
+from engine.builders import build_evaluator, train_options
+from engine.evaluation import validate
+from engine.seeding import capture_rng
+from engine.state import pack_state, resume_learner, resume_optimizer, resume_random_state
+from engine.trainer import Position, Stopped, Trainer
+from utils import checkpoint
+from utils.cli import flags
+
+
+class Training(Trainer):
+    """A training in the directory of `run`. Nothing that was trained is lost: it saves before every validation."""
+
+    def __init__(self, args, run, learner, train_set, val_set, stop):
+        """Prepare; `start` or `resume` comes next, then `fit`. Checkpoints name the classes of train_set, epochs are
+        scored on val_set."""
+        super().__init__(learner, train_options(args), run.dist)
+        self.args, self.run, self.stop = args, run, stop
+        self.train_set, self.val_set = train_set, val_set
+        self.keeper = checkpoint.CheckpointKeeper(run.directory)
+        scored = learner.ema.module if learner.ema else learner.net
+        self.evaluator = build_evaluator(args, run, scored, self.interrupt)
+
+    @property
+    def stop_requested(self):
+        return self.stop.requested
+
+    def log(self, line):
+        self.run.log(line)
+
+    def metric(self, numbers, step):
+        self.run.metric('train', numbers, step)
+
+    def start(self, state=None):
+        """Begin at the first epoch of the flags; state: of the checkpoint whose weights the network has, or None."""
+        self.keeper.clean()
+        if self.args.restore_optimizer:
+            resume_optimizer(state, self.args.source, self.learner.optimizer)
+        self.position = Position(epoch=self.args.start_epoch)
+
+    def resume(self, state):
+        """Put everything but the weights back to where the run that wrote the checkpoint `state` was."""
+        args, source, log = self.args, self.args.source, self.log
+        try:
+            epoch, batch = checkpoint.resume_point(state, source)
+            if batch:
+                flags.check_same_steps(args, state, self.dist.world)
+            resume_learner(state, source, self.learner, log)
+            resume_random_state(state, source, self.dist, log)
+        except (TypeError, KeyError, AttributeError, IndexError) as error:
+            raise ValueError(
+                f'{source}: its training state is not that of this program ({type(error).__name__}: {error}); '
+                'start a new run from its weights with --snapshot'
+            ) from error
+        changed = flags.changed_since(args, state)
+        if changed:
+            log(f'resumed with other flags, so not bit for bit: {", ".join(changed)}')
+        self.keeper.continue_from(state)
+        log(f'continuing at epoch {epoch}, batch {batch}')
+        self.position = Position(epoch, batch, state.get('global_step', 0), state.get('skipped', 0))
+
+    def fit(self, loader):
+        """Train from the present position to the last epoch, or until the run is asked to stop; logs how it ended."""
+        position = self.position
+        is_trained = position.batch == self.options.batches(loader)  # the run was stopped in the validation
+        steps = 0 if is_trained else position.batch // self.args.accumulate
+        self.learner.scheduler.enter(position.epoch + is_trained, steps)
+        ending = 'finished'
+        if not super().fit(loader):
+            signal = self.stop.name or 'a signal to another process'
+            ending = f'stopped by {signal}, saved; continue with --resume auto'
+        best = self.keeper.best_score
+        score = 'none' if best is None else f'{best:.4f} in epoch {self.keeper.best_epoch}'
+        self.log(f'{ending}; best mean IoU: {score}; see {self.run.directory}')
+
+    def save(self, score=None):
+        """Write the last checkpoint, and the best one when `score` is above all before it."""
+        at, args, net, dataset = self.position, self.args, self.learner.net, self.train_set
+        is_epoch_end = at.batch == 0  # the position is then the start of the next epoch
+        epoch = at.epoch - is_epoch_end
+        rng = self.dist.gather_objects(capture_rng())
+        if self.run.is_main:
+            state = pack_state(
+                self.learner,
+                Position(epoch, at.batch, at.step, at.skipped),
+                rng,
+                arch=args.arch,
+                trunk=net.trunk_name,
+                num_classes=dataset.num_classes,
+                class_names=dataset.class_names,
+                mean_iu=score,
+                network=flags.network_flags(args),
+                args=vars(args),
+                command=shlex.join(sys.argv),
+            )
+            self.keeper.save(state, epoch, score, is_epoch_end)
+        self.dist.barrier()
+
+    def validate(self, epoch):
+        """Save, then score the epoch; None where --val_freq leaves it out."""
+        args, learner = self.args, self.learner
+        if epoch % args.val_freq and epoch != args.max_epoch - 1:
+            return None
+        # every rank scores the network that is saved
+        self.dist.broadcast([*learner.net.buffers(), *(learner.ema.module.buffers() if learner.ema else ())])
+        self.save()  # a validation that runs out of memory loses nothing
+        failures = learner.criterion.failures
+        if failures:
+            self.log(f'region mutual information: {failures} matrices of this run were singular and left out')
+        return validate(args, self.run, self.evaluator, self.val_set, epoch, self.keeper.best_score)
+
+    def interrupt(self):
+        """End a validation that was asked to stop; several ranks finish it together, the epoch is saved already."""
+        if self.dist.world == 1 and self.stop.requested:
+            raise Stopped

@@ -1,0 +1,72 @@
+"""Sinks of an evaluation: everything that takes evaluated batches, and the batch that they take."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+
+
+@dataclass
+class EvalBatch:
+    """An evaluated minibatch of one network; tensors are on the device.
+
+    names: paths relative to the dataset, with extension; indices: each image's position in the whole sorted list.
+    images uint8 (N, 3, h, w) RGB; labels (N, h, w) trainIds or None; logits (N, K, h, w) float32, averaged over scales
+    and flips. assets: 'attn_05x' (N, 1, h', w') in [0, 1], 'pred_05x' (N, K, h', w') logits, and so on, where a sink
+    wants them. member: the number of the network, where several are run.
+
+    What follows from the logits is computed when it is first read, once: prediction uint8 (N, h, w); normaliser, the
+    log-sum-exp over classes, and confidence, the largest probability, both float32 (N, h, w).
+    """
+
+    names: list
+    indices: list
+    images: torch.Tensor
+    labels: torch.Tensor | None
+    logits: torch.Tensor
+    assets: dict = field(default_factory=dict)
+    member: int = 0
+
+    @cached_property
+    def _largest(self):
+        values, classes = self.logits.max(dim=1)
+        return values, classes.to(torch.uint8)
+
+    @cached_property
+    def prediction(self) -> torch.Tensor:
+        return self._largest[1]
+
+    @cached_property
+    def normaliser(self) -> torch.Tensor:
+        return torch.logsumexp(self.logits, dim=1)
+
+    @cached_property
+    def confidence(self) -> torch.Tensor:
+        return torch.exp(self._largest[0] - self.normaliser)
+
+
+class Sink:
+    """The base of all sinks. An evaluation calls open, then for each batch wants and process, then close and gather."""
+
+    def open(self):
+        """Get ready; the first files are written here."""
+
+    def wants(self, names, indices, labelled: bool) -> bool:
+        """Whether these images are of interest; the networks do not run on a batch that no sink wants."""
+        return True
+
+    def wants_scales(self, indices) -> bool:
+        """Whether the assets of these images (attention, single scales) are of use."""
+        return False
+
+    def process(self, batch: EvalBatch):
+        """Take a batch that this sink wants; once per network."""
+
+    def close(self):
+        """Finish the work in the background, and raise its first error."""
+
+    def abort(self):
+        """Drop the work in the background after an error elsewhere; raises nothing."""
+
+    def gather(self, dist):
+        """The result over all ranks of the process group `dist`, the same on every rank."""
