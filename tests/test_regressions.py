@@ -254,7 +254,7 @@ def test_the_report_of_a_pretrained_trunk_is_logged(program, tmp_path):
     }
     torch.save(trunk, tmp_path / 'trunk.pth')
     code, printed = program(*EPOCH, '--test_mode', '--pretrained', tmp_path / 'trunk.pth')
-    assert code == 0 and 'trunk.pth: 355 of 355 trunk entries loaded' in printed
+    assert code == 0 and 'trunk.pth: 355 of 355 tensors of the trunk loaded' in printed
 
 
 def test_a_failed_check_of_names_claims_no_directory(program, tmp_path):
