@@ -15,10 +15,10 @@ from tqdm import tqdm
 
 import config
 from engine.distributed import Dist, init_from_env
+from engine.keeper import CheckpointKeeper
 from engine.provenance import describe_start
 from engine.seeding import seed_everything, set_deterministic
 from engine.stop import StopSignal
-from utils.checkpoint import CheckpointKeeper
 from utils.files.atomic import atomic_write, write_error, write_json
 
 __all__ = ['Run', 'StopSignal', 'run_context', 'seed_everything', 'set_deterministic']

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from utils.checkpoint import clean_key
+from utils.restore import clean_key
 
 
 def capture_rng() -> dict:
@@ -49,7 +49,7 @@ def pack_state(
 ) -> dict:
     """The content of a checkpoint. rng: `capture_rng()` of every rank, in order; ema: a module of averaged weights.
 
-    description: what the file says about itself, such as arch, trunk, num_classes, class_names, args (plain values).
+    description: what the file says about itself, that of its network (network.description) among it, in plain values.
     """
     state = {
         'state_dict': _weights(net),

@@ -9,6 +9,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from engine.distributed import Dist
 from engine.state import capture_rng, pack_state, restore_optimizer, restore_random_state, restore_rng, restore_training
 from utils import checkpoint
+from utils.restore import restore_weights
 
 
 def draw():
@@ -94,7 +95,7 @@ def test_a_restored_training_takes_the_same_steps_bit_for_bit(tmp_path, kind):
 
     torch.manual_seed(99)
     resumed, state = Trainee(kind), checkpoint.load(tmp_path / 'a.pth')
-    checkpoint.restore_weights(resumed.net, state['state_dict'])
+    restore_weights(resumed.net, state['state_dict'])
     said = []
     restore_training(state, 'a.pth', *resumed.parts(), log=said.append)
     restore_random_state(state, 'a.pth', Dist(), said.append)
@@ -152,7 +153,7 @@ def test_averaged_weights_can_be_loaded_in_the_place_of_the_weights():
     trainee.steps(3)
     averaged = checkpoint.averaged_weights(trainee.pack())
     net = Trainee().net
-    assert checkpoint.restore_weights(net, averaged).complete
+    assert restore_weights(net, averaged).complete
     assert torch.equal(net[0].weight, trainee.ema.module[0].weight)
     assert not torch.equal(net[0].weight, trainee.net[0].weight)
     assert checkpoint.averaged_weights({'state_dict': {}, 'ema': None}) is None
