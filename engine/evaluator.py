@@ -40,10 +40,10 @@ class EvalResult:
     logits: dict = field(default_factory=dict)
 
 
-def average_logits(net, images, options):
+def average_logits(net, images, options, keep_scales=False):
     """Logits (N, C, h, w) fp32 of normalised images (N, 3, h, w), averaged over scales and flips, and the last outputs.
 
-    The assets (attention, single-scale logits) are those of the unflipped image at the last scale.
+    The assets (attention, single-scale logits: keep_scales) are those of the unflipped image at the last scale.
     """
     height, width = images.shape[-2:]
     total, outputs = None, {}
@@ -58,7 +58,7 @@ def average_logits(net, images, options):
                     align_corners=options.align_corners,
                 )
             with autocast(images.device, options.precision):
-                outputs = net(view)
+                outputs = net(view, keep_scales)
             logits = outputs['pred'].float()
             if logits.shape[-2:] != (height, width):
                 logits = F.interpolate(
@@ -137,9 +137,9 @@ class Evaluator:
     def _forward(self, batch, dumper):
         images = batch['image'].to(self.dist.device, non_blocking=True)
         labels = batch['label'].to(self.dist.device, non_blocking=True) if 'label' in batch else None
-        self.net.keep_scales = dumper is not None and dumper.wants_assets(batch['index'])
+        keep_scales = dumper is not None and dumper.wants_assets(batch['index'])
         try:
-            logits, outputs = average_logits(self.net, self.normalize(images), self.options)
+            logits, outputs = average_logits(self.net, self.normalize(images), self.options, keep_scales)
         except ValueError as error:
             raise ValueError(f'{", ".join(batch["name"])}: {error}') from error
         prediction, best, normaliser = classify(logits)

@@ -42,7 +42,7 @@ def test_flips_and_averaged_scales_are_the_mean_of_single_passes():
 class Constant(torch.nn.Module):
     """Predicts class 1 everywhere, with confidence 1 / (1 + e^-2)."""
 
-    def forward(self, images):
+    def forward(self, images, keep_scales=False):
         zero = images.new_zeros(images.shape[0], 1, *images.shape[-2:])
         return {'pred': torch.cat([zero, zero + 2], 1)}
 
@@ -83,8 +83,8 @@ def test_the_network_is_told_to_keep_its_scales_only_for_pictured_images_and_is_
     kept = []
 
     class Watched(Constant):
-        def forward(self, images):
-            kept.append(self.keep_scales)
+        def forward(self, images, keep_scales=False):
+            kept.append(keep_scales)
             return super().forward(images)
 
     class Dumper(SimpleNamespace):

@@ -151,8 +151,7 @@ def test_evaluation_blends_any_number_of_scales(net, scales, size, corners):
     net.n_scales = check_scales(scales)
     images = torch.randn(1, 3, *size, dtype=torch.float64)
     with torch.no_grad():
-        found, (pred, views) = net(images), plain(net, images, scales, hierarchical=True)
-        net.keep_scales = False
+        found, (pred, views) = net(images, keep_scales=True), plain(net, images, scales, hierarchical=True)
         alone = net(images)
     low_to_high = sorted(scales)
     assert list(found) == [
@@ -172,7 +171,7 @@ def test_evaluation_blends_any_number_of_scales(net, scales, size, corners):
 def test_evaluation_without_scales_is_the_pass_of_training(net):
     images = torch.randn(1, 3, 27, 38, dtype=torch.float64)
     with torch.no_grad():
-        found, (pred, _) = net.eval()(images), plain(net, images, [0.5, 1.0], hierarchical=False)
+        found, (pred, _) = net.eval()(images, keep_scales=True), plain(net, images, [0.5, 1.0], hierarchical=False)
     close(found['pred'], pred)
 
 
