@@ -28,12 +28,14 @@ from engine.builders import (
     build_network,
     build_normalize,
     build_train_loader,
+    describe_network,
     get_dataset,
     train_options,
     verify,
     with_cache,
     wrap,
 )
+from engine.keeper import CheckpointKeeper
 from engine.run import StopSignal, run_context
 from engine.state import capture_rng, pack_state, restore_optimizer, restore_random_state, restore_training
 from engine.trainer import Position, Stopped, Trainer, ema_of
@@ -117,7 +119,7 @@ def load_state(args, log):
     """The checkpoint to resume or start from (None without one); the network flags that it holds become args'."""
     state, source = None, args.resume or args.snapshot
     if args.resume == 'auto':
-        found = checkpoint.CheckpointKeeper(args.result_dir).find_last(log)
+        found = CheckpointKeeper(args.result_dir).find_last(log)
         source, state = found or (args.snapshot, None)
         args.snapshot = None if found else args.snapshot
         log(
@@ -207,7 +209,7 @@ def fit(args, run, state):
     batches = min(len(loader), options.max_batches or len(loader))
     scheduler = get_scheduler(optimizer, args, steps_per_epoch=-(-batches // args.accumulate))
     scaler = precision.grad_scaler(run.device, args.precision)
-    keeper = checkpoint.CheckpointKeeper(run.directory)
+    keeper = CheckpointKeeper(run.directory)
     with StopSignal(run.log) as stop:
         trainer = Trainer(
             net,
@@ -251,12 +253,8 @@ def fit(args, run, state):
                         rng=rng,
                         ema=ema,
                         skipped=trainer.position.skipped,
-                        arch=args.arch,
-                        trunk=net.trunk_name,
-                        num_classes=train_set.num_classes,
-                        class_names=train_set.class_names,
+                        **describe_network(args, net, train_set),
                         mean_iu=score,
-                        network=flags.network_flags(args),
                         args=vars(args),
                         command=shlex.join(sys.argv),
                     ),

@@ -2,20 +2,21 @@
 writers."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
 import datasets
-import network
 from config import cfg
 from engine import syncbn
 from engine.evaluator import EvalOptions, Evaluator
 from engine.trainer import TrainOptions
+from network import loading
 from network.checkpointing import checkpoint_stages
 from transforms import build_val_transform
 from transforms.normalize import Normalize
-from utils import checkpoint
+from utils.classes import Classes
 from utils.outputs.dumper import Dumper, DumpOptions
 from utils.outputs.logits import Storage
 from utils.outputs.names import check_names as check_outputs
@@ -63,24 +64,13 @@ def without_results(dataset, run):
 
 def build_network(args, dataset, run, state, training=False):
     """The network with the weights of `state` on this run's device, ready to be wrapped."""
-    net = network.get_net(
-        args.arch,
-        dataset.num_classes,
-        trunk=args.trunk,
-        n_scales=args.n_scales,
-        align_corners=args.align_corners,
-        pretrained=None if state else args.pretrained,
-    )
+    net = loading.build(vars(args), dataset.num_classes, None if state else args.pretrained)
     if state:
-        averaged = (
-            None if training and (not args.snapshot or args.restore_optimizer) else checkpoint.averaged_weights(state)
-        )
-        restored = checkpoint.restore_weights(
+        restored = loading.fill(
             net,
-            averaged or state['state_dict'],
-            source=args.source,
-            source_arch=state.get('arch'),
-            head_keys=network.head_keys(net),
+            state,
+            args.source,
+            averaged=not training or bool(args.snapshot and not args.restore_optimizer),
             allow_class_mismatch=args.allow_class_mismatch,
             partial=args.snapshot_partial,
             allow_missing_prefixes=('scale_attn.',) if training else (),
@@ -104,6 +94,29 @@ def build_network(args, dataset, run, state, training=False):
     if args.compile:
         net.compile()
     return net
+
+
+def describe_network(args, net, dataset):
+    """What a checkpoint says of the network that is trained on `dataset` (network.description)."""
+    count = dataset.num_classes
+    ids = tuple(dataset.trainid_to_id[:count])
+    classes = Classes(
+        tuple(dataset.class_names),
+        dataset.palette,
+        dataset.ignore_label,
+        {raw: trainid for raw, trainid in dataset.id_map.items() if 0 <= raw <= 255},
+        ids,
+        int(dataset.trainid_to_id[255]),
+    )
+    return loading.description(
+        net,
+        classes,
+        dataset=dataset.name,
+        mean=cfg.DATASET.MEAN,
+        std=cfg.DATASET.STD,
+        n_scales=args.n_scales,
+        data_yaml=Path(args.data_yaml).read_text(encoding='utf-8') if args.data_yaml else None,
+    )
 
 
 def tell_other_classes(args, run, before, dataset):
