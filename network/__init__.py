@@ -18,28 +18,20 @@ from network.segmentation import Segmentation, TrainedOn
 from network.segmentor import Segmentor, head_keys
 from network.trunks import build_trunk
 
+# they register what they define
+NETWORKS = (attnscale, basic, deeper, deepv3, framework, mscale_nets, ocrnet, pairwise, torchvision_nets, unet)
 __all__ = [
     'ARCHS',
     'TRUNKS',
     'Segmentation',
     'Segmentor',
     'TrainedOn',
-    'attnscale',
-    'basic',
     'build_trunk',
     'check_names',
     'check_pretrained',
-    'deeper',
-    'deepv3',
     'description',
-    'framework',
     'get_net',
     'head_keys',
     'load',
-    'mscale_nets',
-    'ocrnet',
-    'pairwise',
     'takes_scales',
-    'torchvision_nets',
-    'unet',
 ]

@@ -240,9 +240,9 @@ def test_a_source_that_a_trunk_does_not_have_is_refused_listing_those_it_has(sou
 def test_any_of_the_files_that_would_do_is_taken(tmp_path):
     net = Outline('basic.HRNet', 'resnet-50')
     put(tmp_path, 'resnet50-0676ba61.pth', numbered(net.trunk))
-    assert load_pretrained(net, 'torchvision', tmp_path).path.endswith('resnet50-0676ba61.pth')
+    assert load_pretrained(net, 'torchvision', tmp_path).source.endswith('resnet50-0676ba61.pth')
     put(tmp_path, 'resnet50-19c8e357.pth', numbered(net.trunk))
-    assert load_pretrained(net, 'torchvision', tmp_path).path.endswith('resnet50-19c8e357.pth')
+    assert load_pretrained(net, 'torchvision', tmp_path).source.endswith('resnet50-19c8e357.pth')
 
 
 @pytest.mark.parametrize('arch', ['FCN_resnet50', 'DeepLabv3'])
