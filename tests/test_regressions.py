@@ -242,7 +242,7 @@ def test_the_python_sample_of_the_docs_builds_the_network_of_a_checkpoint(progra
     sample = (ROOT / 'docs' / 'checkpoints.md').read_text().split('```python')[1].split('```')[0]
     names = {}
     exec(sample.replace('best_checkpoint_ep30.pth', str(next(program.run_dir.glob('last*.pth')))), names)
-    averaged = checkpoint.averaged_weights(names['state'])
+    averaged = checkpoint.averaged_weights(checkpoint.load(next(program.run_dir.glob('last*.pth'))))
     assert torch.equal(names['net'].state_dict()['ocr.cls_head.weight'], averaged['ocr.cls_head.weight'])
 
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from network.layers import Module
-from utils.cli.wording import did_you_mean
+from utils.cli.wording import did_you_mean, nearest
 
 PREFIX = 'timm/'
 DEPTHS = 4  # blocks of a ViT whose tokens are read
@@ -27,8 +27,8 @@ def check_name(name: str):
     """Raise ValueError if timm is missing or does not know `name`, 'timm/<model>' with or without timm's '.<tag>'."""
     timm, model = _timm(name), name.removeprefix(PREFIX)
     if not timm.is_model(model):
-        known = [PREFIX + other for other in timm.list_models()]
-        hint = did_you_mean(PREFIX + model, known, otherwise='timm.list_models() lists the names', cutoff=0.65)
+        near = [PREFIX + other for other in nearest(model, timm.list_models())]
+        hint = did_you_mean(name, near, otherwise='timm.list_models() lists the names', cutoff=0)
         raise ValueError(f'--trunk: there is no timm model {model!r}; {hint}')
 
 

@@ -98,7 +98,7 @@ def test_a_pair_shares_out_what_the_pair_before_gave():
     net.scale_attn.forward = lambda maps: (
         torch.tensor(next(pairs), dtype=torch.float64).view(1, 2, 1, 1).expand(1, 2, 4, 4)
     )
-    outputs = net(torch.randn(1, 3, 32, 32, dtype=torch.float64))
+    outputs = net(torch.randn(1, 3, 32, 32, dtype=torch.float64), keep_scales=True)
     weights = [outputs[f'attn_{name}x'] for name in ('05', '10', '20')]
     for found, expected in zip(weights, (0.2, 0.45, 0.15)):
         torch.testing.assert_close(found, torch.full((1, 1, 32, 32), expected, dtype=torch.float64))

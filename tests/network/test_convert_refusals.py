@@ -18,8 +18,8 @@ from utils import checkpoint
                 ['conv1.weight', 'layer1.0.conv1.weight', 'layer4.0.conv1.weight', 'fc.bias'], torch.ones(1)
             ),
             (
-                'it looks like a ResNet classifier (conv1.weight, layer1.0.conv1.weight, layer4.0.conv1.weight),'
-                ' expected a file of project, hmsa'
+                'it looks like a ResNet classifier (conv1.weight, layer1.0.conv1.weight, layer4.0.conv1.weight'
+                ' and 1 more), expected a file of project, hmsa'
             ),
         ),
         (

@@ -198,7 +198,7 @@ def test_the_attention_head_runs_once_less_than_the_trunk(net):
 
 def test_single_scale_maps_of_a_chain_come_at_the_size_of_the_images():
     net = build('mscale.DeepV3W38Fuse', n_scales=[0.5, 1.0, 2.0]).eval()
-    outputs = net(torch.randn(1, 3, 32, 48, dtype=torch.float64))
+    outputs = net(torch.randn(1, 3, 32, 48, dtype=torch.float64), keep_scales=True)
     assert {tuple(maps.shape[-2:]) for maps in outputs.values()} == {(32, 48)}
     assert list(outputs) == ['pred', 'pred_05x', 'pred_10x', 'pred_20x', 'attn_05x', 'attn_10x']
 
