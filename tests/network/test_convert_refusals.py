@@ -61,8 +61,8 @@ def test_files_that_do_not_fit_are_refused_in_one_line_and_nothing_is_written(co
         (
             ['--arch', 'UNet'],
             (
-                'none of its 499 tensors (backbone.conv1.weight, backbone.bn1.weight, backbone.bn1.bias and 496 more) is one of'
-                ' UNet; it looks like a multi-scale network with an OCR head, read as'
+                'none of its 499 tensors (backbone.conv1.weight, backbone.bn1.weight, backbone.bn1.bias and 496 more)'
+                ' is one of UNet; it looks like a multi-scale network with an OCR head, read as'
             ),
         ),
         (['--arch', 'UNet'], 'name another network with --arch, or leave it out to have the file tell'),
