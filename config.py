@@ -154,3 +154,4 @@ cfg = Config(
     }
 )
 _set_state(cfg, 'closed')
+DEFAULTS = as_dict()  # as declared, whatever is merged or scoped later

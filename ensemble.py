@@ -9,12 +9,9 @@
 1: `check` found faults; 2: a mistake in flags or files, printed as one line.
 """
 
-import inspect
 import sys
 from dataclasses import asdict
 from pathlib import Path
-
-import torch
 
 import config
 import datasets
@@ -37,10 +34,7 @@ from datasets.loading.loader import eval_loader
 from datasets.sampling.sets import EvalSet
 from engine.distributed import init_from_env
 from engine.evaluator import EvalOptions, Evaluator
-from network import commandline
 from transforms.normalize import Normalize
-from utils import checkpoint
-from utils.cli import flags as train_flags
 from utils.cli.program import run_program
 from utils.cli.wording import listed
 from utils.files.atomic import sha256, write_json
@@ -175,28 +169,9 @@ def checkpoints_in_order(args) -> tuple[list[str], list]:
 
 
 def load_member(path, args, dist):
-    """The network of a checkpoint in eval mode on this process's device, with `num_classes`; scales are for those that
-    have them."""
-    program, state = commandline.parse(
-        commandline.make_parser('ensemble', ''), ['--snapshot', str(path)], log=lambda line: None
-    )
-    hierarchical = 'n_scales' in inspect.signature(network.ARCHS[program.arch]).parameters
-    with config.scope(**train_flags.as_cfg(vars(program))):
-        net = network.get_net(
-            program.arch,
-            program.num_classes,
-            trunk=program.trunk,
-            n_scales=args.n_scales if hierarchical else None,
-            align_corners=program.align_corners,
-        )
-    weights = checkpoint.averaged_weights(state) or state['state_dict']
-    loaded = checkpoint.restore_weights(
-        net, weights, source=str(path), source_arch=state.get('arch'), head_keys=network.head_keys(net)
-    )
-    if dist.is_main:
-        print(loaded)
-    net.num_classes = program.num_classes
-    return net.to(dist.device, memory_format=torch.channels_last).eval()
+    """The network of a checkpoint on this process's device; --n_scales are for those that have scales."""
+    log = print if dist.is_main else lambda line: None
+    return network.load(path, args.n_scales or (), dist.device, log=log, strict_scales=False)
 
 
 def data_scope(args):

@@ -21,6 +21,7 @@ import network
 from datasets.sampling.coarse import join, training_qualities
 from engine import evaluation, precision
 from engine.builders import build_learner, build_network, build_train_loader, get_dataset, verify, with_cache
+from engine.keeper import CheckpointKeeper
 from engine.run import run_context
 from engine.stop import StopSignal
 from engine.training import Training
@@ -94,7 +95,7 @@ def load_state(args, log):
     """The checkpoint to resume or start from (None without one); the network flags that it holds become args'."""
     state, source = None, args.resume or args.snapshot
     if args.resume == 'auto':
-        found = checkpoint.CheckpointKeeper(args.result_dir).find_last(log)
+        found = CheckpointKeeper(args.result_dir).find_last(log)
         source, state = found or (args.snapshot, None)
         args.snapshot = None if found else args.snapshot
         log(

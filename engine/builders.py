@@ -1,12 +1,12 @@
 """Builders of the parts of a run from the flags: data, network, loaders, what is trained, evaluator, sinks."""
 
 from argparse import Namespace
+from pathlib import Path
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
 import datasets
-import network
 from config import cfg
 from datasets.browse.samples import dump_augmented
 from datasets.loading.cache import with_cache as read_from_cache
@@ -18,11 +18,11 @@ from engine.evaluator import EvalOptions, Evaluator
 from engine.trainer import Learner, TrainOptions, ema_of
 from loss import build_criterion
 from loss.optimizer import get_optimizer, get_scheduler
+from network import loading
 from network.checkpointing import checkpoint_stages
 from transforms import build_val_transform
 from transforms.deferred import augment
 from transforms.normalize import Normalize
-from utils import checkpoint
 from utils.files.archives import on_disk
 from utils.outputs.dumper import Dumper
 from utils.outputs.dumps import DumpOptions, check_outputs
@@ -72,24 +72,13 @@ def without_results(dataset, run):
 
 def build_network(args, dataset, run, state, training=False):
     """The network with the weights of `state` on this run's device, ready to be wrapped."""
-    net = network.get_net(
-        args.arch,
-        dataset.num_classes,
-        trunk=args.trunk,
-        n_scales=args.n_scales,
-        align_corners=args.align_corners,
-        pretrained=None if state else args.pretrained,
-    )
+    net = loading.build(vars(args), dataset.num_classes, None if state else args.pretrained)
     if state:
-        averaged = (
-            None if training and (not args.snapshot or args.restore_optimizer) else checkpoint.averaged_weights(state)
-        )
-        restored = checkpoint.restore_weights(
+        restored = loading.fill(
             net,
-            averaged or state['state_dict'],
-            source=args.source,
-            source_arch=state.get('arch'),
-            head_keys=network.head_keys(net),
+            state,
+            args.source,
+            averaged=not training or bool(args.snapshot and not args.restore_optimizer),
             allow_class_mismatch=args.allow_class_mismatch,
             partial=args.snapshot_partial,
             allow_missing_prefixes=('scale_attn.',) if training else (),
@@ -112,6 +101,19 @@ def build_network(args, dataset, run, state, training=False):
     if args.compile:
         net.compile()
     return net
+
+
+def describe_network(args, net, dataset):
+    """What a checkpoint says of the network that is trained on `dataset` (network.description)."""
+    return loading.description(
+        net,
+        dataset.classes,
+        dataset=dataset.name,
+        mean=cfg.DATASET.MEAN,
+        std=cfg.DATASET.STD,
+        n_scales=args.n_scales,
+        data_yaml=Path(args.data_yaml).read_text(encoding='utf-8') if args.data_yaml else None,
+    )
 
 
 def tell_other_classes(args, run, before, dataset):

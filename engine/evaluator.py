@@ -46,7 +46,7 @@ def average_logits(net, images, options, keep_scales=False):
                     align_corners=options.align_corners,
                 )
             with autocast(images.device, options.precision):
-                outputs = net(view)
+                outputs = net(view, keep_scales)
             logits = outputs['pred'].float()
             if logits.shape[-2:] != (height, width):
                 logits = F.interpolate(

@@ -16,9 +16,9 @@ from tqdm import tqdm
 
 import config
 from engine.distributed import Dist, init_from_env
+from engine.keeper import CheckpointKeeper
 from engine.provenance import describe_start
 from engine.seeding import seed_everything, set_deterministic
-from utils.checkpoint import CheckpointKeeper
 from utils.files.atomic import atomic_write, write_error, write_json
 
 

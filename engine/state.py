@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from engine.seeding import set_rng
-from utils.checkpoint import clean_key
+from utils.restore import clean_key
 
 
 def pack_state(learner, position, rng: Sequence[Mapping], **description) -> dict:

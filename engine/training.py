@@ -3,8 +3,9 @@
 import shlex
 import sys
 
-from engine.builders import build_evaluator, train_options
+from engine.builders import build_evaluator, describe_network, train_options
 from engine.evaluation import validate
+from engine.keeper import CheckpointKeeper
 from engine.seeding import capture_rng
 from engine.state import pack_state, resume_learner, resume_optimizer, resume_random_state
 from engine.trainer import Position, Stopped, Trainer
@@ -21,7 +22,7 @@ class Training(Trainer):
         super().__init__(learner, train_options(args), run.dist)
         self.args, self.run, self.stop = args, run, stop
         self.train_set, self.val_set = train_set, val_set
-        self.keeper = checkpoint.CheckpointKeeper(run.directory)
+        self.keeper = CheckpointKeeper(run.directory)
         scored = learner.ema.module if learner.ema else learner.net
         self.evaluator = build_evaluator(args, run, scored, self.interrupt)
 
@@ -88,12 +89,8 @@ class Training(Trainer):
                 self.learner,
                 Position(epoch, at.batch, at.step, at.skipped),
                 rng,
-                arch=args.arch,
-                trunk=net.trunk_name,
-                num_classes=dataset.num_classes,
-                class_names=dataset.class_names,
+                **describe_network(args, net, dataset),
                 mean_iu=score,
-                network=flags.network_flags(args),
                 args=vars(args),
                 command=shlex.join(sys.argv),
             )

@@ -3,12 +3,13 @@
 A 1x1 convolution, three dilated 3x3 convolutions and the mean of the whole image, side by side.
 """
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from config import cfg
 from network.layers import conv_bn_relu
 from network.plain import Reordered
 from network.pyramid import conv_over_pyramid, mean_over_pyramid
@@ -17,15 +18,13 @@ RATES = (12, 24, 36)
 
 
 class ASPP(Reordered, nn.Module):
-    """Maps of in_channels together -> `channels` = 5 x bottleneck (default: cfg.MODEL.ASPP_BOT_CH), at the size of the
-    finest.
+    """Maps of in_channels together -> `channels` = 5 x bottleneck, at the size of the finest.
 
     Keys features.0 (1x1), features.1 to 3 (dilated) and img_conv, each .0 (convolution) and .1 (norm).
     """
 
-    def __init__(self, in_channels: int, bottleneck: int | None = None, align_corners: bool = False):
+    def __init__(self, in_channels: int, bottleneck: int, align_corners: bool = False):
         super().__init__()
-        bottleneck = bottleneck or cfg.MODEL.ASPP_BOT_CH
         self.align_corners = align_corners
         self.channels = (2 + len(RATES)) * bottleneck
         self.features = nn.ModuleList([conv_bn_relu(in_channels, bottleneck, kernel=1)])
@@ -35,12 +34,14 @@ class ASPP(Reordered, nn.Module):
     def forward(self, maps: list[Tensor]) -> Tensor:
         """maps (N, c_i, h_i, w_i), finest first -> (N, channels, h_0, w_0): image mean, 1x1, rates 12, 24 and 36."""
         branches = [image_branch(self.img_conv, maps, self.align_corners, self.plain)]
-        for convolve, norm, activate in self.features:
+        layers: Any
+        for layers in self.features:
+            convolve, norm, activate = layers
             branches.append(activate(norm(conv_over_pyramid(convolve, maps, self.align_corners, plain=self.plain))))
         return torch.cat(branches, dim=1)
 
 
-def image_branch(layers: nn.Sequential, maps: list[Tensor], align_corners: bool, plain: bool) -> Tensor:
+def image_branch(layers: Any, maps: list[Tensor], align_corners: bool, plain: bool) -> Tensor:
     """layers (1x1 convolution, norm, ReLU) of the mean over the image, the same at every pixel: (N, bottleneck, h_0,
     w_0).
 

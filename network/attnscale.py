@@ -5,16 +5,19 @@ Unlike hierarchical attention, one head reads the features of all scales at once
 published networks normalise neither over scales nor to (0, 1).
 """
 
+from typing import Any
+
 from torch import Tensor, nn
 
-from config import cfg
 from network.deepv3 import DeepV3Plus
 from network.heads import PyramidHead, SegmentationHead, numbered_attention_head
 from network.initialize import kaiming
+from network.layers import Module
 from network.mscale import check_scales, low_scale, scale_key
+from network.options import Options
 from network.pyramid import stack
 from network.registry import ARCHS
-from network.resize import Size, resize, without_autocast
+from network.resize import Size, resize, size_of, without_autocast
 
 SCALES = (0.5, 1.0, 2.0)
 PLAIN_CHANNELS = 512
@@ -25,16 +28,16 @@ class AttentionToScale(DeepV3Plus):
     evaluation.
 
     n_scales: default 0.5, 1.0 and 2.0; their number is part of the head's shape. bn_head: a deeper attention head, with
-    norms (always, if cfg.MODEL.ATTNSCALE_BN_HEAD is set).
+    norms (always, if options.ATTNSCALE_BN_HEAD is set).
     """
 
     bn_head = False
 
-    def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False, n_scales=None):
-        super().__init__(num_classes, trunk, align_corners)
+    def __init__(self, num_classes: int, trunk: Module, align_corners: bool, options: Options, n_scales=None):
+        super().__init__(num_classes, trunk, align_corners, options)
         self.n_scales = check_scales(n_scales or self.own_scales())
         self.scale_attn = self.make_attention_head()
-        if cfg.MODEL.INIT_DECODER:
+        if options.INIT_DECODER:
             kaiming(self.scale_attn)
 
     def own_scales(self) -> tuple[float, ...]:
@@ -45,8 +48,8 @@ class AttentionToScale(DeepV3Plus):
 
     def make_attention_head(self) -> PyramidHead:
         inputs, outputs = len(self.n_scales) * self.feature_channels, len(self.n_scales)
-        if self.bn_head or cfg.MODEL.ATTNSCALE_BN_HEAD:
-            return SegmentationHead(inputs, outputs, self.align_corners)
+        if self.bn_head or self.options.ATTNSCALE_BN_HEAD:
+            return SegmentationHead(inputs, outputs, self.options.SEGATTN_BOT_CH, self.align_corners)
         # The padding of the 1x1 convolution adds a rim of zeros, which resizing stretches: so were the networks
         # trained.
         return PyramidHead(
@@ -56,23 +59,24 @@ class AttentionToScale(DeepV3Plus):
             align_corners=self.align_corners,
         )
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """images (N, 3, h, w) float, normalised -> pred (N, K, h, w), and attn_<s>x (N, 1, h, w) of every scale.
+    def forward(self, images: Tensor, keep_scales: bool = False) -> dict[str, Tensor]:
+        """images (N, 3, h, w) float, normalised -> pred (N, K, h, w), in training also attn_<s>x (N, 1, h, w) of every
+        scale.
 
-        Evaluation adds pred_<s>x, of the same size, or without keep_scales returns pred alone.
+        keep_scales: in evaluation return attn_<s>x too, and pred_<s>x of the same size.
         """
-        size = tuple(images.shape[-2:])
+        size = size_of(images)
         ascending = sorted(self.scales())
         logits, features = {}, {}
         for scale in sorted(ascending, key=lambda scale: scale != 1.0):  # 1.0 first
             logits[scale], features[scale] = self._look(images, scale)
         weights = self.weigh(features, size)
         with without_autocast(images):
-            pred = sum(weights[scale] * logits[scale] for scale in ascending)
+            pred: Any = sum(weights[scale] * logits[scale] for scale in ascending)
         outputs = {'pred': pred}
-        if self.keep_scales and not self.training:
+        if keep_scales and not self.training:
             outputs |= {scale_key('pred', scale): logits[scale] for scale in ascending}
-        if self.keep_scales or self.training:
+        if keep_scales or self.training:
             outputs |= {scale_key('attn', scale): weights[scale] for scale in ascending}
         return outputs
 
@@ -81,7 +85,7 @@ class AttentionToScale(DeepV3Plus):
         scaled, size = self.scale_images(images, scale)
         features = self.features(scaled)
         return (
-            resize(self.enlarge(self.classify(features), size), tuple(images.shape[-2:]), self.align_corners),
+            resize(self.enlarge(self.classify(features), size), size_of(images), self.align_corners),
             features,
         )
 
@@ -99,11 +103,11 @@ class AttentionToScaleBN(AttentionToScale):
 class PairedAttentionToScale(AttentionToScale):
     """One head weighs two neighbouring scales, so that after training on two, evaluation may chain any number.
 
-    Trained on cfg.MODEL.MSCALE_LO_SCALE and 1.0. n_scales: those of evaluation; default: the same two.
+    Trained on options.MSCALE_LO_SCALE and 1.0. n_scales: those of evaluation; default: the same two.
     """
 
-    def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False, n_scales=None):
-        super().__init__(num_classes, trunk, align_corners, n_scales)
+    def __init__(self, num_classes: int, trunk: Module, align_corners: bool, options: Options, n_scales=None):
+        super().__init__(num_classes, trunk, align_corners, options, n_scales)
         self.training_scales = self.own_scales()
         if len(self.n_scales) < 2:
             raise ValueError(
@@ -111,17 +115,17 @@ class PairedAttentionToScale(AttentionToScale):
             )
 
     def own_scales(self) -> tuple[float, ...]:
-        return low_scale(), 1.0
+        return low_scale(self.options), 1.0
 
     def scales(self) -> tuple[float, ...]:
         return self.training_scales if self.training else self.n_scales
 
     def make_attention_head(self) -> PyramidHead:
-        return numbered_attention_head(2 * self.feature_channels, 2, self.align_corners)
+        return numbered_attention_head(2 * self.feature_channels, self.options, 2, self.align_corners)
 
     def weigh(self, features: dict[float, list[Tensor]], size: Size) -> dict[float, Tensor]:
         """From the smallest pair up, a pair shares out what the pair before gave to the scale that both hold."""
-        target = features[1.0][0].shape[-2:]
+        target = size_of(features[1.0][0])
         maps = {
             scale: resize(stack(features[scale], self.align_corners), target, self.align_corners)
             for scale in sorted(features)

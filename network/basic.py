@@ -5,7 +5,8 @@ from torch import Tensor, nn
 
 from network.aspp import ASPP
 from network.heads import SegmentationHead
-from network.layers import conv
+from network.layers import Module, conv
+from network.options import Options
 from network.plain import Reordered
 from network.pyramid import conv_over_pyramid
 from network.registry import ARCHS
@@ -16,13 +17,14 @@ ASPP_FEATURES = 256
 
 class Basic(FeatureSegmentor):
     classifier = 'seg_head'
-    class_layers = ('seg_head.6',)
-    kaiming_parts = ('seg_head',)
+    class_layers: tuple[str, ...] = ('seg_head.6',)
+    kaiming_parts: tuple[str, ...] = ('seg_head',)
 
-    def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False):
-        super().__init__(trunk, align_corners)
+    def __init__(self, num_classes: int, trunk: Module, align_corners: bool, options: Options):
+        super().__init__(trunk, align_corners, options)
         self.feature_channels = self.head_channels
-        setattr(self, self.classifier, SegmentationHead(self.feature_channels, num_classes, align_corners))
+        head = SegmentationHead(self.feature_channels, num_classes, options.SEGATTN_BOT_CH, align_corners)
+        setattr(self, self.classifier, head)
         self.initialise()
 
     def features(self, images: Tensor) -> list[Tensor]:
@@ -33,14 +35,14 @@ class BasicASPP(FeatureSegmentor):
     """Trunk, ASPP, a 1x1 convolution, head."""
 
     class_layers = ('final.6',)
-    kaiming_parts = ('final', 'bot_aspp', 'aspp')
+    kaiming_parts: tuple[str, ...] = ('final', 'bot_aspp', 'aspp')
 
-    def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False):
-        super().__init__(trunk, align_corners)
+    def __init__(self, num_classes: int, trunk: Module, align_corners: bool, options: Options):
+        super().__init__(trunk, align_corners, options)
         self.feature_channels = ASPP_FEATURES
-        self.aspp = ASPP(self.head_channels, align_corners=align_corners)
+        self.aspp = ASPP(self.head_channels, options.ASPP_BOT_CH, align_corners)
         self.bot_aspp = conv(self.aspp.channels, self.feature_channels, kernel=1)
-        self.final = SegmentationHead(self.feature_channels, num_classes, align_corners)
+        self.final = SegmentationHead(self.feature_channels, num_classes, options.SEGATTN_BOT_CH, align_corners)
         self.initialise()
 
     def features(self, images: Tensor) -> list[Tensor]:
@@ -58,12 +60,13 @@ class Linear(Reordered, FeatureSegmentor):
     classifier = 'linear'
     class_layers = ('linear',)
 
-    def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False):
-        super().__init__(trunk, align_corners)
+    def __init__(self, num_classes: int, trunk: Module, align_corners: bool, options: Options):
+        super().__init__(trunk, align_corners, options)
         self.feature_channels = self.head_channels
         self.norms = nn.ModuleList(nn.BatchNorm2d(trunk.channels[stride]) for stride in trunk.head_strides)
         self.linear = conv(self.feature_channels, num_classes, kernel=1, bias=True)
         nn.init.normal_(self.linear.weight, std=0.01)
+        assert self.linear.bias is not None
         nn.init.zeros_(self.linear.bias)
 
     def features(self, images: Tensor) -> list[Tensor]:

@@ -8,18 +8,21 @@ draws the same numbers again, and the second computation leaves the running stat
 from collections import Counter
 from contextlib import contextmanager, nullcontext
 from functools import cache, partial
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.utils.checkpoint import checkpoint
 
+from network.layers import Module
+
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 # of a stage that is computed again in one piece; of a longer one the pieces are its blocks
 MOST_BLOCKS = 8
 
 
-def checkpoint_stages(net: nn.Module) -> int:
+def checkpoint_stages(net: Module) -> int:
     """Checkpoint the stages of the trunk of `net`, a Segmentor, in training, in place; returns how many there are.
 
     A network without a trunk is taken as a whole. State-dict keys stay as they are. ValueError if there is no stage.
@@ -31,11 +34,12 @@ def checkpoint_stages(net: nn.Module) -> int:
             f'--grad_ckpt: {net.trunk_name or net.arch} has no stages that could be computed again; leave the flag out'
         )
     for stage in stages:
-        stage.__class__ = _checkpointed(type(stage))
+        kind: Any = type(stage)
+        stage.__class__ = _checkpointed(kind)
     return len(stages)
 
 
-def find_stages(trunk: nn.Module) -> list[nn.Module]:
+def find_stages(trunk: Module) -> list[nn.Module]:
     """The stages of a trunk in order: modules whose class says `is_stage`, and around them runs of residual blocks.
 
     A block is a module with several layers and a forward pass of its own that stands in a container or beside others of
@@ -79,7 +83,7 @@ def _layers(module: nn.Module) -> int:
 
 
 @cache
-def _checkpointed(kind: type[nn.Module]) -> type[nn.Module]:
+def _checkpointed(kind: Any) -> type[nn.Module]:
     """A subclass of `kind` whose forward pass is checkpointed in training.
 
     The class of the module changes, not the module: its name, keys, hooks and copies are those of any other.
@@ -89,7 +93,7 @@ def _checkpointed(kind: type[nn.Module]) -> type[nn.Module]:
         run = partial(kind.forward, self)
         if not (self.training and torch.is_grad_enabled()):
             return run(*args, **kwargs)
-        args = [list(maps) if isinstance(maps, list) else maps for maps in args]  # the caller may add to its list
+        args = tuple(list(maps) if isinstance(maps, list) else maps for maps in args)  # the caller may add to its list
         # the compiler moves the update of statistics out of what is repeated
         if torch.compiler.is_compiling():
             return checkpoint(run, *args, use_reentrant=False, **kwargs)

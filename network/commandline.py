@@ -1,6 +1,9 @@
-"""What the programs of this package that build a network have in common: its flags, and a checkpoint that knows
-them."""
+"""Command line of the programs that build a network: its flags, and a checkpoint that knows them."""
 
+from collections.abc import Mapping
+
+from network.loading import build, fill, trained_on
+from network.segmentor import Segmentor
 from utils import checkpoint
 from utils.cli import flags
 from utils.cli.parser import Parser, positive
@@ -35,3 +38,15 @@ def parse(parser: Parser, argv, log) -> tuple:
     flags.adopt_network(args, state, log)
     args.num_classes = args.num_classes or (state or {}).get('num_classes') or DEFAULT_CLASSES
     return args, state
+
+
+def build_network(args, state: Mapping | None, log) -> Segmentor:
+    """The network of the flags in evaluation mode, with the weights of `state`, the checkpoint --snapshot, if there is
+    one."""
+    net = build(vars(args), args.num_classes).eval()
+    if state is None:
+        log('no --snapshot was given: these are random weights')
+    else:
+        log(str(fill(net, state, args.snapshot)))
+        net.trained_on = trained_on(state, args.num_classes, args.snapshot)
+    return net

@@ -11,8 +11,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from config import scope
-from network import ARCHS, TRUNKS, build_trunk, check_names, get_net, head_keys
+from network.building import check_names, get_net
 from network.keys import (
     FLAT,
     FORMATS,
@@ -23,10 +22,17 @@ from network.keys import (
     inverse,
     looks_like,
     rename,
-    strip_wrappers,
 )
+from network.options import from_flags
+from network.registry import ARCHS, TRUNKS
+from network.segmentor import head_keys
+from network.trunks import build_trunk
 from utils.checkpoint import averaged_weights
 from utils.cli import flags
+from utils.cli.wording import listed
+from utils.restore import clean_key, compare
+
+SHOWN = 3  # names in a message
 
 # Networks on an HRNet trunk by modules that they have, the first that fits; others are named by --arch.
 _ARCHS = (
@@ -94,11 +100,11 @@ def convert(
     places = common_names(weights, form.rules if source else None)
     if not places:
         raise ValueError(
-            f'--from {form.name}: none of its {len(weights)} tensors ({", ".join(list(weights)[:3])}) has a name of'
+            f'--from {form.name}: none of its {len(weights)} tensors ({listed(weights, SHOWN)}) has a name of'
             f' {form.what}; {remedy}'
         )
     found = {name: weights[key] for name, key in places.items()}
-    stored = state.get('network') if isinstance(state.get('network'), Mapping) else {}
+    stored: Mapping = state['network'] if isinstance(state.get('network'), Mapping) else {}
     arch = arch or (state['arch'] if state.get('arch') in ARCHS.names() else _guess_arch(found))
     if (
         source
@@ -124,8 +130,8 @@ def convert(
     _check(result, own, found, weights, remedy)
     result.missing = [own[name][0] for name in own if name not in found]
     used = {places[name] for name in own if name in places}
-    result.dropped = [strip_wrappers(key) for key in (weights if averaged else state['state_dict']) if key not in used]
-    _place(result, own, found, {name: strip_wrappers(key) for name, key in places.items()})
+    result.dropped = [clean_key(key) for key in (weights if averaged else state['state_dict']) if key not in used]
+    _place(result, own, found, {name: clean_key(key) for name, key in places.items()})
     return result
 
 
@@ -139,7 +145,7 @@ def _source_format(state: Mapping, weights: Mapping, source: str | None, arch: s
         return FORMATS['project'], 'its names are of no other format'
     if form is None:
         raise ValueError(
-            f'{why} ({", ".join(list(weights)[:3])}), expected a file of {", ".join(FORMATS)}; name its network with'
+            f'{why} ({listed(weights, SHOWN)}), expected a file of {", ".join(FORMATS)}; name its network with'
             ' --arch or its format with --from (the file of a trunk alone, if that is no HRNet, goes to --pretrained'
             ' as it is)'
         )
@@ -234,12 +240,12 @@ def _expected(
     arch, trunk = network['arch'], network['trunk']
     num_classes = num_classes if isinstance(num_classes, int) and num_classes > 0 else None
     try:
-        with torch.device('meta'), scope(**flags.as_cfg(network)):
+        with torch.device('meta'):
             if arch is None:
                 return {
                     f'backbone.{key}': (key, value.shape) for key, value in build_trunk(trunk).state_dict().items()
                 }, None
-            net = get_net(arch, num_classes or 1, trunk=trunk)
+            net = get_net(arch, num_classes or 1, trunk=trunk, options=from_flags(network))
     except (TypeError, RuntimeError, ZeroDivisionError) as error:
         raise ValueError(
             f'the network that it describes cannot be built ({" ".join(str(error).split())[:200]}); name it with --arch'
@@ -294,23 +300,19 @@ def _remedy(arch: str | None, trunk: str | None, source: str | None) -> str:
 def _check(result: Conversion, own: Mapping, found: Mapping[str, Tensor], weights: Mapping, remedy: str):
     """Raise ValueError when nothing fits or a shape contradicts."""
     network = f'{result.arch or "a trunk"} on {result.trunk}' if result.trunk else result.arch
-    filled = set(result.filled)
-    if not any(name in found and name not in filled for name in own):
+    # by the names in this project, which messages are to have
+    report = compare(dict(own.values()), {own[name][0]: found[name] for name in own if name in found}, result.why)
+    if not (own.keys() & found.keys()) - set(result.filled):
         looks = looks_like(weights)
         raise ValueError(
-            f'none of its {len(weights)} tensors ({", ".join(list(weights)[:3])}) is one of {network};'
+            f'none of its {len(weights)} tensors ({listed(weights, SHOWN)}) is one of {network};'
             f' {looks + ", " if looks else ""}read as {result.source.what} ({result.why}): {remedy}'
         )
-    wrong = [
-        f'{key}: {tuple(found[name].shape)} in the file, {tuple(shape)} in the network'
-        for name, (key, shape) in own.items()
-        if name in found and found[name].shape != shape
-    ]
-    if wrong:
+    if report.mismatched:
         classes = f' with {result.num_classes} classes' if result.num_classes else ''
         raise ValueError(
-            f'{len(wrong)} of its tensors contradict {network}{classes}'
-            f' ({"; ".join(wrong[:3])}{"; ..." if len(wrong) > 3 else ""}); {remedy}'
+            f'{len(report.mismatched)} of its tensors contradict {network}{classes}'
+            f' ({listed(report.shapes(), SHOWN)}); {remedy}'
         )
 
 
@@ -321,14 +323,14 @@ def _place(result: Conversion, own: Mapping, found: dict[str, Tensor], before: M
         _fold_biases(result, found)
     present = [name for name in own if name in found]
     if form.name == 'project':
-        rules, names = (), {name: own[name][0] for name in present}
+        names: dict[str, str | None] = {name: own[name][0] for name in present}
     else:
         rules = inverse(form.rules if form.rules is not None else FLAT if _is_plain_hrnet(own) else ())
         names = {name: rename(name, rules) for name in present}
-    placed = [name for name in present if names[name] is not None]
+    placed = {name: there for name in present if (there := names[name]) is not None}
     heads = [name for name in present if not name.startswith('backbone.')]
     # The attention head stands beside the others; of anything else that is left out the rest would make no network.
-    lost = [name for name in present if names[name] is None and not name.startswith('scale_attn.')]
+    lost = [name for name in present if name not in placed and not name.startswith('scale_attn.')]
     if not placed or (form.name != 'timm' and lost):
         raise ValueError(
             f'--to {form.name}: {form.what} has no place for {result.arch or "this trunk"}; choose another format'
@@ -343,10 +345,12 @@ def _place(result: Conversion, own: Mapping, found: dict[str, Tensor], before: M
             f'the network resizes with align_corners {str(result.network["align_corners"]).lower()}, which the file'
             ' cannot say: set it where the file is used'
         )
-    result.weights = {form.wrapper + names[name]: found[name] for name in placed}
-    result.renamed = [(before[name], names[name]) for name in placed if name in before and before[name] != names[name]]
-    result.filled = [names[name] for name in result.filled if names[name] is not None]
-    result.dropped += [before.get(name, name) for name in present if names[name] is None and name in before]
+    result.weights = {form.wrapper + there: found[name] for name, there in placed.items()}
+    result.renamed = [
+        (before[name], there) for name, there in placed.items() if name in before and before[name] != there
+    ]
+    result.filled = [placed[name] for name in result.filled if name in placed]
+    result.dropped += [before.get(name, name) for name in present if name not in placed and name in before]
 
 
 def _is_plain_hrnet(own: Mapping) -> bool:

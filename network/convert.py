@@ -18,6 +18,8 @@ from network.registry import ARCHS
 from network.trunks import check_trunk
 from utils import checkpoint
 from utils.cli.parser import Parser
+from utils.cli.program import run_program
+from utils.cli.wording import listed
 from utils.files.atomic import write_json
 
 SHOWN = 3
@@ -58,24 +60,21 @@ def _truth(text):
 
 def main(argv=None) -> int:
     """Run the program; returns its exit code."""
+    return run_program('network.convert', convert_file, argv)
+
+
+def convert_file(argv):
+    args = build_parser().parse_all(argv)
+    _check(args)
     try:
-        args = build_parser().parse_all(sys.argv[1:] if argv is None else argv)
-        _check(args)
-        try:
-            result = convert(
-                checkpoint.load(args.input), args.to, args.source, args.arch, args.trunk, args.align_corners
-            )
-        except ValueError as error:
-            text = str(error)
-            raise ValueError(text if text.startswith((str(args.input), '--')) else f'{args.input}: {text}') from error
-        checkpoint.save(args.output, content(result))
-        if args.report:
-            write_json(args.report, report(result, args.input, args.output))
-    except (ValueError, OSError) as error:
-        print(f'network.convert: error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
+        result = convert(checkpoint.load(args.input), args.to, args.source, args.arch, args.trunk, args.align_corners)
+    except ValueError as error:
+        text = str(error)
+        raise ValueError(text if text.startswith((str(args.input), '--')) else f'{args.input}: {text}') from error
+    checkpoint.save(args.output, content(result))
+    if args.report:
+        write_json(args.report, report(result, args.input, args.output))
     print(summary(result, args.input, args.output))
-    return 0
 
 
 def _check(args):
@@ -150,11 +149,7 @@ def summary(result: Conversion, source, output) -> str:
         'missing in the file': result.missing,
         'dropped': result.dropped,
     }
-    lines += [
-        f'{len(names)} {what}: {", ".join(names[:SHOWN])}{" ..." if len(names) > SHOWN else ""}'
-        for what, names in groups.items()
-        if names
-    ]
+    lines += [f'{len(names)} {what}: {listed(names, SHOWN)}' for what, names in groups.items() if names]
     return '\n'.join([*lines, *result.notes, f'written: {output}'])
 
 

@@ -9,6 +9,7 @@ import math
 import weakref
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -64,7 +65,7 @@ def forward_flops(net: nn.Module, images: Tensor) -> Counter:
     return _by_module(counter)
 
 
-def _loss(net: nn.Module, outputs: dict[str, Tensor]) -> Tensor:
+def _loss(net: Any, outputs: dict[str, Tensor]) -> Any:
     return sum(outputs[name].mean() for name in net.output_names)
 
 
@@ -125,7 +126,9 @@ class Calls:
     """
 
     def __init__(self, net: nn.Module):
-        self.net, self.running, self.returned, self._handles = net, (), Counter(), []
+        self.net, self.returned = net, Counter[str]()
+        self.running: tuple[str, ...] = ()
+        self._handles: list[Any] = []
 
     def __enter__(self):
         for name, module in self.net.named_modules():
@@ -154,13 +157,13 @@ class LiveBytes(TorchDispatchMode):
     def __init__(self, net: nn.Module, *inputs: Tensor):
         super().__init__()
         self.live = self.peak = 0
-        self.calls = None
+        self.calls: Calls | None = None
         self._ignored = {tensor.untyped_storage()._cdata for tensor in (*net.parameters(), *net.buffers(), *inputs)}
         self._alive: dict[int, tuple[int, tuple[str, ...]]] = {}  # storage -> bytes, modules that made it
 
     def by_module(self) -> Counter:
         """The bytes alive now by the modules that made them."""
-        found = Counter()
+        found: Counter[str] = Counter()
         for size, names in self._alive.values():
             found.update(dict.fromkeys({'', *names}, size))
         return found

@@ -4,10 +4,12 @@
 from torch import Tensor, nn
 
 from network.aspp import ASPP
-from network.layers import conv, conv_bn
+from network.layers import Module, conv, conv_bn
+from network.options import Options
 from network.plain import Reordered
 from network.pyramid import conv_over_pyramid
 from network.registry import ARCHS
+from network.resize import size_of
 from network.segmentor import FeatureSegmentor, strides_in_words
 
 CHANNELS = 256
@@ -27,7 +29,7 @@ class Widen(Reordered, nn.Module):
 
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
         """coarse (N, c, h, w), fine (N, d, H, W) -> (N, 256, H, W)."""
-        mixed = conv_over_pyramid(self.conv, [coarse, fine], self.align_corners, plain=self.plain, size=fine.shape[-2:])
+        mixed = conv_over_pyramid(self.conv, [coarse, fine], self.align_corners, plain=self.plain, size=size_of(fine))
         return self.relu(self.bn(mixed))
 
 
@@ -41,8 +43,8 @@ class Deeper(FeatureSegmentor):
     class_layers = ('conv_up5',)
     decoder_parts = ('convs2', 'convs4', 'conv_up1', 'conv_up2', 'conv_up3', 'conv_up5')
 
-    def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False):
-        super().__init__(trunk, align_corners)
+    def __init__(self, num_classes: int, trunk: Module, align_corners: bool, options: Options):
+        super().__init__(trunk, align_corners, options)
         if not set(SKIPS) <= set(trunk.channels):
             raise ValueError(
                 f'--trunk: this decoder adds the maps of {strides_in_words(SKIPS)}, but the trunk has maps of'
@@ -50,7 +52,7 @@ class Deeper(FeatureSegmentor):
                 f' {", ".join(TRUNKS_OF_NAMES.values())}'
             )
         self.feature_channels = CHANNELS
-        self.aspp = ASPP(self.head_channels, align_corners=align_corners)
+        self.aspp = ASPP(self.head_channels, options.ASPP_BOT_CH, align_corners)
         self.convs2, self.convs4 = (
             conv(trunk.channels[stride], channels, kernel=1) for stride, channels in SKIPS.items()
         )

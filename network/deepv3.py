@@ -3,11 +3,12 @@
 ASPP over the trunk's deepest map; DeepLabV3+ adds a finer map of the trunk before the head.
 """
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from network.aspp import ASPP
 from network.heads import SegmentationHead
-from network.layers import conv
+from network.layers import Module, conv
+from network.options import Options
 from network.registry import ARCHS
 from network.segmentor import FeatureSegmentor, strides_in_words
 
@@ -21,11 +22,11 @@ class DeepV3(FeatureSegmentor):
     class_layers = ('final.6',)
     kaiming_parts = ('aspp', 'final')
 
-    def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False):
-        super().__init__(trunk, align_corners)
-        self.aspp = ASPP(self.head_channels, align_corners=align_corners)
+    def __init__(self, num_classes: int, trunk: Module, align_corners: bool, options: Options):
+        super().__init__(trunk, align_corners, options)
+        self.aspp = ASPP(self.head_channels, options.ASPP_BOT_CH, align_corners)
         self.feature_channels = self.aspp.channels
-        self.final = SegmentationHead(self.feature_channels, num_classes, align_corners)
+        self.final = SegmentationHead(self.feature_channels, num_classes, options.SEGATTN_BOT_CH, align_corners)
         self.initialise()
 
     def features(self, images: Tensor) -> list[Tensor]:
@@ -39,11 +40,11 @@ class DeepV3Plus(FeatureSegmentor):
     """
 
     class_layers = ('final.6',)
-    kaiming_parts = ('final',)
+    kaiming_parts: tuple[str, ...] = ('final',)
     decoder_parts = ('bot_fine', 'bot_aspp', 'final')
 
-    def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False):
-        super().__init__(trunk, align_corners)
+    def __init__(self, num_classes: int, trunk: Module, align_corners: bool, options: Options):
+        super().__init__(trunk, align_corners, options)
         if not trunk.skip_strides:
             raise ValueError(
                 '--trunk: DeepLabV3+ adds a finer map to the ones that the ASPP reads, but this trunk has only maps of'
@@ -52,10 +53,10 @@ class DeepV3Plus(FeatureSegmentor):
             )
         self.skip_stride = trunk.skip_strides[0]
         self.feature_channels = FINE_CHANNELS + DEEP_CHANNELS
-        self.aspp = ASPP(self.head_channels, align_corners=align_corners)
+        self.aspp = ASPP(self.head_channels, options.ASPP_BOT_CH, align_corners)
         self.bot_fine = conv(trunk.channels[self.skip_stride], FINE_CHANNELS, kernel=1)
         self.bot_aspp = conv(self.aspp.channels, DEEP_CHANNELS, kernel=1)
-        self.final = SegmentationHead(self.feature_channels, num_classes, align_corners)
+        self.final = SegmentationHead(self.feature_channels, num_classes, options.SEGATTN_BOT_CH, align_corners)
         self.initialise()
 
     def features(self, images: Tensor) -> list[Tensor]:

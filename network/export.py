@@ -7,7 +7,7 @@ is written.
 The program takes one tensor `images` (N, 3, h, w), normalised float32 or with --uint8 RGB bytes, and returns one:
 `logits` (N, K, h, w), or with --labels `labels` (N, h, w), uint8 trainIds. It is loaded again, by torch or onnxruntime,
 and compared with the network on random images; above --tolerance nothing is written and the exit code is 1. Exit code
-2: a mistake. A program stops with an error at a size that it was not made for.
+2: a mistake. The file says in its metadata which sizes it was made for (network.program_files).
 """
 
 import sys
@@ -18,17 +18,17 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-import config
-import network
-from config import cfg
-from network.commandline import make_parser, parse
+from network.commandline import build_network, make_parser, parse
+from network.layers import Module
 from network.plain import plain_form
-from network.program_files import FORMATS, SMALLEST, first_line, load, onnx_packages, quiet, refusal, write
+from network.program_files import FORMATS, SMALLEST, first_line, load, onnx_runtime, quiet, refusal, write
 from network.resize import EXACT_SCALES
+from network.segmentation import TrainedOn
+from network.segmentor import Segmentor
 from transforms.normalize import Normalize
-from utils import checkpoint
-from utils.cli import flags
+from utils.classes import Classes
 from utils.cli.parser import amount, crop_size, positive
+from utils.cli.program import run_program
 from utils.files.atomic import atomic_write
 
 
@@ -70,33 +70,32 @@ def build_parser():
 
 def main(argv=None) -> int:
     """Run the program; returns its exit code."""
-    try:
-        args, state = parse(build_parser(), sys.argv[1:] if argv is None else argv, print)
-        kind = format_of(args)
-        with config.scope(**flags.as_cfg(vars(args))):
-            program = build_program(args, state)
-        about = describe(args, program, state)
-        sizes = sizes_to_check(args, program.multiple)
-        with tempfile.TemporaryDirectory(prefix='export_') as folder:
-            file = Path(folder) / f'program{FORMATS[kind]}'
-            images = [random_images(args, size) for size in sizes]
-            expected = [reference(program, batch) for batch in images]  # first: it tells what size does not fit
-            write(kind, traced(program, images[0], args), file, about)
-            run = load(kind, file)
-            # nan if one is
-            worst = torch.tensor([compare(run, *pair, args.labels) for pair in zip(images, expected)]).max().item()
-            if not worst <= args.tolerance:
-                print(
-                    f'network.export: the program differs from the network by {worst:.2e} of the largest logit, more'
-                    f' than --tolerance {args.tolerance:g}; nothing was written',
-                    file=sys.stderr,
-                )
-                return 1
-            with atomic_write(args.out) as out:
-                out.write(file.read_bytes())
-    except (ValueError, OSError) as error:
-        print(f'network.export: error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
+    return run_program('network.export', export, argv)
+
+
+def export(argv) -> int:
+    args, state = parse(build_parser(), argv, print)
+    kind = format_of(args)
+    program = build_program(args, state)
+    about = describe(args, program, state)
+    sizes = sizes_to_check(args, program.multiple)
+    with tempfile.TemporaryDirectory(prefix='export_') as folder:
+        file = Path(folder) / f'program{FORMATS[kind]}'
+        images = [random_images(args, size) for size in sizes]
+        expected = [reference(program, batch) for batch in images]  # first: it tells what size does not fit
+        write(kind, traced(program, images[0], args), file, about)
+        run = load(kind, file)
+        # nan if one is
+        worst = torch.tensor([compare(run, *pair, args.labels) for pair in zip(images, expected)]).max().item()
+        if not worst <= args.tolerance:
+            print(
+                f'network.export: the program differs from the network by {worst:.2e} of the largest logit, more'
+                f' than --tolerance {args.tolerance:g}; nothing was written',
+                file=sys.stderr,
+            )
+            return 1
+        with atomic_write(args.out) as out:
+            out.write(file.read_bytes())
     print(
         f'{args.out}: largest difference to the network {worst:.2e} of the largest logit, at'
         f' {", ".join(f"{h}x{w}" for h, w in sizes)}'
@@ -105,36 +104,38 @@ def main(argv=None) -> int:
 
 
 def format_of(args) -> str:
-    """The kind of program to write. Raises ValueError when it is not told, or its packages are missing."""
+    """The kind of program to write. Raises ValueError when no flag says so, or its packages are missing."""
     endings = {ending: kind for kind, ending in FORMATS.items()}
     told = endings.get(Path(args.out).suffix)
     kind = args.format or told
-    if told not in (None, kind):
-        raise ValueError(
-            f'--out {args.out}: the name says {told}, --format {args.format}; leave --format out, or let the name end'
-            f' in {FORMATS[kind]}'
-        )
     if kind is None:
         raise ValueError(
             f'--out {args.out}: the name does not say what to write; let it end in {" or ".join(endings)}, or give'
             ' --format'
+        )
+    if told not in (None, kind):
+        raise ValueError(
+            f'--out {args.out}: the name says {told}, --format {args.format}; leave --format out, or let the name end'
+            f' in {FORMATS[kind]}'
         )
     if Path(args.out).exists() and not args.overwrite:
         raise FileExistsError(f'--out {args.out}: is there already; give another name, or --overwrite to replace it')
     if args.labels and args.num_classes > 256:
         raise ValueError(f'--labels: {args.num_classes} classes do not fit into a byte; export logits')
     if kind == 'onnx':
-        onnx_packages()
+        onnx_runtime()
     return kind
 
 
-class Program(nn.Module):
+class Program(Module):
     """What is exported: images -> logits (N, K, h, w), or classes (N, h, w) uint8; with `normalize` images are bytes.
 
     multiple: what the sides of images are multiples of, None for images of one size.
     """
 
-    def __init__(self, net: nn.Module, normalize: nn.Module | None, labels: bool, multiple: int | None = None):
+    net: Segmentor
+
+    def __init__(self, net: Segmentor, normalize: nn.Module | None, labels: bool, multiple: int | None = None):
         super().__init__()
         self.net, self.normalize, self.labels, self.multiple = net, normalize, labels, multiple
 
@@ -143,50 +144,43 @@ class Program(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         if self.multiple:
-            self.check_sides(images)
+            self.check_sides(images, self.multiple)
         logits = self.logits(images)
         return logits.argmax(dim=1).to(torch.uint8) if self.labels else logits
 
-    def check_sides(self, images: Tensor):
+    @staticmethod
+    def check_sides(images: Tensor, multiple: int):
         """An assertion on values, since one on sizes would be taken as proved by what torch.export is told of them."""
         for side in images.shape[-2:]:
-            fits = torch.scalar_tensor(side, dtype=torch.int64) % self.multiple == 0
-            torch._assert_async(fits, refusal(self.multiple))
+            fits = torch.scalar_tensor(side, dtype=torch.int64) % multiple == 0
+            torch._assert_async(fits, refusal(multiple))
 
 
 def build_program(args, state) -> Program:
-    """The network of the flags, with the weights of `state` if there is one, in evaluation."""
-    net = network.get_net(
-        args.arch, args.num_classes, trunk=args.trunk, n_scales=args.n_scales, align_corners=args.align_corners
-    ).eval()
-    if state:
-        weights = checkpoint.averaged_weights(state) or state['state_dict']
-        print(
-            checkpoint.restore_weights(
-                net, weights, source=args.snapshot, source_arch=state.get('arch'), head_keys=network.head_keys(net)
-            )
-        )
-    else:
-        print('no --snapshot was given: these are random weights')
-    net.keep_scales = False
-    normalize = Normalize(cfg.DATASET.MEAN, cfg.DATASET.STD) if args.uint8 else None
+    """The program of the flags, with the weights of `state`, the content of --snapshot, if there is one."""
+    net = build_network(args, state, print)
+    net.trained_on = net.trained_on or TrainedOn(Classes.numbered(args.num_classes))
+    normalize = Normalize(net.trained_on.mean, net.trained_on.std) if args.uint8 else None
     return Program(net, normalize, args.labels, size_multiple(net) if args.dynamic else None).eval()
 
 
 def describe(args, program: Program, state) -> dict:
-    """What a user of the program wants to know, for its file."""
+    """What a user of the program wants to know, for its file: `about` in the metadata of ONNX, about.json in a .pt2."""
     net = program.net
+    assert net.trained_on
     return {
         'arch': net.arch,
         'trunk': net.trunk_name,
         'scales': net.scales(),
         'num_classes': args.num_classes,
         'class_names': (state or {}).get('class_names'),
+        'classes': net.trained_on.classes.as_dict(),
         'input': 'RGB bytes' if args.uint8 else 'RGB / 255, minus mean, divided by std',
-        'mean': list(cfg.DATASET.MEAN),
-        'std': list(cfg.DATASET.STD),
+        'mean': list(net.trained_on.mean),
+        'std': list(net.trained_on.std),
         'output': 'labels' if args.labels else 'logits',
         'multiple': program.multiple,
+        'sizes': refusal(program.multiple) if program.multiple else f'{args.size[0]}x{args.size[1]} alone',
     }
 
 

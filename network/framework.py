@@ -5,14 +5,16 @@ the trunk. The weights of the OCR family (all but `hrnet`) were trained with ali
 align_corners=True.
 """
 
+from typing import Any
+
 from torch import Tensor, nn
 
-from config import cfg
 from network.heads import PyramidHead
 from network.initialize import kaiming
-from network.layers import conv
+from network.layers import Module, conv
 from network.ocr import OCRBlock
-from network.ocrnet import OCRNetASPP, hrnet_mscale
+from network.ocrnet import MultiScaleOCR, OCRNetASPP
+from network.options import Options
 from network.registry import ARCHS
 from network.segmentor import Prediction, Segmentor
 from network.trunks.hrnet import HRNet
@@ -24,22 +26,24 @@ class FlatSegmentor(Segmentor):
     Any other trunk stays below `backbone`.
     """
 
-    def __init__(self, trunk: nn.Module, align_corners: bool = False):
-        super().__init__(trunk, align_corners)
-        self.trunk_layers = ()
+    def __init__(self, trunk: Module, align_corners: bool, options: Options):
+        super().__init__(trunk, align_corners, options)
+        self.trunk_layers: tuple[str, ...] = ()
         if isinstance(trunk, HRNet):
             self.backbone = None
             self.trunk_layers = self._adopt(trunk)
 
     def _adopt(self, module: nn.Module) -> tuple[str, ...]:
         """Take over the layers of `module` under their own names; returns these."""
-        for name, child in module.named_children():
+        children = dict(module.named_children())
+        for name, child in children.items():
             self.add_module(name, child)
-        return tuple(name for name, _ in module.named_children())
+        return tuple(children)
 
-    def run_trunk(self, images: Tensor) -> dict[int, Tensor]:
+    def run_trunk(self, images: Tensor) -> dict[Any, Tensor]:
         # HRNet's forward pass reads nothing of itself but its layers, and these are here.
-        return HRNet.forward(self, images) if self.trunk_layers else super().run_trunk(images)
+        here: Any = self
+        return HRNet.forward(here, images) if self.trunk_layers else super().run_trunk(images)
 
     def trunk_parts(self) -> dict[str, nn.Module]:
         return {name: getattr(self, name) for name in self.trunk_layers} or super().trunk_parts()
@@ -50,8 +54,8 @@ class PlainHRNet(FlatSegmentor):
 
     class_layers = ('last_layer.3',)
 
-    def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False):
-        super().__init__(trunk, align_corners)
+    def __init__(self, num_classes: int, trunk: Module, align_corners: bool, options: Options):
+        super().__init__(trunk, align_corners, options)
         channels = self.head_channels
         self.last_layer = PyramidHead(
             conv(channels, channels, kernel=1, bias=True),
@@ -60,10 +64,10 @@ class PlainHRNet(FlatSegmentor):
             conv(channels, num_classes, kernel=1, bias=True),
             align_corners=align_corners,
         )
-        if cfg.MODEL.INIT_DECODER:
+        if options.INIT_DECODER:
             kaiming(self.last_layer)
 
-    def predict(self, images: Tensor, attention: bool = False) -> Prediction:
+    def run_heads(self, images: Tensor, attention: bool = False) -> Prediction:
         return Prediction(self.last_layer(self.trunk_maps(images)))
 
 
@@ -73,16 +77,17 @@ class FlatOCR(FlatSegmentor):
     output_names = ('pred', 'aux')
     class_layers = ('cls_head', 'aux_head.3')
 
-    def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False):
-        super().__init__(trunk, align_corners)
-        ocr = OCRBlock(self.head_channels, num_classes, align_corners)
+    def __init__(self, num_classes: int, trunk: Module, align_corners: bool, options: Options):
+        super().__init__(trunk, align_corners, options)
+        ocr = OCRBlock(self.head_channels, num_classes, align_corners, options)
         ocr.conv3x3_ocr, ocr.aux_head = unnested(ocr.conv3x3_ocr), unnested(ocr.aux_head)
-        if cfg.MODEL.INIT_DECODER:
+        if options.INIT_DECODER:
             kaiming(ocr)
         self._adopt(ocr)
 
-    def predict(self, images: Tensor, attention: bool = False) -> Prediction:
-        logits, aux, _ = OCRBlock.forward(self, self.trunk_maps(images))  # it too reads nothing but its layers
+    def run_heads(self, images: Tensor, attention: bool = False) -> Prediction:
+        here: Any = self  # OCRBlock's forward pass too reads nothing but its layers
+        logits, aux, _ = OCRBlock.forward(here, self.trunk_maps(images))
         return Prediction(logits, aux)
 
 
@@ -102,4 +107,4 @@ class TwoASPPs(OCRNetASPP):
 ARCHS.register('hrnet')(PlainHRNet)
 ARCHS.register('hrnet_ocr')(FlatOCR)
 ARCHS.register('hrnet_ocr_aspp', dilated=True)(TwoASPPs)
-ARCHS.register('hrnet_ocr_ms')(hrnet_mscale)
+ARCHS.register('hrnet_ocr_ms')(MultiScaleOCR)

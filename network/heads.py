@@ -1,10 +1,12 @@
 """Segmentation and attention heads: two 3x3 convolutions and a 1x1."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from config import cfg
 from network.layers import conv, conv_bn, conv_bn_relu
+from network.options import Options
 from network.plain import Reordered
 from network.pyramid import conv_over_pyramid
 from network.resize import single
@@ -27,6 +29,7 @@ class PyramidHead(Reordered, nn.Sequential):
     def forward(self, maps: list[Tensor] | Tensor) -> Tensor:
         """maps (N, c_i, h_i, w_i), finest first, or one -> what the layers make of all of them at the size of the
         first."""
+        first: Any
         first, *rest = self
         x = (
             first(maps)
@@ -41,12 +44,12 @@ class PyramidHead(Reordered, nn.Sequential):
 class SegmentationHead(PyramidHead):
     """Logits from a pyramid of maps; keys 0, 1, 3, 4 (convolutions and norms) and 6 (classifier)."""
 
-    def __init__(self, in_channels: int, num_classes: int, align_corners: bool):
-        super().__init__(*_numbered(in_channels, num_classes), align_corners=align_corners)
+    def __init__(self, in_channels: int, num_classes: int, inner: int, align_corners: bool):
+        super().__init__(*_numbered(in_channels, num_classes, inner), align_corners=align_corners)
 
 
-def _numbered(in_channels: int, out_channels: int) -> list[nn.Module]:
-    inner = cfg.MODEL.SEGATTN_BOT_CH
+def _numbered(in_channels: int, out_channels: int, inner: int) -> list[nn.Module]:
+    """inner: the channels between the convolutions (options.SEGATTN_BOT_CH)."""
     return [
         *conv_bn_relu(in_channels, inner, kernel=3),
         *conv_bn_relu(inner, inner, kernel=3),
@@ -54,26 +57,31 @@ def _numbered(in_channels: int, out_channels: int) -> list[nn.Module]:
     ]
 
 
-def numbered_attention_head(in_channels: int, out_channels: int = 1, align_corners: bool = False) -> PyramidHead:
+def numbered_attention_head(
+    in_channels: int, options: Options, out_channels: int = 1, align_corners: bool = False
+) -> PyramidHead:
     """The layers of `attention_head` with the numbers 0, 1, 3, 4 and 6 for keys."""
-    return PyramidHead(*_numbered(in_channels, out_channels), SingleSigmoid(), align_corners=align_corners)
+    layers = _numbered(in_channels, out_channels, options.SEGATTN_BOT_CH)
+    return PyramidHead(*layers, SingleSigmoid(), align_corners=align_corners)
 
 
-def attention_head(in_channels: int, out_channels: int = 1, align_corners: bool = False) -> PyramidHead:
+def attention_head(
+    in_channels: int, options: Options, out_channels: int = 1, align_corners: bool = False
+) -> PyramidHead:
     """Maps of in_channels together -> attention (N, out_channels, h, w) in (0, 1), float32 or float64.
 
-    Keys are names (conv0, bn0, conv1, ...), or with cfg.MODEL.MSCALE_OLD_ARCH the numbers of the oldest checkpoints.
+    Keys are names (conv0, bn0, conv1, ...), or with options.MSCALE_OLD_ARCH the numbers of the oldest checkpoints.
     """
-    if cfg.MODEL.MSCALE_OLD_ARCH:
-        return numbered_attention_head(in_channels, out_channels, align_corners)
-    inner = cfg.MODEL.SEGATTN_BOT_CH
+    if options.MSCALE_OLD_ARCH:
+        return numbered_attention_head(in_channels, options, out_channels, align_corners)
+    inner = options.SEGATTN_BOT_CH
     head = PyramidHead(align_corners=align_corners)
     head.conv0, head.bn0 = conv_bn(in_channels, inner, kernel=3)
     head.re0 = nn.ReLU(inplace=True)
-    if cfg.MODEL.MSCALE_INNER_3x3:
+    if options.MSCALE_INNER_3x3:
         head.conv1, head.bn1 = conv_bn(inner, inner, kernel=3)
         head.re1 = nn.ReLU(inplace=True)
-    if cfg.MODEL.MSCALE_DROPOUT:
+    if options.MSCALE_DROPOUT:
         head.drop = nn.Dropout(0.5)
     head.conv2 = conv(inner, out_channels, kernel=1)
     head.sig = SingleSigmoid()

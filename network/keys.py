@@ -1,4 +1,4 @@
-"""How weight files name the tensors of a network: formats, and rules between their names.
+"""Names of tensors in weight files: formats, and rules between their names.
 
 Every name is brought to one common form, that of the published HMSA checkpoints (`backbone.`, `ocr.`, `scale_attn.`),
 and from there to the form that is wanted. A rule is a pair of dotted module names, (in the file, common); it renames
@@ -9,9 +9,9 @@ that module and everything below it, is anchored at the start of the name and en
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-Rules = tuple[tuple[str, str], ...]
+from utils.restore import WRAPPERS, clean_key
 
-WRAPPERS = ('module.', 'model.', '_orig_mod.')  # DataParallel; Lightning and loss wrappers; torch.compile
+Rules = tuple[tuple[str, str], ...]
 
 # Modules of HRNetV2; projects without a module around their trunk have them at the top.
 HRNET = (
@@ -101,13 +101,6 @@ FORMATS = {
 }
 
 
-def strip_wrappers(key: str) -> str:
-    """The name without the wrappers before it."""
-    while key.startswith(WRAPPERS):
-        key = key.partition('.')[2]
-    return key
-
-
 def inverse(rules: Rules) -> Rules:
     return tuple((here, there) for there, here in rules)
 
@@ -124,7 +117,7 @@ def rename(key: str, rules: Rules) -> str | None:
 
 def rules_of(keys: Iterable[str]) -> Rules:
     """The rules for these names, which wrappers may stand before."""
-    bare = {strip_wrappers(key) for key in keys}
+    bare = {clean_key(key) for key in keys}
     if any(key.startswith('decode_head.') for key in bare):
         return MMSEG
     return FLAT if _is_flat_hrnet(bare) else ()
@@ -135,7 +128,7 @@ def common_names(keys: Iterable[str], rules: Rules | None = None) -> dict[str, s
     from the names)."""
     keys = list(keys)
     rules = rules_of(keys) if rules is None else rules
-    named = {rename(strip_wrappers(key), rules): key for key in keys}
+    named = {rename(clean_key(key), rules): key for key in keys}
     return {name: key for name, key in named.items() if name is not None}
 
 
@@ -143,7 +136,7 @@ def detect(keys: Iterable[str]) -> tuple[Format | None, str]:
     """(format, a sentence that says why) of a state dict with these names; (None, what it looks like) for one of no
     known format."""
     keys = list(keys)
-    bare = {strip_wrappers(key) for key in keys}
+    bare = {clean_key(key) for key in keys}
     wrapper = next((name for name in WRAPPERS if keys and all(key.startswith(name) for key in keys if '.' in key)), '')
     if any(key.startswith('decode_head.') for key in bare):
         return FORMATS['mmseg'], 'names below decode_head are those of mmsegmentation'
@@ -198,5 +191,5 @@ _MARKS = (
 
 def looks_like(keys: Iterable[str]) -> str:
     """What a file with these names seems to hold, as 'it looks like ...', or ''."""
-    tops = {strip_wrappers(key).removeprefix('backbone.').partition('.')[0] for key in keys}
+    tops = {clean_key(key).removeprefix('backbone.').partition('.')[0] for key in keys}
     return next((f'it looks like {what}' for marks, what in _MARKS if tops.issuperset(marks)), '')

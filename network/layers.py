@@ -4,7 +4,17 @@ Batch normalisation is always torch's own class (eps 1e-5, momentum 0.1), so `Sy
 finds it. Positions inside the Sequentials are part of the checkpoint keys.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from torch import nn
+
+
+class Module(nn.Module):
+    """nn.Module to a type checker whose users know the types of their own parts."""
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
 
 
 def conv(

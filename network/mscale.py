@@ -9,12 +9,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from config import cfg
 from network.heads import attention_head
 from network.initialize import kaiming
+from network.layers import Module
+from network.options import Options
 from network.plain import Reordered
-from network.resize import Size, resize, without_autocast
-from network.segmentor import Prediction
+from network.resize import Size, resize, size_of, without_autocast
+from network.segmentor import FeatureSegmentor, Prediction, Segmentor
 
 
 def scale_key(prefix: str, scale: float) -> str:
@@ -38,10 +39,10 @@ def check_scales(n_scales) -> tuple[float, ...]:
     return tuple(scales)
 
 
-def low_scale() -> float:
-    """The smaller of the two scales of the training, cfg.MODEL.MSCALE_LO_SCALE; ValueError unless it is below the
-    other, 1.0."""
-    scale = float(cfg.MODEL.MSCALE_LO_SCALE)
+def low_scale(options: Options) -> float:
+    """The smaller of the two scales of the training, options.MSCALE_LO_SCALE; ValueError unless it is below the other,
+    1.0."""
+    scale = float(options.MSCALE_LO_SCALE)
     if not 0 < scale < 1:
         raise ValueError(
             f'--mscale_lo_scale {scale:g}: the low scale of the training has to be above 0 and below 1, the other one;'
@@ -56,7 +57,7 @@ def fuse(logits: Tensor, attention: Tensor, other: Tensor, align_corners: bool) 
     logits (N, C, h, w) and attention (N, 1, h, w) in [0, 1] of the scale; other (N, C, H, W), H >= h.
     Returns (N, C, H, W): up(attention * logits) + (1 - up(attention)) * other.
     """
-    size = other.shape[-2:]
+    size = size_of(other)
     with without_autocast(other):  # fp32: nearly equal logits decide the class
         if logits.shape == other.shape:
             return torch.lerp(other, logits, attention)
@@ -64,8 +65,8 @@ def fuse(logits: Tensor, attention: Tensor, other: Tensor, align_corners: bool) 
         return torch.addcmul(weighted, 1 - resize(attention, size, align_corners), other)
 
 
-class MultiScale(Reordered):
-    """Mixin before a Segmentor whose `predict(images, attention=True)` fills `attention`.
+class MultiScale(Reordered, Segmentor):
+    """Mixin before another Segmentor whose `run_heads(images, attention=True)` fills `attention`.
 
     n_scales: the scales of hierarchical inference in eval mode, largest first, or () to evaluate as it was trained.
     The variants of the method override `predict_scale`, `attention_between` or `meeting_size`.
@@ -74,7 +75,7 @@ class MultiScale(Reordered):
     def __init__(self, *args, n_scales=None, **kwargs):
         super().__init__(*args, **kwargs)
         self.n_scales = check_scales(n_scales) if n_scales else ()
-        self.lo_scale = low_scale()
+        self.lo_scale = low_scale(self.options)
         self.output_names = (*self.output_names, scale_key('pred', self.lo_scale), scale_key('pred', 1.0))
 
     @property
@@ -85,7 +86,7 @@ class MultiScale(Reordered):
     def scales(self) -> tuple[float, ...]:
         return self.n_scales if self.hierarchical else (1.0, self.lo_scale)
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
+    def forward(self, images: Tensor, keep_scales: bool = False) -> dict[str, Tensor]:
         """images (N, 3, h, w) float, normalised -> dict of logits (N, K, h, w) and attention maps (N, 1, h, w).
 
         pred, in training aux, pred_<s>x of every scale and attn_<s>x of every scale but the largest, each at its
@@ -93,9 +94,9 @@ class MultiScale(Reordered):
         attention blends it with all larger ones: down to scale 1.0 at the size of the scale at hand, below it at the
         size of the images.
         """
-        full = tuple(images.shape[-2:])
+        full = size_of(images)
         scales = self.scales()
-        keep = self.training or self.keep_scales
+        keep = self.training or keep_scales
         views = self._look(images, scales)
         largest, size = views[0]
         if len(views) > 1 and scales[1] >= 1.0 and not keep:
@@ -107,9 +108,9 @@ class MultiScale(Reordered):
             logits = self._place(prediction.logits, size, full)
             attention = self._place(self.attention_between(prediction, larger.prediction), size, full)[:, :1]
             if scale >= 1.0:
-                blended = resize(blended, logits.shape[-2:], self.align_corners)
+                blended = resize(blended, size_of(logits), self.align_corners)
             blended = fuse(logits, attention, blended, self.align_corners)
-            if aux is not None:
+            if aux is not None and prediction.aux is not None:
                 aux = fuse(self._place(prediction.aux, size, full), attention, aux, self.align_corners)
             if keep:
                 predictions.append((scale, logits))
@@ -126,11 +127,12 @@ class MultiScale(Reordered):
 
         images (N, 3, h, w); full is the size at scale 1.0; attention: whether its attention will be used.
         """
-        return self.predict(images, attention)
+        return self.run_heads(images, attention)
 
     def attention_between(self, smaller: Prediction, larger: Prediction) -> Tensor:
         """The attention (N, 1 or more, h, w) by which `smaller` is blended with all that is larger; its first channel
         counts."""
+        assert smaller.attention is not None
         return smaller.attention
 
     def meeting_size(self, size: Size, full: Size) -> Size:
@@ -139,12 +141,12 @@ class MultiScale(Reordered):
 
     def _look(self, images: Tensor, scales: tuple[float, ...]) -> list['View']:
         """A view of the images at each of the scales, largest first; computed from the smallest, as it was trained."""
-        views = []
+        views: list[View] = []
         for scale in reversed(scales):
             scaled, size = self.scale_images(images, scale)
             smaller = views[-1].prediction if views else None
             attention = len(views) < len(scales) - 1 or self.plain
-            views.append(View(self.predict_scale(scaled, tuple(images.shape[-2:]), smaller, attention), size))
+            views.append(View(self.predict_scale(scaled, size_of(images), smaller, attention), size))
         return views[::-1]
 
     def _place(self, maps: Tensor, size: Size, full: Size) -> Tensor:
@@ -171,20 +173,20 @@ class View(NamedTuple):
     size: Size
 
 
-class Attentive(MultiScale):
+class Attentive(MultiScale, FeatureSegmentor):
     """Mixin before a FeatureSegmentor: an attention head beside its class head, over the same features."""
 
     attention_channels = 1
 
-    def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False, n_scales=None):
-        super().__init__(num_classes, trunk, align_corners, n_scales=n_scales)
+    def __init__(self, num_classes: int, trunk: Module, align_corners: bool, options: Options, n_scales=None):
+        super().__init__(num_classes, trunk, align_corners, options, n_scales=n_scales)
         self.scale_attn = self.make_attention_head()
-        if cfg.MODEL.INIT_DECODER:
+        if options.INIT_DECODER:
             kaiming(self.scale_attn)
 
     def make_attention_head(self) -> nn.Module:
-        return attention_head(self.feature_channels, self.attention_channels, self.align_corners)
+        return attention_head(self.feature_channels, self.options, self.attention_channels, self.align_corners)
 
-    def predict(self, images: Tensor, attention: bool = False) -> Prediction:
+    def run_heads(self, images: Tensor, attention: bool = False) -> Prediction:
         features = self.features(images)
         return Prediction(self.classify(features), attention=self.scale_attn(features) if attention else None)

@@ -8,7 +8,7 @@ from network.deeper import Deeper
 from network.deepv3 import DeepV3Plus
 from network.mscale import Attentive, fuse
 from network.registry import ARCHS
-from network.resize import Size, resize, single
+from network.resize import Size, resize, single, size_of
 from network.segmentor import Prediction
 
 
@@ -47,12 +47,13 @@ class ChainedDeepV3Plus(MultiScaleDeepV3Plus):
         return Prediction(
             self.classify(features),
             attention=self.scale_attn(features) if attention else None,
-            context=(aspp, tuple(images.shape[-2:])) if attention else None,
+            context=(aspp, size_of(images)) if attention else None,
         )
 
     def _blend_aspp(self, aspp: Tensor, smaller: Prediction, full: Size) -> Tensor:
         """aspp (N, C, h, w) blended with that of the next smaller scale by the last channel of its attention."""
-        size = aspp.shape[-2:]
+        assert smaller.attention is not None
+        size = size_of(aspp)
         smaller_aspp, smaller_size = smaller.context
         attention = resize(self._place(smaller.attention[:, -1:], smaller_size, full), size, self.align_corners)
         return fuse(

@@ -8,10 +8,10 @@ submodules are those of the published checkpoints.
 import torch
 from torch import Tensor, nn
 
-from config import cfg
 from network.aspp import ASPP
 from network.heads import PyramidHead
 from network.layers import bn_relu, conv
+from network.options import Options
 from network.plain import Reordered
 from network.resize import single, without_autocast
 
@@ -97,17 +97,19 @@ class DistributeHead(nn.Module):
 class OCRBlock(nn.Module):
     """Trunk maps -> (logits, auxiliary logits, features), all at the size of the finest map.
 
-    inner_aspp: the pixel's features are pooled by an ASPP of their own too (always, if cfg.MODEL.OCR_ASPP is set).
+    inner_aspp: the pixel's features are pooled by an ASPP of their own too (always, if options.OCR_ASPP is set).
     """
 
-    def __init__(self, in_channels: int, num_classes: int, align_corners: bool, inner_aspp: bool = False):
+    def __init__(
+        self, in_channels: int, num_classes: int, align_corners: bool, options: Options, inner_aspp: bool = False
+    ):
         super().__init__()
-        channels, key_channels = cfg.MODEL.OCR.MID_CHANNELS, cfg.MODEL.OCR.KEY_CHANNELS
+        channels, key_channels = options.OCR.MID_CHANNELS, options.OCR.KEY_CHANNELS
         self.channels = channels
         self.conv3x3_ocr = PyramidHead(
             conv(in_channels, channels, kernel=3, bias=True), bn_relu(channels), align_corners=align_corners
         )
-        aspp = ASPP(channels, align_corners=align_corners) if inner_aspp or cfg.MODEL.OCR_ASPP else None
+        aspp = ASPP(channels, options.ASPP_BOT_CH, align_corners) if inner_aspp or options.OCR_ASPP else None
         self.ocr_distri_head = DistributeHead(channels, key_channels, aspp)
         self.cls_head = conv(channels, num_classes, kernel=1, bias=True)
         self.aux_head = PyramidHead(

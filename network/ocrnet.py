@@ -1,13 +1,14 @@
 """Networks with an OCR block: one scale, and hierarchical multi-scale attention on top of it."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from config import cfg
 from network.aspp import ASPP
 from network.heads import attention_head
 from network.initialize import kaiming
+from network.layers import Module
 from network.mscale import MultiScale
 from network.ocr import OCRBlock
+from network.options import Options
 from network.registry import ARCHS
 from network.segmentor import Prediction, Segmentor
 
@@ -18,13 +19,13 @@ class OCRNet(Segmentor):
     output_names = ('pred', 'aux')
     class_layers = ('ocr.cls_head', 'ocr.aux_head.2')
 
-    def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False):
-        super().__init__(trunk, align_corners)
-        self.ocr = OCRBlock(self.head_channels, num_classes, align_corners)
-        if cfg.MODEL.INIT_DECODER:
+    def __init__(self, num_classes: int, trunk: Module, align_corners: bool, options: Options):
+        super().__init__(trunk, align_corners, options)
+        self.ocr = OCRBlock(self.head_channels, num_classes, align_corners, options)
+        if options.INIT_DECODER:
             kaiming(self.ocr)
 
-    def predict(self, images: Tensor, attention: bool = False) -> Prediction:
+    def run_heads(self, images: Tensor, attention: bool = False) -> Prediction:
         logits, aux, _ = self.ocr(self.trunk_maps(images))
         return Prediction(logits, aux)
 
@@ -32,18 +33,18 @@ class OCRNet(Segmentor):
 class OCRNetASPP(OCRNet):
     """An ASPP between trunk and OCR block.
 
-    outer_channels: of each of its branches, cfg.MODEL.ASPP_BOT_CH if None. inner_aspp: another one inside the block
-    (always, if cfg.MODEL.OCR_ASPP is set).
+    outer_channels: of each of its branches, options.ASPP_BOT_CH if None. inner_aspp: another one inside the block
+    (always, if options.OCR_ASPP is set).
     """
 
     outer_channels: int | None = None
     inner_aspp = False
 
-    def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False):
-        Segmentor.__init__(self, trunk, align_corners)
-        self.aspp = ASPP(self.head_channels, self.outer_channels, align_corners)
-        self.ocr = OCRBlock(self.aspp.channels, num_classes, align_corners, self.inner_aspp)
-        if cfg.MODEL.INIT_DECODER:
+    def __init__(self, num_classes: int, trunk: Module, align_corners: bool, options: Options):
+        Segmentor.__init__(self, trunk, align_corners, options)
+        self.aspp = ASPP(self.head_channels, self.outer_channels or options.ASPP_BOT_CH, align_corners)
+        self.ocr = OCRBlock(self.aspp.channels, num_classes, align_corners, options, self.inner_aspp)
+        if options.INIT_DECODER:
             kaiming(self.aspp)
             kaiming(self.ocr)
 
@@ -54,25 +55,17 @@ class OCRNetASPP(OCRNet):
 class MultiScaleOCR(MultiScale, OCRNet):
     """OCRNet whose attention head reads the OCR features (HMSA, arXiv 2005.10821, section 3)."""
 
-    def __init__(self, num_classes: int, trunk: nn.Module, align_corners: bool = False, n_scales=None):
-        super().__init__(num_classes, trunk, align_corners, n_scales=n_scales)
-        self.scale_attn = attention_head(self.ocr.channels, align_corners=align_corners)
+    def __init__(self, num_classes: int, trunk: Module, align_corners: bool, options: Options, n_scales=None):
+        super().__init__(num_classes, trunk, align_corners, options, n_scales=n_scales)
+        self.scale_attn = attention_head(self.ocr.channels, options, align_corners=align_corners)
 
-    def predict(self, images: Tensor, attention: bool = False) -> Prediction:
+    def run_heads(self, images: Tensor, attention: bool = False) -> Prediction:
         logits, aux, feats = self.ocr(self.trunk_maps(images))
         return Prediction(logits, aux, self.scale_attn(feats) if attention else None)
 
 
-@ARCHS.register('ocrnet.OCR')
-@ARCHS.register('ocrnet.HRNet')
-def hrnet(num_classes: int, trunk: nn.Module, align_corners: bool = False) -> OCRNet:
-    return OCRNet(num_classes, trunk, align_corners)
-
-
+for _name in ('ocrnet.OCR', 'ocrnet.HRNet'):
+    ARCHS.register(_name)(OCRNet)
+for _name in ('ocrnet.Mscale', 'ocrnet.HRNet_Mscale'):
+    ARCHS.register(_name)(MultiScaleOCR)
 ARCHS.register('ocrnet.HRNet_ASPP', dilated=True)(OCRNetASPP)
-
-
-@ARCHS.register('ocrnet.Mscale')
-@ARCHS.register('ocrnet.HRNet_Mscale')
-def hrnet_mscale(num_classes: int, trunk: nn.Module, align_corners: bool = False, n_scales=None) -> MultiScaleOCR:
-    return MultiScaleOCR(num_classes, trunk, align_corners, n_scales)

@@ -9,7 +9,7 @@ from network.heads import numbered_attention_head
 from network.mscale import Attentive
 from network.pyramid import stack
 from network.registry import ARCHS
-from network.resize import resize
+from network.resize import resize, size_of
 from network.segmentor import Prediction
 
 
@@ -17,9 +17,9 @@ class Pairwise(Attentive):
     """Mixin before a FeatureSegmentor: the attention head reads the features of a scale and of the next larger one."""
 
     def make_attention_head(self) -> nn.Module:
-        return numbered_attention_head(2 * self.feature_channels, align_corners=self.align_corners)
+        return numbered_attention_head(2 * self.feature_channels, self.options, align_corners=self.align_corners)
 
-    def predict(self, images: Tensor, attention: bool = False) -> Prediction:
+    def run_heads(self, images: Tensor, attention: bool = False) -> Prediction:
         features = self.features(images)
         return Prediction(self.classify(features), context=stack(features, self.align_corners))
 
@@ -40,7 +40,7 @@ class PairwiseBasic(Pairwise, Basic):
 
     def attention_between(self, smaller: Prediction, larger: Prediction) -> Tensor:
         """At the size of the larger scale's features."""
-        return self.scale_attn([resize(smaller.context, larger.context.shape[-2:], self.align_corners), larger.context])
+        return self.scale_attn([resize(smaller.context, size_of(larger.context), self.align_corners), larger.context])
 
 
 ARCHS.register('mscale2.DeepV3R50', trunk='resnet-50', dilated=True)(PairwiseDeepV3Plus)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from network.resize import Size, resize
+from network.resize import Size, resize, size_of
 
 
 def conv_over_pyramid(
@@ -24,9 +24,10 @@ def conv_over_pyramid(
     """
     if len(maps) == 1:
         return conv(maps[0])
-    size = size or maps[0].shape[-2:]
+    size = size or size_of(maps[0])
     weights = conv.weight.split([m.shape[1] for m in maps], dim=1)
-    near, far = [], []
+    near: list[tuple[Tensor, Tensor]] = []
+    far: list[tuple[Tensor, Tensor]] = []
     for pair in zip(maps, weights):
         (far if not plain and _is_cheaper_small(*pair, size) else near).append(pair)
     stacked = torch.cat([resize(m, size, align_corners) for m, _ in near], dim=1)
@@ -38,7 +39,7 @@ def conv_over_pyramid(
 
 def stack(maps: list[Tensor], align_corners: bool) -> Tensor:
     """The concatenation of `maps` (N, c_i, h_i, w_i), resized to the first: (N, sum of c_i, h_0, w_0)."""
-    size = maps[0].shape[-2:]
+    size = size_of(maps[0])
     return torch.cat([resize(m, size, align_corners) for m in maps], dim=1)
 
 
@@ -53,7 +54,7 @@ def mean_over_pyramid(maps: list[Tensor], align_corners: bool, *, plain: bool = 
     means = [first.mean(dim=(2, 3), keepdim=True)]
     for m in rest:
         if plain:
-            means.append(resize(m, first.shape[-2:], align_corners).mean(dim=(2, 3), keepdim=True))
+            means.append(resize(m, size_of(first), align_corners).mean(dim=(2, 3), keepdim=True))
             continue
         rows, columns = (
             _shifted_resize(small, full, 1, 1, align_corners, m).mean(dim=0)

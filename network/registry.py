@@ -1,7 +1,8 @@
 """Tables of builders by name: architectures (`--arch`) and trunks (`--trunk`)."""
 
-import difflib
 from collections.abc import Callable
+
+from utils.cli.wording import did_you_mean
 
 
 class Registry:
@@ -40,9 +41,7 @@ class Registry:
         """The builder; raises ValueError naming what is near to `name`, or everything there is."""
         if name in self._builders:
             return self._builders[name]
-        names = {known.lower(): known for known in self._builders}
-        near = [names[match] for match in difflib.get_close_matches(str(name).lower(), names, n=3, cutoff=0.5)]
-        hint = f'did you mean {" or ".join(near)}?' if near else f'choose one of {", ".join(self.names())}'
+        hint = did_you_mean(name, self._builders, otherwise=f'choose one of {", ".join(self.names())}')
         raise ValueError(f'{self.flag}: there is no {self.kind} {name!r}; {hint}')
 
 

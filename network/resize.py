@@ -13,6 +13,12 @@ Size = tuple[int, int]
 EXACT_SCALES = 64  # scales that are a multiple of 1 / 64 (or 1 / 32, ...) resize in integers
 
 
+def size_of(maps: Tensor) -> Size:
+    """(h, w) of maps (N, C, h, w)."""
+    height, width = maps.shape[-2:]
+    return height, width
+
+
 def resize(maps: Tensor, size: Size, align_corners: bool) -> Tensor:
     """maps (N, C, h, w) bilinearly resized to `size` (H, W), in the dtype of maps whatever autocast says.
 

@@ -1,13 +1,16 @@
-"""What every network has in common: a trunk, heads, one forward pass at one scale."""
+"""Segmentors: what every network has in common, a trunk, heads and one forward pass at one scale."""
 
 from itertools import chain
 from typing import Any, NamedTuple
 
+import numpy as np
 from torch import Tensor, nn
 
-from config import cfg
 from network.initialize import kaiming
-from network.resize import Size, resize, scaled_size, single
+from network.layers import Module
+from network.options import Options
+from network.resize import Size, resize, scaled_size, single, size_of
+from network.segmentation import Segmentation, TrainedOn, segment
 
 
 class Prediction(NamedTuple):
@@ -24,15 +27,15 @@ class Prediction(NamedTuple):
     context: Any = None
 
 
-class Segmentor(nn.Module):
-    """A trunk and heads; subclasses say in `predict` how one becomes the other.
+class Segmentor(Module):
+    """A trunk and heads; subclasses say in `run_heads` how one becomes the other.
 
-    arch and trunk_name are the names it was built by. output_names are the logits that the training pass returns, in
-    order. class_layers are the layers with one output channel per class. keep_scales: whether evaluation returns,
-    beside `pred`, the maps of single scales that a network has. trunk_key is the name of the trunk in state-dict keys.
+    arch, trunk_name, num_classes and options are what it was built by. output_names are the logits that the training
+    pass returns, in order. class_layers are the layers with one output channel per class. trunk_key is the name of the
+    trunk in state-dict keys. trained_on: what `predict` has to know beside the weights; network.load fills it in.
 
     Auxiliary logits are for training: evaluation does not return `aux`, whose enlargement nobody would read. Those that
-    OCR networks gather their context by are in `predict(images).aux`, at the size of the finest map; `enlarge` brings
+    OCR networks gather their context by are in `run_heads(images).aux`, at the size of the finest map; `enlarge` brings
     them to that of the images.
     """
 
@@ -40,32 +43,43 @@ class Segmentor(nn.Module):
     class_layers: tuple[str, ...] = ()
     trunk_key = 'backbone'
     arch = ''
-    trunk_name = ''
+    trunk_name: str | None = None
+    num_classes: int
+    trained_on: TrainedOn | None = None
+    pretrained_report: object = None
 
-    def __init__(self, trunk: nn.Module | None, align_corners: bool = False):
+    def __init__(self, trunk: Module | None, align_corners: bool, options: Options):
         super().__init__()
         setattr(self, self.trunk_key, trunk)
+        self.options = options
         if trunk is not None:
             self.head_strides, self.deepest_stride = trunk.head_strides, trunk.deepest_stride
             # of trunk_maps together
             self.head_channels = sum(trunk.channels[stride] for stride in trunk.head_strides)
         self.align_corners = align_corners
-        self.keep_scales = True
         self.trunk_is_frozen = False
 
-    def predict(self, images: Tensor, attention: bool = False) -> Prediction:
+    def run_heads(self, images: Tensor, attention: bool = False) -> Prediction:
         """The heads' output for images (N, 3, h, w); the attention head runs only if it is asked for."""
         raise NotImplementedError
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
+    def predict(self, image: np.ndarray) -> Segmentation:
+        """image uint8 (h, w, 3) RGB -> labels (h, w), confidence (h, w) and classes, in evaluation mode.
+
+        Raises ValueError for an image of another form, or a network that was not loaded from a checkpoint.
+        """
+        return segment(self, self.trained_on, image)
+
+    def forward(self, images: Tensor, keep_scales: bool = False) -> dict[str, Tensor]:
         """images (N, 3, h, w) float, normalised -> {'pred': (N, K, h, w)}, in training (only) 'aux' too if there is
         one.
 
-        Logits are float32 (float64 for a float64 network), whatever autocast says.
+        Logits are float32 (float64 for a float64 network), whatever autocast says. keep_scales: in evaluation return
+        the maps of single scales too, which networks with multi-scale attention have.
         """
-        size = tuple(images.shape[-2:])
+        size = size_of(images)
         self.check_size(images, size)
-        prediction = self.predict(images)
+        prediction = self.run_heads(images)
         outputs = {'pred': self.enlarge(prediction.logits, size)}
         if self.training and prediction.aux is not None:
             outputs['aux'] = self.enlarge(prediction.aux, size)
@@ -78,7 +92,7 @@ class Segmentor(nn.Module):
     def head_maps(self, maps: dict[int, Tensor]) -> list[Tensor]:
         return [maps[stride] for stride in self.head_strides]
 
-    def run_trunk(self, images: Tensor) -> dict[int, Tensor]:
+    def run_trunk(self, images: Tensor) -> dict[Any, Tensor]:
         """The trunk's maps by stride."""
         return self.backbone(images)
 
@@ -125,7 +139,7 @@ class Segmentor(nn.Module):
 
     def scale_images(self, images: Tensor, scale: float) -> tuple[Tensor, Size]:
         """images (N, 3, h, w) resized by `scale`, and their size."""
-        size = scaled_size(tuple(images.shape[-2:]), scale)
+        size = scaled_size(size_of(images), scale)
         self.check_size(images, size, scale)
         return resize(images, size, self.align_corners), size
 
@@ -151,7 +165,7 @@ class FeatureSegmentor(Segmentor):
     """A segmentor with a class head, named by `classifier`, over `features` of feature_channels together.
 
     kaiming_parts are the layers that start Kaiming-normal rather than as torch has them, decoder_parts those that do so
-    with cfg.MODEL.INIT_DECODER.
+    with options.INIT_DECODER.
     """
 
     classifier = 'final'
@@ -167,12 +181,12 @@ class FeatureSegmentor(Segmentor):
         """features -> logits (N, K, h_0, w_0)."""
         return getattr(self, self.classifier)(features)
 
-    def predict(self, images: Tensor, attention: bool = False) -> Prediction:
+    def run_heads(self, images: Tensor, attention: bool = False) -> Prediction:
         return Prediction(self.classify(self.features(images)))
 
     def initialise(self):
         """Initialise the parts named; the last thing a constructor does."""
-        parts = self.kaiming_parts + (self.decoder_parts if cfg.MODEL.INIT_DECODER else ())
+        parts = self.kaiming_parts + (self.decoder_parts if self.options.INIT_DECODER else ())
         for part in dict.fromkeys(parts):
             kaiming(getattr(self, part))
 

@@ -1,4 +1,4 @@
-"""What a network costs, as a table: parameters, operations and memory of each part and of the whole.
+"""Summary of a network as a table: parameters, operations and memory of each part and of the whole.
 
     python -m network.summary --arch ocrnet.HRNet_Mscale --n_scales 0.5,1.0,2.0 --size 1024,2048
     python -m network.summary --arch deepv3.DeepV3PlusR50 --training --size 896,896 --grad_ckpt
@@ -12,13 +12,13 @@ import sys
 import torch
 from torch import nn
 
-import config
-import network
 from network import cost
 from network.checkpointing import checkpoint_stages
 from network.commandline import make_parser, parse
-from utils.cli import flags
+from network.loading import build
+from network.segmentor import Segmentor
 from utils.cli.parser import count, crop_size, positive
+from utils.cli.program import run_program
 
 EVALUATION_SIZE = (1024, 2048)
 
@@ -43,30 +43,32 @@ def build_parser():
 
 def main(argv=None) -> int:
     """Run the program; returns its exit code."""
-    try:
-        args, _ = parse(build_parser(), sys.argv[1:] if argv is None else argv, print)
-        for flag in ('grad_ckpt', 'freeze_trunk'):
-            if getattr(args, flag) and not args.training:
-                raise ValueError(f'--{flag} needs --training: it changes nothing in an evaluation')
-        with config.scope(**flags.as_cfg(vars(args))):
-            print(summary(args, args.num_classes, args.size, args.batch, args.training, args.depth))
-    except (ValueError, OSError) as error:
-        print(f'network.summary: error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
-    return 0
+    return run_program('network.summary', summarise, argv)
+
+
+def summarise(argv):
+    args, _ = parse(build_parser(), argv, print)
+    for flag in ('grad_ckpt', 'freeze_trunk'):
+        if getattr(args, flag) and not args.training:
+            raise ValueError(f'--{flag} needs --training: it changes nothing in an evaluation')
+    print(summary(args, args.num_classes, args.size, args.batch, args.training, args.depth))
 
 
 def summary(args, num_classes: int, size: tuple[int, int], batch: int, training: bool, depth: int = 2) -> str:
-    """The table of the network that the flags `args` describe, on `batch` images of `size` (h, w), and its totals.
+    """The table of a network and its totals.
 
-    training: of a step of training instead of an evaluation; depth: levels of modules to show. Raises ValueError for
-    names, scales or a size that do not fit.
+    Args:
+        args: the flags that describe the network.
+        num_classes: its classes.
+        size, batch: (h, w) of the images, and how many there are.
+        training: of a step of training instead of an evaluation.
+        depth: levels of modules to show.
+
+    Raises:
+        ValueError: for names, scales or a size that do not fit.
     """
     with torch.device('meta'):
-        net = network.get_net(
-            args.arch, num_classes, trunk=args.trunk, n_scales=args.n_scales, align_corners=args.align_corners
-        )
-    net.keep_scales = False
+        net = build(vars(args), num_classes)
     if args.grad_ckpt and training:
         checkpoint_stages(net)
     if args.freeze_trunk and training:
@@ -75,7 +77,7 @@ def summary(args, num_classes: int, size: tuple[int, int], batch: int, training:
     return '\n'.join([*title(net, size, batch, training), '', *table(net, found, depth), '', *totals(net, found)])
 
 
-def title(net: nn.Module, size: tuple[int, int], batch: int, training: bool) -> list[str]:
+def title(net: Segmentor, size: tuple[int, int], batch: int, training: bool) -> list[str]:
     name = f'{net.arch} on {net.trunk_name}' if net.trunk_name else net.arch
     net.train(training)
     listed = ', '.join(f'{scale:g}' for scale in sorted(net.scales()))
@@ -83,7 +85,7 @@ def title(net: nn.Module, size: tuple[int, int], batch: int, training: bool) -> 
     return [f'{name}: {work} on {images} of {size[0]}x{size[1]}, float32, scales {listed}']
 
 
-def table(net: nn.Module, found: cost.Cost, depth: int) -> list[str]:
+def table(net: Segmentor, found: cost.Cost, depth: int) -> list[str]:
     """A line for every module down to `depth` with convolutions or matrix products."""
     unit, size = flop_unit(found)
     header = ['module', 'parameters', unit, f'plain {unit}', 'output MiB'] + ['kept MiB'] * net.training

@@ -4,14 +4,16 @@ Long et al., arXiv 1411.4038; Chen et al., arXiv 1706.05587. Nothing is ever dow
 the trunk is classified too; on a trunk that offers none, the auxiliary head reads what the main one reads.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from config import cfg
 from network.aspp import RATES, image_branch
 from network.heads import PyramidHead
 from network.initialize import kaiming
-from network.layers import conv, conv_bn_relu
+from network.layers import Module, conv, conv_bn_relu
+from network.options import Options
 from network.plain import Reordered
 from network.pyramid import conv_over_pyramid
 from network.registry import ARCHS
@@ -47,7 +49,8 @@ class ProjectedASPP(Reordered, nn.Module):
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         """maps (N, c_i, h_i, w_i), finest first -> (N, 256, h_0, w_0)."""
-        *local, image = self.convs
+        convs: list[Any] = list(self.convs)
+        *local, image = convs
         branches = [
             activate(norm(conv_over_pyramid(convolve, maps, self.align_corners, plain=self.plain)))
             for convolve, norm, activate in local
@@ -73,15 +76,17 @@ class TorchvisionNet(Segmentor):
     output_names = ('pred', 'aux')
     class_layers = ('classifier.4', 'aux_classifier.4')
 
-    def __init__(self, head: type[nn.Module], num_classes: int, trunk: nn.Module, align_corners: bool = False):
-        super().__init__(trunk, align_corners)
-        self.classifier = head(self.head_channels, num_classes, align_corners)
+    head: type[nn.Module]
+
+    def __init__(self, num_classes: int, trunk: Module, align_corners: bool, options: Options):
+        super().__init__(trunk, align_corners, options)
+        self.classifier = self.head(self.head_channels, num_classes, align_corners)
         self.aux_classifier = FCNHead(getattr(trunk, 'aux_channels', self.head_channels), num_classes, align_corners)
-        if cfg.MODEL.INIT_DECODER:
+        if options.INIT_DECODER:
             kaiming(self.classifier)
             kaiming(self.aux_classifier)
 
-    def predict(self, images: Tensor, attention: bool = False) -> Prediction:
+    def run_heads(self, images: Tensor, attention: bool = False) -> Prediction:
         maps = self.run_trunk(images)
         deep = [maps[stride] for stride in self.head_strides]
         logits = self.classifier(deep)
@@ -89,14 +94,14 @@ class TorchvisionNet(Segmentor):
         return Prediction(logits, aux)
 
 
-def fcn(num_classes: int, trunk: nn.Module, align_corners: bool = False) -> TorchvisionNet:
-    return TorchvisionNet(FCNHead, num_classes, trunk, align_corners)
+class FCN(TorchvisionNet):
+    head = FCNHead
 
 
-def deeplabv3(num_classes: int, trunk: nn.Module, align_corners: bool = False) -> TorchvisionNet:
-    return TorchvisionNet(DeepLabHead, num_classes, trunk, align_corners)
+class DeepLabv3(TorchvisionNet):
+    head = DeepLabHead
 
 
-for _family, _builder in (('FCN', fcn), ('DeepLabv3', deeplabv3)):
+for _network in (FCN, DeepLabv3):
     for _name, _trunk in (('', 'resnet101'), ('_resnet50', 'resnet50'), ('_resnet101', 'resnet101')):
-        ARCHS.register(f'{_family}{_name}', trunk=f'torchvision/{_trunk}', dilated=True)(_builder)
+        ARCHS.register(f'{_network.__name__}{_name}', trunk=f'torchvision/{_trunk}', dilated=True)(_network)

@@ -6,13 +6,16 @@ map.
 Neither has a trunk to choose. Both predict at the size of the images.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from network.layers import conv, conv_bn_relu
+from network.options import Options
 from network.registry import ARCHS
-from network.resize import Size, resize, single
+from network.resize import Size, resize, single, size_of
 from network.segmentor import Prediction, Segmentor
 
 
@@ -48,12 +51,12 @@ class Up(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__()
-        self.up = nn.ConvTranspose2d(in_channels, in_channels // 2, kernel_size=2, stride=2)
+        self.up: Callable[[Tensor], Tensor] = nn.ConvTranspose2d(in_channels, in_channels // 2, kernel_size=2, stride=2)
         self.conv = DoubleConv(in_channels, out_channels)
 
     def forward(self, maps: Tensor, skip: Tensor) -> Tensor:
         """maps (N, c, h, w), skip (N, s, H, W) with H in (2 h, 2 h + 1) -> (N, out_channels, H, W)."""
-        return self.conv(torch.cat([skip, pad_to(self.up(maps), tuple(skip.shape[-2:]))], dim=1))
+        return self.conv(torch.cat([skip, pad_to(self.up(maps), size_of(skip))], dim=1))
 
 
 class BilinearUp(Up):
@@ -91,10 +94,11 @@ class UNet(Segmentor):
 
     class_layers = ('outc.conv',)
     deepest_stride = 16
+    bilinear = False
 
-    def __init__(self, num_classes: int, align_corners: bool = False, bilinear: bool = False):
-        super().__init__(None, align_corners)
-        bottom = 512 if bilinear else 1024
+    def __init__(self, num_classes: int, trunk: None, align_corners: bool, options: Options):
+        super().__init__(None, align_corners, options)
+        bottom = 512 if self.bilinear else 1024
         self.inc = DoubleConv(3, 64)
         self.down1, self.down2, self.down3, self.down4 = (
             Down(64, 128),
@@ -102,14 +106,18 @@ class UNet(Segmentor):
             Down(256, 512),
             Down(512, bottom),
         )
-        if bilinear:
+        self.up1: Up
+        self.up2: Up
+        self.up3: Up
+        self.up4: Up
+        if self.bilinear:
             self.up1, self.up2 = BilinearUp(1024, 256, align_corners), BilinearUp(512, 128, align_corners)
             self.up3, self.up4 = BilinearUp(256, 64, align_corners), BilinearUp(128, 64, align_corners)
         else:
             self.up1, self.up2, self.up3, self.up4 = Up(1024, 512), Up(512, 256), Up(256, 128), Up(128, 64)
         self.outc = OutConv(64, num_classes)
 
-    def predict(self, images: Tensor, attention: bool = False) -> Prediction:
+    def run_heads(self, images: Tensor, attention: bool = False) -> Prediction:
         maps = self.inc(images)
         skips = []
         for down in (self.down1, self.down2, self.down3, self.down4):
@@ -178,8 +186,8 @@ class UNetDS(Segmentor):
     class_layers = tuple(f'heads.{level}' for level in range(len(output_names)))
     deepest_stride = 2 ** (len(widths) - 1)
 
-    def __init__(self, num_classes: int, align_corners: bool = False):
-        super().__init__(None, align_corners)
+    def __init__(self, num_classes: int, trunk: None, align_corners: bool, options: Options):
+        super().__init__(None, align_corners, options)
         pairs = list(zip(self.widths, self.widths[1:]))
         self.encoder = nn.ModuleList(
             [nn.Sequential(conv_norm_act(3, self.widths[0]), conv_norm_act(self.widths[0], self.widths[0]))]
@@ -213,15 +221,15 @@ class UNetDS(Segmentor):
             decoded.append(found)
         return decoded[::-1]
 
-    def predict(self, images: Tensor, attention: bool = False) -> Prediction:
+    def run_heads(self, images: Tensor, attention: bool = False) -> Prediction:
         return Prediction(self.heads[0](self.decode(images)[0]))
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
+    def forward(self, images: Tensor, keep_scales: bool = False) -> dict[str, Tensor]:
         """images (N, 3, h, w) -> {'pred': (N, K, h, w)}, in training also 'pred_ds2': (N, K, h / 2, w / 2), ...,
         rounded up."""
         if not self.training:
             return super().forward(images)
-        self.check_size(images, tuple(images.shape[-2:]))
+        self.check_size(images, size_of(images))
         return {
             name: single(head(maps)).contiguous()
             for name, head, maps in zip(self.output_names, self.heads, self.decode(images))
@@ -237,17 +245,11 @@ class UNetDS(Segmentor):
             )
 
 
-@ARCHS.register('UNet', trunk=None)
-def unet(num_classes: int, trunk: None = None, align_corners: bool = False) -> UNet:
-    return UNet(num_classes, align_corners)
-
-
-@ARCHS.register('UNet_bilinear', trunk=None)
-def unet_bilinear(num_classes: int, trunk: None = None, align_corners: bool = False) -> UNet:
+class BilinearUNet(UNet):
     """Pytorch-UNet's bilinear variant; its weights need align_corners=True."""
-    return UNet(num_classes, align_corners, bilinear=True)
+
+    bilinear = True
 
 
-@ARCHS.register('UNetDS', trunk=None)
-def unet_ds(num_classes: int, trunk: None = None, align_corners: bool = False) -> UNetDS:
-    return UNetDS(num_classes, align_corners)
+for _name, _network in (('UNet', UNet), ('UNet_bilinear', BilinearUNet), ('UNetDS', UNetDS)):
+    ARCHS.register(_name, trunk=None)(_network)

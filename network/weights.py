@@ -81,6 +81,7 @@ def _names(row: WeightFile, trunk: str | None) -> list[str]:
     is."""
     if '*' not in row.name:
         return [row.name]
+    assert trunk, 'a file for any timm model fits trunks alone'
     model = trunk.removeprefix('timm/')
     models = [model] if '.' in model else [f'{model}{_default_tag(model)}', model]
     return [row.name.replace('*', name) for name in models] + [

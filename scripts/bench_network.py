@@ -50,7 +50,6 @@ def build_net(trunk: str, device: torch.device):
     net = network.get_net('ocrnet.HRNet_Mscale', NUM_CLASSES, trunk=trunk, n_scales=SCALES).to(
         device, memory_format=torch.channels_last
     )
-    net.keep_scales = False
     if device.type == 'cuda':
         net.compile()
     return net

@@ -149,7 +149,6 @@ def count(arch: str) -> Row:
     with torch.device('meta'):
         net = network.get_net(arch, NUM_CLASSES).eval()
         images = torch.empty(1, 3, *COUNTED_SIZE)
-    net.keep_scales = False
     executed = cost.forward_flops(net, images)['']
     with plain_form(net):
         plain = cost.forward_flops(net, images)['']
@@ -180,7 +179,6 @@ def measure(row: Row, args, device: torch.device):
     """Fill in the times of `row`, and on a GPU its peak memory at three scales."""
     options = EvalOptions(precision=PRECISION[device.type])
     net = network.get_net(row.arch, NUM_CLASSES).to(device, memory_format=torch.channels_last).eval()
-    net.keep_scales = False
     if isinstance(net, MultiScale):
         net.n_scales = (1.0,)
     if net.scales() == (1.0,):

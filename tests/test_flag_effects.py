@@ -9,6 +9,7 @@ import pytest
 import torch
 from small import TRAIN
 
+from engine.keeper import CheckpointKeeper
 from utils import checkpoint
 
 EPOCH = [*TRAIN, '--max_epoch', '1']
@@ -43,9 +44,9 @@ def test_val_freq_validates_every_second_epoch_and_the_last(program):
 
 def test_save_minutes_saves_within_an_epoch(program, monkeypatch):
     saved = []
-    original = checkpoint.CheckpointKeeper.save
+    original = CheckpointKeeper.save
     monkeypatch.setattr(
-        checkpoint.CheckpointKeeper,
+        CheckpointKeeper,
         'save',
         lambda self, state, *rest, **named: (
             saved.append(state['batch_in_epoch']),

@@ -242,7 +242,7 @@ def test_the_python_sample_of_the_docs_builds_the_network_of_a_checkpoint(progra
     sample = (ROOT / 'docs' / 'checkpoints.md').read_text().split('```python')[1].split('```')[0]
     names = {}
     exec(sample.replace('best_checkpoint_ep30.pth', str(next(program.run_dir.glob('last*.pth')))), names)
-    averaged = checkpoint.averaged_weights(names['state'])
+    averaged = checkpoint.averaged_weights(checkpoint.load(next(program.run_dir.glob('last*.pth'))))
     assert torch.equal(names['net'].state_dict()['ocr.cls_head.weight'], averaged['ocr.cls_head.weight'])
 
 
@@ -254,7 +254,7 @@ def test_the_report_of_a_pretrained_trunk_is_logged(program, tmp_path):
     }
     torch.save(trunk, tmp_path / 'trunk.pth')
     code, printed = program(*EPOCH, '--test_mode', '--pretrained', tmp_path / 'trunk.pth')
-    assert code == 0 and 'trunk.pth: 355 of 355 trunk entries loaded' in printed
+    assert code == 0 and 'trunk.pth: 355 of 355 tensors of the trunk loaded' in printed
 
 
 def test_a_failed_check_of_names_claims_no_directory(program, tmp_path):

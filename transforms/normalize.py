@@ -12,6 +12,9 @@ class Normalize(nn.Module):
     convolutions on tensor cores and on CPUs prefer. Holds no state that a checkpoint would have to carry.
     """
 
+    factor: torch.Tensor
+    offset: torch.Tensor
+
     def __init__(self, mean, std, channels_last=False):
         super().__init__()
         mean, std = torch.tensor(mean, dtype=torch.float64), torch.tensor(std, dtype=torch.float64)

@@ -1,41 +1,26 @@
-"""Checkpoints: written whole or not at all, complete enough to continue a run bit for bit, and loaded without running
-code.
+"""Checkpoint files: written whole or not at all, and loaded without running code.
 
-A file is a dict. `state_dict`: the weights, without `module.` or `_orig_mod.` prefixes. Beside it, where there is a
-training to continue: optimizer, scheduler, scaler, ema, rng (per rank), epoch, epoch_done, batch_in_epoch, global_step,
-score, best_score, best_epoch, and what describes the network: arch, trunk, num_classes, class_names, args. All of it is
-tensors and plain Python values, so that `torch.load(weights_only=True)` reads it.
+A file is a dict. `state_dict`: the weights, without the prefixes of wrappers. Beside it what the file says of its
+network (network.description), and where there is a training to continue: optimizer, scheduler, scaler, ema, rng (per
+rank), epoch, epoch_done, batch_in_epoch, global_step, score, best_score, best_epoch, args. All of it is tensors and
+plain Python values, so that `torch.load(weights_only=True)` reads it.
 """
 
-import math
-import os
 import pickle
 import re
-import secrets
-import shutil
 import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
 
 from utils.files import safetensors_file
-from utils.files.atomic import atomic_write, remove_temporaries, sync_folder, write_error
+from utils.files.atomic import atomic_write
 from utils.files.safetensors_file import is_safetensors
-from utils.restore import RestoreReport, clean_key, restore_weights
-
-__all__ = [
-    'CheckpointKeeper',
-    'RestoreReport',
-    'averaged_weights',
-    'clean_key',
-    'load',
-    'restore_weights',
-    'resume_point',
-    'save',
-]
+from utils.restore import clean_key
 
 
 def save(path, state: Mapping):
@@ -50,7 +35,7 @@ def save(path, state: Mapping):
     with atomic_write(path) as file:
         recorder = _WriteRecorder(file)
         try:
-            torch.save(state, recorder)
+            torch.save(state, cast(Any, recorder))
         except RuntimeError:  # torch's zip writer hides the OSError of a full disk
             if recorder.error is not None:
                 raise recorder.error from None
@@ -121,7 +106,7 @@ def _old_scalar(dtype: _OldDtype, data):
 
 # Files of earlier programs hold their score as a NumPy scalar. NumPy 1 and 2 name its constructor differently; neither
 # is called.
-_NUMPY_SCALARS = [
+_NUMPY_SCALARS: list = [
     (_OldDtype, 'numpy.dtype'),
     (_old_scalar, 'numpy.core.multiarray.scalar'),
     (_old_scalar, 'numpy._core.multiarray.scalar'),
@@ -262,123 +247,3 @@ def resume_point(state: Mapping, source='the checkpoint') -> tuple[int, int]:
     if state.get('epoch_done', True):  # files of earlier programs were only written after an epoch
         return int(state['epoch']) + 1, 0
     return int(state['epoch']), int(state['batch_in_epoch'])
-
-
-class CheckpointKeeper:
-    """The checkpoints of one run directory: the last one, and the one with the best score. One process may save.
-
-    An old file goes only after the new one stands, so a run killed at any moment can be continued.
-    """
-
-    def __init__(self, run_dir):
-        self.run_dir = Path(run_dir)
-        self.best_score, self.best_epoch = None, None
-
-    def save(self, state: Mapping, epoch: int, score=None, is_epoch_end=True) -> Path:
-        """Write last_checkpoint_ep<epoch>.pth, and best_checkpoint_ep<epoch>.pth when `score` is above all before it.
-
-        Within an epoch (is_epoch_end False) `state` holds batch_in_epoch. Returns the path of the last checkpoint.
-        """
-        assert is_epoch_end or 'batch_in_epoch' in state, 'a checkpoint within an epoch needs its batch_in_epoch'
-        self.clean()
-        is_best = score is not None and not math.isnan(score) and (self.best_score is None or score > self.best_score)
-        best_score, best_epoch = (float(score), epoch) if is_best else (self.best_score, self.best_epoch)
-        path = self._last(epoch)
-        save(
-            path,
-            {
-                **state,
-                'epoch': epoch,
-                'epoch_done': is_epoch_end,
-                'score': score,
-                'best_score': best_score,
-                'best_epoch': best_epoch,
-            },
-        )
-        self.best_score, self.best_epoch = best_score, best_epoch
-        if is_best:
-            link_or_copy(path, self._best(epoch))
-        self._tidy(epoch)
-        return path
-
-    def continue_from(self, state: Mapping):
-        """Take over the best score of a checkpoint that the run resumes from, if its best checkpoint is here.
-
-        A run killed between the two files of a save gets its best checkpoint now.
-        """
-        best_epoch = state.get('best_epoch')
-        if best_epoch is None:
-            return
-        if state.get('epoch') == best_epoch and self._last(best_epoch).exists() and not self._best(best_epoch).exists():
-            link_or_copy(self._last(best_epoch), self._best(best_epoch))
-        if self._best(best_epoch).exists():
-            self.best_score, self.best_epoch = state['best_score'], best_epoch
-
-    def clean(self):
-        """Remove the temporary files that a killed writer left."""
-        remove_temporaries(self.run_dir, 'last_checkpoint_ep')
-        remove_temporaries(self.run_dir, 'best_checkpoint_ep')
-
-    def last_files(self) -> list[Path]:
-        """Every last_checkpoint_ep*.pth here, the newest epoch first."""
-        return self._files('last')
-
-    def best_files(self) -> list[Path]:
-        """Every best_checkpoint_ep*.pth here, the newest epoch first."""
-        return self._files('best')
-
-    def find_last(self, log=print):
-        """(path, content) of the newest last checkpoint that can be read, or None when there is none.
-
-        A damaged one is passed over, saying so through `log`, if there is another; else its ValueError is raised.
-        """
-        files = self.last_files()
-        for position, path in enumerate(files):
-            try:
-                return path, load(path)
-            except ValueError as error:
-                if position == len(files) - 1:
-                    raise
-                log(f'{error}; passing it over for {files[position + 1].name}')
-        return None
-
-    def _last(self, epoch) -> Path:
-        return self.run_dir / f'last_checkpoint_ep{epoch}.pth'
-
-    def _best(self, epoch) -> Path:
-        return self.run_dir / f'best_checkpoint_ep{epoch}.pth'
-
-    def _files(self, kind) -> list[Path]:
-        if not self.run_dir.is_dir():
-            return []
-        found = [(re.fullmatch(kind + r'_checkpoint_ep(\d+)\.pth', file.name), file) for file in self.run_dir.iterdir()]
-        return [
-            file for _, file in sorted(((int(match.group(1)), file) for match, file in found if match), reverse=True)
-        ]
-
-    def _tidy(self, epoch):
-        """Remove what the file of `epoch` replaces. Later epochs stay: they are not this run's past."""
-        for file in self._files('last'):
-            if int(file.stem.rpartition('ep')[2]) < epoch:
-                file.unlink(missing_ok=True)
-        if self.best_epoch is not None and self._best(self.best_epoch).exists():
-            for file in self._files('best'):
-                if file != self._best(self.best_epoch):
-                    file.unlink(missing_ok=True)
-
-
-def link_or_copy(source: Path, target: Path):
-    """Make `target` a second name of `source`, or a copy where the file system has no links; atomic either way."""
-    temporary = target.parent / f'.{target.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp'
-    try:
-        os.link(source, temporary)
-    except OSError:
-        with open(source, 'rb') as original, atomic_write(target) as copy:
-            shutil.copyfileobj(original, copy, 1 << 20)
-        return
-    try:
-        os.replace(temporary, target)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise write_error(target, error) from error
-    sync_folder(target.parent)

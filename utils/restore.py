@@ -1,28 +1,39 @@
-"""Weights of a file into a network: everything fits, or the run stops and says what does not and which flag helps."""
+"""Weights of a file into a network, with a report that accounts for every tensor.
 
-from collections.abc import Mapping, Sequence
+`compare` tells what fits by name and shape; `restore_weights` is the strict way: everything fits, or the run stops and
+says what does not and which flag helps.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
+from torch import Tensor
+
+from utils.cli.wording import listed
 
 SHOWN = 3  # names in a message; the lists are whole
 PARTIAL = 0.5  # share of the network's tensors that a partial load must find
+WRAPPERS = ('module.', 'model.')  # of DataParallel; of Lightning and loss modules
 
 
 @dataclass
 class RestoreReport:
     """What became of every tensor; names are those of the network, without wrapper prefixes.
 
-    mismatched holds (name, shape in the file, shape in the network); ignored are tensors of the file that no network
-    has (criteria), and counters of batch normalisation that old files lack.
+    part: what was filled, the network or its trunk. missing are in it alone, unexpected in the file alone; mismatched
+    holds (name, shape in the file, shape in the network); ignored are tensors of the file that no network has
+    (criteria), and counters of batch normalisation that old files lack.
     """
 
     source: str
-    matched: list = field(default_factory=list)
-    missing: list = field(default_factory=list)
-    unexpected: list = field(default_factory=list)
-    mismatched: list = field(default_factory=list)
-    ignored: list = field(default_factory=list)
+    part: str = 'network'
+    matched: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    mismatched: list[tuple[str, tuple, tuple]] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
 
     @property
     def total(self) -> int:
@@ -33,27 +44,28 @@ class RestoreReport:
     def complete(self) -> bool:
         return not (self.missing or self.unexpected or self.mismatched)
 
+    def shapes(self) -> list[str]:
+        """A phrase for each tensor of another shape."""
+        return [
+            f'{name}: {_shape(found)} in the file, {_shape(expected)} in the {self.part}'
+            for name, found, expected in self.mismatched
+        ]
+
     def differences(self) -> list[str]:
         """A phrase for each kind of tensor that did not fit."""
-        phrases = []
-        if self.missing:
-            phrases.append(f'{len(self.missing)} missing in the file ({_names(self.missing)})')
-        if self.unexpected:
-            phrases.append(f'{len(self.unexpected)} unknown to the network ({_names(self.unexpected)})')
-        if self.mismatched:
-            shapes = [
-                f'{name}: {_shape(found)} in the file, {_shape(expected)} in the network'
-                for name, found, expected in self.mismatched
-            ]
-            phrases.append(f'{len(self.mismatched)} of another shape ({_names(shapes)})')
-        return phrases
+        kinds = {
+            'missing in the file': self.missing,
+            f'unknown to the {self.part}': self.unexpected,
+            'of another shape': self.shapes(),
+        }
+        return [f'{len(names)} {kind} ({listed(names, SHOWN)})' for kind, names in kinds.items() if names]
 
     def __str__(self):
-        text = f'{self.source}: {len(self.matched)} of {self.total} tensors of the network loaded'
+        text = f'{self.source}: {len(self.matched)} of {self.total} tensors of the {self.part} loaded'
         if self.complete:
             return text
         kept = (
-            'those of the network keep their initial values'
+            f'those of the {self.part} keep their initial values'
             if self.missing or self.mismatched
             else 'those of the file are left out'
         )
@@ -61,11 +73,47 @@ class RestoreReport:
 
 
 def clean_key(key: str) -> str:
-    """The name of a tensor without what DataParallel, DistributedDataParallel and torch.compile add to it."""
+    """The name of a tensor without what wrappers add to it: parallel and Lightning modules, torch.compile."""
     key = key.replace('_orig_mod.', '')
-    while key.startswith('module.'):
-        key = key[len('module.') :]
+    while key.startswith(WRAPPERS):
+        key = key.partition('.')[2]
     return key
+
+
+def compare(shapes: Mapping[str, Sequence[int]], found: Mapping[str, Any], source, part='network') -> RestoreReport:
+    """Which entries of a file fit a network whose tensors have these shapes, name by name.
+
+    Args:
+        shapes: of the tensors of the network, or of its part.
+        found: the entries of the file under the same names.
+        source, part: of the report.
+    """
+    report = RestoreReport(str(source), part)
+    for name, value in found.items():
+        if name.startswith('criterion.') or not isinstance(value, Tensor):
+            report.ignored.append(name)
+        elif name not in shapes:
+            report.unexpected.append(name)
+        elif tuple(value.shape) != tuple(shapes[name]):
+            report.mismatched.append((name, tuple(value.shape), tuple(shapes[name])))
+        else:
+            report.matched.append(name)
+    for name in shapes:
+        if name not in found:
+            (report.ignored if is_counter(name) else report.missing).append(name)
+    return report
+
+
+def is_counter(name: str) -> bool:
+    """Whether it counts the batches that a norm has seen, which older files lack and nothing needs."""
+    return name.endswith('num_batches_tracked')
+
+
+def copy_weights(targets: Mapping[str, Tensor], found: Mapping[str, Tensor], names: Iterable[str]):
+    """Copy the named tensors in place."""
+    with torch.no_grad():
+        for name in names:
+            targets[name].copy_(found[name])
 
 
 def restore_weights(
@@ -79,41 +127,24 @@ def restore_weights(
     partial=False,
     allow_missing_prefixes: Sequence[str] = (),
 ) -> RestoreReport:
-    """Copy `state_dict` into `net` in place; all or nothing, and every tensor is accounted for in the report.
+    """Copy `state_dict` into `net` in place, all or nothing.
 
-    Strict, but for: allow_missing_prefixes, parts of the network that may be wholly absent from the file;
-    allow_class_mismatch (the flag), which leaves out the layers that differ in the number of classes (head_keys: their
-    names, or () to tell them by their shapes); partial (--snapshot_partial), which loads what matches by name and shape
-    if that is at least half of the network. source and source_arch name the file and its network in messages.
-    Raises ValueError that counts and names what does not fit, and the flag that helps; the network is then unchanged.
+    Args:
+        source, source_arch: names of the file and of its network, for messages.
+        allow_class_mismatch: the flag, which leaves out the layers that differ in the number of classes.
+        head_keys: the names of these layers; () tells them by their shapes.
+        partial: --snapshot_partial, which loads what matches by name and shape if that is at least half of the network.
+        allow_missing_prefixes: parts of the network that may be wholly absent from the file.
+
+    Raises:
+        ValueError: counts and names what does not fit, and the flag that helps; the network is then unchanged.
     """
     targets = {clean_key(key): tensor for key, tensor in net.state_dict().items()}
-    report, values = _compare(targets, state_dict, str(source))
+    found = {clean_key(key): value for key, value in state_dict.items()}
+    report = compare({name: tensor.shape for name, tensor in targets.items()}, found, source)
     _check(report, net, state_dict, source_arch, allow_class_mismatch, head_keys, partial, allow_missing_prefixes)
-    with torch.no_grad():
-        for name in report.matched:
-            targets[name].copy_(values[name])
+    copy_weights(targets, found, report.matched)
     return report
-
-
-def _compare(targets, state_dict, source):
-    report, values = RestoreReport(source), {}
-    for key, value in state_dict.items():
-        name = clean_key(key)
-        if name.startswith('criterion.') or not isinstance(value, torch.Tensor):
-            report.ignored.append(name)
-        elif name not in targets:
-            report.unexpected.append(name)
-        elif value.shape != targets[name].shape:
-            report.mismatched.append((name, tuple(value.shape), tuple(targets[name].shape)))
-        else:
-            report.matched.append(name)
-            values[name] = value
-    present = {*report.matched, *report.ignored, *(name for name, _, _ in report.mismatched)}
-    for name in targets:
-        if name not in present:
-            (report.ignored if name.endswith('.num_batches_tracked') else report.missing).append(name)
-    return report, values
 
 
 def _check(report, net, state_dict, source_arch, allow_class_mismatch, head_keys, partial, allow_missing_prefixes):
@@ -121,7 +152,7 @@ def _check(report, net, state_dict, source_arch, allow_class_mismatch, head_keys
     if not report.matched:
         raise ValueError(
             f'{report.source}: none of its {len(state_dict)} tensors fits the network (first names in the file:'
-            f' {_names(list(state_dict))}; in the network: {_names(report.missing)});'
+            f' {listed(state_dict, SHOWN)}; in the network: {listed(report.missing, SHOWN)});'
             f' {_part_remedy(report) or _arch_remedy(net, source_arch, partial=True)}'
         )
     if partial:
@@ -148,7 +179,7 @@ def _check(report, net, state_dict, source_arch, allow_class_mismatch, head_keys
         raise ValueError(
             f'{report.source}: has {classes[0]} classes, the network has {classes[1]}; --allow_class_mismatch loads all'
             f' but the {len(report.mismatched)} tensors of the class layers'
-            f' ({_names([name for name, _, _ in report.mismatched])})'
+            f' ({listed([name for name, _, _ in report.mismatched], SHOWN)})'
         )
 
 
@@ -170,7 +201,7 @@ def _part_remedy(report):
     missing, names = set(report.missing), report.unexpected
     prefixes = {name[: -len(names[0])] for name in missing if names and name.endswith('.' + names[0])}
     counts = {prefix: sum(prefix + name in missing for name in names) for prefix in prefixes}
-    part = max(counts, key=counts.get, default=None)
+    part = max(counts, key=lambda prefix: counts[prefix], default=None)
     if part is None or counts[part] < PARTIAL * len(names):
         return ''
     return f'its names are those of {part[:-1]}, a part of the network: give weights of the trunk with --pretrained'
@@ -187,10 +218,6 @@ def _arch_remedy(net, source_arch, partial=False):
         if partial
         else ', or --snapshot_partial to load what fits'
     )
-
-
-def _names(names) -> str:
-    return ', '.join(map(str, names[:SHOWN])) + (' ...' if len(names) > SHOWN else '')
 
 
 def _shape(shape) -> str:

@@ -13,19 +13,8 @@ from torch import nn
 from network.registry import TRUNKS
 from network.trunks import efficientnet, hrnet, resnet, seresnext, timm_trunk, torchvision_resnet, wrn38, xception
 
-__all__ = [
-    'TRUNKS',
-    'build_trunk',
-    'check_trunk',
-    'efficientnet',
-    'hrnet',
-    'resnet',
-    'seresnext',
-    'timm_trunk',
-    'torchvision_resnet',
-    'wrn38',
-    'xception',
-]
+# they register what they define
+MODULES = (efficientnet, hrnet, resnet, seresnext, torchvision_resnet, wrn38, xception)
 
 
 def check_trunk(name: str):

@@ -3,10 +3,10 @@ strides."""
 
 from torch import Tensor, nn
 
-from network.layers import conv, conv_bn
+from network.layers import Module, conv, conv_bn
 
 
-class Block(nn.Module):
+class Block(Module):
     """A residual block: ReLU(convolutions(x) + shortcut(x)); subclasses make conv1, bn1, conv2, bn2, ..."""
 
     expansion = 1
@@ -64,7 +64,7 @@ class Bottleneck(Block):
         )
 
 
-class DilatedTrunk(nn.Module):
+class DilatedTrunk(Module):
     """A trunk at output stride 8: heads read its deepest map alone, decoders may add finer ones."""
 
     head_strides = (8,)

@@ -7,12 +7,13 @@ concatenated read them through `network.pyramid`.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
-from network.layers import conv_bn, conv_bn_relu
+from network.layers import Module, conv_bn, conv_bn_relu
 from network.registry import TRUNKS
-from network.resize import resize
+from network.resize import resize, size_of
 from network.trunks.blocks import BasicBlock, Bottleneck, make_blocks
 
 STRIDES = (4, 8, 16, 32)
@@ -54,8 +55,9 @@ class Exchange(nn.Module):
         It accumulates in place, which autograd allows on the output of a batch norm or a resize but not on a branch's
         own map; hence the first two terms may swap places.
         """
-        size = xs[target].shape[-2:]
-        terms = (resize(path(x), size, self.align_corners) for path, x in zip(self.fuse_layers[target], xs))
+        size = size_of(xs[target])
+        paths: Any = self.fuse_layers[target]
+        terms = (resize(path(x), size, self.align_corners) for path, x in zip(paths, xs))
         total = next(terms)
         second = next(terms)
         total, second = (second, total) if target == 0 else (total, second)
@@ -76,7 +78,7 @@ class Layout:
     blocks: int = 4
 
 
-class HRNet(nn.Module):
+class HRNet(Module):
     """The trunk: images (N, 3, h, w) -> {4: ..., 8: ..., 16: ..., 32: ...}."""
 
     head_strides = STRIDES

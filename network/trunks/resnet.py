@@ -5,12 +5,15 @@ stem: conv1 and bn1 there are layer0.0 and layer0.1 here. All of layer3 is dilat
 first block of each too.
 """
 
+from typing import Any, TypeVar
+
 from torch import Tensor, nn
 
 from network.layers import conv_bn
 from network.registry import TRUNKS
 from network.trunks.blocks import Block, Bottleneck, DilatedTrunk, dilate, make_blocks
 
+Trunk = TypeVar('Trunk', bound=nn.Module)
 PLANES = (64, 128, 256, 512)
 
 
@@ -22,7 +25,7 @@ class ResNet(DilatedTrunk):
 
     skip_strides = (4,)
 
-    def __init__(self, blocks: tuple[int, int, int, int], layer0: nn.Sequential, block: type[Block] = Bottleneck):
+    def __init__(self, blocks: tuple[int, ...], layer0: nn.Module, block: type[Block] = Bottleneck):
         super().__init__()
         outputs = [planes * block.expansion for planes in PLANES]
         self.channels = {4: outputs[0], 8: outputs[-1]}
@@ -32,7 +35,7 @@ class ResNet(DilatedTrunk):
         dilate(self.layer3, 2)
         dilate(self.layer4, 4)
 
-    def forward(self, images: Tensor) -> dict[int, Tensor]:
+    def forward(self, images: Tensor) -> dict[Any, Tensor]:
         fine = self.layer1(self.layer0(images))
         return {4: fine, 8: self.layer4(self.layer3(self.layer2(fine)))}
 
@@ -44,7 +47,7 @@ def build(*blocks: int) -> ResNet:
     return initialised(ResNet(blocks, layer0))
 
 
-def initialised(trunk: ResNet) -> ResNet:
+def initialised(trunk: Trunk) -> Trunk:
     """trunk with Kaiming-normal convolutions that keep the variance of gradients."""
     for module in trunk.modules():
         if isinstance(module, nn.Conv2d):

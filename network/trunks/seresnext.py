@@ -6,6 +6,7 @@ Xie et al., "Aggregated Residual Transformations" (arXiv 1611.05431); Hu et al.,
 """
 
 from collections import OrderedDict
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -59,7 +60,7 @@ class SEResNeXt(ResNet):
             SEBottleneck,
         )
 
-    def forward(self, images: Tensor) -> dict[int, Tensor]:
+    def forward(self, images: Tensor) -> dict[Any, Tensor]:
         height, width = images.shape[-2:]
         if min(height, width) < 3:
             raise ValueError(

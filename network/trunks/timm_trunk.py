@@ -8,15 +8,18 @@ four blocks at a quarter, a half, three quarters and the end of the depth, each 
 The state dict holds timm's own names below `model.`. Nothing is downloaded.
 """
 
-import difflib
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+
+from network.layers import Module
+from utils.cli.wording import did_you_mean, nearest
 
 PREFIX = 'timm/'
 DEPTHS = 4  # blocks of a ViT whose tokens are read
-ANY_SIZE = ({'dynamic_img_size': True}, {'strict_img_size': False}, {})
+ANY_SIZE: tuple[dict[str, Any], ...] = ({'dynamic_img_size': True}, {'strict_img_size': False}, {})
 REFUSALS = (AssertionError, NotImplementedError, RuntimeError, TypeError, ValueError)  # how timm says no
 
 
@@ -24,13 +27,9 @@ def check_name(name: str):
     """Raise ValueError if timm is missing or does not know `name`, 'timm/<model>' with or without timm's '.<tag>'."""
     timm, model = _timm(name), name.removeprefix(PREFIX)
     if not timm.is_model(model):
-        near = difflib.get_close_matches(model.lower(), timm.list_models(), n=3, cutoff=0.5)
-        advice = (
-            f'did you mean {" or ".join(PREFIX + match for match in near)}?'
-            if near
-            else 'timm.list_models() lists the names'
-        )
-        raise ValueError(f'--trunk: there is no timm model {model!r}; {advice}')
+        near = [PREFIX + other for other in nearest(model, timm.list_models())]
+        hint = did_you_mean(name, near, otherwise='timm.list_models() lists the names', cutoff=0)
+        raise ValueError(f'--trunk: there is no timm model {model!r}; {hint}')
 
 
 def hint(name: str) -> str:
@@ -50,7 +49,7 @@ def _timm(name: str):
     return timm
 
 
-class TimmTrunk(nn.Module):
+class TimmTrunk(Module):
     """images (N, 3, h, w) -> {stride: map (N, channels[stride], h / stride, w / stride), rounded up}.
 
     Sides that are no multiple of `unit` (the patch, or the deepest stride) are filled up to one with zeros, the mean
@@ -118,7 +117,7 @@ class TimmTrunk(nn.Module):
         )
 
 
-def _create(name: str, dilated: bool) -> nn.Module:
+def _create(name: str, dilated: bool) -> Any:
     """timm's model without its classifier, for images of any size if it can, at stride 8 or 16 if it should and can."""
     timm, error = _timm(name), None
     for stride in [{'output_stride': 8}, {'output_stride': 16}, {}] if dilated else [{}]:

@@ -4,6 +4,8 @@ Its ImageNet files, and the trunk part of its FCN and DeepLabv3 files, fit by na
 dilated and that of layer4 by 2 only, other than in `resnet-50`, whose weights would otherwise do for both.
 """
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from network.layers import conv_bn
@@ -25,7 +27,7 @@ class TorchvisionResNet(ResNet):
         dilate(self.layer3[0], 1)
         dilate(self.layer4[0], 2)
 
-    def forward(self, images: Tensor) -> dict[int | str, Tensor]:
+    def forward(self, images: Tensor) -> dict[Any, Tensor]:
         x = self.relu(self.bn1(self.conv1(images)))
         fine = self.layer1(self.layer0(x))
         aux = self.layer3(self.layer2(fine))

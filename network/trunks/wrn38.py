@@ -8,7 +8,7 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
-from network.layers import bn_relu, conv
+from network.layers import Module, bn_relu, conv
 from network.registry import TRUNKS
 from network.trunks.blocks import DilatedTrunk, dilate
 
@@ -23,7 +23,7 @@ MODULES = {
 }
 
 
-class PreActivated(nn.Module):
+class PreActivated(Module):
     """convs(a) + shortcut, where a = ReLU(bn1(x)); the shortcut is x, or a 1x1 convolution of a where x does not fit.
 
     channels: outputs of two 3x3 convolutions, or of a 1x1, a 3x3 and a 1x1 with Dropout2d before the last.
@@ -33,7 +33,7 @@ class PreActivated(nn.Module):
         super().__init__()
         kernels = (3, 3) if len(channels) == 2 else (1, 3, 1)
         self.bn1 = bn_relu(in_channels)
-        layers = OrderedDict(conv1=conv(in_channels, channels[0], kernels[0], stride))
+        layers: OrderedDict[str, nn.Module] = OrderedDict(conv1=conv(in_channels, channels[0], kernels[0], stride))
         for number, (c_in, c_out, kernel) in enumerate(zip(channels, channels[1:], kernels[1:]), start=2):
             layers[f'bn{number}'] = bn_relu(c_in)
             if number == 3:
@@ -63,7 +63,7 @@ class WideResNet38(DilatedTrunk):
         self.pool3 = nn.MaxPool2d(3, stride=2, padding=1)
         inputs = 64
         for name, (count, channels, dropout, dilation) in MODULES.items():
-            blocks = OrderedDict()
+            blocks: OrderedDict[str, nn.Module] = OrderedDict()
             for number in range(1, count + 1):
                 stride = 2 if name == 'mod4' and number == 1 else 1
                 blocks[f'block{number}'] = PreActivated(inputs, channels, stride, dropout)

@@ -7,7 +7,7 @@ import math
 
 from torch import Tensor, nn
 
-from network.layers import conv_bn
+from network.layers import Module, conv_bn
 from network.registry import TRUNKS
 from network.trunks.blocks import DilatedTrunk
 
@@ -32,7 +32,7 @@ class SeparableConv(nn.Module):
         return self.pointwise(self.bn(self.conv1(x)))
 
 
-class Block(nn.Module):
+class Block(Module):
     """Separable convolutions with norms, ReLUs between them, plus a shortcut: a 1x1 convolution where x does not fit,
     else x.
 
@@ -49,7 +49,7 @@ class Block(nn.Module):
         super().__init__()
         self.relu = nn.ReLU(inplace=False) if relu_first else nn.Identity()
         # holds the place of that ReLU, whose number is part of the keys
-        layers = [nn.Identity()] * relu_first
+        layers: list[nn.Module] = [nn.Identity()] * relu_first
         inputs = in_channels
         for number, (width, dilation) in enumerate(zip(widths, dilations), start=1):
             last = number == len(widths)

@@ -34,7 +34,9 @@ def test_flips_and_averaged_scales_are_the_mean_of_single_passes():
         net(F.interpolate(images.flip(-1), size=(4, 5), mode='bilinear')), size=(8, 10), mode='bilinear'
     ).flip(-1)
     expected = (net(images) + net(images.flip(-1)).flip(-1) + small + mirrored) / 4
-    found, _ = average_logits(lambda view: {'pred': net(view)}, images, EvalOptions(scales=(1.0, 0.5), flip=True))
+    found, _ = average_logits(
+        lambda view, keep_scales: {'pred': net(view)}, images, EvalOptions(scales=(1.0, 0.5), flip=True)
+    )
     torch.testing.assert_close(found, expected)
 
 

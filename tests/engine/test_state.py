@@ -11,6 +11,7 @@ from engine.seeding import capture_rng, set_rng
 from engine.state import pack_state, resume_learner, resume_optimizer, resume_random_state
 from engine.trainer import Position
 from utils import checkpoint
+from utils.restore import restore_weights
 
 
 def draw():
@@ -82,7 +83,7 @@ def test_a_restored_training_takes_the_same_steps_bit_for_bit(tmp_path, kind):
 
     torch.manual_seed(99)
     resumed, state = Trainee(kind), checkpoint.load(tmp_path / 'a.pth')
-    checkpoint.restore_weights(resumed.net, state['state_dict'])
+    restore_weights(resumed.net, state['state_dict'])
     said = []
     resume_learner(state, 'a.pth', resumed, log=said.append)
     resume_random_state(state, 'a.pth', Dist(), said.append)
@@ -141,7 +142,7 @@ def test_averaged_weights_can_be_loaded_in_the_place_of_the_weights():
     trainee.steps(3)
     averaged = checkpoint.averaged_weights(trainee.pack())
     net = Trainee().net
-    assert checkpoint.restore_weights(net, averaged).complete
+    assert restore_weights(net, averaged).complete
     assert torch.equal(net[0].weight, trainee.ema.module[0].weight)
     assert not torch.equal(net[0].weight, trainee.net[0].weight)
     assert checkpoint.averaged_weights({'state_dict': {}, 'ema': None}) is None

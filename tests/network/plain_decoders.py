@@ -11,6 +11,7 @@ from torch import nn
 from config import scope
 from network import ARCHS
 from network.layers import conv_bn_relu
+from network.options import complete
 
 NARROW = {
     'MODEL__SEGATTN_BOT_CH': 8,
@@ -46,7 +47,9 @@ def tiny(arch, classes=5, *, trunk=None, cfg=None, **kwargs):
     dropout."""
     torch.manual_seed(0)
     with scope(**NARROW | (cfg or {})):
-        net = ARCHS[arch](classes, trunk or TinyTrunk(), **kwargs).double()
+        net = ARCHS[arch](
+            classes, trunk or TinyTrunk(), kwargs.pop('align_corners', False), complete(), **kwargs
+        ).double()
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.running_mean, -0.2, 0.2)

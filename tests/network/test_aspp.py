@@ -7,7 +7,6 @@ from plain_decoders import TinyTrunk, close, joined, plain_aspp, run, tiny
 from torch import nn
 
 import network.aspp as module
-from config import scope
 from network.aspp import ASPP
 from network.pyramid import conv_over_pyramid, mean_over_pyramid
 
@@ -44,9 +43,6 @@ def test_the_keys_are_the_published_ones_and_the_width_is_five_branches():
         'img_conv.1',
     }
     assert aspp.channels == 20
-    assert ASPP(6).channels == 1280
-    with scope(MODEL__ASPP_BOT_CH=3):
-        assert ASPP(6).channels == 15
 
 
 def test_a_point_spreads_by_12_24_and_36_pixels_in_that_order_after_the_mean_and_the_1x1():

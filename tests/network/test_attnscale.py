@@ -58,14 +58,13 @@ def test_every_scale_is_weighted_in_training_and_evaluation(arch, oracle, scales
     images = torch.randn(2, 3, *size, dtype=torch.float64)
     names = [str(scale).replace('.', '') + 'x' for scale in scales]
     for training in (True, False):
-        found, (pred, weights) = net.train(training)(images), oracle(net, images, scales)
+        found, (pred, weights) = net.train(training)(images, keep_scales=True), oracle(net, images, scales)
         singles = [] if training else [f'pred_{name}' for name in names]
         assert list(found) == ['pred', *singles, *(f'attn_{name}' for name in names)]
         close(found['pred'], pred)
         for scale, name in zip(scales, names):
             close(found[f'attn_{name}'], weights[scale])
     assert net.output_names == ('pred',)
-    net.keep_scales = False
     alone = net(images)
     assert list(alone) == ['pred']
     assert torch.equal(alone['pred'], found['pred'])
@@ -86,7 +85,7 @@ def test_a_paired_network_chains_more_scales_in_evaluation_than_it_was_trained_o
     images = torch.randn(1, 3, 27, 38, dtype=torch.float64)
     assert list(net.train()(images)) == ['pred', 'attn_05x', 'attn_10x']
     with torch.no_grad():
-        found, (pred, weights) = net.eval()(images), plain_paired(net, images, scales)
+        found, (pred, weights) = net.eval()(images, keep_scales=True), plain_paired(net, images, scales)
     close(found['pred'], pred)
     for scale in scales:
         close(found[f'attn_{str(scale).replace(".", "")}x'], weights[scale])
@@ -99,7 +98,7 @@ def test_a_pair_shares_out_what_the_pair_before_gave():
     net.scale_attn.forward = lambda maps: (
         torch.tensor(next(pairs), dtype=torch.float64).view(1, 2, 1, 1).expand(1, 2, 4, 4)
     )
-    outputs = net(torch.randn(1, 3, 32, 32, dtype=torch.float64))
+    outputs = net(torch.randn(1, 3, 32, 32, dtype=torch.float64), keep_scales=True)
     weights = [outputs[f'attn_{name}x'] for name in ('05', '10', '20')]
     for found, expected in zip(weights, (0.2, 0.45, 0.15)):
         torch.testing.assert_close(found, torch.full((1, 1, 32, 32), expected, dtype=torch.float64))

@@ -13,6 +13,7 @@ from config import scope
 from engine.syncbn import CPUSyncBatchNorm
 from network import ARCHS, cost, get_net
 from network.checkpointing import checkpoint_stages, find_stages
+from network.options import complete
 from network.trunks import build_trunk
 from network.trunks.blocks import Bottleneck, make_blocks
 from network.trunks.hrnet import Exchange, HRNet, Layout
@@ -24,7 +25,7 @@ TINY = Layout(width=4, planes=4, bottlenecks=2, modules=(1, 2, 1), blocks=2)
 def net():
     torch.manual_seed(0)
     with scope(**NARROW):
-        return ARCHS['ocrnet.HRNet_Mscale'](5, HRNet(TINY)).train()
+        return ARCHS['ocrnet.HRNet_Mscale'](5, HRNet(TINY), False, complete()).train()
 
 
 def checkpointed(net):
@@ -230,7 +231,7 @@ def bytes_of_a_step(net, images):
 
 def test_less_is_kept_for_the_backward_pass():
     with scope(**NARROW), torch.device('meta'):
-        net = ARCHS['ocrnet.HRNet'](5, HRNet(Layout(width=16, planes=16, modules=(1, 2, 1)))).train()
+        net = ARCHS['ocrnet.HRNet'](5, HRNet(Layout(width=16, planes=16, modules=(1, 2, 1))), False, complete()).train()
         images = torch.empty(1, 3, 256, 256)
     kept, peak = bytes_of_a_step(net, images)
     kept_again, peak_again = bytes_of_a_step(checkpointed(net), images)

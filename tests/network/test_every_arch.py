@@ -5,7 +5,6 @@ one network, tested once; the slow tests run each name, and each on its own trun
 """
 
 import copy
-import inspect
 import io
 
 import pytest
@@ -16,7 +15,7 @@ from torch import nn
 
 from config import scope
 from loss import build_criterion
-from network import ARCHS, get_net, head_keys
+from network import ARCHS, get_net, head_keys, takes_scales
 from utils.cli import flags
 
 CLASSES = 5
@@ -90,10 +89,6 @@ def net(request):
     return build(request.param)
 
 
-def takes_scales(net):
-    return 'n_scales' in inspect.signature(ARCHS[net.arch]).parameters
-
-
 def train_twice(net, size=(64, 80)):
     """The losses of the project's criterion before, between and after two steps on one batch."""
     for module in net.modules():
@@ -140,11 +135,10 @@ def test_outputs_are_named_as_documented(net):
     assert list(outputs := net.train()(images)) == ['pred', *training]
     assert net.output_names == tuple(name for name in outputs if not name.startswith('attn'))
     with torch.no_grad():
-        assert list(outputs := net.eval()(images)) == ['pred', *evaluation]
+        assert list(outputs := net.eval()(images, keep_scales=True)) == ['pred', *evaluation]
         check_shapes(outputs)
-        net.keep_scales = False
         assert list(net(images)) == ['pred']
-    assert takes_scales(net) is bool(scales)
+    assert takes_scales(net.arch) is bool(scales)
 
 
 def check_shapes(outputs):
@@ -157,7 +151,7 @@ def check_shapes(outputs):
 def test_outputs_at_several_scales_are_named_as_documented(arch):
     net = build(arch, n_scales=[1.0, 2.0, 0.5]).eval()
     with torch.no_grad():
-        outputs = net(torch.randn(2, 3, 64, 96))
+        outputs = net(torch.randn(2, 3, 64, 96), keep_scales=True)
     assert list(outputs) == ['pred', *promised(arch)[2]]
     check_shapes(outputs)
     assert outputs['pred'].shape[2:] == (64, 96)
@@ -197,7 +191,7 @@ def test_a_compiled_network_equals_the_eager_one(arch):
     compiled = torch.compile(copy.deepcopy(net), fullgraph=True)
     images = torch.randn(2, 3, 64, 96, dtype=torch.float64)
     with torch.no_grad():
-        expected, found = net(images), compiled(images)
+        expected, found = net(images, keep_scales=True), compiled(images, keep_scales=True)
     assert list(found) == list(expected)
     for name in expected:
         torch.testing.assert_close(found[name], expected[name], rtol=1e-7, atol=1e-7)
@@ -207,7 +201,6 @@ def test_a_compiled_network_equals_the_eager_one(arch):
 @pytest.mark.parametrize('arch', DISTINCT)
 def test_an_exported_network_equals_the_eager_one(arch, tmp_path):
     net = build(arch, **({'n_scales': [0.5, 1.0, 2.0]} if promised(arch)[2] else {})).eval()
-    net.keep_scales = False
     images = torch.randn(1, 3, 67, 91)
     torch.export.save(torch.export.export(net, (images,)), tmp_path / 'net.pt2')
     with torch.no_grad():

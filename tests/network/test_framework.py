@@ -19,6 +19,7 @@ from torch import nn
 from config import scope
 from engine import syncbn
 from network import ARCHS, get_net
+from network.options import complete
 from network.trunks import build_trunk
 from network.trunks.hrnet import HRNet, Layout
 
@@ -62,7 +63,7 @@ def test_outputs_are_those_of_the_framework(arch, align_corners):
         net = get_net(arch, 19, align_corners=align_corners).double()
     net = fill(net.to_empty(device='cpu')).eval()
     with torch.no_grad():
-        prediction = net.predict(image(64, 128))
+        prediction = net.run_heads(image(64, 128))
     found = {'eval/out': prediction.logits} | ({} if prediction.aux is None else {'eval/aux': prediction.aux})
     assert set(found) == set(expected)
     for name, maps in found.items():
@@ -95,7 +96,7 @@ def test_hrnet_ocr_computes_what_ocrnet_does_with_the_same_weights(small_net, al
     images = torch.randn(1, 3, 65, 97)
     with torch.no_grad():
         assert torch.equal(net(images)['pred'], other(images)['pred'])
-        assert torch.equal(net.predict(images).aux, other.predict(images).aux)
+        assert torch.equal(net.run_heads(images).aux, other.run_heads(images).aux)
 
 
 def test_two_networks_of_one_kind_can_differ_in_align_corners(small_net):
@@ -174,7 +175,9 @@ def test_an_aspp_trains_on_a_batch_of_one(small_net):
 @pytest.mark.slow
 def test_a_flat_network_can_be_exported():
     with scope(**NARROW):
-        net = ARCHS['hrnet_ocr'](5, HRNet(Layout(width=4, planes=4, bottlenecks=1, modules=(1, 1, 1), blocks=1))).eval()
+        net = ARCHS['hrnet_ocr'](
+            5, HRNet(Layout(width=4, planes=4, bottlenecks=1, modules=(1, 1, 1), blocks=1)), False, complete()
+        ).eval()
     images = torch.randn(1, 3, 32, 48)
     program = torch.export.export(net, (images,))
     with torch.no_grad():

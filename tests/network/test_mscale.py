@@ -70,8 +70,7 @@ def test_n_scales_are_the_plain_form(net, scales, size, corners):
     net.n_scales = check_scales(scales)
     images = torch.randn(1, 3, *size, dtype=torch.float64)
     with torch.no_grad():
-        found, expected = net.eval()(images), plain_n_scale(plain_copy(net), images, scales)
-        net.keep_scales = False
+        found, expected = net.eval()(images, keep_scales=True), plain_n_scale(plain_copy(net), images, scales)
         alone = net(images)
     low_to_high = sorted(scales)
     assert list(found) == [
@@ -88,8 +87,7 @@ def test_n_scales_are_the_plain_form(net, scales, size, corners):
 def test_the_two_scale_pass_in_evaluation(net):
     images = torch.randn(1, 3, 64, 96, dtype=torch.float64)
     with torch.no_grad():
-        found, expected = net.eval()(images), plain_two_scale(plain_copy(net), images)
-        net.keep_scales = False
+        found, expected = net.eval()(images, keep_scales=True), plain_two_scale(plain_copy(net), images)
         alone = net(images)
     assert list(found) == ['pred', 'pred_05x', 'pred_10x', 'attn_05x']
     for name in found:
@@ -114,7 +112,7 @@ def test_the_attention_head_runs_only_where_its_map_is_used(net):
 def test_evaluation_neither_enlarges_the_auxiliary_logits_nor_the_largest_scale(net, monkeypatch):
     sizes, enlarge = [], net.enlarge
     monkeypatch.setattr(net, 'enlarge', lambda maps, size: sizes.append((maps.shape[1], size)) or enlarge(maps, size))
-    net.n_scales, net.keep_scales = (2.0, 1.0, 0.5), False
+    net.n_scales = (2.0, 1.0, 0.5)
     with torch.no_grad():
         net.eval()(torch.randn(1, 3, 64, 96, dtype=torch.float64))
     assert sizes == [(5, (64, 96)), (5, (64, 96)), (1, (64, 96)), (5, (32, 48)), (1, (32, 48))]
@@ -220,6 +218,6 @@ def test_n_scales_can_be_differentiated_in_evaluation(net):
 
 def test_a_copy_is_independent(net):
     other = copy.deepcopy(net)
-    other.n_scales, other.keep_scales = (1.0,), False
+    other.n_scales, other.options.OCR.MID_CHANNELS = (1.0,), 8
     assert net.n_scales == ()
-    assert net.keep_scales
+    assert net.options.OCR.MID_CHANNELS == 32

@@ -151,8 +151,7 @@ def test_evaluation_blends_any_number_of_scales(net, scales, size, corners):
     net.n_scales = check_scales(scales)
     images = torch.randn(1, 3, *size, dtype=torch.float64)
     with torch.no_grad():
-        found, (pred, views) = net(images), plain(net, images, scales, hierarchical=True)
-        net.keep_scales = False
+        found, (pred, views) = net(images, keep_scales=True), plain(net, images, scales, hierarchical=True)
         alone = net(images)
     low_to_high = sorted(scales)
     assert list(found) == [
@@ -172,7 +171,7 @@ def test_evaluation_blends_any_number_of_scales(net, scales, size, corners):
 def test_evaluation_without_scales_is_the_pass_of_training(net):
     images = torch.randn(1, 3, 27, 38, dtype=torch.float64)
     with torch.no_grad():
-        found, (pred, _) = net.eval()(images), plain(net, images, [0.5, 1.0], hierarchical=False)
+        found, (pred, _) = net.eval()(images, keep_scales=True), plain(net, images, [0.5, 1.0], hierarchical=False)
     close(found['pred'], pred)
 
 
@@ -199,7 +198,7 @@ def test_the_attention_head_runs_once_less_than_the_trunk(net):
 
 def test_single_scale_maps_of_a_chain_come_at_the_size_of_the_images():
     net = build('mscale.DeepV3W38Fuse', n_scales=[0.5, 1.0, 2.0]).eval()
-    outputs = net(torch.randn(1, 3, 32, 48, dtype=torch.float64))
+    outputs = net(torch.randn(1, 3, 32, 48, dtype=torch.float64), keep_scales=True)
     assert {tuple(maps.shape[-2:]) for maps in outputs.values()} == {(32, 48)}
     assert list(outputs) == ['pred', 'pred_05x', 'pred_10x', 'pred_20x', 'attn_05x', 'attn_10x']
 

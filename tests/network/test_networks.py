@@ -11,6 +11,7 @@ from torch import nn
 
 from config import scope
 from network import ARCHS, get_net, head_keys
+from network.options import complete
 
 TRAINING = {
     'basic.HRNet': ['pred'],
@@ -39,7 +40,7 @@ def test_auxiliary_logits_are_for_training_and_in_evaluation_a_step_of_the_predi
     net, images = small_net('ocrnet.HRNet').eval(), torch.randn(1, 3, 40, 56)
     with torch.no_grad():
         assert list(net(images)) == ['pred']
-        aux = net.enlarge(net.predict(images).aux, (40, 56))
+        aux = net.enlarge(net.run_heads(images).aux, (40, 56))
         net.training = True  # the network alone: its norms stay as they are
         assert torch.equal(net(images)['aux'], aux) and aux.shape == (1, 5, 40, 56)
 
@@ -178,8 +179,7 @@ def test_norms_can_be_converted_to_synchronised_ones(net):
 def test_a_network_exports_and_runs_without_this_package(arch):
     scales = {'n_scales': [0.5, 1.0]} if arch == 'ocrnet.HRNet_Mscale' else {}
     with scope(**NARROW):
-        net = ARCHS[arch](5, standin.StandIn((4, 8, 16, 32), ()), **scales).eval()
-    net.keep_scales = False
+        net = ARCHS[arch](5, standin.StandIn((4, 8, 16, 32), ()), False, complete(), **scales).eval()
     images = torch.randn(1, 3, 32, 48)
     program = torch.export.export(net, (images,))
     with torch.no_grad():
@@ -195,7 +195,7 @@ def test_a_compiled_network_gives_the_same_numbers(small_net, training):
             module.p = 0.0
     images = torch.randn(2, 3, 64, 64, dtype=torch.float64)
     compiled = torch.compile(copy.deepcopy(net), fullgraph=True)
-    expected, found = net(images), compiled(images)
+    expected, found = net(images, keep_scales=True), compiled(images, keep_scales=True)
     assert list(found) == list(expected)
     for name in expected:
         torch.testing.assert_close(found[name], expected[name], rtol=1e-7, atol=1e-7)

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from config import scope
 from network.ocr import ObjectAttention, OCRBlock, gather_objects
 from network.ocrnet import OCRNet
+from network.options import complete
 from scripts.baseline_network import plain_ocr
 
 
@@ -31,8 +31,8 @@ def test_objects_in_half_precision_do_not_lose_a_rare_class(dtype, tolerance):
 
 def test_the_block_is_the_plain_form_forward_and_backward():
     torch.manual_seed(0)
-    with scope(MODEL__OCR__MID_CHANNELS=12, MODEL__OCR__KEY_CHANNELS=8):
-        block = OCRBlock(10, 4, align_corners=False).double()
+    options = complete({'OCR': {'MID_CHANNELS': 12, 'KEY_CHANNELS': 8}})
+    block = OCRBlock(10, 4, False, options).double()
     block.ocr_distri_head.conv_bn_dropout[2].p = 0.0
     maps = torch.randn(2, 10, 6, 9, dtype=torch.float64, requires_grad=True)
     found, expected = block([maps]), plain_ocr(block, maps)

@@ -67,7 +67,7 @@ def test_logits_and_attention_in_evaluation(net, expected):
         net.to(dtype)
         for prefix, net.n_scales in passes.items():
             with torch.no_grad():
-                outputs = net(image(64, 128).to(dtype))
+                outputs = net(image(64, 128).to(dtype), keep_scales=True)
             for key, maps in outputs.items():
                 dotted = prefix + key.replace('_05x', '_0.5x').replace('_10x', '_1.0x').replace('_20x', '_2.0x')
                 name = dotted if dotted in expected else prefix + key

@@ -14,6 +14,7 @@ from fill import fill, image
 from torch import nn
 
 from network import ARCHS, get_net
+from network.options import complete
 
 PARITY = Path(__file__).parent / 'parity'
 PUBLISHED = json.loads((PARITY / 'decoders.json').read_text())
@@ -71,7 +72,7 @@ def test_keys_and_shapes_outside_the_trunk_are_those_of_the_published_checkpoint
         for key, shape in PUBLISHED['parts'][part].items()
     }
     with torch.device('meta'):
-        net = ARCHS[arch](19, Stub(*TRUNKS[ARCHS.fact(arch, 'trunk', 'hrnetv2')]))
+        net = ARCHS[arch](19, Stub(*TRUNKS[ARCHS.fact(arch, 'trunk', 'hrnetv2')]), False, complete())
     assert {name: list(parameter.shape) for name, parameter in net.named_parameters()} == expected
     norms = [name for name, module in net.named_modules() if isinstance(module, nn.BatchNorm2d)]
     statistics = {f'{norm}.{name}' for norm in norms for name in ('running_mean', 'running_var', 'num_batches_tracked')}

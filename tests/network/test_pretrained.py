@@ -1,5 +1,7 @@
 """Published weights for the trunk, or for as much of a network as fits."""
 
+import re
+
 import pytest
 import torch
 
@@ -38,12 +40,12 @@ def test_trunk_entries_are_loaded_whatever_the_prefix(weights, tmp_path, prefix,
             assert torch.equal(value, weights[key]), key
     report = net.pretrained_report
     assert report.missing == []
-    assert report.dropped == ['classifier.weight', 'last_layer.0.weight']
+    assert report.unexpected == ['classifier.weight', 'last_layer.0.weight']
     total = len(report.matched)
     assert (
         str(report)
-        == f'{tmp_path / "trunk.pth"}: {total} of {total} trunk entries loaded; 2 of the file not in the trunk and '
-        'dropped: classifier.weight, last_layer.0.weight'
+        == f'{tmp_path / "trunk.pth"}: {total} of {total} tensors of the trunk loaded; 2 unknown to the trunk '
+        '(classifier.weight, last_layer.0.weight); those of the file are left out'
     )
 
 
@@ -52,7 +54,10 @@ def test_what_the_file_lacks_stays_as_it_was_built_and_is_said(weights, tmp_path
     torch.save(part, tmp_path / 'trunk.pth')
     net = build(tmp_path / 'trunk.pth')
     assert net.pretrained_report.matched == ['conv1.weight']
-    assert 'not in the file and left random: bn1.weight, bn1.bias, bn1.running_mean, ...' in str(net.pretrained_report)
+    assert re.search(
+        r'missing in the file \(bn1.weight, bn1.bias, bn1.running_mean and \d+ more\); those of the trunk keep',
+        str(net.pretrained_report),
+    )
     assert net.backbone.conv2.weight.std() < 0.002
 
 
@@ -161,7 +166,7 @@ def test_the_published_file_of_a_trunk_fills_all_of_it(trunk, tmp_path):
     put(tmp_path, name, {entry: content} if entry else content)
     report = load_pretrained(net, 'imagenet', tmp_path)
     assert report.missing == []
-    assert report.dropped == [key.removeprefix('module.') for key in classifier]
+    assert report.unexpected == [key.removeprefix('module.') for key in classifier]
     assert all(net.trunk[key] == weights[key] for key in report.matched)
     assert len(report.matched) == sum(not key.endswith('num_batches_tracked') for key in weights)
 
@@ -235,9 +240,9 @@ def test_a_source_that_a_trunk_does_not_have_is_refused_listing_those_it_has(sou
 def test_any_of_the_files_that_would_do_is_taken(tmp_path):
     net = Outline('basic.HRNet', 'resnet-50')
     put(tmp_path, 'resnet50-0676ba61.pth', numbered(net.trunk))
-    assert load_pretrained(net, 'torchvision', tmp_path).path.endswith('resnet50-0676ba61.pth')
+    assert load_pretrained(net, 'torchvision', tmp_path).source.endswith('resnet50-0676ba61.pth')
     put(tmp_path, 'resnet50-19c8e357.pth', numbered(net.trunk))
-    assert load_pretrained(net, 'torchvision', tmp_path).path.endswith('resnet50-19c8e357.pth')
+    assert load_pretrained(net, 'torchvision', tmp_path).source.endswith('resnet50-19c8e357.pth')
 
 
 @pytest.mark.parametrize('arch', ['FCN_resnet50', 'DeepLabv3'])
@@ -251,14 +256,14 @@ def test_torchvisions_coco_weights_fill_all_but_the_class_layers(arch, tmp_path)
         load_pretrained(net, 'torchvision', tmp_path)
     put(tmp_path, name, coco)
     report = load_pretrained(net, 'torchvision', tmp_path)
-    assert report.mismatched == [
+    assert [name for name, _, _ in report.mismatched] == [
         'classifier.4.weight',
         'classifier.4.bias',
         'aux_classifier.4.weight',
         'aux_classifier.4.bias',
     ]
-    assert report.missing == [] and report.dropped == []
-    assert '4 of another shape in the file and left random: classifier.4.weight' in str(report)
+    assert report.missing == [] and report.unexpected == []
+    assert '4 of another shape (classifier.4.weight: 21x' in str(report)
     assert (
         all(torch.equal(net.entries[key], coco[key]) for key in report.matched)
         and 'backbone.layer4.2.conv3.weight' in report.matched
@@ -284,13 +289,13 @@ def test_a_file_of_65_classes_fills_all_of_the_same_network_but_its_class_layers
     path, weights = mapillary
     net = small_net(classes=19, pretrained=path)
     report = net.pretrained_report
-    assert report.mismatched == [
+    assert [name for name, _, _ in report.mismatched] == [
         'ocr.cls_head.weight',
         'ocr.cls_head.bias',
         'ocr.aux_head.2.weight',
         'ocr.aux_head.2.bias',
     ]
-    assert report.missing == report.dropped == []
+    assert report.missing == report.unexpected == []
     assert torch.equal(net.state_dict()['scale_attn.conv2.weight'], weights['scale_attn.conv2.weight'])
 
 
@@ -307,14 +312,14 @@ def test_the_3x3_convolution_of_the_ocr_head_is_filled_under_its_other_name_too(
         ('backbone.conv1', 'conv1'),
     ):
         assert torch.equal(own[f'{here}.weight'], weights[f'{there}.weight']), here
-    assert net.pretrained_report.mismatched == [
+    assert [name for name, _, _ in net.pretrained_report.mismatched] == [
         'cls_head.weight',
         'cls_head.bias',
         'aux_head.3.weight',
         'aux_head.3.bias',
     ]
     assert net.pretrained_report.missing == []
-    assert all(key.startswith('scale_attn.') for key in net.pretrained_report.dropped)
+    assert all(key.startswith('scale_attn.') for key in net.pretrained_report.unexpected)
 
 
 def test_a_network_with_other_parts_takes_what_fits(mapillary):
@@ -325,7 +330,7 @@ def test_a_network_with_other_parts_takes_what_fits(mapillary):
         plain.state_dict()['stage4.0.branches.3.0.conv1.weight'], weights['backbone.stage4.0.branches.3.0.conv1.weight']
     )
     assert {key.partition('.')[0] for key in plain.pretrained_report.missing} == {'last_layer'}
-    assert 'ocr.conv3x3_ocr.0.weight' in aspp.pretrained_report.mismatched
+    assert 'ocr.conv3x3_ocr.0.weight' in {name for name, _, _ in aspp.pretrained_report.mismatched}
     assert torch.equal(aspp.state_dict()['ocr.conv3x3_ocr.1.0.weight'], weights['ocr.conv3x3_ocr.1.0.weight'])
 
 
@@ -334,7 +339,7 @@ def test_other_widths_of_the_same_network_are_refused(mapillary, small_net):
     with pytest.raises(
         ValueError,
         match=(
-            r'ocr.conv3x3_ocr.0.weight: \(32, 240, 3, 3\) in the file, \(16, 240, 3, 3\) in the network.*widths of the'
+            r'ocr.conv3x3_ocr.0.weight: 32x240x3x3 in the file, 16x240x3x3 in the network.*widths of the'
             r' heads'
         ),
     ):
@@ -422,5 +427,5 @@ def test_train_takes_a_source_below_the_assets(program, tmp_path):
     assert code == 0, printed
     assert (
         'hrnet_w18_small_model_v1.pth: ' in printed
-        and 'trunk entries loaded; 2 of the file not in the trunk and dropped' in printed
+        and 'tensors of the trunk loaded; 2 unknown to the trunk (classifier.weight, x)' in printed
     )

@@ -11,6 +11,7 @@ import train
 from config import scope
 from network import ARCHS, cost, get_net, summary
 from network.checkpointing import checkpoint_stages
+from network.options import complete
 from network.plain import plain_form
 from network.trunks.hrnet import HRNet, Layout
 from scripts.baseline_network import plain_n_scale
@@ -100,7 +101,7 @@ def test_every_stage_of_an_efficientnet_is_counted_under_its_name():
 
 def test_a_frozen_trunk_keeps_nothing_and_costs_no_backward_pass():
     with scope(**NARROW), torch.device('meta'):
-        nets = [ARCHS['basic.HRNet'](5, standin.StandIn((4, 8, 16, 32), ())) for _ in range(2)]
+        nets = [ARCHS['basic.HRNet'](5, standin.StandIn((4, 8, 16, 32), ()), False, complete()) for _ in range(2)]
     nets[1].freeze_trunk()
     trained, frozen = (cost.count(net, (64, 96), training=True) for net in nets)
     assert frozen.kept['backbone.stage2'] < trained.kept['backbone.stage2']
@@ -116,7 +117,9 @@ def test_in_evaluation_only_what_is_still_needed_is_alive():
 def test_checkpoints_compute_the_stages_once_more():
     with scope(**NARROW), torch.device('meta'):
         nets = [
-            ARCHS['basic.HRNet'](5, HRNet(Layout(width=4, planes=4, bottlenecks=1, modules=(1, 1, 1), blocks=1)))
+            ARCHS['basic.HRNet'](
+                5, HRNet(Layout(width=4, planes=4, bottlenecks=1, modules=(1, 1, 1), blocks=1)), False, complete()
+            )
             for _ in range(2)
         ]
     checkpoint_stages(nets[1])

@@ -11,6 +11,7 @@ from narrow import NARROW
 from config import scope
 from network import ARCHS, check_names, get_net
 from network.mscale import MultiScale
+from network.options import complete
 from network.trunks import build_trunk, check_trunk, resnet
 
 timm = pytest.importorskip('timm')
@@ -134,7 +135,7 @@ def test_every_architecture_takes_timm_or_says_which_strides_it_lacks(small_net,
 
 def published_stride_8(small_net):
     with scope(**NARROW):
-        return ARCHS['ocrnet.Mscale'](5, resnet.build(1, 1, 1, 1))
+        return ARCHS['ocrnet.Mscale'](5, resnet.build(1, 1, 1, 1), False, complete())
 
 
 @pytest.mark.parametrize(
@@ -147,8 +148,7 @@ def test_the_shortcut_of_the_largest_scale_is_exact_at_every_stride(small_net, t
     net.n_scales = (2.0, 1.0, 0.5)
     images = torch.randn(1, 3, *size, dtype=torch.float64)
     with torch.no_grad():
-        kept = net(images)['pred']
-        net.keep_scales = False
+        kept = net(images, keep_scales=True)['pred']
         torch.testing.assert_close(net(images)['pred'], kept, rtol=1e-10, atol=1e-10)
 
 
@@ -183,7 +183,6 @@ def test_the_linear_probe_is_a_norm_and_a_1x1_convolution_of_the_resized_pyramid
 )
 def test_a_network_on_timm_exports(small_net, trunk, size):
     net = small_net('ocrnet.Mscale', trunk=trunk, n_scales=[0.5, 1.0]).eval()
-    net.keep_scales = False
     images = torch.randn(1, 3, *size)
     program = torch.export.export(net, (images,))
     with torch.no_grad():

@@ -93,7 +93,7 @@ def test_another_shape_is_named_with_both_shapes():
 def test_a_file_of_which_nothing_fits_shows_names_of_both_sides():
     with pytest.raises(
         ValueError,
-        match=r'none of its 4 tensors fits the network \(first names in the file: a, b, c ...; '
+        match=r'none of its 4 tensors fits the network \(first names in the file: a, b, c and 1 more; '
         r'in the network: backbone.0.weight, .*; give the --arch and --trunk it was trained with',
     ):
         restore_weights(Net(), dict.fromkeys('abcd', torch.ones(1)), partial=True)
@@ -117,7 +117,7 @@ def test_another_number_of_classes_names_both_and_the_flag():
         restore_weights(net, Net(classes=65).state_dict(), source='mapillary.pth', head_keys=HEADS)
     assert (
         str(caught.value) == 'mapillary.pth: has 65 classes, the network has 19; --allow_class_mismatch loads all but '
-        'the 4 tensors of the class layers (cls_head.weight, cls_head.bias, aux_head.weight ...)'
+        'the 4 tensors of the class layers (cls_head.weight, cls_head.bias, aux_head.weight and 1 more)'
     )
     assert equal(net, Net(seed=1))
 
@@ -153,7 +153,7 @@ def test_an_attention_head_that_the_file_lacks_as_a_whole_may_be_new():
     assert equal(net, Net(seed=1), skip=('backbone', 'cls_head', 'aux_head'))
     assert (
         str(report) == 'checkpoint: 11 of 15 tensors of the network loaded; 4 missing in the file (scale_attn.0.weight,'
-        ' scale_attn.0.bias, scale_attn.1.weight ...); those of the network keep their initial values'
+        ' scale_attn.0.bias, scale_attn.1.weight and 1 more); those of the network keep their initial values'
     )
 
 

@@ -1,0 +1,65 @@
+"""Options of a network: the settings of `cfg.MODEL` as an explicit argument.
+
+A network is built from a complete copy of them, which it keeps as `net.options`. No layer reads `cfg`, so that the same
+call builds the same network whatever stands in a `config.scope` around it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from easydict import EasyDict
+
+from config import DEFAULTS, as_dict, cfg
+from utils.cli import flags
+from utils.cli.wording import did_you_mean
+
+
+class Options(EasyDict):
+    """Settings by name, as attributes too: options.OCR.MID_CHANNELS."""
+
+
+def complete(options: Mapping[str, Any] | None = None) -> Options:
+    """All settings of cfg.MODEL, with those of `options`, a mapping of any of its keys, nested as they are there.
+
+    What `options` leaves out has its declared default; None stands for cfg.MODEL as it is now. Raises ValueError for a
+    key that cfg.MODEL does not have.
+    """
+    return Options(as_dict(cfg.MODEL) if options is None else _filled(DEFAULTS['MODEL'], options, 'MODEL'))
+
+
+def _filled(defaults: dict, given: Any, path: str) -> dict:
+    if not isinstance(given, Mapping):
+        raise ValueError(f'options: cfg.{path} is a section, found {given!r}; give a mapping with keys of it')
+    for key in given:
+        if key not in defaults:
+            hint = did_you_mean(key, defaults, otherwise=f'choose one of {", ".join(defaults)}')
+            raise ValueError(f'options: cfg.{path} has no key {key!r}; {hint}')
+    return {
+        key: _filled(value, given.get(key, {}), f'{path}.{key}') if isinstance(value, dict) else given.get(key, value)
+        for key, value in defaults.items()
+    }
+
+
+def from_flags(values: Mapping[str, Any]) -> dict:
+    """The options that flags stand for: all flags by name, or the entry `network` of a checkpoint."""
+    options: dict = {}
+    for path, value in flags.as_cfg(values).items():
+        section, *names = path.split('__')
+        if section == 'MODEL':
+            place = options
+            for name in names[:-1]:
+                place = place.setdefault(name, {})
+            place[names[-1]] = value
+    return options
+
+
+def as_flags(options: Options) -> dict[str, Any]:
+    """The options under the names of the flags that describe a network in a checkpoint."""
+    found = {}
+    for flag in flags.NETWORK_FLAGS:
+        if flag in flags.CFG_KEYS:
+            value: Any = options
+            for name in flags.CFG_KEYS[flag].split('__')[1:]:
+                value = value[name]
+            found[flag] = value
+    return {**found, 'mscale_no3x3': not options.MSCALE_INNER_3x3}

@@ -1,0 +1,63 @@
+"""Segmentation of one photo by a network that knows its classes: `net.predict(image)`."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from config import DEFAULTS
+from transforms.normalize import Normalize
+from utils.classes import Classes
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """What a network was trained on: `classes`, mean and std of the RGB values in [0, 1] (default: of ImageNet), and
+    where known the name of the dataset and the text of the file that describes it (--data_yaml)."""
+
+    classes: Classes
+    mean: tuple[float, ...] = DEFAULTS['DATASET']['MEAN']
+    std: tuple[float, ...] = DEFAULTS['DATASET']['STD']
+    dataset: str | None = None
+    data_yaml: str | None = None
+
+
+class Segmentation(NamedTuple):
+    """labels uint8 (h, w): the trainId of each pixel; confidence float32 (h, w): its softmax probability; classes:
+    what the trainIds mean (`names`, `colors`, `paint(labels)`)."""
+
+    labels: np.ndarray
+    confidence: np.ndarray
+    classes: Classes
+
+
+@torch.inference_mode()
+def segment(net: nn.Module, trained_on: TrainedOn | None, image: np.ndarray) -> Segmentation:
+    """What `net` makes of `image`, uint8 (h, w, 3) RGB: in evaluation mode, at the scales that it was loaded with.
+
+    Raises ValueError without `trained_on`, or for an image of another form or size than the network can take.
+    """
+    if trained_on is None:
+        raise ValueError(
+            'predict: this network does not know its classes nor how images are normalised; load it from a checkpoint'
+            ' with network.load(file), or set net.trained_on = network.TrainedOn(classes)'
+        )
+    image = np.asarray(image)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(
+            f'predict: the image is {image.dtype} of shape {image.shape}, expected uint8 of shape (h, w, 3), RGB;'
+            " convert it, for instance with np.array(PIL.Image.open(file).convert('RGB'))"
+        )
+    device = next(net.parameters()).device
+    pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1).unsqueeze(0)
+    normalize = Normalize(trained_on.mean, trained_on.std, channels_last=True).to(device)
+    was_training = net.training
+    try:
+        logits = net.eval()(normalize(pixels))['pred'][0].float()
+    finally:
+        net.train(was_training)
+    best, labels = logits.max(dim=0)
+    confidence = torch.exp(best - torch.logsumexp(logits, dim=0))
+    return Segmentation(labels.to(torch.uint8).cpu().numpy(), confidence.cpu().numpy(), trained_on.classes)
