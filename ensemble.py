@@ -47,11 +47,11 @@ from engine.evaluator import EvalOptions, average_logits
 from network import commandline
 from transforms.normalize import Normalize
 from utils import checkpoint
-from utils.cli import flags as train_flags
 from utils.cli.progress import progress
 from utils.cli.wording import listed
 from utils.files.atomic import sha256, write_json
 from utils.outputs.writers import WriterPool
+from utils.settings import SETTINGS
 
 
 def main(argv=None):
@@ -166,7 +166,7 @@ def run(args):
     paths, weights = checkpoints_in_order(args)
     dist = init_from_env(False)
     try:
-        with config.scope(**data_scope(args)):
+        with config.scope(**SETTINGS.as_cfg(vars(args))):
             dataset = datasets.get_dataset(
                 args.dataset, 'folder' if args.eval_folder else args.split, eval_folder=args.eval_folder
             )
@@ -230,7 +230,7 @@ def load_member(path, args, dist):
         commandline.make_parser('ensemble', ''), ['--snapshot', str(path)], log=lambda line: None
     )
     hierarchical = 'n_scales' in inspect.signature(network.ARCHS[program.arch]).parameters
-    with config.scope(**train_flags.as_cfg(vars(program))):
+    with config.scope(**SETTINGS.as_cfg(vars(program))):
         net = network.get_net(
             program.arch,
             program.num_classes,
@@ -271,16 +271,6 @@ def run_images(nets, paths, weights, loader, normalize, options, outputs, evalua
             writers.submit(outputs.write, stem, finish(pool, options, len(nets)))
 
 
-def data_scope(args):
-    """The values of cfg that say where the data are."""
-    given = {'DATASET__ROOT': args.override_dataset_root, 'DATASET__DATA_YAML': args.data_yaml}
-    return {
-        'ASSETS_PATH': args.assets_path,
-        'DATASET__CV': args.cv,
-        **{key: value for key, value in given.items() if value},
-    }
-
-
 def labels_of(args, members) -> Truths:
     """The labels of the split that the flags name, of the manifests' data set where they name none."""
     name = args.dataset or members.dataset
@@ -291,7 +281,7 @@ def labels_of(args, members) -> Truths:
 
 def calibrate(args):
     members, options = open_members(args), fuse_options(args)
-    with config.scope(**data_scope(args)):
+    with config.scope(**SETTINGS.as_cfg(vars(args))):
         truths = labels_of(args, members)
         calibrator, about = stored.calibrate_stored(members, options, truths, args.method, args.num_workers)
     calibration.save(args.out, calibrator, {**about, 'dataset': truths.dataset.name, 'split': args.split})
@@ -304,7 +294,7 @@ def calibrate(args):
 
 def report(args):
     members, options = open_members(args), fuse_options(args)
-    with config.scope(**data_scope(args)):
+    with config.scope(**SETTINGS.as_cfg(vars(args))):
         page = write_report(
             measure(members, options, labels_of(args, members), args.worst, args.num_workers), Path(args.out)
         )

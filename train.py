@@ -48,13 +48,14 @@ from utils.cli import flags
 from utils.files.atomic import sha256
 from utils.outputs.pictures import make_grid
 from utils.pages.page import write_topn_page
+from utils.settings import SETTINGS
 
 SPLITS = {'val': 'val', 'trn': 'train', 'test': 'test', 'folder': 'folder'}
 
 
 def parse_args(argv=None):
     """The flags as a namespace, checked against each other. Raises ValueError for a mistake."""
-    return flags.check(flags.build_parser(datasets.dataset_names()).parse_all(sys.argv[1:] if argv is None else argv))
+    return flags.parse(sys.argv[1:] if argv is None else argv, datasets.dataset_names())
 
 
 def main(argv=None):
@@ -63,9 +64,8 @@ def main(argv=None):
     try:
         args = parse_args(argv)
         notes = flags.unread(args)
-        state = load_state(args, notes.append)
-        args.precision = precision.resolve(args.precision, 'cuda' if torch.cuda.is_available() else 'cpu', notes.append)
-        with config.scope(**flags.as_cfg(vars(args))):
+        args, state = load_state(args, notes.append)
+        with config.scope(**SETTINGS.as_cfg(vars(args))):
             config.freeze()
             check_names(args)
             if args.summary:
@@ -103,23 +103,22 @@ def remedy(error):
 
 
 def check_names(args):
-    """Raise ValueError or FileNotFoundError for an unknown network, trunk, data set or weight file, or unfit scales,
-    before anything is written."""
+    """Raise ValueError or FileNotFoundError for an unknown data set or weight file, before anything is written."""
     datasets.dataset_class(args.dataset)
-    trunk = network.check_names(args.arch, args.trunk, args.n_scales)
     if not args.source:
         network.check_pretrained(args.pretrained, args.arch, args.trunk, args.assets_path)
-    if args.freeze_trunk and trunk is None:
+    if args.freeze_trunk and args.trunk is None:
         raise ValueError(f'--freeze_trunk: {args.arch} has no trunk to freeze; leave the flag out')
 
 
 def load_state(args, log):
-    """The checkpoint to resume or start from (None without one); the network flags that it holds become args'."""
-    state, source = None, args.resume or args.snapshot
+    """(args, state): the checkpoint to resume or start from, None without one, and the flags with what it says of its
+    network, the name of the trunk, and a precision that this machine has."""
+    state, source, snapshot = None, args.resume or args.snapshot, args.snapshot
     if args.resume == 'auto':
         found = checkpoint.CheckpointKeeper(args.result_dir).find_last(log)
-        source, state = found or (args.snapshot, None)
-        args.snapshot = None if found else args.snapshot
+        source, state = found or (snapshot, None)
+        snapshot = None if found else snapshot
         log(
             f'--resume auto: continuing {source}'
             if found
@@ -127,9 +126,13 @@ def load_state(args, log):
         )
     if source and state is None:
         state = checkpoint.load(source)
-    args.source = source and str(source)
-    flags.adopt_network(args, state, log)
-    return state
+    args = flags.with_values(args, source=source and str(source), snapshot=snapshot)
+    args = flags.adopt_network(args, state, log)
+    return flags.with_values(
+        args,
+        trunk=network.check_names(args.arch, args.trunk, args.n_scales),
+        precision=precision.resolve(args.precision, 'cuda' if torch.cuda.is_available() else 'cpu', log),
+    ), state
 
 
 def print_summary(args, notes):
@@ -165,7 +168,7 @@ def evaluate(args, run, state):
         'flip': args.do_flip,
         'precision': args.precision,
     }
-    made_by = {**flags.dump_settings(args), 'weights': args.source and sha256(args.source)}
+    made_by = {**SETTINGS.recorded_values(args), 'weights': args.source and sha256(args.source)}
     dumper = build_dumper(args, run, dataset, made_by=made_by)
     worst = TopnCollector(args.dump_topn, dataset.num_classes, dataset.ignore_label) if args.dump_topn else None
     result = evaluator.run(loader, dumper, worst, description=f'{args.eval} of {dataset.name}')
@@ -198,7 +201,7 @@ def fit(args, run, state):
     loader = build_train_loader(args, run, train_set, transform)
     ema = ema_of(net, args.ema) if args.ema else None
     criterion = build_criterion(
-        args, net.output_names, train_set.num_classes, train_set.ignore_label, args.align_corners, class_weights
+        args, net.output_names, train_set.num_classes, train_set.ignore_label, class_weights
     ).to(run.device)
     optimizer = get_optimizer(net, args)
     if args.augment_on == 'device' and run.device.type == 'cpu':
@@ -256,7 +259,7 @@ def fit(args, run, state):
                         num_classes=train_set.num_classes,
                         class_names=train_set.class_names,
                         mean_iu=score,
-                        network=flags.network_flags(args),
+                        network=SETTINGS.network_entry(args),
                         args=vars(args),
                         command=shlex.join(sys.argv),
                     ),

@@ -5,7 +5,9 @@ from aggregation.fusion import score_files
 from aggregation.fusion.kinds import KINDS
 from aggregation.fusion.scores import FUSIONS, PUBLISHED_LABELS, PUBLISHED_SCORES, SCORES
 from aggregation.statistics import calibration
-from utils.cli.parser import Parser, count, crop_size, names, numbers, positive
+from utils.cli.parser import Parser
+from utils.settings import SETTINGS
+from utils.settings.value_types import count, crop_size, names, positive
 
 COMMANDS = {
     'check': 'verify folders of stored logits against their manifests',
@@ -26,10 +28,7 @@ COMMANDS = {
 def make(command: str) -> Parser:
     """The parser of one of COMMANDS."""
     parser = Parser(prog=f'ensemble.py {command}', description=COMMANDS[command])
-    parser.add_argument(
-        '--config', metavar='FILE', help='YAML file of flag: value lines, used as defaults under the flags given here'
-    )
-    parser.add_argument('--debug', action='store_true', help='show the stack trace of an error instead of one line')
+    SETTINGS.add_to(parser, SETTINGS.of_group(''))
     _ADD[command](parser)
     return parser
 
@@ -119,40 +118,35 @@ def _fuse(parser):
     )
 
 
-def _data(parser, split='val'):
-    parser.add_argument('--dataset', metavar='NAME', help='dataset with the labels (default: the one of the manifests)')
-    parser.add_argument('--split', default=split, choices=('train', 'val', 'test'), help='which part of it')
-    parser.add_argument(
-        '--data_yaml',
-        metavar='FILE',
-        help='file that describes the images, labels and classes of --dataset custom (docs/datasets.md)',
-    )
-    parser.add_argument(
-        '--override_dataset_root',
-        metavar='DIR',
-        help='folder that holds one folder per dataset (default: <assets_path>/data)',
-    )
-    parser.add_argument('--assets_path', default='assets', metavar='DIR', help='folder of data/')
-    parser.add_argument(
-        '--cv', type=count, default=0, metavar='N', help='which cross-validation fold is the validation set'
-    )
+# Settings of train.py that a command shares, and what it declares otherwise.
+_DATA = ('dataset', 'data_yaml', 'override_dataset_root', 'assets_path', 'cv')
+_FORWARD = ('eval_folder', 'n_scales', 'do_flip', 'precision', 'num_workers')
+_CHANGES = {
+    'dataset': {'default': None, 'help': 'dataset with the labels (default: the one of the manifests)'},
+    'assets_path': {'help': 'folder of data/'},
+    'cv': {'help': 'which cross-validation fold is the validation set'},
+    'eval_folder': {'help': 'run on the images of this folder instead of a split'},
+    'n_scales': {'help': 'scales of hierarchical inference for members that have it, as in 0.5,1.0,2.0'},
+    'do_flip': {'help': 'average every member with the mirrored image'},
+    'precision': {'help': 'arithmetic of the networks'},
+    'num_workers': {'default': 2, 'help': 'loader processes'},
+}
+
+
+def _share(parser, names):
+    for name in names:
+        SETTINGS[name].add_to(parser, **_CHANGES.get(name, {}))
+
+
+def _data(parser):
+    _share(parser, _DATA)
+    parser.add_argument('--split', default='val', choices=('train', 'val', 'test'), help='which part of it')
 
 
 def _run(parser):
     parser.add_argument('checkpoints', nargs='+', metavar='CKPT', help='checkpoints of train.py, one per member')
     _data(parser)
-    parser.add_argument('--eval_folder', metavar='DIR', help='run on the images of this folder instead of a split')
-    parser.add_argument(
-        '--n_scales',
-        type=numbers(float, minimum=0.01),
-        metavar='LIST',
-        help='scales of hierarchical inference for the members that have it, as in 0.5,1.0,2.0',
-    )
-    parser.add_argument('--do_flip', action='store_true', help='average every member with the mirrored image')
-    parser.add_argument(
-        '--precision', choices=('fp32', 'fp16', 'bf16'), default='fp32', help='arithmetic of the networks'
-    )
-    parser.add_argument('--num_workers', type=count, default=2, metavar='N', help='loader processes')
+    _share(parser, _FORWARD)
     _weights(parser)
     _fusion(parser)
     _results(parser)

@@ -89,7 +89,6 @@ def build_network(args, dataset, run, state, training=False):
         tell_other_classes(args, run, state.get('class_names'), dataset)
     if net.pretrained_report:
         run.log(str(net.pretrained_report))
-    args.trunk = net.trunk_name
     name = f'{args.arch} on {net.trunk_name}' if net.trunk_name else args.arch
     run.log(f'{name}: {sum(parameter.numel() for parameter in net.parameters()) / 1e6:0.1f} M parameters')
     if args.freeze_trunk:

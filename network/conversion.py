@@ -4,6 +4,7 @@ The network that a file holds is told from its names and shapes and built withou
 file has to have. Names meet in the common form of `network.keys`.
 """
 
+from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -26,7 +27,7 @@ from network.keys import (
     strip_wrappers,
 )
 from utils.checkpoint import averaged_weights
-from utils.cli import flags
+from utils.settings import SETTINGS
 
 # Networks on an HRNet trunk by modules that they have, the first that fits; others are named by --arch.
 _ARCHS = (
@@ -218,7 +219,7 @@ def _network_flags(found: Mapping[str, Tensor], arch: str | None, stored: Mappin
     told['mscale_no3x3'] = 'scale_attn.conv0.weight' in found and 'scale_attn.conv1.weight' not in found
     told['mscale_old_arch'] = 'scale_attn.0.weight' in found and not (arch or '').startswith(('mscale2.', 'attnscale.'))
     told['ocr_aspp'] = arch != 'hrnet_ocr_aspp' and _has(found, 'ocr.ocr_distri_head.aspp')
-    defaults = flags.network_flags(flags.build_parser().parse_args([]))
+    defaults = SETTINGS.network_entry(Namespace(**SETTINGS.defaults()))
     usable = {
         name: stored[name]
         for name, default in defaults.items()
@@ -234,7 +235,7 @@ def _expected(
     arch, trunk = network['arch'], network['trunk']
     num_classes = num_classes if isinstance(num_classes, int) and num_classes > 0 else None
     try:
-        with torch.device('meta'), scope(**flags.as_cfg(network)):
+        with torch.device('meta'), scope(**SETTINGS.as_cfg(network)):
             if arch is None:
                 return {
                     f'backbone.{key}': (key, value.shape) for key, value in build_trunk(trunk).state_dict().items()

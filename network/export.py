@@ -27,9 +27,9 @@ from network.program_files import FORMATS, SMALLEST, first_line, load, onnx_pack
 from network.resize import EXACT_SCALES
 from transforms.normalize import Normalize
 from utils import checkpoint
-from utils.cli import flags
-from utils.cli.parser import amount, crop_size, positive
 from utils.files.atomic import atomic_write
+from utils.settings import SETTINGS
+from utils.settings.value_types import amount, crop_size, positive
 
 
 def build_parser():
@@ -73,7 +73,7 @@ def main(argv=None) -> int:
     try:
         args, state = parse(build_parser(), sys.argv[1:] if argv is None else argv, print)
         kind = format_of(args)
-        with config.scope(**flags.as_cfg(vars(args))):
+        with config.scope(**SETTINGS.as_cfg(vars(args))):
             program = build_program(args, state)
         about = describe(args, program, state)
         sizes = sizes_to_check(args, program.multiple)

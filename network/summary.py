@@ -17,8 +17,8 @@ import network
 from network import cost
 from network.checkpointing import checkpoint_stages
 from network.commandline import make_parser, parse
-from utils.cli import flags
-from utils.cli.parser import count, crop_size, positive
+from utils.settings import SETTINGS
+from utils.settings.value_types import count, crop_size, positive
 
 EVALUATION_SIZE = (1024, 2048)
 
@@ -48,7 +48,7 @@ def main(argv=None) -> int:
         for flag in ('grad_ckpt', 'freeze_trunk'):
             if getattr(args, flag) and not args.training:
                 raise ValueError(f'--{flag} needs --training: it changes nothing in an evaluation')
-        with config.scope(**flags.as_cfg(vars(args))):
+        with config.scope(**SETTINGS.as_cfg(vars(args))):
             print(summary(args, args.num_classes, args.size, args.batch, args.training, args.depth))
     except (ValueError, OSError) as error:
         print(f'network.summary: error: {" ".join(str(error).split())}', file=sys.stderr)

@@ -20,7 +20,8 @@ from datasets.prepare import (
     wilddash,
 )
 from datasets.registry import dataset_names
-from utils.cli.parser import Parser, positive
+from utils.cli.parser import Parser
+from utils.settings.value_types import positive
 
 PROGRAMS = [
     module.PROGRAM for module in (ade20k, camvid, cityscapes, gta5, idd, mapillary, pascal_context, shift, wilddash)

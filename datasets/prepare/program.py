@@ -12,7 +12,7 @@ from datasets.loading.threads import usable_cores
 from datasets.prepare import runner
 from datasets.prepare.jobs import check_unpacked
 from datasets.prepare.record import Record
-from utils.cli.parser import positive
+from utils.settings.value_types import positive
 
 
 class Program(NamedTuple):

@@ -4,7 +4,7 @@ from itertools import chain
 
 from config import cfg
 from datasets.base import Dataset
-from utils.cli.coarse_flags import QUALITIES
+from utils.settings.coarse import QUALITIES
 
 
 def training_qualities() -> tuple:

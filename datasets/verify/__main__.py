@@ -11,14 +11,14 @@ from datasets.verify.commandline import parse_args
 from datasets.verify.findings import ERROR
 from datasets.verify.report import write_report
 from datasets.verify.whole import verify
-from utils.cli import flags
+from utils.settings import SETTINGS
 
 
 def main(argv=None) -> int:
     """Verify, print, write; returns the exit code."""
     try:
         args = parse_args(argv)
-        with config.scope(**flags.as_cfg(vars(args))):
+        with config.scope(**SETTINGS.as_cfg(vars(args))):
             verified = verify(args.dataset, args.splits, args.workers)
             for finding in verified.findings:
                 print('\n'.join(finding.lines()))
