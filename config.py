@@ -54,14 +54,6 @@ def as_dict(section=None):
     return {key: as_dict(value) if isinstance(value, Config) else value for key, value in section.items()}
 
 
-def get(path):
-    """The value of cfg at a path such as 'MODEL.OCR.MID_CHANNELS'."""
-    value = cfg
-    for name in path.split('.'):
-        value = getattr(value, name)
-    return value
-
-
 def _restore(section, values):
     for key, value in values.items():
         if isinstance(value, dict):
@@ -72,7 +64,7 @@ def _restore(section, values):
 
 @contextmanager
 def scope(**values):
-    """Use other values of cfg inside the block and the old ones after it: `with scope(MODEL__ALIGN_CORNERS=True): ...`.
+    """Use other values of cfg inside the block and the old ones after it: `with scope(MODEL__OCR_ASPP=True): ...`.
 
     Double underscores separate sections. A frozen cfg is thawed for the block; a program runs in one scope of its own,
     so that calling it from Python twice starts from the same defaults twice.

@@ -5,6 +5,7 @@ from aggregation.fusion import score_files
 from aggregation.fusion.kinds import KINDS
 from aggregation.fusion.scores import FUSIONS, PUBLISHED_LABELS, PUBLISHED_SCORES, SCORES
 from aggregation.statistics import calibration
+from utils.cli.flags import with_values
 from utils.cli.parser import Parser
 from utils.settings import SETTINGS
 from utils.settings.value_types import count, crop_size, names, positive
@@ -345,5 +346,5 @@ def parse(command: str, argv) -> object:
         if name and ours in args.given:
             raise ValueError(f'--{published} {name} and --{ours} {getattr(args, ours)} say the same thing; give one')
         if name:
-            setattr(args, ours, table[name])
+            args = with_values(args, **{ours: table[name]})
     return args

@@ -48,8 +48,7 @@ def command(name: str) -> str:
     """What to paste into a terminal to verify dataset `name` as cfg describes it: every flag whose value is not the
     default."""
     parts = ['python', '-m', 'datasets.verify', '--dataset', name]
-    for setting in (SETTINGS[name] for name in SHARED):
-        value = config.get(setting.cfg) if setting.cfg else None
-        if value not in (None, '', ()) and value != setting.default:
-            parts += setting.words(value)
+    for flag, value in SETTINGS.from_tree(config.as_dict()).items():
+        if flag in SHARED and value not in (None, '', (), SETTINGS[flag].default):
+            parts += SETTINGS[flag].words(value)
     return shlex.join(parts)

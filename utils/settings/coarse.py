@@ -1,13 +1,15 @@
 """Settings of coarsely and automatically labelled images, and how they take part in a training (Cityscapes)."""
 
+from typing import Any
+
 from utils.settings.data import text
 from utils.settings.setting import NUMBERS, STEPS, TRAINING, Setting, choice, group, switch
 from utils.settings.value_types import count, numbers, share
 
 QUALITIES = ('fine', 'coarse', 'fine_coarse')
-WRITTEN = {
+WRITTEN: dict[str, Any] = {
     'needs': ('custom_coarse_prob',),
-    'unmet': 'this is about labels that a network wrote; add --custom_coarse_prob, which reads them',
+    'unmet': 'is about labels that a network wrote; add --custom_coarse_prob, which reads them',
 }
 
 GROUP = 'coarse labels (cityscapes)'
@@ -30,7 +32,7 @@ SETTINGS = group(
         cfg='DATASET.COARSE_PORTION',
         decides=(STEPS,),
         needs=('quality=fine_coarse',),
-        unmet='the share of the coarse images in --quality fine_coarse; add it',
+        unmet='is the share of the coarse images in --quality fine_coarse; add it',
     ),
     Setting(
         'coarse_boost_classes',
@@ -61,7 +63,7 @@ SETTINGS = group(
         ' (default: those that people drew)',
         cfg='DATASET.CUSTOM_COARSE_PROB',
         needs=('coarse_boost_classes', 'only_coarse', 'quality'),
-        unmet='this says which coarse labels are read, and none are; add --coarse_boost_classes, --only_coarse, or'
+        unmet='says which coarse labels are read, and none are; add --coarse_boost_classes, --only_coarse, or'
         ' --quality coarse or fine_coarse',
     ),
     Setting(

@@ -54,7 +54,11 @@ SETTINGS = group(
         'mscale_dropout', 'dropout 0.5 before the last convolution of the attention head', cfg='MODEL.MSCALE_DROPOUT'
     ),
     switch(
-        'mscale_no3x3', 'attention head without its inner 3x3 convolution', cfg='MODEL.MSCALE_INNER_3x3', to_cfg=not_
+        'mscale_no3x3',
+        'attention head without its inner 3x3 convolution',
+        cfg='MODEL.MSCALE_INNER_3x3',
+        to_cfg=not_,
+        from_cfg=not_,
     ),
     switch('mscale_old_arch', 'key names of the oldest attention head, to load old files', cfg='MODEL.MSCALE_OLD_ARCH'),
     Setting(

@@ -1,12 +1,14 @@
 """Settings of the run directory, and of what an evaluation writes into it."""
 
+from typing import Any
+
 from utils.settings.setting import EVALUATION, TRAINING, Setting, choice, group, switch
 from utils.settings.value_types import count, positive
 
-OF_LOGITS = {'idle_without': ('dump_logits',)}
-BY_EVALUATION = {
+OF_LOGITS: dict[str, Any] = {'idle_without': ('dump_logits',)}
+BY_EVALUATION: dict[str, Any] = {
     'needs': ('eval',),
-    'unmet': 'dumps are written by an evaluation; add --eval val, trn or folder',
+    'unmet': 'is written by an evaluation; add --eval val, trn or folder',
 }
 
 SETTINGS = group(

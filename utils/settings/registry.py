@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from utils.settings.setting import EVALUATION, NETWORK, NUMBERS, STEPS, TRAINING, VALUES, Setting, holds, written
 
@@ -59,23 +60,26 @@ class Settings(Mapping[str, Setting]):
 
     def cfg_tree(self) -> dict:
         """The defaults of cfg as nested dicts."""
-        tree: dict = {}
-        for setting in (*self.keys_only, *self.values()):
-            if setting.cfg:
-                *sections, last = setting.cfg.split('.')
-                section = tree
-                for name in sections:
-                    section = section.setdefault(name, {})
-                section[last] = setting.to_cfg(setting.default)
-        return tree
+        pairs = [(setting.cfg, setting.default) for setting in self.keys_only]
+        return _nested(pairs + [(item.cfg, item.to_cfg(item.default)) for item in self.values() if item.cfg])
 
-    def as_cfg(self, values: Mapping) -> dict:
-        """Flags (all of them, or the entry `network` of a checkpoint) as values for config.scope; None is left out."""
-        return {
-            setting.cfg.replace('.', '__'): setting.to_cfg(values[name])
+    def as_tree(self, values: Mapping) -> dict:
+        """Flags (all of them, or the entry `network` of a checkpoint) as nested values of cfg; None is left out."""
+        return _nested(
+            (setting.cfg, setting.to_cfg(values[name]))
             for name, setting in self.items()
             if setting.cfg and values.get(name) is not None
-        }
+        )
+
+    def as_cfg(self, values: Mapping) -> dict:
+        """The same as arguments of config.scope."""
+        return dict(_flat(self.as_tree(values)))
+
+    def from_tree(self, tree: Mapping) -> dict:
+        """The flags that stand for nested values of cfg, of those that are there: as_tree the other way round."""
+        values = dict(_flat(tree))
+        paths = {name: setting.cfg.replace('.', '__') for name, setting in self.items() if setting.cfg}
+        return {name: self[name].from_cfg(values[path]) for name, path in paths.items() if path in values}
 
     # Records and comparisons
 
@@ -131,10 +135,28 @@ class Settings(Mapping[str, Setting]):
     def check_needs(self, args: Namespace):
         """Raise ValueError where a flag is not at its default and another one is missing that it cannot do without."""
         values = vars(args)
-        unmet: dict[tuple, list[Setting]] = {}
         for name, setting in self.items():
             if holds(name, values, self) and self._lacks(setting.needs, values):
-                unmet.setdefault((setting.needs, setting.unmet), []).append(setting)
-        for (needs, words), settings in unmet.items():
-            shown = [' '.join(setting.words(values[setting.name])) for setting in settings]
-            raise ValueError(f'{", ".join(shown)}: {words}' if words else f'{settings[0].flag} needs {written(needs)}')
+                words = ' '.join(setting.words(values[name])) if setting.unmet else setting.flag
+                raise ValueError(f'{words} {setting.unmet or f"needs {written(setting.needs)}"}')
+
+
+def _nested(pairs: Iterable[tuple[str, Any]]) -> dict:
+    """{'A': {'B': 1}} from ('A.B', 1)."""
+    tree: dict = {}
+    for path, value in pairs:
+        *sections, last = path.split('.')
+        section = tree
+        for name in sections:
+            section = section.setdefault(name, {})
+        section[last] = value
+    return tree
+
+
+def _flat(tree: Mapping, prefix: str = '') -> Iterator[tuple[str, Any]]:
+    """('A__B', 1) from {'A': {'B': 1}}."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f'{prefix}{name}__')
+        else:
+            yield f'{prefix}{name}', value

@@ -34,11 +34,12 @@ class Setting:
     old_names: tuple[str, ...] = ()  # other spellings of the flag, with their dashes
     cfg: str = ''  # path of its key, as in 'MODEL.OCR.MID_CHANNELS', where it is the default of an argument in Python
     to_cfg: Callable[[Any], Any] = unchanged  # value of the flag -> value of the key
+    from_cfg: Callable[[Any], Any] = unchanged  # and back
     decides: tuple[str, ...] | None = None  # of NETWORK, STEPS, NUMBERS, VALUES; None: as the rest of its group
     read_by: str | None = None  # TRAINING or EVALUATION, '' for both; None: as the rest of its group
     idle_without: tuple[str, ...] = ()  # without these it has no effect
     needs: tuple[str, ...] = ()  # without these it is an error,
-    unmet: str = ''  # told in these words
+    unmet: str = ''  # told in these words, which follow the flag
     network_if: Callable[[Any], bool] | None = None  # of the args: whether it belongs to this network after all
     recorded: Callable[[Any], Any] = unchanged  # value of the flag -> what the record of a dump holds
     recorded_if_given: bool = False  # left out of the record at its default: dumps older than the setting stay valid
