@@ -70,8 +70,7 @@ class Reads:
             if of_args and node.func.id == 'setattr':
                 self.writes.append(f'{module}:{node.lineno}')
         if isinstance(node, ast.Compare) and isinstance(node.left, ast.Constant):
-            if str(node.left.value).startswith('--'):
-                self.flags.add(node.left.value.removeprefix('--'))
+            self.flags |= {word[2:] for word in (str(node.left.value),) if word.startswith('--')}
         if isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.ctx, ast.Load):
             self.keys |= self._paths(node, names)
 
