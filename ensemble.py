@@ -38,6 +38,7 @@ from transforms.normalize import Normalize
 from utils.cli.program import run_program
 from utils.cli.wording import listed
 from utils.files.atomic import sha256, write_json
+from utils.settings import SETTINGS
 
 
 def main(argv=None):
@@ -119,7 +120,7 @@ def run(args):
     paths, weights = checkpoints_in_order(args)
     dist = init_from_env(False)
     try:
-        with config.scope(**data_scope(args)):
+        with config.scope(**SETTINGS.as_cfg(vars(args))):
             dataset = datasets.get_dataset(
                 args.dataset, 'folder' if args.eval_folder else args.split, eval_folder=args.eval_folder
             )
@@ -174,16 +175,6 @@ def load_member(path, args, dist):
     return network.load(path, args.n_scales or (), dist.device, log=log, strict_scales=False)
 
 
-def data_scope(args):
-    """The values of cfg that say where the data are."""
-    given = {'DATASET__ROOT': args.override_dataset_root, 'DATASET__DATA_YAML': args.data_yaml}
-    return {
-        'ASSETS_PATH': args.assets_path,
-        'DATASET__CV': args.cv,
-        **{key: value for key, value in given.items() if value},
-    }
-
-
 def labels_of(args, members) -> Truths:
     """The labels of the split that the flags name, by default of the dataset that the manifests name."""
     name = args.dataset or members.dataset
@@ -195,7 +186,7 @@ def labels_of(args, members) -> Truths:
 @command('calibrate', 'fit a calibration of the fused confidence on a labelled split', flags.calibrate, ('out',))
 def calibrate(args):
     members, options = open_members(args), fuse_options(args)
-    with config.scope(**data_scope(args)):
+    with config.scope(**SETTINGS.as_cfg(vars(args))):
         truths = labels_of(args, members)
         calibrator, about = stored.calibrate_stored(members, options, truths, args.method, args.num_workers)
     calibration.save(args.out, calibrator, {**about, 'dataset': truths.dataset.name, 'split': args.split})
@@ -214,7 +205,7 @@ def calibrate(args):
 )
 def report(args):
     members, options = open_members(args), fuse_options(args)
-    with config.scope(**data_scope(args)):
+    with config.scope(**SETTINGS.as_cfg(vars(args))):
         page = write_report(
             measure(members, options, labels_of(args, members), args.worst, args.num_workers), Path(args.out)
         )

@@ -9,7 +9,6 @@ Exit code 0: done, or stopped by SIGTERM or SIGUSR1 after saving; 2: a mistake i
 line; 130: interrupted by Ctrl-C.
 """
 
-import argparse
 import os
 import sys
 
@@ -31,13 +30,14 @@ from transforms import build_train_transform
 from utils import checkpoint
 from utils.cli import flags
 from utils.cli.program import MISTAKES, run_program
+from utils.settings import SETTINGS
 
 SPLITS = {'val': 'val', 'trn': 'train', 'test': 'test', 'folder': 'folder'}
 
 
 def parse_args(argv=None):
     """The flags as a namespace, checked against each other. Raises ValueError for a mistake."""
-    return flags.check(flags.build_parser(datasets.dataset_names()).parse_all(sys.argv[1:] if argv is None else argv))
+    return flags.parse(sys.argv[1:] if argv is None else argv, datasets.dataset_names())
 
 
 def main(argv=None):
@@ -50,11 +50,10 @@ def start(argv):
     """Parse, check, then train or evaluate; raises for a mistake."""
     args = parse_args(argv)
     notes = flags.unread(args)
-    state = load_state(args, notes.append)
-    args.precision = precision.resolve(args.precision, 'cuda' if torch.cuda.is_available() else 'cpu', notes.append)
-    with config.scope(**flags.as_cfg(vars(args))):
+    args, state = load_state(args, notes.append)
+    with config.scope(**SETTINGS.as_cfg(vars(args))):
         config.freeze()
-        args = argparse.Namespace(**{**vars(args), 'trunk': check_names(args)})
+        check_names(args)
         if args.summary:
             return print_summary(args, notes)
         with run_context(args, training=not args.eval) as run:
@@ -80,24 +79,22 @@ def remedy(error):
 
 
 def check_names(args):
-    """The name of the network's trunk, None if it has none to choose. Raises ValueError or FileNotFoundError for an
-    unknown network, trunk, dataset or weight file, or unfit scales, before anything is written."""
+    """Raise ValueError or FileNotFoundError for an unknown dataset or weight file, before anything is written."""
     datasets.get_classes(args.dataset)
-    trunk = network.check_names(args.arch, args.trunk, args.n_scales)
     if not args.source:
         network.check_pretrained(args.pretrained, args.arch, args.trunk, args.assets_path)
-    if args.freeze_trunk and trunk is None:
+    if args.freeze_trunk and args.trunk is None:
         raise ValueError(f'--freeze_trunk: {args.arch} has no trunk to freeze; leave the flag out')
-    return trunk
 
 
 def load_state(args, log):
-    """The checkpoint to resume or start from (None without one); the network flags that it holds become args'."""
-    state, source = None, args.resume or args.snapshot
+    """(args, state): the checkpoint to resume or start from, None without one, and the flags with what it says of its
+    network, the name of the trunk, and a precision that this machine has."""
+    state, source, snapshot = None, args.resume or args.snapshot, args.snapshot
     if args.resume == 'auto':
         found = CheckpointKeeper(args.result_dir).find_last(log)
-        source, state = found or (args.snapshot, None)
-        args.snapshot = None if found else args.snapshot
+        source, state = found or (snapshot, None)
+        snapshot = None if found else snapshot
         log(
             f'--resume auto: continuing {source}'
             if found
@@ -105,9 +102,13 @@ def load_state(args, log):
         )
     if source and state is None:
         state = checkpoint.load(source)
-    args.source = source and str(source)
-    flags.adopt_network(args, state, log)
-    return state
+    args = flags.with_values(args, source=source and str(source), snapshot=snapshot)
+    args = flags.adopt_network(args, state, log)
+    return flags.with_values(
+        args,
+        trunk=network.check_names(args.arch, args.trunk, args.n_scales),
+        precision=precision.resolve(args.precision, 'cuda' if torch.cuda.is_available() else 'cpu', log),
+    ), state
 
 
 def print_summary(args, notes):

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from aggregation.fusion.scores import PUBLISHED_LABELS, PUBLISHED_SCORES
+from utils.cli.flags import with_values
 from utils.cli.parser import Parser
+from utils.settings import SETTINGS
 
 
 class Command(NamedTuple):
@@ -63,10 +65,7 @@ def overview() -> str:
 def make_parser(name: str) -> Parser:
     """The parser of one of COMMANDS."""
     parser = Parser(prog=f'ensemble.py {name}', description=COMMANDS[name].meaning)
-    parser.add_argument(
-        '--config', metavar='FILE', help='YAML file of flag: value lines, used as defaults under the flags given here'
-    )
-    parser.add_argument('--debug', action='store_true', help='show the stack trace of an error instead of one line')
+    SETTINGS.add_to(parser, SETTINGS.of_group(''))
     COMMANDS[name].flags(parser)
     return parser
 
@@ -85,5 +84,5 @@ def parse(name: str, argv):
         if given and ours in args.given:
             raise ValueError(f'--{published} {given} and --{ours} {getattr(args, ours)} say the same thing; give one')
         if given:
-            setattr(args, ours, table[given])
+            args = with_values(args, **{ours: table[given]})
     return args

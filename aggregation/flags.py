@@ -6,7 +6,8 @@ Every function declares flags in the parser that it is given.
 from aggregation.fusion.pooling import KINDS
 from aggregation.fusion.scores import FUSIONS, PUBLISHED_LABELS, PUBLISHED_SCORES, SCORES
 from aggregation.statistics.calibration import METHODS
-from utils.cli.parser import count, names, numbers, positive
+from utils.settings import SETTINGS
+from utils.settings.value_types import count, names, positive
 
 
 def check(parser):
@@ -94,40 +95,35 @@ def fuse(parser):
     )
 
 
-def data(parser, split='val'):
-    parser.add_argument('--dataset', metavar='NAME', help='dataset with the labels (default: the one of the manifests)')
-    parser.add_argument('--split', default=split, choices=('train', 'val', 'test'), help='which part of it')
-    parser.add_argument(
-        '--data_yaml',
-        metavar='FILE',
-        help='file that describes the images, labels and classes of --dataset custom (docs/datasets.md)',
-    )
-    parser.add_argument(
-        '--override_dataset_root',
-        metavar='DIR',
-        help='folder that holds one folder per dataset (default: <assets_path>/data)',
-    )
-    parser.add_argument('--assets_path', default='assets', metavar='DIR', help='folder of data/')
-    parser.add_argument(
-        '--cv', type=count, default=0, metavar='N', help='which cross-validation fold is the validation set'
-    )
+# Settings of train.py that a command shares, and what it declares otherwise.
+_DATA = ('dataset', 'data_yaml', 'override_dataset_root', 'assets_path', 'cv')
+_FORWARD = ('eval_folder', 'n_scales', 'do_flip', 'precision', 'num_workers')
+_CHANGES = {
+    'dataset': {'default': None, 'help': 'dataset with the labels (default: the one of the manifests)'},
+    'assets_path': {'help': 'folder of data/'},
+    'cv': {'help': 'which cross-validation fold is the validation set'},
+    'eval_folder': {'help': 'run on the images of this folder instead of a split'},
+    'n_scales': {'help': 'scales of hierarchical inference for members that have it, as in 0.5,1.0,2.0'},
+    'do_flip': {'help': 'average every member with the mirrored image'},
+    'precision': {'help': 'arithmetic of the networks'},
+    'num_workers': {'default': 2, 'help': 'loader processes'},
+}
+
+
+def share(parser, names):
+    for name in names:
+        SETTINGS[name].add_to(parser, **_CHANGES.get(name, {}))
+
+
+def data(parser):
+    share(parser, _DATA)
+    parser.add_argument('--split', default='val', choices=('train', 'val', 'test'), help='which part of it')
 
 
 def run(parser):
     parser.add_argument('checkpoints', nargs='+', metavar='CKPT', help='checkpoints of train.py, one per member')
     data(parser)
-    parser.add_argument('--eval_folder', metavar='DIR', help='run on the images of this folder instead of a split')
-    parser.add_argument(
-        '--n_scales',
-        type=numbers(float, minimum=0.01),
-        metavar='LIST',
-        help='scales of hierarchical inference for the members that have it, as in 0.5,1.0,2.0',
-    )
-    parser.add_argument('--do_flip', action='store_true', help='average every member with the mirrored image')
-    parser.add_argument(
-        '--precision', choices=('fp32', 'fp16', 'bf16'), default='fp32', help='arithmetic of the networks'
-    )
-    parser.add_argument('--num_workers', type=count, default=2, metavar='N', help='loader processes')
+    share(parser, _FORWARD)
     weights(parser)
     fusion(parser)
     results(parser)

@@ -6,11 +6,11 @@ from dataclasses import replace
 from engine.builders import build_eval_loader, build_evaluator, build_writers
 from engine.score import ScoreKeeper
 from engine.worst import WorstImages
-from utils.cli import flags
 from utils.files.atomic import sha256
 from utils.outputs.dumps import DUMPS
 from utils.outputs.pictures import make_grid
 from utils.pages.page import write_page, write_topn_page
+from utils.settings import SETTINGS
 
 
 def evaluate(args, run, net, dataset):
@@ -27,7 +27,7 @@ def evaluate(args, run, net, dataset):
         'flip': args.do_flip,
         'precision': args.precision,
     }
-    made_by = {**flags.dump_settings(args), 'weights': args.source and sha256(args.source)}
+    made_by = {**SETTINGS.recorded_values(args), 'weights': args.source and sha256(args.source)}
     model = {'model': f'{args.arch} on {args.trunk}', 'weights_sha256': made_by['weights']}
     dumps = [name for name, dump in DUMPS.items() if getattr(args, dump.flag)]
     gallery, *dumpers = build_writers(args, run, dataset, made_by, {**model, **about}, dumps)

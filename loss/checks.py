@@ -1,6 +1,6 @@
 """Questions every criterion asks of what it is given."""
 
-import difflib
+from utils.cli.wording import did_you_mean
 
 
 def check_shapes(logits, labels, num_classes):
@@ -14,6 +14,5 @@ def check_shapes(logits, labels, num_classes):
 
 def unknown(what, name, choices):
     """The sentence for a name that is not among the choices, with the nearest ones."""
-    near = difflib.get_close_matches(str(name), choices, n=2)
-    hint = f'; did you mean {" or ".join(near)}?' if near else ''
-    return f'{what} {name!r} is not known{hint} (choose from {", ".join(choices)})'
+    hint, known = did_you_mean(name, choices, count=2), f'choose from {", ".join(choices)}'
+    return f'{what} {name!r} is not known; {f"{hint} ({known})" if hint else known}'

@@ -1,8 +1,8 @@
 """The objective of a network: a criterion and a weight for each of its logit outputs.
 
 A network returns {'pred': ..., 'aux': ..., 'pred_05x': ..., ...}; criteria are paired with the logit outputs in that
-order (attention maps, 'attn_*', have none). The published objective is, with alpha = cfg.LOSS.OCR_ALPHA and w =
-cfg.LOSS.SUPERVISED_MSCALE_WT, C(pred) + alpha C(aux) + w C(pred_05x) + w C(pred_10x), where C on anything but pred is
+order (attention maps, 'attn_*', have none). The published objective is, with alpha = --ocr_alpha and w =
+--supervised_mscale_loss_wt, C(pred) + alpha C(aux) + w C(pred_05x) + w C(pred_10x), where C on anything but pred is
 the cross-entropy part alone. Outputs of deep supervision, 'pred_ds2', 'pred_ds4', ..., weigh half as much from one to
 the next, and with pred together 1, as in nnU-Net.
 """
@@ -102,14 +102,23 @@ def get_criterion(
     return OutputsCriterion([build[name]() for name in names], weights, align_corners)
 
 
-def build_criterion(args, output_names, num_classes, ignore_label, align_corners=False, class_weights=None):
-    """The training criterion from flags and cfg.LOSS, for a network with these logit outputs.
+def build_criterion(args, output_names, num_classes, ignore_label, class_weights=None):
+    """The training criterion that the flags describe, for a network with these logit outputs.
 
     args.rmi_loss goes before args.img_wt_loss, and without either it is cross-entropy; args.loss names the losses one
-    by one instead, and args.loss_weights replaces the published weights (1, alpha, w, w). class_weights (K,): of
-    cross-entropy.
+    by one instead, and args.loss_weights replaces the published weights (1, alpha, w, w).
+
+    Args:
+        args: the flags of the groups loss and network.
+        output_names: of the network's logits, in their order.
+        class_weights: (K,) of cross-entropy.
+
+    Raises: ValueError for losses that contradict each other, or do not fit the outputs.
     """
-    names, weights = published_objective(args, output_names)
+    main = 'rmi' if args.rmi_loss else 'img_wt' if args.img_wt_loss else 'ce'
+    names, weights = published_objective(
+        output_names, main, args.ocr_alpha, args.ocr_aux_loss_rmi, args.supervised_mscale_loss_wt
+    )
     if args.loss:
         if args.rmi_loss or args.img_wt_loss:
             flag = '--rmi_loss' if args.rmi_loss else '--img_wt_loss'
@@ -125,16 +134,28 @@ def build_criterion(args, output_names, num_classes, ignore_label, align_corners
         num_classes,
         ignore_label,
         class_weights,
-        align_corners=align_corners,
+        align_corners=args.align_corners,
         bound=args.wt_bound,
         batch_weighting=args.batch_weighting,
     )
 
 
-def published_objective(args, output_names):
-    """Loss names and weights for each output, as HMSA and nnU-Net trained (see the head of this file)."""
-    main = 'rmi' if args.rmi_loss else 'img_wt' if args.img_wt_loss else 'ce'
-    part = 'bce' if args.rmi_loss else main
+def published_objective(output_names, main='ce', alpha=None, full_aux=None, scale_weight=None):
+    """Loss names and weights for each output, as HMSA and nnU-Net trained (see the head of this file).
+
+    Args:
+        output_names: of the network's logits, in their order.
+        main: the loss of the main output, from LOSSES; the other outputs have its cross-entropy part alone.
+        alpha: weight of the auxiliary output (default: cfg.LOSS.OCR_ALPHA).
+        full_aux: give the auxiliary output the whole loss too (default: cfg.LOSS.OCR_AUX_RMI).
+        scale_weight: of each single-scale output (default: cfg.LOSS.SUPERVISED_MSCALE_WT).
+
+    Returns: (names, weights), as get_criterion takes them.
+    """
+    alpha = cfg.LOSS.OCR_ALPHA if alpha is None else alpha
+    full_aux = cfg.LOSS.OCR_AUX_RMI if full_aux is None else full_aux
+    scale_weight = cfg.LOSS.SUPERVISED_MSCALE_WT if scale_weight is None else scale_weight
+    part = 'bce' if main == 'rmi' else main
     deep = [output for output in output_names if output.startswith('pred_ds')]
     share = 1 / sum(0.5**level for level in range(len(deep) + 1))
     names, weights = [], []
@@ -143,14 +164,14 @@ def published_objective(args, output_names):
             names.append(main)
             weights.append(share)
         elif output == 'aux':
-            names.append(main if cfg.LOSS.OCR_AUX_RMI else part)
-            weights.append(cfg.LOSS.OCR_ALPHA)
+            names.append(main if full_aux else part)
+            weights.append(alpha)
         elif output in deep:
             names.append(part)
             weights.append(share * 0.5 ** (deep.index(output) + 1))
         else:
             names.append(part)
-            weights.append(cfg.LOSS.SUPERVISED_MSCALE_WT)
+            weights.append(scale_weight)
     return names, weights
 
 

@@ -9,10 +9,7 @@ import torch
 from torch.optim.lr_scheduler import LambdaLR
 
 from loss.checks import unknown
-
-OPTIMIZERS = ('sgd', 'adam', 'adamw', 'radam')
-SCHEDULES = ('poly', 'poly2', 'scl-poly')
-INTERVALS = ('epoch', 'iter')
+from utils.settings import SETTINGS
 
 
 def get_optimizer(net, args):
@@ -20,8 +17,7 @@ def get_optimizer(net, args):
 
     adam has weight decay as L2 in the gradient, adamw and radam (Liu et al., arXiv 1908.03265) apart from it.
     """
-    if args.optimizer not in OPTIMIZERS:
-        raise ValueError(unknown('--optimizer', args.optimizer, OPTIMIZERS))
+    _check_choices(args, 'optimizer')
     if args.amsgrad and args.optimizer not in ('adam', 'adamw'):
         raise ValueError(
             f'--amsgrad is a variant of adam and adamw, not of {args.optimizer}; drop it or give --optimizer adam'
@@ -66,10 +62,7 @@ def get_scheduler(optimizer, args, steps_per_epoch):
     poly: (1 - t/T)^p, p = --poly_exp. poly2: exponent p before epoch --poly_step, 2p from it on. scl-poly: (1 - t/T)^p
     before epoch r = --rlx_off_epoch, then --rescale * (1 - (t-r)/(T-r))^q, q = --repoly.
     """
-    if args.lr_schedule not in SCHEDULES:
-        raise ValueError(unknown('--lr_schedule', args.lr_schedule, SCHEDULES))
-    if args.lr_step not in INTERVALS:
-        raise ValueError(unknown('--lr_step', args.lr_step, INTERVALS))
+    _check_choices(args, 'lr_schedule', 'lr_step')
     if args.max_epoch < 1:
         raise ValueError(f'--max_epoch {args.max_epoch}: expected at least 1')
     if args.lr_schedule == 'scl-poly' and not 0 <= args.rlx_off_epoch < args.max_epoch:
@@ -78,6 +71,12 @@ def get_scheduler(optimizer, args, steps_per_epoch):
             f'give an epoch from 0 to --max_epoch - 1 = {args.max_epoch - 1}'
         )
     return Schedule(optimizer, _factor(args), args.lr_step, steps_per_epoch)
+
+
+def _check_choices(args, *names):
+    for name in names:
+        if getattr(args, name) not in SETTINGS[name].choices:
+            raise ValueError(unknown(f'--{name}', getattr(args, name), SETTINGS[name].choices))
 
 
 def _factor(args):

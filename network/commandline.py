@@ -6,7 +6,10 @@ from network.loading import build, fill, trained_on
 from network.segmentor import Segmentor
 from utils import checkpoint
 from utils.cli import flags
-from utils.cli.parser import Parser, positive
+from utils.cli.parser import Parser
+from utils.settings import SETTINGS
+from utils.settings.setting import NETWORK
+from utils.settings.value_types import positive
 
 DEFAULT_CLASSES = 19
 
@@ -14,8 +17,7 @@ DEFAULT_CLASSES = 19
 def make_parser(prog: str, description: str) -> Parser:
     """A parser with the network flags of train.py, the number of classes and --snapshot."""
     parser = Parser(prog=f'python -m {prog}', description=description)
-    parser.set_defaults(resume=None)
-    group = flags.add_network(parser)
+    group = SETTINGS.add_to(parser, SETTINGS.deciding(NETWORK))['network']
     group.add_argument(
         '--num_classes',
         type=positive,
@@ -35,9 +37,9 @@ def parse(parser: Parser, argv, log) -> tuple:
     ValueError."""
     args = parser.parse_all(argv)
     state = checkpoint.load(args.snapshot) if args.snapshot else None
-    flags.adopt_network(args, state, log)
-    args.num_classes = args.num_classes or (state or {}).get('num_classes') or DEFAULT_CLASSES
-    return args, state
+    args = flags.adopt_network(args, state, log)
+    classes = args.num_classes or (state or {}).get('num_classes') or DEFAULT_CLASSES
+    return flags.with_values(args, num_classes=classes), state
 
 
 def build_network(args, state: Mapping | None, log) -> Segmentor:

@@ -4,6 +4,7 @@ The network that a file holds is told from its names and shapes and built withou
 file has to have. Names meet in the common form of `network.keys`.
 """
 
+from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -23,14 +24,13 @@ from network.keys import (
     looks_like,
     rename,
 )
-from network.options import from_flags
 from network.registry import ARCHS, TRUNKS
 from network.segmentor import head_keys
 from network.trunks import build_trunk
 from utils.checkpoint import averaged_weights
-from utils.cli import flags
 from utils.cli.wording import listed
 from utils.restore import clean_key, compare
+from utils.settings import SETTINGS
 
 SHOWN = 3  # names in a message
 
@@ -224,7 +224,7 @@ def _network_flags(found: Mapping[str, Tensor], arch: str | None, stored: Mappin
     told['mscale_no3x3'] = 'scale_attn.conv0.weight' in found and 'scale_attn.conv1.weight' not in found
     told['mscale_old_arch'] = 'scale_attn.0.weight' in found and not (arch or '').startswith(('mscale2.', 'attnscale.'))
     told['ocr_aspp'] = arch != 'hrnet_ocr_aspp' and _has(found, 'ocr.ocr_distri_head.aspp')
-    defaults = flags.network_flags(flags.build_parser().parse_args([]))
+    defaults = SETTINGS.network_entry(Namespace(**SETTINGS.defaults()))
     usable = {
         name: stored[name]
         for name, default in defaults.items()
@@ -245,7 +245,7 @@ def _expected(
                 return {
                     f'backbone.{key}': (key, value.shape) for key, value in build_trunk(trunk).state_dict().items()
                 }, None
-            net = get_net(arch, num_classes or 1, trunk=trunk, options=from_flags(network))
+            net = get_net(arch, num_classes or 1, trunk=trunk, options=SETTINGS.as_tree(network).get('MODEL', {}))
     except (TypeError, RuntimeError, ZeroDivisionError) as error:
         raise ValueError(
             f'the network that it describes cannot be built ({" ".join(str(error).split())[:200]}); name it with --arch'

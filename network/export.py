@@ -27,9 +27,9 @@ from network.segmentation import TrainedOn
 from network.segmentor import Segmentor
 from transforms.normalize import Normalize
 from utils.classes import Classes
-from utils.cli.parser import amount, crop_size, positive
 from utils.cli.program import run_program
 from utils.files.atomic import atomic_write
+from utils.settings.value_types import amount, crop_size, positive
 
 
 def build_parser():

@@ -5,16 +5,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from config import DEFAULTS
 from network.building import get_net, takes_scales
 from network.conversion import convert
-from network.options import as_flags, from_flags
 from network.registry import ARCHS
 from network.segmentation import TrainedOn
 from network.segmentor import Segmentor, head_keys
 from utils import checkpoint
 from utils.classes import Classes
 from utils.restore import RestoreReport, restore_weights
+from utils.settings import SETTINGS
+from utils.settings.setting import NETWORK
 
 
 def load(
@@ -66,7 +66,7 @@ def build(values: Mapping[str, Any], num_classes: int, pretrained: str | None = 
         n_scales=values.get('n_scales'),
         align_corners=bool(values.get('align_corners')),
         pretrained=pretrained,
-        options=from_flags(values),
+        options=SETTINGS.as_tree(values).get('MODEL', {}),
     )
 
 
@@ -102,7 +102,9 @@ def description(
         n_scales: scales of hierarchical inference, for networks that have them.
     """
     scales = list(n_scales) if n_scales else None
-    network = {'arch': net.arch, 'trunk': net.trunk_name, 'align_corners': net.align_corners, **as_flags(net.options)}
+    options = SETTINGS.from_tree({'MODEL': net.options})
+    network = {'arch': net.arch, 'trunk': net.trunk_name, 'align_corners': net.align_corners}
+    network |= {name: options[name] for name in SETTINGS.deciding(NETWORK) if name in options}
     if scales and net.arch.startswith('attnscale.'):  # they shape its head
         network['n_scales'] = scales
     return {
@@ -126,7 +128,7 @@ def trained_on(state: Mapping, num_classes: int, source) -> TrainedOn:
     An older file tells the names of the classes at most; its images were normalised as those of ImageNet. Raises
     ValueError naming `source`, the file, when that part of it is damaged.
     """
-    names, values = state.get('class_names'), DEFAULTS['DATASET']
+    names, values = state.get('class_names'), SETTINGS.cfg_tree()['DATASET']
     if state.get('classes') is not None:
         classes = Classes.from_dict(state['classes'], str(source))
     else:

@@ -9,9 +9,9 @@ from typing import Any
 
 from easydict import EasyDict
 
-from config import DEFAULTS, as_dict, cfg
-from utils.cli import flags
+from config import as_dict, cfg
 from utils.cli.wording import did_you_mean
+from utils.settings import SETTINGS
 
 
 class Options(EasyDict):
@@ -24,7 +24,7 @@ def complete(options: Mapping[str, Any] | None = None) -> Options:
     What `options` leaves out has its declared default; None stands for cfg.MODEL as it is now. Raises ValueError for a
     key that cfg.MODEL does not have.
     """
-    return Options(as_dict(cfg.MODEL) if options is None else _filled(DEFAULTS['MODEL'], options, 'MODEL'))
+    return Options(as_dict(cfg.MODEL) if options is None else _filled(SETTINGS.cfg_tree()['MODEL'], options, 'MODEL'))
 
 
 def _filled(defaults: dict, given: Any, path: str) -> dict:
@@ -38,28 +38,3 @@ def _filled(defaults: dict, given: Any, path: str) -> dict:
         key: _filled(value, given.get(key, {}), f'{path}.{key}') if isinstance(value, dict) else given.get(key, value)
         for key, value in defaults.items()
     }
-
-
-def from_flags(values: Mapping[str, Any]) -> dict:
-    """The options that flags stand for: all flags by name, or the entry `network` of a checkpoint."""
-    options: dict = {}
-    for path, value in flags.as_cfg(values).items():
-        section, *names = path.split('__')
-        if section == 'MODEL':
-            place = options
-            for name in names[:-1]:
-                place = place.setdefault(name, {})
-            place[names[-1]] = value
-    return options
-
-
-def as_flags(options: Options) -> dict[str, Any]:
-    """The options under the names of the flags that describe a network in a checkpoint."""
-    found = {}
-    for flag in flags.NETWORK_FLAGS:
-        if flag in flags.CFG_KEYS:
-            value: Any = options
-            for name in flags.CFG_KEYS[flag].split('__')[1:]:
-                value = value[name]
-            found[flag] = value
-    return {**found, 'mscale_no3x3': not options.MSCALE_INNER_3x3}

@@ -7,9 +7,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from config import DEFAULTS
 from transforms.normalize import Normalize
 from utils.classes import Classes
+from utils.settings import SETTINGS
+
+_DECLARED = SETTINGS.cfg_tree()['DATASET']
 
 
 @dataclass(frozen=True)
@@ -18,8 +20,8 @@ class TrainedOn:
     where known the name of the dataset and the text of the file that describes it (--data_yaml)."""
 
     classes: Classes
-    mean: tuple[float, ...] = DEFAULTS['DATASET']['MEAN']
-    std: tuple[float, ...] = DEFAULTS['DATASET']['STD']
+    mean: tuple[float, ...] = _DECLARED['MEAN']
+    std: tuple[float, ...] = _DECLARED['STD']
     dataset: str | None = None
     data_yaml: str | None = None
 

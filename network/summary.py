@@ -17,8 +17,8 @@ from network.checkpointing import checkpoint_stages
 from network.commandline import make_parser, parse
 from network.loading import build
 from network.segmentor import Segmentor
-from utils.cli.parser import count, crop_size, positive
 from utils.cli.program import run_program
+from utils.settings.value_types import count, crop_size, positive
 
 EVALUATION_SIZE = (1024, 2048)
 

@@ -26,8 +26,9 @@ from engine.seeding import seed_everything, set_deterministic
 from network import TRUNKS
 from scripts import bench_data, bench_ensemble, bench_network, bench_report
 from scripts.bench_measure import measure
-from utils.cli.parser import Parser, crop_size, names, positive
+from utils.cli.parser import Parser
 from utils.files.atomic import write_json, write_text
+from utils.settings.value_types import crop_size, names, positive
 
 LINES = {
     'sample': bench_data.sample,

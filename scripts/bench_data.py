@@ -69,7 +69,7 @@ def photo_batch(size, device, images: int = 1):
 def sample(settings):
     """One training sample: random scale, crop, flip, colour jitter, Gaussian blur, one core."""
     side = min(settings.photo_size)
-    args = flags.check(flags.build_parser().parse_all(['--crop_size', str(side), '--gblur']))
+    args = flags.parse(['--crop_size', str(side), '--gblur'])
     with street_files(settings.photo_size, 1) as dataset:
         item = dataset.items[0]
         train_set = TrainSet(dataset, build_train_transform(args, dataset.ignore_label), seed=0, class_uniform_pct=0)
@@ -103,7 +103,7 @@ def cached(settings):
 
     def transform(where):
         return build_train_transform(
-            flags.check(flags.build_parser().parse_all(['--crop_size', str(side), '--gblur', '--augment_on', where])),
+            flags.parse(['--crop_size', str(side), '--gblur', '--augment_on', where]),
             IGNORE,
         )
 

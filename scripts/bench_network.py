@@ -33,6 +33,7 @@ from utils.cli import flags
 from utils.outputs.dumper import Dumper
 from utils.outputs.dumps import DumpOptions
 from utils.outputs.sink import EvalBatch
+from utils.settings import SETTINGS
 
 SCALES = (0.5, 1.0, 2.0)
 SUPERVISED_SCALES = 0.05
@@ -118,20 +119,9 @@ def evaluation(settings):
 def training(settings):
     """A step of training on two scales: RMI, auxiliary output and supervised scales, SGD."""
     device = settings.device
-    args = flags.check(
-        flags.build_parser().parse_all(
-            [
-                '--rmi_loss',
-                '--supervised_mscale_loss_wt',
-                str(SUPERVISED_SCALES),
-                '--lr',
-                '1e-5',
-                '--trunk',
-                settings.trunk,
-            ]
-        )
-    )
-    with config.scope(**flags.as_cfg(vars(args))):
+    scales = f'--supervised_mscale_loss_wt={SUPERVISED_SCALES}'
+    args = flags.parse(['--rmi_loss', scales, '--lr', '1e-5', '--trunk', settings.trunk])
+    with config.scope(**SETTINGS.as_cfg(vars(args))):
         batch = photo_batch(settings.size, device, settings.batch)
         plain = PlainTraining(plain_net(settings.trunk, device), args, batch)
         forms = []

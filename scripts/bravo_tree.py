@@ -18,11 +18,12 @@ from aggregation.benchmarks import bravo_files as files
 from aggregation.benchmarks.bravo_codec import draw_samples, encode_samples
 from datasets.collection.cityscapes_labels import CLASSES
 from datasets.prepare.synthetic import draw_scene
-from utils.cli.parser import Parser, count, crop_size, positive
+from utils.cli.parser import Parser
 from utils.cli.program import run_program
 from utils.cli.progress import progress
 from utils.files.atomic import write_bytes
 from utils.files.images import write_png
+from utils.settings.value_types import count, crop_size, positive
 
 # subset -> the path of an image below the tree, without its ending
 KEYS = {

@@ -28,8 +28,9 @@ from network.checkpointing import checkpoint_stages
 from network.mscale import MultiScale, check_scales
 from network.plain import plain_form
 from scripts import bench_measure, bench_report
-from utils.cli.parser import Parser, crop_size, names, positive
+from utils.cli.parser import Parser
 from utils.files.atomic import write_json, write_text
+from utils.settings.value_types import crop_size, names, positive
 
 NUM_CLASSES = 19
 SCALES = (0.5, 1.0, 2.0)

@@ -32,24 +32,3 @@ def test_as_dict_is_plain_and_complete():
     plain = config.as_dict()
     assert type(plain['MODEL']) is dict
     assert plain['MODEL']['OCR'] == {'MID_CHANNELS': 512, 'KEY_CHANNELS': 256}
-
-
-def test_every_key_is_read_outside_of_config():
-    from pathlib import Path
-
-    root = Path(config.__file__).parent
-    code = ''.join(
-        path.read_text()
-        for package in ('network', 'datasets', 'loss', 'transforms', 'utils', 'engine')
-        for path in (root / package).rglob('*.py')
-    )
-    code += (root / 'train.py').read_text()
-
-    def paths(section, prefix):
-        for key, value in section.items():
-            yield from paths(value, f'{prefix}.{key}') if isinstance(value, dict) else [f'{prefix}.{key}']
-
-    unread = [
-        path for path in paths(config.as_dict(), 'cfg') if path not in code and path.rsplit('.', 1)[1] not in code
-    ]
-    assert unread == []

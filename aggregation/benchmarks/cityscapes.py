@@ -16,11 +16,11 @@ from aggregation.benchmarks.submission import LISTS, Written, check_read_back, w
 from aggregation.benchmarks.trees import Tree, read_gray
 from aggregation.commands import command
 from datasets.collection.cityscapes_labels import CLASSES, LABELS
-from utils.cli.parser import crop_size
 from utils.cli.progress import progress
 from utils.cli.wording import listed
 from utils.files.images import encode_png
 from utils.pages.sheet import table
+from utils.settings.value_types import crop_size
 
 TEST_IMAGES = 1525
 NAMED = re.compile(r'[^\s_/"\',]+_\d{6}_\d{6}')  # a frame within text

@@ -18,13 +18,20 @@ from datasets.sampling.coarse import join, training_qualities
 from datasets.sampling.sets import TrainSet
 from datasets.verify.whole import check_split
 from transforms import build_train_transform
-from utils.cli import coarse_flags, flags
-from utils.cli.parser import Parser, count, positive
+from utils.cli import flags
+from utils.cli.parser import Parser
 from utils.cli.program import run_program
 from utils.files.images import write_jpeg, write_png
 from utils.pages import sheet
+from utils.settings import SETTINGS
+from utils.settings.coarse import GROUP as COARSE
+from utils.settings.value_types import count, positive
 
 WIDTH = 420  # pixels of a picture on the page
+# Settings of train.py that stand here too: all that decide what a training sees.
+DATA = ('dataset', 'data_yaml', 'override_dataset_root', 'cv', 'ignore_ids', 'class_uniform_pct', 'class_uniform_tile')
+SHARED = ('config', 'assets_path', *DATA, *SETTINGS.of_group(COARSE), *SETTINGS.of_group('augmentation'))
+ASSETS = {'group': '', 'help': 'folder of browse/, uniform_centroids/ and data/'}
 
 
 def parse_args(argv=None):
@@ -33,12 +40,7 @@ def parse_args(argv=None):
         prog='python -m datasets.browse',
         description='Show samples of a dataset with their labels, as they are or as a training sees them.',
     )
-    parser.add_argument(
-        '--config', metavar='FILE', help='YAML file of flag: value lines, used as defaults under the flags given here'
-    )
-    flags.add_sampling(flags.add_dataset(parser, dataset_names()))
-    coarse_flags.add_coarse(parser)
-    flags.add_augmentation(parser)
+    SETTINGS.add_to(parser, SHARED, dataset=flags.with_names(dataset_names()), assets_path=ASSETS)
     group = parser.add_argument_group('browsing')
     group.add_argument('--split', default='train', metavar='NAME', help='split to show')
     group.add_argument(
@@ -59,18 +61,14 @@ def parse_args(argv=None):
         metavar='FILE',
         help='a page (.html) or one picture (.png) (default: <assets_path>/browse/<dataset>_<split>.html)',
     )
-    group.add_argument(
-        '--assets_path', default='assets', metavar='DIR', help='folder of browse/, uniform_centroids/ and data/'
-    )
     args = parser.parse_all(sys.argv[1:] if argv is None else argv)
     ending = '_augmented' if args.augmented else ''
-    args.out = Path(args.out or f'{args.assets_path}/browse/{args.dataset}_{args.split}{ending}.html')
-    if args.out.suffix.lower() not in ('.html', '.png'):
-        raise ValueError(
-            f'--out {args.out}: expected a name that ends with .html, for a page, or .png, for one picture'
-        )
-    coarse_flags.check_coarse(args)
-    return args
+    out = Path(args.out or f'{args.assets_path}/browse/{args.dataset}_{args.split}{ending}.html')
+    if out.suffix.lower() not in ('.html', '.png'):
+        raise ValueError(f'--out {out}: expected a name that ends with .html, for a page, or .png, for one picture')
+    flags.check_coarse(args)
+    SETTINGS.check_needs(args)
+    return flags.with_values(args, out=out)
 
 
 def main(argv=None) -> int:
@@ -80,7 +78,7 @@ def main(argv=None) -> int:
 
 def _browse(argv):
     args = parse_args(argv)
-    with config.scope(**flags.as_cfg(vars(args))):
+    with config.scope(**SETTINGS.as_cfg(vars(args))):
         check_split(args.dataset, args.split, '--split')
         dataset = join([get_dataset(args.dataset, args.split, quality=quality) for quality in _qualities(args.split)])
         samples = list(_samples(args, dataset))

@@ -12,9 +12,10 @@ from datasets.prepare import synthetic
 from datasets.prepare.converter import Converter
 from datasets.prepare.runner import prepare
 from datasets.registry import dataset_names
-from utils.cli.parser import Parser, positive
+from utils.cli.parser import Parser
 from utils.cli.program import run_program
 from utils.cli.wording import did_you_mean
+from utils.settings.value_types import positive
 
 _MODULES = [
     import_module(f'{room.__name__}.{found.name}') for found in iter_modules(room.__path__) if found.name != '__main__'

@@ -7,7 +7,7 @@ import numpy as np
 from config import cfg
 from datasets.base import Dataset
 from datasets.sampling.epoch import coarse_subset
-from utils.cli.coarse_flags import QUALITIES
+from utils.settings.coarse import QUALITIES
 
 
 def training_qualities() -> tuple:

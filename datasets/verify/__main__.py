@@ -11,8 +11,8 @@ from datasets.verify.commandline import parse_args
 from datasets.verify.findings import ERROR
 from datasets.verify.page import write_page
 from datasets.verify.whole import verify
-from utils.cli import flags
 from utils.cli.program import run_program
+from utils.settings import SETTINGS
 
 
 def main(argv=None) -> int:
@@ -22,7 +22,7 @@ def main(argv=None) -> int:
 
 def _verify(argv) -> int:
     args = parse_args(argv)
-    with config.scope(**flags.as_cfg(vars(args))):
+    with config.scope(**SETTINGS.as_cfg(vars(args))):
         verified = verify(args.dataset, args.splits, args.workers)
         for finding in verified.findings:
             print('\n'.join(finding.lines()))

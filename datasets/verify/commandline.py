@@ -3,10 +3,17 @@
 import shlex
 import sys
 
-from config import cfg
+import config
 from datasets.registry import dataset_names
-from utils.cli import coarse_flags, flags
-from utils.cli.parser import Parser, names, positive
+from utils.cli import flags
+from utils.cli.parser import Parser
+from utils.settings import SETTINGS
+from utils.settings.coarse import GROUP as COARSE
+from utils.settings.value_types import names, positive
+
+DATA = ('dataset', 'data_yaml', 'override_dataset_root', 'cv', 'ignore_ids')
+SHARED = ('config', 'assets_path', *DATA, *SETTINGS.of_group(COARSE))  # settings of train.py that stand here too
+ASSETS = {'group': '', 'help': 'folder of verify/ and data/'}
 
 
 def build_parser():
@@ -15,11 +22,7 @@ def build_parser():
         prog='python -m datasets.verify',
         description='Read every file of a dataset once, say what is wrong, and write a page about it.',
     )
-    parser.add_argument(
-        '--config', metavar='FILE', help='YAML file of flag: value lines, used as defaults under the flags given here'
-    )
-    flags.add_dataset(parser, dataset_names())
-    coarse_flags.add_coarse(parser)
+    SETTINGS.add_to(parser, SHARED, dataset=flags.with_names(dataset_names()), assets_path=ASSETS)
     group = parser.add_argument_group('verification')
     group.add_argument(
         '--splits', type=names, default=(), metavar='LIST', help='comma list of splits to read (default: train,val)'
@@ -30,31 +33,22 @@ def build_parser():
     group.add_argument(
         '--out', metavar='DIR', help='folder of verify.json and index.html (default: <assets_path>/verify/<dataset>)'
     )
-    group.add_argument('--assets_path', default='assets', metavar='DIR', help='folder of verify/ and data/')
     return parser
 
 
 def parse_args(argv=None):
     """The flags; ValueError for a mistake."""
     args = build_parser().parse_all(sys.argv[1:] if argv is None else argv)
-    args.class_uniform_pct = cfg.DATASET.CLASS_UNIFORM_PCT  # nothing is drawn here
-    coarse_flags.check_coarse(args)
+    flags.check_coarse(args)
+    SETTINGS.check_needs(args)
     return args
 
 
 def command(name: str) -> str:
     """What to paste into a terminal to verify dataset `name` as cfg describes it: every flag whose value is not the
     default."""
-    parser, parts = build_parser(), ['python', '-m', 'datasets.verify', '--dataset', name]
-    for flag, key in flags.CFG_KEYS.items():
-        action = next((action for action in parser._actions if action.dest == flag), None)
-        section, _, entry = key.rpartition('__')
-        value = (cfg[section] if section else cfg)[entry] if action else None
-        if value in (None, '', ()) or value == action.default:
-            continue
-        parts += (
-            [f'--{flag}']
-            if value is True
-            else [f'--{flag}', ','.join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)]
-        )
+    parts = ['python', '-m', 'datasets.verify', '--dataset', name]
+    for flag, value in SETTINGS.from_tree(config.as_dict()).items():
+        if flag in SHARED and value not in (None, '', (), SETTINGS[flag].default):
+            parts += SETTINGS[flag].words(value)
     return shlex.join(parts)

@@ -41,7 +41,7 @@ def quiet(dataset, folder):
 
 
 def crops(*more):
-    return build_train_transform(flags.check(flags.build_parser().parse_all(['--crop_size', '16,24', *more])), 255)
+    return build_train_transform(flags.parse(['--crop_size', '16,24', *more]), 255)
 
 
 def same(first, second):

@@ -8,22 +8,15 @@ import torch
 import torch.nn.functional as F
 
 from config import scope
-from loss import build_criterion, get_criterion
+from loss import build_criterion, get_criterion, published_objective
 from loss.rmi import RMILoss
+from utils.settings import SETTINGS
 
 OUTPUTS = ('pred', 'aux', 'pred_05x', 'pred_10x')
 
 
 def flags(**values):
-    defaults = {
-        'rmi_loss': False,
-        'img_wt_loss': False,
-        'wt_bound': 1.0,
-        'batch_weighting': False,
-        'loss': None,
-        'loss_weights': None,
-    }
-    return SimpleNamespace(**{**defaults, **values})
+    return SimpleNamespace(**{**SETTINGS.defaults(), **values})
 
 
 def batch(classes=3):
@@ -46,8 +39,8 @@ def bce(logits, labels):
 
 def test_the_published_objective_with_rmi():
     outputs, labels = batch()
-    with scope(LOSS__SUPERVISED_MSCALE_WT=0.05):
-        losses = build_criterion(flags(rmi_loss=True), OUTPUTS, 3, 255)(outputs, labels)
+    criterion = build_criterion(flags(rmi_loss=True, supervised_mscale_loss_wt=0.05), OUTPUTS, 3, 255)
+    losses = criterion(outputs, labels)
     low = F.interpolate(outputs['pred_05x'], size=(24, 20), mode='bilinear', align_corners=False)
     expected = (
         RMILoss(3)(outputs['pred'], labels).item()
@@ -65,12 +58,26 @@ def test_the_published_objective_with_rmi():
 
 def test_the_auxiliary_output_can_have_the_region_loss_too():
     outputs, labels = batch()
-    with scope(LOSS__OCR_AUX_RMI=True, LOSS__OCR_ALPHA=0.3):
-        losses = build_criterion(flags(rmi_loss=True), ('pred', 'aux'), 3, 255)(
-            {name: outputs[name] for name in ('pred', 'aux')}, labels
-        )
+    criterion = build_criterion(flags(rmi_loss=True, ocr_aux_loss_rmi=True, ocr_alpha=0.3), ('pred', 'aux'), 3, 255)
+    losses = criterion({name: outputs[name] for name in ('pred', 'aux')}, labels)
     expected = RMILoss(3)(outputs['pred'], labels).item() + 0.3 * RMILoss(3)(outputs['aux'], labels).item()
     assert losses['loss'].item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_flags_alone_make_the_criterion_whatever_cfg_holds():
+    with scope(LOSS__SUPERVISED_MSCALE_WT=0.05, LOSS__OCR_AUX_RMI=True, LOSS__OCR_ALPHA=0.3):
+        criterion = build_criterion(flags(rmi_loss=True), OUTPUTS, 3, 255)
+    assert criterion.weights == [1, 0.4, 0, 0] and [type(part).__name__ for part in criterion.criteria[:2]] == [
+        'RMILoss',
+        'BCELoss',
+    ]
+
+
+def test_the_published_objective_in_python_has_the_weights_of_cfg():
+    assert published_objective(OUTPUTS, 'rmi') == (['rmi', 'bce', 'bce', 'bce'], [1, 0.4, 0, 0])
+    with scope(LOSS__SUPERVISED_MSCALE_WT=0.05, LOSS__OCR_AUX_RMI=True, LOSS__OCR_ALPHA=0.3):
+        assert published_objective(OUTPUTS, 'rmi') == (['rmi', 'rmi', 'bce', 'bce'], [1, 0.3, 0.05, 0.05])
+    assert published_objective(('pred', 'aux'), 'ce', alpha=0.2) == (['ce', 'ce'], [1, 0.2])
 
 
 def test_without_flags_it_is_cross_entropy_with_the_same_weights():

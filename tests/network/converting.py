@@ -6,7 +6,7 @@ import torch
 
 from config import scope
 from network import get_net
-from utils.cli import flags
+from utils.settings import SETTINGS
 
 TRUNK = 'hrnetv2_w18_small_v1'
 NARROW_FLAGS = {'ocr_mid_channels': 32, 'ocr_key_channels': 16, 'segattn_bot_ch': 16, 'aspp_bot_ch': 8}
@@ -16,7 +16,7 @@ CLASSES = 5
 def make_weights(arch, seed=0):
     """Finite, lively weights of a small network, a value of its own in every entry."""
     generator = torch.Generator().manual_seed(seed)
-    with scope(**flags.as_cfg(NARROW_FLAGS)):
+    with scope(**SETTINGS.as_cfg(NARROW_FLAGS)):
         net = get_net(arch, CLASSES, trunk=TRUNK)
     return {
         key: (

@@ -8,7 +8,7 @@ from config import scope
 from network import ARCHS, get_net
 from network.keys import FLAT, FORMATS, MMSEG, detect, inverse, rename
 from utils import checkpoint
-from utils.cli import flags
+from utils.settings import SETTINGS
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_network_that_the_format_can_hold_comes_back_bit_for_bit(convert, ocrn
     ],
 )
 def test_networks_of_the_framework_keep_every_bit_on_the_way_there_and_back(convert, arch):
-    with scope(**flags.as_cfg(NARROW_FLAGS)):
+    with scope(**SETTINGS.as_cfg(NARROW_FLAGS)):
         own = ARCHS.fact(arch, 'trunk', 'hrnetv2')
         network = {
             **NARROW_FLAGS,
@@ -93,7 +93,7 @@ def test_biases_that_mmsegmentation_lacks_move_into_the_running_means(convert, o
 
 
 def outputs(weights, images, arch='ocrnet.HRNet'):
-    with scope(**flags.as_cfg(NARROW_FLAGS)):
+    with scope(**SETTINGS.as_cfg(NARROW_FLAGS)):
         net = get_net(arch, CLASSES, trunk=TRUNK).eval()
     net.load_state_dict(weights)
     with torch.no_grad():
@@ -132,7 +132,7 @@ def test_a_network_is_not_cut_to_pieces_that_make_none(convert, form):
 
 def test_a_network_on_a_timm_trunk_becomes_a_safetensors_file(convert):
     pytest.importorskip('timm')
-    with scope(**flags.as_cfg(NARROW_FLAGS)):
+    with scope(**SETTINGS.as_cfg(NARROW_FLAGS)):
         weights = get_net('ocrnet.HRNet', CLASSES, trunk='timm/convnext_atto').state_dict()
     network = {**NARROW_FLAGS, 'arch': 'ocrnet.HRNet', 'trunk': 'timm/convnext_atto'}
     code, printed, path = convert(
@@ -157,7 +157,7 @@ def test_train_takes_the_network_from_a_converted_file_and_gives_the_same_logits
     convert, program, ocrnet_weights, tmp_path
 ):
     torch.manual_seed(0)
-    with scope(**flags.as_cfg(NARROW_FLAGS)):
+    with scope(**SETTINGS.as_cfg(NARROW_FLAGS)):
         net = get_net('ocrnet.HRNet', 19, trunk=TRUNK, align_corners=True)
     for part in net.modules():  # lively, but finite
         if isinstance(part, torch.nn.Conv2d):

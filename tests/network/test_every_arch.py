@@ -99,7 +99,7 @@ def train_twice(net, size=(64, 80)):
     labels = (images.mean(1) > 0).long() + 255 * (torch.rand(2, *size, generator=generator) < 0.05)
     labels[labels > CLASSES] = 255
     with scope():
-        criterion = build_criterion(flags.check(flags.build_parser([]).parse_all([])), net.output_names, CLASSES, 255)
+        criterion = build_criterion(flags.parse([]), net.output_names, CLASSES, 255)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01)
     losses = []
     net.train()

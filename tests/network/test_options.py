@@ -4,10 +4,11 @@ import pytest
 import torch
 from narrow import NARROW, SMALL_TRUNK
 
-from config import DEFAULTS, cfg, freeze, scope
+from config import cfg, freeze, scope
 from network import get_net
-from network.options import as_flags, complete, from_flags
+from network.options import complete
 from utils.cli import flags
+from utils.settings import SETTINGS
 
 
 def parameters(net):
@@ -45,13 +46,13 @@ def test_options_that_are_left_out_have_their_declared_defaults():
     with scope(MODEL__SEGATTN_BOT_CH=3, MODEL__OCR__MID_CHANNELS=3):
         options = complete({'OCR': {'KEY_CHANNELS': 8}})
         assert complete() == {**options, 'SEGATTN_BOT_CH': 3, 'OCR': {'MID_CHANNELS': 3, 'KEY_CHANNELS': 256}}
-    assert options == {**DEFAULTS['MODEL'], 'OCR': {'MID_CHANNELS': 512, 'KEY_CHANNELS': 8}}
+    assert options == {**SETTINGS.cfg_tree()['MODEL'], 'OCR': {'MID_CHANNELS': 512, 'KEY_CHANNELS': 8}}
 
 
 def test_the_options_of_a_network_are_a_copy():
     net = mscale()
     net.options.OCR.MID_CHANNELS = 1
-    assert cfg.MODEL.OCR.MID_CHANNELS == DEFAULTS['MODEL']['OCR']['MID_CHANNELS'] == 512
+    assert cfg.MODEL.OCR.MID_CHANNELS == SETTINGS.cfg_tree()['MODEL']['OCR']['MID_CHANNELS'] == 512
 
 
 @pytest.mark.parametrize(
@@ -69,11 +70,11 @@ def test_a_key_that_is_none_is_refused_naming_the_near_one(options, message):
 
 def test_flags_become_options_and_options_flags():
     args = flags.build_parser().parse_args(['--segattn_bot_ch', '16', '--mscale_no3x3', '--ocr_mid_channels', '32'])
-    options = complete(from_flags(vars(args)))
+    options = complete(SETTINGS.as_tree(vars(args))['MODEL'])
     assert (options.SEGATTN_BOT_CH, options.MSCALE_INNER_3x3, options.OCR.MID_CHANNELS) == (16, False, 32)
-    named = as_flags(options)
-    assert named == {name: getattr(args, name) for name in named} and len(named) == 10
-    assert complete(from_flags(named)) == options
+    named = SETTINGS.from_tree({'MODEL': options})
+    assert named == {name: getattr(args, name) for name in named} and len(named) == 11
+    assert complete(SETTINGS.as_tree(named)['MODEL']) == options
 
 
 def test_a_network_is_built_while_the_configuration_is_frozen():

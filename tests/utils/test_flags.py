@@ -1,26 +1,8 @@
-import re
-from pathlib import Path
-
 import pytest
 
 import train
 from utils.cli import flags
-
-ROOT = Path(train.__file__).parent
-
-
-def test_every_flag_is_read_somewhere():
-    code = ''.join(
-        path.read_text()
-        for package in ('network', 'datasets', 'loss', 'transforms', 'utils', 'engine')
-        for path in (ROOT / package).rglob('*.py')
-    )
-    code += (ROOT / 'train.py').read_text() + (ROOT / 'engine/builders.py').read_text()
-    code = re.sub(r'add_argument\([^\n]*', '', code)
-    for action in flags.build_parser()._actions:
-        # read by the parser, and by main before there are args
-        if action.dest not in ('help', 'config', 'debug'):
-            assert re.search(rf"\bargs\.{action.dest}\b|'{action.dest}'", code), f'--{action.dest} is read nowhere'
+from utils.settings import SETTINGS
 
 
 @pytest.mark.parametrize(
@@ -104,10 +86,11 @@ def test_test_mode_is_two_epochs():
 def test_network_flags_come_from_the_checkpoint_unless_given():
     lines = []
     args = train.parse_args(['--eval', 'val', '--snapshot', 'F', '--ocr_key_channels', '8'])
-    flags.adopt_network(
+    adopted = flags.adopt_network(
         args, {'arch': 'ocrnet.HRNet', 'network': {'trunk': 'hrnetv2_w18', 'ocr_key_channels': 16}}, lines.append
     )
-    assert (args.arch, args.trunk, args.ocr_key_channels) == ('ocrnet.HRNet', 'hrnetv2_w18', 8)
+    assert (adopted.arch, adopted.trunk, adopted.ocr_key_channels) == ('ocrnet.HRNet', 'hrnetv2_w18', 8)
+    assert (args.arch, args.trunk) == ('ocrnet.HRNet_Mscale', None)
     assert len(lines) == 2
     args = train.parse_args(['--resume', 'F', '--arch', 'basic.HRNet'])
     with pytest.raises(ValueError, match='leave the flag out'):
@@ -117,10 +100,9 @@ def test_network_flags_come_from_the_checkpoint_unless_given():
 def test_a_start_from_other_weights_under_resume_auto_may_have_another_network():
     args = train.parse_args(['--resume', 'auto', '--snapshot', 'F', '--arch', 'basic.HRNet'])
     # the snapshot's: there was nothing to continue
-    flags.adopt_network(args, {'arch': 'ocrnet.HRNet_Mscale'}, lambda line: None)
-    assert args.arch == 'basic.HRNet'
+    assert flags.adopt_network(args, {'arch': 'ocrnet.HRNet_Mscale'}, lambda line: None).arch == 'basic.HRNet'
     # as load_state leaves it when it found a run to continue
-    args.snapshot = None
+    args = flags.with_values(args, snapshot=None)
     with pytest.raises(ValueError, match='the run to resume has arch ocrnet.HRNet_Mscale'):
         flags.adopt_network(args, {'arch': 'ocrnet.HRNet_Mscale'}, lambda line: None)
 
@@ -155,3 +137,25 @@ def test_flags_of_a_training_are_told_when_they_are_given_to_an_evaluation():
     )
     assert told == ['--grad_ckpt, --lr: no effect with --eval']
     assert flags.unread(train.parse_args(['--lr', '1', '--grad_ckpt'])) == []
+
+
+def test_the_old_name_of_a_flag_is_the_flag():
+    args = train.parse_args(['-wb', '3'])
+    assert (args.wt_bound, args.given) == (3.0, ['wt_bound'])
+    assert flags.unread(args) == ['--wt_bound has no effect without --img_wt_loss']
+    assert flags.unread(train.parse_args(['-wb=3', '--eval', 'val'])) == ['--wt_bound: no effect with --eval']
+
+
+def test_the_flags_of_a_command_line_are_complete():
+    args = train.parse_args([])
+    assert (args.arch, args.precision, args.source) == ('ocrnet.HRNet_Mscale', 'fp32', None)
+    assert set(SETTINGS) | {'given', 'source'} == set(vars(args))
+
+
+def test_flags_that_only_an_evaluation_reads_are_told_when_they_are_given_to_a_training():
+    told = flags.unread(train.parse_args(['--overwrite', '--no_metrics', '--logits_format', 'npy']))
+    assert told == [
+        '--logits_format has no effect without --dump_logits',
+        '--no_metrics has no effect without --eval',
+        '--overwrite has no effect without --eval',
+    ]

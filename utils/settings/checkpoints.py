@@ -1,0 +1,33 @@
+"""Settings of weights that are read and written."""
+
+from utils.settings.setting import Setting, group, switch
+from utils.settings.value_types import amount
+
+SETTINGS = group(
+    'checkpoints',
+    Setting(
+        'assets_path', str, 'assets', 'DIR', 'folder of seg_weights/, uniform_centroids/ and data/', cfg='ASSETS_PATH'
+    ),
+    Setting(
+        'snapshot', str, None, 'FILE', 'weights to start from or evaluate; ASSETS_PATH in it stands for --assets_path'
+    ),
+    switch(
+        'allow_class_mismatch',
+        'let --snapshot have another number of classes: its class layers are left out',
+        needs=('snapshot',),
+    ),
+    switch(
+        'snapshot_partial',
+        'load what fits of --snapshot by name and shape, at least half of the network',
+        needs=('snapshot',),
+    ),
+    switch('restore_optimizer', 'take the optimizer state of --snapshot too', needs=('snapshot',)),
+    Setting(
+        'resume',
+        str,
+        None,
+        'FILE|auto',
+        'continue a run; auto: the last checkpoint of --result_dir, or a fresh start without one',
+    ),
+    Setting('save_minutes', amount, 30.0, 'M', 'save within an epoch too when this long has passed'),
+)

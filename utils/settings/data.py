@@ -1,0 +1,125 @@
+"""Settings of the data: which files are the dataset, and how an epoch is drawn from them."""
+
+import hashlib
+from pathlib import Path
+
+from utils.settings.setting import NUMBERS, STEPS, TRAINING, VALUES, Setting, group, key, switch
+from utils.settings.value_types import count, numbers, positive, share
+
+
+def text(value):
+    """A path that is '' where there is none."""
+    return value or ''
+
+
+def digest(path):
+    """The SHA-256 of a small file: what it says counts, not where it lies."""
+    return hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest()
+
+
+SETTINGS = group(
+    'data',
+    Setting('dataset', str, 'cityscapes', 'NAME', 'dataset to train on or evaluate', decides=(NUMBERS, VALUES)),
+    Setting(
+        'data_yaml',
+        str,
+        None,
+        'FILE',
+        'file that describes the images, labels and classes of --dataset custom (docs/datasets.md)',
+        cfg='DATASET.DATA_YAML',
+        to_cfg=text,
+        decides=(NUMBERS, VALUES),
+        recorded=digest,
+        recorded_if_given=True,
+    ),
+    Setting(
+        'override_dataset_root',
+        str,
+        None,
+        'DIR',
+        'folder that holds one folder per dataset (default: <assets_path>/data)',
+        cfg='DATASET.ROOT',
+        to_cfg=text,
+        decides=(),
+    ),
+    Setting(
+        'cv',
+        count,
+        0,
+        'N',
+        'which cross-validation fold is the validation set; 3: train + val for both',
+        cfg='DATASET.CV',
+    ),
+    Setting(
+        'ignore_ids',
+        numbers(int),
+        (),
+        'IDS',
+        'comma list of raw label ids to treat as ignore, although the dataset does not know them',
+        cfg='DATASET.IGNORE_IDS',
+    ),
+    Setting(
+        'class_uniform_pct',
+        share,
+        0.5,
+        'P',
+        'share of an epoch drawn class by class; 0 turns it off',
+        cfg='DATASET.CLASS_UNIFORM_PCT',
+        read_by=TRAINING,
+    ),
+    Setting(
+        'class_uniform_tile',
+        positive,
+        1024,
+        'PIXELS',
+        'side of the tiles searched for classes, in pixels of the original image',
+        cfg='DATASET.CLASS_UNIFORM_TILE',
+        read_by=TRAINING,
+    ),
+    Setting(
+        'cache_dir',
+        str,
+        None,
+        'DIR',
+        'keep decoded pixels there, 4 bytes each: training decodes each file once (default: no cache)',
+        cfg='DATASET.CACHE_DIR',
+        to_cfg=text,
+        decides=(),
+        read_by=TRAINING,
+    ),
+    switch(
+        'skip_verify',
+        'do not look at a sample of the files before the first training on a dataset',
+        decides=(),
+        read_by=TRAINING,
+    ),
+    Setting('bs_trn', positive, 2, 'N', 'training images per process and step', decides=(STEPS,), read_by=TRAINING),
+    Setting('bs_val', positive, 1, 'N', 'evaluated images per process and step', decides=()),
+    Setting('num_workers', count, 4, 'N', 'loader processes; evaluation uses half', decides=()),
+    key('DATASET.CITYSCAPES_SPLITS', 3, 'number of cross-validation folds; --cv equal to it means train + val'),
+    key('DATASET.CLASS_UNIFORM_BIAS', None, 'list of K factors on the per-class quota, or None'),
+    key('DATASET.MEAN', (0.485, 0.456, 0.406), 'of the RGB values in [0, 1] that a network is fed, ImageNet'),
+    key('DATASET.STD', (0.229, 0.224, 0.225), 'standard deviation, likewise'),
+    *(
+        key(f'DATASET.{name}_DIR', folder, 'folder of this dataset below DATASET.ROOT')
+        for name, folder in {
+            'CITYSCAPES': 'Cityscapes-nvidia',  # Cityscapes and cityscapes are tried after it
+            'CAMVID': 'camvid',
+            'SYNTHETIC': 'synthetic',
+            'MAPILLARY': 'mapillary-vistas-1.2',
+            'MAPILLARY_V2': 'mapillary-vistas-2.0',
+            'BDD100K': 'bdd100k',
+            'IDD': 'IDD_Segmentation',
+            'GTA5': 'GTA5',
+            'SHIFT': 'SHIFT',
+            'WILDDASH': 'WildDash2',
+            'BRAVO': 'bravo_1.0',
+            'SEGMENTMEIFYOUCAN': 'SegmentMeIfYouCan',
+            'ACDC': 'ACDC',
+            'KITTI': 'KITTI',
+            'PASCAL_CONTEXT': 'VOC2010',
+            'ADE20K': 'ADEChallengeData2016',
+        }.items()
+    ),
+    decides=(NUMBERS,),
+)

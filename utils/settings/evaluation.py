@@ -1,0 +1,38 @@
+"""Settings of an evaluation, and of the validation within a training."""
+
+from pathlib import Path
+
+from utils.settings.setting import EVALUATION, NUMBERS, VALUES, Setting, choice, group, switch
+from utils.settings.value_types import positive, scale, scales
+
+
+def resolved(folder):
+    """The one path of a folder that has several."""
+    return str(Path(folder).resolve())
+
+
+SETTINGS = group(
+    'evaluation',
+    choice(
+        'eval',
+        ('val', 'trn', 'test', 'folder'),
+        None,
+        'evaluate this split, or a folder of images, instead of training',
+        decides=(),
+    ),
+    Setting('eval_folder', str, None, 'DIR', 'the images of --eval folder', decides=(VALUES,), recorded=resolved),
+    Setting('val_freq', positive, 1, 'E', 'validate every E epochs and after the last', decides=()),
+    Setting('default_scale', scale, 1.0, 'S', 'scale of the evaluated image'),
+    switch('multi_scale_inference', 'average the logits of --default_scale and --extra_scales'),
+    Setting(
+        'extra_scales',
+        scales,
+        (0.5, 2.0),
+        'LIST',
+        'the scales beside --default_scale',
+        idle_without=('multi_scale_inference',),
+    ),
+    switch('do_flip', 'average with the mirrored image'),
+    switch('no_metrics', 'write what is to be dumped and compute no score', decides=(), read_by=EVALUATION),
+    decides=(NUMBERS, VALUES),
+)

@@ -1,0 +1,96 @@
+"""Settings of the network. Those that decide its layers stand in its checkpoints, so that a file alone is enough."""
+
+from operator import not_
+
+from utils.settings.setting import NETWORK, NUMBERS, TRAINING, VALUES, Setting, group, switch
+from utils.settings.value_types import crop_size, number, positive, scales
+
+
+def shape_the_head(args):
+    """Scales are part of a network that has one attention map for each of them, and of no other."""
+    return bool(args.n_scales) and args.arch.startswith('attnscale.')
+
+
+SETTINGS = group(
+    'network',
+    Setting('arch', str, 'ocrnet.HRNet_Mscale', 'NAME', 'network; without the flag what the checkpoint holds'),
+    Setting('trunk', str, None, 'NAME', "backbone (default: the network's own)"),
+    Setting(
+        'n_scales',
+        scales,
+        None,
+        'LIST',
+        'scales of hierarchical inference, 1.0 among them, as in 0.5,1.0,2.0',
+        decides=(NETWORK, VALUES),
+        network_if=shape_the_head,
+    ),
+    Setting(
+        'mscale_lo_scale',
+        number(float, low=0.01, high=1),
+        0.5,
+        'S',
+        'low scale of two-scale training',
+        cfg='MODEL.MSCALE_LO_SCALE',
+    ),
+    switch('align_corners', 'align_corners of every interpolation (weights of the HRNet-OCR project need it)'),
+    Setting(
+        'segattn_bot_ch',
+        positive,
+        256,
+        'C',
+        'bottleneck channels of segmentation and attention heads',
+        cfg='MODEL.SEGATTN_BOT_CH',
+    ),
+    Setting('ocr_mid_channels', positive, 512, 'C', 'channels of the OCR features', cfg='MODEL.OCR.MID_CHANNELS'),
+    Setting('ocr_key_channels', positive, 256, 'C', 'channels of the OCR attention', cfg='MODEL.OCR.KEY_CHANNELS'),
+    switch('ocr_aspp', 'an ASPP inside the OCR block', cfg='MODEL.OCR_ASPP'),
+    Setting(
+        'aspp_bot_ch', positive, 256, 'C', 'channels of each of the five branches of an ASPP', cfg='MODEL.ASPP_BOT_CH'
+    ),
+    switch(
+        'attnscale_bn_head', 'attnscale networks: the deeper attention head, with norms', cfg='MODEL.ATTNSCALE_BN_HEAD'
+    ),
+    switch(
+        'mscale_dropout', 'dropout 0.5 before the last convolution of the attention head', cfg='MODEL.MSCALE_DROPOUT'
+    ),
+    switch(
+        'mscale_no3x3',
+        'attention head without its inner 3x3 convolution',
+        cfg='MODEL.MSCALE_INNER_3x3',
+        to_cfg=not_,
+        from_cfg=not_,
+    ),
+    switch('mscale_old_arch', 'key names of the oldest attention head, to load old files', cfg='MODEL.MSCALE_OLD_ARCH'),
+    Setting(
+        'pretrained',
+        str,
+        'none',
+        'SOURCE|FILE',
+        'weights to start from: none, a file, or imagenet, paddle, mapillary, torchvision or timm below'
+        ' <assets_path>/seg_weights',
+        decides=(),
+    ),
+    switch(
+        'init_decoder',
+        'kaiming-initialise the decoder instead of in the way of torch',
+        cfg='MODEL.INIT_DECODER',
+        decides=(NUMBERS,),
+    ),
+    switch(
+        'freeze_trunk',
+        'train the heads only: trunk weights and statistics stay as they are',
+        decides=(NUMBERS,),
+        read_by=TRAINING,
+    ),
+    switch('summary', 'print parameters, operations and memory of the network, part by part, and exit', decides=()),
+    Setting(
+        'summary_size',
+        crop_size,
+        None,
+        'S|H,W',
+        'with --summary: size of the image (default: --crop_size, with --eval 1024,2048)',
+        decides=(),
+        needs=('summary',),
+    ),
+    decides=(NETWORK,),
+)

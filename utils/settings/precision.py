@@ -1,0 +1,29 @@
+"""Settings of arithmetic, speed, seeds and processes."""
+
+from utils.settings.setting import NUMBERS, TRAINING, VALUES, Setting, choice, group, switch
+from utils.settings.value_types import count
+
+SETTINGS = group(
+    'precision and speed',
+    choice(
+        'precision',
+        ('fp32', 'fp16', 'bf16'),
+        'fp32',
+        'arithmetic of the network; losses and fusion stay in fp32',
+        decides=(NUMBERS, VALUES),
+    ),
+    switch('fp16', 'the old name of --precision fp16; on a CPU bf16 is used', decides=()),
+    switch('compile', 'torch.compile the network: slower start, faster steps'),
+    switch(
+        'grad_ckpt',
+        'compute the stages of the trunk again in the backward pass instead of keeping them: less memory, slower steps,'
+        ' the same numbers',
+        decides=(),
+        read_by=TRAINING,
+    ),
+    Setting('seed', count, 0, 'N', 'of weights, epoch lists and augmentation'),
+    switch('deterministic', 'only deterministic GPU kernels'),
+    switch('distributed', 'one process per GPU; implied under torchrun', decides=()),
+    switch('syncbn', 'batch statistics over all processes'),
+    decides=(NUMBERS,),
+)

@@ -1,0 +1,72 @@
+"""Value types of flags: functions that turn the text of a command line into a checked value."""
+
+import argparse
+import math
+from collections.abc import Callable
+
+_WORDS, _EXAMPLES = {int: 'whole number', float: 'number'}, {int: '4', float: '0.5'}
+
+
+def numbers(kind: type, count: tuple = (), minimum: float | None = None) -> Callable[[str], tuple]:
+    """A parser of 'a,b,c' into a tuple of finite numbers of `kind`, int or float.
+
+    count: how many there may be, () for any number of them; minimum: the smallest value allowed.
+    """
+
+    def parse(text):
+        try:
+            values = tuple(kind(item) for item in text.split(','))
+        except ValueError:
+            raise argparse.ArgumentTypeError(
+                f'{text!r} is not a comma list of {_WORDS[kind]}s, such as {_EXAMPLES[kind]},{_EXAMPLES[kind]}'
+            ) from None
+        if count and len(values) not in count:
+            raise argparse.ArgumentTypeError(
+                f'{text!r} has {len(values)} values, expected {" or ".join(map(str, count))}'
+            )
+        if not all(map(math.isfinite, values)):
+            raise argparse.ArgumentTypeError(f'{text!r} holds a value that is not a finite number')
+        if minimum is not None and min(values) < minimum:
+            raise argparse.ArgumentTypeError(f'{text!r} holds a value below {minimum}')
+        return values
+
+    parse.__name__ = f'comma list of {kind.__name__}'
+    return parse
+
+
+def number(kind: type, low: float | None = None, high: float | None = None) -> Callable[[str], float]:
+    """A parser of one finite number of `kind`, int or float, within [low, high]."""
+
+    def parse(text):
+        try:
+            value = kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f'{text!r} is not a {_WORDS[kind]}, such as {_EXAMPLES[kind]}') from None
+        if not math.isfinite(value):
+            raise argparse.ArgumentTypeError(f'{text!r} is not a finite number')
+        if (low is not None and not value >= low) or (high is not None and not value <= high):
+            bounds = [f'of at {word} {bound}' for word, bound in (('least', low), ('most', high)) if bound is not None]
+            raise argparse.ArgumentTypeError(f'{text} is out of range; give a {_WORDS[kind]} {" and ".join(bounds)}')
+        return value
+
+    parse.__name__ = kind.__name__
+    return parse
+
+
+def crop_size(text: str) -> tuple[int, int]:
+    """'s' or 'h,w' -> (h, w) in pixels."""
+    sizes = numbers(int, count=(1, 2), minimum=1)(text)
+    return sizes if len(sizes) == 2 else sizes * 2
+
+
+def names(text: str) -> tuple[str, ...]:
+    """'a, b' -> ('a', 'b')."""
+    return tuple(item.strip() for item in text.split(',') if item.strip())
+
+
+count = number(int, low=0)
+positive = number(int, low=1)
+share = number(float, low=0, high=1)
+amount = number(float, low=0)
+scale = number(float, low=0.01)
+scales = numbers(float, minimum=0.01)
