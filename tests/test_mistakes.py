@@ -45,7 +45,10 @@ def snapshot(program, tmp_path):
 @pytest.mark.parametrize(
     'flags, parts',
     [
-        (['--arch', 'ocrnet.HRNet_Mscal'], ['--arch', "no architecture 'ocrnet.HRNet_Mscal'", 'mean ocrnet.HRNet_Mscale']),
+        (
+            ['--arch', 'ocrnet.HRNet_Mscal'],
+            ['--arch', "no architecture 'ocrnet.HRNet_Mscal'", 'mean ocrnet.HRNet_Mscale'],
+        ),
         (['--trunk', 'hrnetv3'], ['--trunk', "no trunk 'hrnetv3'", 'mean hrnetv2 or']),
         (['--dataset', 'cityscape'], ['--dataset cityscape:', 'no such dataset', 'mean cityscapes?', 'acdc, ade20k']),
         (['--loss', 'ce,rmi'], ['--loss', '2 given for 4', '(pred, aux, pred_05x, pred_10x)', 'give one for each']),
@@ -181,7 +184,9 @@ def test_a_new_training_does_not_write_into_the_run_of_another(program, snapshot
     before = snapshot.read_bytes()
     code, printed = program(*TRAIN, '--result_dir', snapshot.parent)
     assert code == 2
-    one_line(printed, f'--result_dir {snapshot.parent}: holds {snapshot.name}', 'with --resume auto', 'another --result_dir')
+    one_line(
+        printed, f'--result_dir {snapshot.parent}: holds {snapshot.name}', 'with --resume auto', 'another --result_dir'
+    )
     assert snapshot.read_bytes() == before
 
 

@@ -205,7 +205,9 @@ def test_a_crop_larger_than_every_image_is_refused_with_one_that_fits():
 
 @pytest.mark.parametrize('crop', [(720, 960), (10, 10)])
 def test_a_crop_that_one_image_can_fill_is_accepted(crop):
-    size_and_crop(crop, 0.5, 2.0).check_fits([(100, 100), (360, 480)])
+    assert size_and_crop(crop, 0.5, 2.0).check_fits([(100, 100), (360, 480)]) is None
+    with pytest.raises(ValueError, match='--crop_size'):  # one pixel more is too large for the same images
+        size_and_crop((721, 961), 0.5, 2.0).check_fits([(100, 100), (360, 480)])
 
 
 def test_the_crop_check_knows_pre_size_and_the_image_sized_crop():
