@@ -134,6 +134,11 @@ def _is_skipped(tree, node) -> bool:
     return False
 
 
+def draw(every: list[Mutant], count: int, seed: int) -> list[Mutant]:
+    """At most `count` of them, in random order."""
+    return random.Random(seed).sample(every, min(count, len(every)))
+
+
 def copy_of_checkout(folder: Path) -> Path:
     """The files that git knows, and new ones that it does not ignore, below `folder`."""
     command = ['git', 'ls-files', '--cached', '--others', '--exclude-standard', '-z']
@@ -199,8 +204,7 @@ def examine(args) -> list[str]:
             name, _, function = wanted.partition(':')
             source = (folder / name).read_text(encoding='utf-8')
             every, survivors, tried = mutants(source, function or None), [], 0
-            drawn = random.Random(args.seed).sample(every, min(args.count, len(every)))
-            for mutant in drawn:
+            for mutant in draw(every, args.count, args.seed):
                 if time.monotonic() - start > 60 * args.minutes:
                     break
                 (folder / name).write_text(mutant.text, encoding='utf-8')
@@ -210,6 +214,7 @@ def examine(args) -> list[str]:
                     print(f'{name}:{mutant.line}: {mutant.change}', file=sys.stderr, flush=True)
             (folder / name).write_text(source, encoding='utf-8')
             table.append(f'| `{wanted}` | {tried} of {len(every)} | {tried - len(survivors)} | {len(survivors)} |')
+            survivors.sort(key=lambda mutant: mutant.line)
             lists += [f'* {name}:{mutant.line}: `{" ".join(mutant.change.split())}`' for mutant in survivors]
     return [*table, '', f'{counted(len(lists), "survivor")}:' if lists else 'No survivors.', *lists]
 
