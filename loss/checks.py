@@ -1,4 +1,4 @@
-"""Questions every criterion asks of what it is given."""
+"""Checks that every criterion makes of what it is given."""
 
 import difflib
 
