@@ -35,7 +35,7 @@ def test_the_program_trains_with_it_and_names_it_beside_the_others(focal, progra
     code, printed = program(*TRAIN, '--loss', 'focal,ce,ce,ce', '--max_epoch', '1', '--test_mode')
     assert code == 0, printed
     assert 0 < logged['pred/focal'] < logged['loss'] and 'aux/ce' in logged
-    code, printed = program(*TRAIN, '--loss', 'focall,ce,ce,ce')
+    code, printed = program(*TRAIN, '--loss', 'focall,ce,ce,ce', '--result_dir', program.run_dir / 'other')
     assert code == 2 and 'did you mean focal?' in printed and 'ce, img_wt, rmi, bce, focal' in printed
 
 
