@@ -24,7 +24,7 @@ from loss.rmi import BCELoss, RMILoss
 
 @dataclass(frozen=True)
 class LossOptions:
-    """What single losses can be told beside the number of classes: see `get_criterion`."""
+    """Settings of single losses, beside the classes: see `get_criterion`."""
 
     class_weights: Tensor | None = None
     bound: float = 1.0

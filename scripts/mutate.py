@@ -22,6 +22,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,29 +34,11 @@ import torch  # noqa: E402, F401  (imported once here, so that no mutant's proce
 from utils.cli.program import run_program  # noqa: E402
 from utils.cli.wording import counted  # noqa: E402
 
-COMPARISONS = {
-    ast.Lt: ast.LtE,
-    ast.LtE: ast.Lt,
-    ast.Gt: ast.GtE,
-    ast.GtE: ast.Gt,
-    ast.Eq: ast.NotEq,
-    ast.NotEq: ast.Eq,
-    ast.Is: ast.IsNot,
-    ast.IsNot: ast.Is,
-    ast.In: ast.NotIn,
-    ast.NotIn: ast.In,
-}
-ARITHMETIC = {
-    ast.Add: ast.Sub,
-    ast.Sub: ast.Add,
-    ast.Mult: ast.Div,
-    ast.Div: ast.Mult,
-    ast.FloorDiv: ast.Mult,
-    ast.Mod: ast.Mult,
-    ast.Pow: ast.Mult,
-    ast.BitAnd: ast.BitOr,
-    ast.BitOr: ast.BitAnd,
-}
+PAIRS = [(ast.Lt, ast.LtE), (ast.Gt, ast.GtE), (ast.Eq, ast.NotEq), (ast.Is, ast.IsNot), (ast.In, ast.NotIn)]
+COMPARISONS = {one: other for pair in PAIRS for one, other in (pair, pair[::-1])}
+PAIRS = [(ast.Add, ast.Sub), (ast.Mult, ast.Div), (ast.BitAnd, ast.BitOr)]
+ARITHMETIC = {one: other for pair in PAIRS for one, other in (pair, pair[::-1])}
+ARITHMETIC |= dict.fromkeys((ast.FloorDiv, ast.Mod, ast.Pow), ast.Mult)
 
 
 @dataclass(frozen=True)
@@ -69,16 +52,14 @@ class Mutant:
 
 def mutants(source: str, function: str | None = None) -> list[Mutant]:
     """Every mutant of a file, or of one function or class in it; ValueError where that is not there."""
-    places = [place for place, node in enumerate(ast.walk(ast.parse(source))) if _changed(node)]
     inside, found = _lines(source, function), []
-    for place in places:
-        for variant in range(2):
+    for place, original in enumerate(ast.walk(ast.parse(source))):
+        for field, value in _changes(original):
             tree = ast.parse(source)
             node = list(ast.walk(tree))[place]
-            changes = _changed(node)
-            if variant < len(changes) and node.lineno in inside and not _is_skipped(tree, node):
+            if node.lineno in inside and not _is_skipped(tree, node):
                 before = ast.unparse(node)
-                changes[variant]()
+                setattr(node, field, value)
                 found.append(Mutant(node.lineno, f'{before} -> {ast.unparse(node)}', ast.unparse(tree)))
     return sorted(found, key=lambda mutant: (mutant.line, mutant.change))
 
@@ -92,34 +73,27 @@ def _lines(source, function):
     raise ValueError(f'{function}: there is no such function or class in the file; give FILE:NAME with another name')
 
 
-def _changed(node) -> list:
-    """Calls that change a node in place, one for each way to change it."""
-    if isinstance(node, ast.Compare) and type(node.ops[0]) in COMPARISONS:
-        return [lambda: node.ops.__setitem__(0, COMPARISONS[type(node.ops[0])]())]
-    if isinstance(node, (ast.BinOp, ast.AugAssign)) and type(node.op) in ARITHMETIC:
-        return [lambda: setattr(node, 'op', ARITHMETIC[type(node.op)]())]
-    if isinstance(node, ast.BoolOp):
-        other = ast.Or if isinstance(node.op, ast.And) else ast.And
-        return [lambda: setattr(node, 'op', other())]
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.Not, ast.USub)):
-        # `not x` becomes `not not x`, -x becomes +x
-        return [
-            lambda: (
-                setattr(node, 'operand', ast.UnaryOp(ast.Not(), node.operand))
-                if isinstance(node.op, ast.Not)
-                else setattr(node, 'op', ast.UAdd())
-            )
-        ]
-    if isinstance(node, ast.Constant):
-        value = node.value
-        if isinstance(value, bool):
-            return [lambda: setattr(node, 'value', not value)]
-        if isinstance(value, int):
-            return [lambda: setattr(node, 'value', value + 1), lambda: setattr(node, 'value', value - 1)]
-        if isinstance(value, float):
-            return [lambda: setattr(node, 'value', 2 * value if value else 1.0)]
-        if isinstance(value, str) and ' ' in value.strip():
-            return [lambda: setattr(node, 'value', '')]
+def _changes(node) -> list[tuple[str, Any]]:
+    """(field, other value) for each way to change a node."""
+    match node:
+        case ast.Compare(ops=[first, *rest]) if type(first) in COMPARISONS:
+            return [('ops', [COMPARISONS[type(first)](), *rest])]
+        case ast.BinOp(op=op) | ast.AugAssign(op=op) if type(op) in ARITHMETIC:
+            return [('op', ARITHMETIC[type(op)]())]
+        case ast.BoolOp(op=op):
+            return [('op', ast.Or() if isinstance(op, ast.And) else ast.And())]
+        case ast.UnaryOp(op=ast.Not()):
+            return [('operand', ast.UnaryOp(ast.Not(), node.operand))]
+        case ast.UnaryOp(op=ast.USub()):
+            return [('op', ast.UAdd())]
+        case ast.Constant(value=bool(value)):
+            return [('value', not value)]
+        case ast.Constant(value=int(value)):
+            return [('value', value + 1), ('value', value - 1)]
+        case ast.Constant(value=float(value)):
+            return [('value', 2 * value if value else 1.0)]
+        case ast.Constant(value=str(value)) if ' ' in value.strip():
+            return [('value', '')]
     return []
 
 
