@@ -1,7 +1,7 @@
 """Normalisation of uint8 images on the device: a batch travels as bytes, a quarter of its size in fp32."""
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 
 class Normalize(nn.Module):
@@ -11,10 +11,10 @@ class Normalize(nn.Module):
     convolutions on tensor cores and on CPUs prefer. Holds no state that a checkpoint would have to carry.
     """
 
-    factor: Tensor
-    offset: Tensor
+    factor: torch.Tensor
+    offset: torch.Tensor
 
-    def __init__(self, mean, std, channels_last: bool = False):
+    def __init__(self, mean, std, channels_last=False):
         super().__init__()
         mean, std = torch.tensor(mean, dtype=torch.float64), torch.tensor(std, dtype=torch.float64)
         if mean.shape != std.shape or mean.dim() != 1 or not (std > 0).all():
@@ -26,7 +26,7 @@ class Normalize(nn.Module):
         self.register_buffer('offset', (-mean / std).float().view(1, -1, 1, 1), persistent=False)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         """images uint8 (N, 3, h, w) -> float32 (N, 3, h, w)."""
         images = images.to(torch.float32, memory_format=self.memory_format)
         return torch.addcmul(self.offset, images, self.factor)
