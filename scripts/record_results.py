@@ -160,7 +160,15 @@ def page(title, run, evaluations):
 
 
 def page_program(name, parse_args, make, argv=None) -> int:
-    """Parse the flags, write the page make(args) to --out, print its path; the exit code."""
+    """Run a script that writes a page.
+
+    Args:
+        name: of the script.
+        parse_args: argv -> args, with args.out.
+        make: args -> the page; a KeyError is an entry that older files lack.
+
+    Returns: the exit code.
+    """
 
     def body(argv):
         args = parse_args(argv)
