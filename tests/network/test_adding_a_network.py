@@ -38,7 +38,7 @@ def test_it_predicts_one_value_for_every_window_of_its_stride(deepest, monkeypat
     standin.register(monkeypatch)
     net = get_net(deepest, 3, trunk=standin.PYRAMID).eval()
     with torch.no_grad():
-        assert net.predict(torch.randn(1, 3, 64, 96)).logits.shape == (1, 3, 2, 3)
+        assert net.classify(net.features(torch.randn(1, 3, 64, 96))).shape == (1, 3, 2, 3)
 
 
 def test_the_program_trains_it_and_its_checkpoint_knows_it(deepest, program):
