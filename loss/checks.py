@@ -1,4 +1,4 @@
-"""Questions every criterion asks of what it is given."""
+"""Checks that every criterion makes of what it is given."""
 
 from utils.cli.wording import did_you_mean
 

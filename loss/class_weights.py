@@ -1,5 +1,4 @@
-"""--class_weights: a weight for each class in cross-entropy, given as numbers or taken from a verification of the
-data."""
+"""Weights of the classes in cross-entropy (--class_weights): numbers, or those of a verification of the data."""
 
 import json
 from pathlib import Path
@@ -10,11 +9,10 @@ KINDS = ('inverse', 'balanced', 'median')
 
 
 def read_class_weights(text: str | None, class_names: list) -> torch.Tensor | None:
-    """float64 (K,) of '1,2,0.5,...', one number per class, or of FILE:KIND, a verify.json and one of KINDS; None of
-    None.
+    """float64 (K,) of '1,2,0.5,...', one number per class, or of FILE:KIND, a verify.json and one of KINDS.
 
-    From a file they are those of its split train, or where it has none of the labels of another kind for training
-    ('train coarse'); a class that never occurs there gets 0. Raises ValueError or FileNotFoundError naming the flag.
+    From a file they are those of its split train or, where it has none, of other labels for training ('train coarse');
+    a class that never occurs there gets 0. None of None. Raises ValueError or FileNotFoundError that names the flag.
     """
     if text is None:
         return None
@@ -29,7 +27,7 @@ def read_class_weights(text: str | None, class_names: list) -> torch.Tensor | No
     return torch.tensor(values, dtype=torch.float64)
 
 
-def _from_list(text):
+def _from_list(text: str) -> list[float]:
     try:
         return [float(part) for part in text.split(',')]
     except ValueError:
@@ -39,7 +37,7 @@ def _from_list(text):
         ) from None
 
 
-def _from_file(path, kind, class_names):
+def _from_file(path: str, kind: str, class_names: list) -> list[float]:
     remedy = 'write it with python -m datasets.verify'
     try:
         splits = json.loads(Path(path).read_text(encoding='utf-8'))['splits']

@@ -6,7 +6,10 @@ Products of rows at distance 0, 1 and 2, summed over windows of rows, are all 18
 the sums.
 """
 
+from collections.abc import Iterator
+
 import torch
+from torch import Tensor
 
 SIDE = 3  # of a neighbourhood
 MAPS = 2 * SIDE  # column-shifted maps in a row of the stack
@@ -15,7 +18,7 @@ STACK_CPU = 8 << 20  # bytes of a stack, one map or many: it stays in the cache
 STACK_GPU = 1 << 28  # few launches, and still small beside the logits
 
 
-def neighbourhood_covariances(truth, probability):
+def neighbourhood_covariances(truth: Tensor, probability: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """truth, probability (N, K, h, w) -> yy, yp, pp (N, K, 9, 9) float64, and mean (N, K, 3, 6).
 
     Entry [a, b] of yp is the sum over the (h-2)(w-2) neighbourhoods of (y_a - mean)(p_b - mean), positions row by row.
@@ -38,8 +41,14 @@ def neighbourhood_covariances(truth, probability):
     return yy, yp, pp, mean.view(*shape, SIDE, MAPS)
 
 
-def covariance_gradient(truth, probability, mean, grad_yp, grad_pp):
-    """Gradient (N, K, h, w) float64 for probability; grad_yp, grad_pp (N, K, 9, 9), the rest as above."""
+def covariance_gradient(truth: Tensor, probability: Tensor, mean: Tensor, grad_yp: Tensor, grad_pp: Tensor) -> Tensor:
+    """Gradient (N, K, h, w) float64 for probability.
+
+    Args:
+        truth, probability: (N, K, h, w), what neighbourhood_covariances was given.
+        mean: (N, K, 3, 6), what it returned.
+        grad_yp, grad_pp: (N, K, 9, 9), gradients for what it returned.
+    """
     shape, (h, w) = truth.shape[:2], truth.shape[2:]
     gradient = torch.zeros(shape.numel(), h, w, dtype=torch.float64, device=truth.device)
     if h < SIDE or w < SIDE:
@@ -64,9 +73,8 @@ def covariance_gradient(truth, probability, mean, grad_yp, grad_pp):
     return gradient.view(truth.shape)
 
 
-def _stacks(truth, probability):
-    """Yield maps (a slice of N * K) and their stack (maps * h + 2, 7, w - 2); all share memory, the last two rows are
-    spare."""
+def _stacks(truth: Tensor, probability: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Maps (a slice of N * K) and their stack (maps * h + 2, 7, w - 2), two spare rows included; all share memory."""
     h, w = truth.shape[2:]
     truth, probability = truth.flatten(0, 1), probability.flatten(0, 1)
     columns = w - SIDE + 1
@@ -83,9 +91,8 @@ def _stacks(truth, probability):
         yield group, memory[: used + SIDE - 1]
 
 
-def _window_products(stack, h):
-    """(G, 3, 7, 3, 7): entry [., dy, i, other, j] sums map i, dy rows down, times map j, other rows down, over all
-    windows."""
+def _window_products(stack: Tensor, h: int) -> Tensor:
+    """(G, 3, 7, 3, 7): entry [., a, i, b, j] sums map i, a rows down, times map j, b rows down, over all windows."""
     used, windows = len(stack) - SIDE + 1, h - SIDE + 1
     products = stack.new_empty(used // h, SIDE, DEPTH, SIDE, DEPTH)
     for lag in range(SIDE):

@@ -1,4 +1,4 @@
-"""The objective of a network: a criterion and a weight for each of its logit outputs.
+"""Objective of a network: a criterion and a weight for each of its logit outputs.
 
 A network returns {'pred': ..., 'aux': ..., 'pred_05x': ..., ...}; criteria are paired with the logit outputs in that
 order (attention maps, 'attn_*', have none). The published objective is, with alpha = --ocr_alpha and w =
@@ -8,17 +8,65 @@ the next, and with pred together 1, as in nnU-Net.
 """
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from config import cfg
 from loss.checks import unknown
 from loss.cross_entropy import CrossEntropyLoss, ImageWeightedCrossEntropyLoss
 from loss.rmi import BCELoss, RMILoss
 
-LOSSES = ('ce', 'img_wt', 'rmi', 'bce')
+
+@dataclass(frozen=True)
+class LossOptions:
+    """Settings of single losses, beside the classes: see `get_criterion`."""
+
+    class_weights: Tensor | None = None
+    bound: float = 1.0
+    batch_weighting: bool = False
+
+
+LOSSES: dict[str, Callable[[int, int, LossOptions], nn.Module]] = {}
+
+
+def register(name: str) -> Callable:
+    """Decorator that makes a builder, (num_classes, ignore_label, options) -> criterion, the loss `name` of --loss.
+
+    A criterion is called with logits (N, K, H, W) and labels (N, H, W), returns a scalar, and keeps the last values of
+    its parts, detached, in `.parts`, under the names by which they are logged.
+    """
+
+    def file_under(build):
+        assert name not in LOSSES, f'loss {name} is registered twice'
+        LOSSES[name] = build
+        return build
+
+    return file_under
+
+
+@register('ce')
+def cross_entropy(num_classes: int, ignore_label: int, options: LossOptions) -> nn.Module:
+    return CrossEntropyLoss(num_classes, ignore_label, options.class_weights)
+
+
+@register('img_wt')
+def image_weighted(num_classes: int, ignore_label: int, options: LossOptions) -> nn.Module:
+    return ImageWeightedCrossEntropyLoss(num_classes, ignore_label, options.bound, options.batch_weighting)
+
+
+@register('rmi')
+def region_mutual_information(num_classes: int, ignore_label: int, options: LossOptions) -> nn.Module:
+    return RMILoss(num_classes, ignore_label)
+
+
+@register('bce')
+def binary_cross_entropy(num_classes: int, ignore_label: int, options: LossOptions) -> nn.Module:
+    return BCELoss(num_classes, ignore_label)
 
 
 class OutputsCriterion(nn.Module):
@@ -28,30 +76,29 @@ class OutputsCriterion(nn.Module):
     float32. An output of weight 0 is neither upsampled nor computed.
     """
 
-    def __init__(self, criteria, weights, align_corners=False):
+    def __init__(self, criteria, weights, align_corners: bool = False):
         super().__init__()
-        self.criteria = nn.ModuleList(criteria)
+        self.criteria: Any = nn.ModuleList(criteria)  # each with .parts
         self.weights = [float(weight) for weight in weights]
         self.align_corners = align_corners
 
-    def forward(self, outputs, labels):
+    def forward(self, outputs: dict[str, Tensor], labels: Tensor) -> dict[str, Tensor]:
         names = logit_outputs(outputs)
         check_count('losses', len(self.criteria), names)
-        total, parts = None, {}
+        values, parts = [], {}
         for name, criterion, weight in zip(names, self.criteria, self.weights):
             if weight == 0:
                 continue
-            value = weight * criterion(self._at_label_size(outputs[name], labels), labels)
-            total = value if total is None else total + value
+            values.append(weight * criterion(self._at_label_size(outputs[name], labels), labels))
             parts.update({f'{name}/{part}': number for part, number in criterion.parts.items()})
-        return {'loss': total, **parts}
+        return {'loss': sum(values[1:], values[0]), **parts}
 
     @property
-    def failures(self):
+    def failures(self) -> int:
         """Factorisations of the region loss that failed so far, over all outputs (reading it waits for the device)."""
         return sum(getattr(criterion, 'failures', 0) for criterion in self.criteria)
 
-    def _at_label_size(self, logits, labels):
+    def _at_label_size(self, logits: Tensor, labels: Tensor) -> Tensor:
         if logits.shape[2:] == labels.shape[1:]:
             return logits
         with torch.autocast(logits.device.type, enabled=False):
@@ -69,15 +116,21 @@ def get_criterion(
     align_corners=False,
     bound=1.0,
     batch_weighting=False,
-):
-    """An OutputsCriterion from loss names and weights, one of each per logit output of the network in its order.
+) -> OutputsCriterion:
+    """The criterion of a network: a loss and a weight for each of its logit outputs, in their order.
 
-    names from LOSSES; class_weights (K,) apply to 'ce'; bound and batch_weighting to 'img_wt'. Raises ValueError for an
-    unknown name, for counts that differ, and for weights that are negative, not finite or all 0.
+    Args:
+        names: from LOSSES.
+        weights: of the losses in their sum.
+        class_weights: (K,), of 'ce'.
+        align_corners: of the resizing of outputs to the size of the labels; that of the network.
+        bound, batch_weighting: of 'img_wt' (see ImageWeightedCrossEntropyLoss).
+
+    Raises: ValueError for an unknown name, counts that differ, and weights that are negative, not finite or all 0.
     """
     for name in names:
         if name not in LOSSES:
-            raise ValueError(unknown('--loss:', name, LOSSES))
+            raise ValueError(unknown('--loss:', name, list(LOSSES)))
     if len(weights) != len(names):
         raise ValueError(
             f'--loss_weights: {len(weights)} weights for {len(names)} losses ({", ".join(names)}); give one weight for'
@@ -93,13 +146,10 @@ def get_criterion(
             f'--class_weights: class weights apply to ce alone, which is not among the losses ({", ".join(names)});'
             ' drop them or name ce'
         )
-    build = {
-        'ce': lambda: CrossEntropyLoss(num_classes, ignore_label, class_weights),
-        'img_wt': lambda: ImageWeightedCrossEntropyLoss(num_classes, ignore_label, bound, batch_weighting),
-        'rmi': lambda: RMILoss(num_classes, ignore_label),
-        'bce': lambda: BCELoss(num_classes, ignore_label),
-    }
-    return OutputsCriterion([build[name]() for name in names], weights, align_corners)
+    options = LossOptions(class_weights, bound, batch_weighting)
+    return OutputsCriterion(
+        [LOSSES[name](num_classes, ignore_label, options) for name in names], weights, align_corners
+    )
 
 
 def build_criterion(args, output_names, num_classes, ignore_label, class_weights=None):
@@ -175,7 +225,7 @@ def published_objective(output_names, main='ce', alpha=None, full_aux=None, scal
     return names, weights
 
 
-def logit_outputs(outputs):
+def logit_outputs(outputs) -> list[str]:
     """The names of a network's outputs that are logits, in their order."""
     return [name for name in outputs if not name.startswith('attn')]
 

@@ -7,7 +7,7 @@ torch's own reductions have no deterministic form on a GPU.
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from loss.checks import check_shapes
 
@@ -15,19 +15,19 @@ IGNORED = -100  # what F.cross_entropy skips by default
 
 
 class CrossEntropyLoss(nn.Module):
-    """criterion(logits (N, K, H, W), labels (N, H, W)) -> mean over valid pixels; with class weights sum(w nll) /
-    sum(w)."""
+    """Mean cross-entropy over valid pixels of logits (N, K, H, W), labels (N, H, W); weighted: sum(w nll) / sum(w)."""
 
     part = 'ce'
+    class_weights: Tensor | None
 
-    def __init__(self, num_classes, ignore_label=255, class_weights=None):
+    def __init__(self, num_classes: int, ignore_label: int = 255, class_weights=None):
         super().__init__()
         self.num_classes = num_classes
         self.ignore_label = ignore_label
         self.register_buffer('class_weights', _class_weights(class_weights, num_classes), persistent=False)
-        self.parts = {}
+        self.parts: dict[str, Tensor] = {}
 
-    def forward(self, logits, labels):
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         check_shapes(logits, labels, self.num_classes)
         with torch.autocast(logits.device.type, enabled=False):
             logits, labels, valid = _prepare(logits, labels, self.num_classes, self.ignore_label)
@@ -48,15 +48,15 @@ class ImageWeightedCrossEntropyLoss(nn.Module):
 
     part = 'img_wt'
 
-    def __init__(self, num_classes, ignore_label=255, bound=1.0, batch_weighting=False):
+    def __init__(self, num_classes: int, ignore_label: int = 255, bound: float = 1.0, batch_weighting: bool = False):
         super().__init__()
         self.num_classes = num_classes
         self.ignore_label = ignore_label
         self.bound = bound
         self.batch_weighting = batch_weighting
-        self.parts = {}
+        self.parts: dict[str, Tensor] = {}
 
-    def forward(self, logits, labels):
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         check_shapes(logits, labels, self.num_classes)
         with torch.autocast(logits.device.type, enabled=False):
             logits, labels, valid = _prepare(logits, labels, self.num_classes, self.ignore_label)
@@ -70,7 +70,7 @@ class ImageWeightedCrossEntropyLoss(nn.Module):
         self.parts = {self.part: loss.detach()}
         return loss
 
-    def image_weights(self, labels, valid):
+    def image_weights(self, labels: Tensor, valid: Tensor) -> Tensor:
         """Weights (N, K) float64 from labels (N, H, W) int64; valid bool."""
         bins = labels.where(valid, self.num_classes).flatten(1)
         counts = bins.new_zeros(len(bins), self.num_classes + 1).scatter_add_(1, bins, torch.ones_like(bins))
@@ -81,7 +81,7 @@ class ImageWeightedCrossEntropyLoss(nn.Module):
         return 1 + (counts > 0) * self.bound * (1 - share)
 
 
-def _prepare(logits, labels, num_classes, ignore_label):
+def _prepare(logits: Tensor, labels: Tensor, num_classes: int, ignore_label: int) -> tuple[Tensor, Tensor, Tensor]:
     """Logits in float32 or float64, labels int64 with IGNORED where they do not count, and where they do (bool)."""
     labels = labels.long()
     valid = (labels >= 0) & (labels < num_classes) & (labels != ignore_label)
@@ -90,7 +90,7 @@ def _prepare(logits, labels, num_classes, ignore_label):
     return logits, labels.masked_fill(~valid, IGNORED), valid
 
 
-def _class_weights(weights, num_classes):
+def _class_weights(weights, num_classes: int) -> Tensor | None:
     if weights is None:
         return None
     weights = torch.as_tensor(weights, dtype=torch.float64)

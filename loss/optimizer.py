@@ -5,6 +5,8 @@ The schedules are factors on --lr as a function of the epoch t out of T = --max_
 fraction.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -36,19 +38,24 @@ def get_optimizer(net, args):
 
 
 class Schedule(LambdaLR):
-    """A factor of the epoch on the learning rate; call step() once per epoch, or per iteration where `interval` is
-    'iter'.
+    """Learning rate times a factor of the epoch; call step() once per epoch, or per iteration with interval 'iter'.
 
-    Its state is the run's position and nothing else, so a run enters it anywhere: resumed, extended, or at
+    Its state is the position of the run and nothing else, so that a run can enter anywhere: resumed, extended, or at
     --start_epoch.
     """
 
-    def __init__(self, optimizer, factor, interval='epoch', steps_per_epoch=1):
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        factor: Callable[[float], float],
+        interval: str = 'epoch',
+        steps_per_epoch: int = 1,
+    ):
         self.interval = interval
         self.steps_per_epoch = steps_per_epoch if interval == 'iter' else 1
         super().__init__(optimizer, lambda step: factor(step / self.steps_per_epoch))
 
-    def enter(self, epoch, step=0):
+    def enter(self, epoch: int, step: int = 0):
         """Go to `epoch`, after `step` iterations of it (which count where `interval` is 'iter')."""
         self.last_epoch = epoch * self.steps_per_epoch + (step if self.interval == 'iter' else 0)
         for group, base, factor in zip(self.optimizer.param_groups, self.base_lrs, self.lr_lambdas):

@@ -6,8 +6,11 @@ through in strips of rows that stay in the cache, labels are pooled by counting,
 row-shifted views. Nothing waits for the device. The gradient can be taken once.
 """
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from loss.covariance import covariance_gradient, neighbourhood_covariances
@@ -34,7 +37,7 @@ class PixelStatistics(torch.autograd.Function):
         grid = _Grid(logits.shape, logits.device)
         labels = grid.pad_labels(labels, ignore_label)
         bce = torch.zeros((), dtype=torch.float64, device=logits.device)
-        probability = logits.new_empty((len(logits), classes, *grid.pooled), dtype=work) if regions else None
+        probability = logits.new_empty((len(logits), classes, *(grid.pooled if regions else (0, 0))), dtype=work)
         for strip in grid.strips():
             x = strip.read(logits, work)
             mask, target = strip.targets(labels, classes, work)
@@ -66,7 +69,8 @@ class PixelStatistics(torch.autograd.Function):
         per_pixel = (grad_bce / pixels).to(work)
         pooled = None
         if ctx.regions:
-            pooled = covariance_gradient(*maps, grad_yp, grad_pp).div_(POOL * POOL).to(work)
+            truth, probability, mean = maps
+            pooled = covariance_gradient(truth, probability, mean, grad_yp, grad_pp).div_(POOL * POOL).to(work)
         grad = torch.empty_like(logits)
         for strip in grid.strips():
             s = strip.read(logits, work).sigmoid_()
@@ -85,9 +89,9 @@ class PixelStatistics(torch.autograd.Function):
 
 
 class _Grid:
-    """Where an image lies on the padded grid of pooling windows, and how it is cut into strips of whole windows."""
+    """Pooling windows of an image with its padding, cut into strips of whole windows."""
 
-    def __init__(self, shape, device):
+    def __init__(self, shape: torch.Size, device: torch.device):
         self.images, self.classes, self.height, self.width = shape
         self.device = device
         self.pooled = self.height // POOL + 1, self.width // POOL + 1
@@ -97,8 +101,8 @@ class _Grid:
         strip = STRIP_CPU if device.type == 'cpu' else STRIP_GPU
         self.windows_per_strip = min(self.windows[0], max(1, strip // (self.classes * POOL * self.padded_width)))
 
-    def strips(self):
-        """Every strip of every image; all share one buffer, so each is finished with before the next."""
+    def strips(self) -> Iterator['_Strip']:
+        """Every strip of every image. All share one buffer: be done with one before asking for the next."""
         buffer = None
         for image in range(self.images):
             for first in range(0, self.windows[0], self.windows_per_strip):
@@ -107,7 +111,7 @@ class _Grid:
                 yield strip
                 buffer = strip.buffer
 
-    def pad_labels(self, labels, ignore_label):
+    def pad_labels(self, labels: Tensor, ignore_label: int) -> Tensor:
         """(N, windows * 4, windows * 4) uint8, or int16 for many classes; K where invalid or outside the image."""
         if labels.element_size() == 1:
             labels = labels.short()  # comparisons with numbers a byte does not hold would wrap
@@ -123,7 +127,7 @@ class _Grid:
         )
         return padded
 
-    def pool_labels(self, labels, classes, dtype):
+    def pool_labels(self, labels: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
         """Average-pooled one-hot labels (N, K, h, w), by counting the labels of each window."""
         rows = torch.arange(self.windows[0] * POOL, device=self.device) // POOL * self.windows[1]
         window = rows[:, None] + torch.arange(self.padded_width, device=self.device) // POOL
@@ -138,7 +142,7 @@ class _Grid:
         counts = counts.view(self.images, classes + 1, *self.windows)
         return counts[:, :classes, : self.pooled[0], : self.pooled[1]] / (POOL * POOL)
 
-    def pooled_ones(self, dtype):
+    def pooled_ones(self, dtype: torch.dtype) -> Tensor:
         """The pooled image of ones (h, w): below 1 in windows that reach over the border."""
         inside = []
         for size, count in zip((self.height, self.width), self.pooled):
@@ -148,18 +152,17 @@ class _Grid:
 
 
 class _Strip:
-    """Rows of one image that fill whole pooling windows; on the padded grid it is (K, rows, padded width),
-    contiguous."""
+    """Rows of one image that fill whole pooling windows: (K, rows, padded width), contiguous."""
 
-    def __init__(self, grid, image, first, last):
+    def __init__(self, grid: _Grid, image: int, first: int, last: int):
         self.grid, self.image, self.first, self.last = grid, image, first, last
         self.rows = (last - first) * POOL
         top = first * POOL - PAD
         self.low, self.high = max(top, 0), min(top + self.rows, grid.height)
         self.inside = (slice(None), slice(self.low - top, self.high - top), slice(PAD, PAD + grid.width))
-        self.buffer = None
+        self.buffer: Tensor | None = None
 
-    def read(self, logits, dtype):
+    def read(self, logits: Tensor, dtype: torch.dtype) -> Tensor:
         """The strip's logits; what lies outside the image is finite and meaningless."""
         grid = self.grid
         size = grid.classes * self.rows * grid.padded_width
@@ -169,26 +172,24 @@ class _Strip:
         x[self.inside] = logits[self.image, :, self.low : self.high]
         return x
 
-    def targets(self, labels, classes, dtype):
-        """mask (rows, width): 1 where valid; target: index of each pixel's true class in the flattened strip (0 where
-        invalid)."""
+    def targets(self, labels: Tensor, classes: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """mask (rows, width): 1 where valid; target: where each pixel's true class is in the flattened strip."""
         labels = labels[self.image, self.first * POOL : self.last * POOL]
         mask = (labels < classes).to(dtype)
         target = labels.long().clamp_(max=classes - 1).mul_(labels.numel()).view(-1)
         return mask, target.add_(torch.arange(labels.numel(), device=labels.device))
 
-    def write_pooled(self, strip, maps):
+    def write_pooled(self, strip: Tensor, maps: Tensor):
         height, width = self.grid.pooled
         rows = min(self.last, height) - self.first
         maps[self.image, :, self.first : self.first + rows] = strip[:, :rows, :width]
 
-    def spread(self, maps):
-        """The strip of pooled maps, each value repeated along its window's width: (K, windows, 1, padded width); rows
-        broadcast."""
+    def spread(self, maps: Tensor) -> Tensor:
+        """The strip of pooled maps, each value repeated along its window's width: (K, windows, 1, padded width)."""
         height, width = self.grid.pooled
         maps = maps[self.image, :, self.first : min(self.last, height)]
         maps = F.pad(maps, (0, self.grid.windows[1] - width, 0, self.last - self.first - maps.shape[1]))
         return maps[..., None].expand(*maps.shape, POOL).reshape(maps.shape[0], maps.shape[1], 1, -1)
 
-    def write(self, strip, full):
+    def write(self, strip: Tensor, full: Tensor):
         full[self.image, :, self.low : self.high] = strip[self.inside]

@@ -1,5 +1,4 @@
-"""Region mutual information loss (Zhao et al., NeurIPS 2019, arXiv 1910.12037, eq. 11-16), in the form HMSA trained
-with.
+"""Region mutual information loss (Zhao et al., NeurIPS 2019, arXiv 1910.12037, eq. 11-16), as HMSA trained with it.
 
 Every class is a binary segmentation. A pixel is described by its 3x3 neighbourhood after 4x4 average pooling; the loss
 is half the binary cross-entropy plus half a bound on the mutual information between predicted and true neighbourhoods,
@@ -7,7 +6,7 @@ summed over classes. It can be negative: the second half is a log-determinant.
 """
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from loss.checks import check_shapes, unknown
 from loss.region_statistics import PixelStatistics
@@ -28,21 +27,21 @@ class RMILoss(nn.Module):
     non-finite loss.
     """
 
-    def __init__(self, num_classes, ignore_label=255, pool='avg4'):
+    def __init__(self, num_classes: int, ignore_label: int = 255, pool: str = 'avg4'):
         super().__init__()
         if pool not in POOLS:
             raise ValueError(unknown('RMILoss: pool', pool, POOLS))
         self.num_classes = num_classes
         self.ignore_label = ignore_label
-        self.parts = {}
-        self._failures = 0
+        self.parts: dict[str, Tensor] = {}
+        self._failures: Tensor | int = 0
 
     @property
-    def failures(self):
+    def failures(self) -> int:
         """How many factorisations failed so far (reading it waits for the device)."""
         return int(self._failures)
 
-    def forward(self, logits, labels, do_rmi=True):
+    def forward(self, logits: Tensor, labels: Tensor, do_rmi: bool = True) -> Tensor:
         check_shapes(logits, labels, self.num_classes)
         with torch.autocast(logits.device.type, enabled=False):
             bce, yy, yp, pp = PixelStatistics.apply(logits, labels, self.ignore_label, do_rmi)
@@ -56,7 +55,7 @@ class RMILoss(nn.Module):
             return (BCE_WEIGHT * bce + (1 - BCE_WEIGHT) * information).to(dtype)
 
 
-def mutual_information(yy, yp, pp):
+def mutual_information(yy: Tensor, yp: Tensor, pp: Tensor) -> tuple[Tensor, Tensor]:
     """Half the log-determinant of what the prediction leaves unexplained, / 9, mean over images, summed over classes.
 
     yy, yp, pp (N, K, 9, 9) float64. Returns the scalar and the number of failed factorisations, a tensor. With A = pp +
@@ -73,9 +72,8 @@ def mutual_information(yy, yp, pp):
     return information.mean(0).sum() / size, (~ok).sum()
 
 
-def _cholesky(matrix):
-    """Factors (..., n, n) and whether each exists; identity stands in for one that does not, so that no gradient turns
-    NaN."""
+def _cholesky(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Factors (..., n, n) and whether each exists; the identity stands in for one that does not: no gradient is nan."""
     _, info = torch.linalg.cholesky_ex(matrix.detach())
     ok = (info == 0) & matrix.detach().isfinite().all(-1).all(-1)
     identity = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
@@ -85,5 +83,5 @@ def _cholesky(matrix):
 class BCELoss(RMILoss):
     """The binary cross-entropy of RMILoss alone, at full weight."""
 
-    def forward(self, logits, labels):
+    def forward(self, logits: Tensor, labels: Tensor, do_rmi: bool = False) -> Tensor:
         return super().forward(logits, labels, do_rmi=False)

@@ -1,5 +1,4 @@
-"""The obvious forms of what this repository does faster: what the benchmarks measure against and the tests compare
-with.
+"""Plain forms of the region loss and the confusion matrix: the benchmarks measure and the tests compare with them.
 
 PlainRMILoss writes out the definition, full-resolution one-hot maps and nine shifted float64 copies included;
 plain_confusion_matrix is one bincount over the valid pixels. Not used in training.

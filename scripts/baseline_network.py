@@ -1,4 +1,4 @@
-"""The plain form of the multi-scale networks: what `scripts/bench.py` measures against and the tests compare with.
+"""Plain form of the multi-scale networks: `scripts/bench.py` measures and the tests compare with it.
 
 It computes the obvious way with the layers of a built network: every convolution on the map that the paper draws,
 every head at every scale, every output enlarged to its image, one operation after the other, in contiguous NCHW order.

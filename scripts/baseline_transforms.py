@@ -1,4 +1,4 @@
-"""A training sample the obvious way: the whole image resized and floating point on the CPU, all with Pillow and SciPy.
+"""Training sample the obvious way: the whole image resized and floating point on the CPU, all with Pillow and SciPy.
 
 `plain_sample` decodes, resizes the whole image bicubically, crops, flips, jitters the colours, blurs and normalises. It
 draws from its generator what transforms.TrainTransform draws, in the same order, so one seed gives both the same

@@ -1,10 +1,10 @@
 #!/usr/bin/env python
-"""Measures what this repository does fast against the obvious way to do it, line by line, each with its budget.
+"""Benchmark of what this repository does fast against the obvious way to do it, line by line, each with its budget.
 
     python scripts/bench.py                                   every line on the CPU; keep the machine idle
     python scripts/bench.py rmi confusion                     some of them
     python scripts/bench.py data                              those of one group: data, networks, ensembles
-    python scripts/bench.py --device cuda   the GPU: bf16 and fp16, compiled, at 1024x2048
+    python scripts/bench.py --device cuda                     the GPU: bf16 and fp16, compiled, at 1024x2048
     python scripts/bench.py --trunk hrnetv2_w18 --size 128,256 --repeats 2     small and quick
     python scripts/bench.py --out docs/results/bench_cpu.md   keeps the table
 
@@ -12,7 +12,6 @@ Budgets are ratios to the plain form, measured in one process in turn, so they h
 the plain forms alone. Exit code 0 whether budgets hold or not, 2 for a mistake in the flags.
 """
 
-import difflib
 import sys
 import time
 from dataclasses import dataclass
@@ -27,6 +26,8 @@ from network import TRUNKS
 from scripts import bench_data, bench_ensemble, bench_network, bench_report
 from scripts.bench_measure import measure
 from utils.cli.parser import Parser
+from utils.cli.program import run_program
+from utils.cli.wording import did_you_mean
 from utils.files.atomic import write_json, write_text
 from utils.settings.value_types import crop_size, names, positive
 
@@ -123,35 +124,32 @@ def parse_args(argv):
 
 def check_known(what: str, name: str, known):
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=2, cutoff=0.6)
-        hint = f'did you mean {" or ".join(near)}? ' if near else ''
-        raise ValueError(f'{what} {name!r} does not exist; {hint}choose from {", ".join(known)}')
+        hint = did_you_mean(name, known, count=2, cutoff=0.6)
+        raise ValueError(f'{what} {name!r} does not exist; {hint and hint + " "}choose from {", ".join(known)}')
 
 
 def main(argv=None) -> int:
     """Measure, print, write; returns the exit code."""
-    try:
-        argv = sys.argv[1:] if argv is None else argv
-        args = parse_args(argv)
-        device = torch.device(args.device)
-        seed_everything(0)
-        set_deterministic(False)
-        about, start = bench_report.provenance(device, argv), time.monotonic()
-        rows = run_lines(args, device)
-        page = bench_report.markdown(rows, about, time.monotonic() - start)
-        print(page)
-        if args.out:
-            write_text(args.out, page)
-        if args.json:
-            write_json(args.json, bench_report.as_json(rows, about, vars(args)))
-    except (ValueError, OSError) as error:
-        print(f'bench.py: error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
-    return 0
+    return run_program('bench.py', bench, argv)
+
+
+def bench(argv):
+    args = parse_args(argv)
+    device = torch.device(args.device)
+    seed_everything(0)
+    set_deterministic(False)
+    about, start = bench_report.provenance(device, argv), time.monotonic()
+    rows = run_lines(args, device)
+    page = bench_report.markdown(rows, about, time.monotonic() - start)
+    print(page)
+    if args.out:
+        write_text(args.out, page)
+    if args.json:
+        write_json(args.json, bench_report.as_json(rows, about, vars(args)))
 
 
 def run_lines(args, device: torch.device) -> list:
-    """The rows of every line asked for, those with a network once for each trunk; says each as it is done."""
+    """The rows of every line asked for, those with a network once for each trunk; each is printed when it is done."""
     rows = []
     for line, build in LINES.items():
         if args.lines and line not in args.lines:

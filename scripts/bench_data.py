@@ -1,4 +1,4 @@
-"""The benchmark's lines without a network: samples, the class-uniform index, the region loss, the confusion matrix."""
+"""Benchmark lines without a network: samples, the class-uniform index, the region loss, the confusion matrix."""
 
 import os
 import shutil

@@ -1,5 +1,4 @@
-"""The benchmark's lines of ensembles: fusing stored logits, fusing networks as they run, peak memory, forms of
-storage."""
+"""Benchmark lines of ensembles: fusing stored logits, fusing networks as they run, peak memory, forms of storage."""
 
 import shutil
 import subprocess

@@ -79,11 +79,14 @@ class Row:
 
 
 def measure(name: str, case: Case, device: torch.device, repeats: int | None = None, baseline: bool = False) -> list:
-    """The Rows of a case: one for each form, and on a GPU one more for the memory of each form that has a budget for
-    it.
+    """The Rows of a case: one for each form, and on a GPU one more for each form with a budget of memory.
 
-    repeats replaces those of the case; baseline: run the plain form alone. Running out of memory makes a row that says
-    so.
+    Args:
+        name: of the line.
+        repeats: in place of those of the case.
+        baseline: run the plain form alone.
+
+    Returns: the Rows; running out of memory makes one that says so.
     """
     forms = [case.plain, *([] if baseline else case.forms)]
     try:
@@ -120,7 +123,12 @@ def measure(name: str, case: Case, device: torch.device, repeats: int | None = N
 
 
 def compare(name: str, case: Case, form: Form, plain: list, own: list) -> Row:
-    """The Row of a form from the seconds of its calls and of those of the plain form, in the order they ran."""
+    """The Row of a form.
+
+    Args:
+        name: of the line.
+        plain, own: seconds of each call of the plain form and of this one, in the order in which they ran.
+    """
     shared = statistics.median(plain) if form.added else 0.0
     ratios = [(b - a * form.added) / a for a, b in zip(plain, own)]
     seconds = statistics.median(own) - shared

@@ -1,4 +1,4 @@
-"""The benchmark's lines with a network: evaluation, the training step, dumping logits.
+"""Benchmark lines with a network: evaluation, the training step, dumping logits.
 
 The plain form is eager and contiguous, computes every head at every scale at the size of the image and keeps every map;
 on a CPU it is fp32, on a GPU fp16 autocast. Ours is what train.py runs: its evaluator, its training loop, its dumper.

@@ -1,4 +1,4 @@
-"""The result of the benchmark as a table, with everything that the numbers depend on above it."""
+"""Table of the benchmark's results, with everything that the numbers depend on above it."""
 
 import os
 import shlex
@@ -69,7 +69,7 @@ def aligned(cells: list) -> str:
 
 
 def sentence(row) -> str:
-    """A row in one line, for who waits for the rest."""
+    """A row in one line, printed while the others are measured."""
     name, _, _, plain, ours, ratio, pairs, budget, holds, note = row_cells(row)
     allowed = f', at most {budget}: {holds}' if budget else ''
     compared = f', ours {ours}, ratio {ratio} ({pairs}){allowed}' if ours else ''

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""What every network costs, one row each: parameters, entries of its state dict, operations, seconds per image.
+"""Table of what every network costs, a row each: parameters, entries of its state dict, operations, seconds per image.
 
     python scripts/network_table.py --out docs/results/networks.md  every network; an hour on an idle CPU
     python scripts/network_table.py --device cuda --out docs/results/networks_gpu.md  times and memory on a GPU, in bf16
@@ -29,6 +29,7 @@ from network.mscale import MultiScale, check_scales
 from network.plain import plain_form
 from scripts import bench_measure, bench_report
 from utils.cli.parser import Parser
+from utils.cli.program import run_program
 from utils.files.atomic import write_json, write_text
 from utils.settings.value_types import crop_size, names, positive
 
@@ -94,24 +95,24 @@ def parse_args(argv):
 
 def main(argv=None) -> int:
     """Count, time, print, write; returns the exit code."""
-    argv = sys.argv[1:] if argv is None else argv
+    return run_program('network_table.py', write_table, argv)
+
+
+def write_table(argv) -> int:
+    args = parse_args(argv)
+    device = torch.device(args.device)
+    about, start = bench_report.provenance(device, argv, 'scripts/network_table.py'), time.monotonic()
     try:
-        args = parse_args(argv)
-        device = torch.device(args.device)
-        about, start = bench_report.provenance(device, argv, 'scripts/network_table.py'), time.monotonic()
         rows = make_rows(args, device)
-        page = markdown(rows, args, about, time.monotonic() - start)
-        print(page)
-        if args.out:
-            write_text(args.out, page)
-        if args.json:
-            write_json(args.json, {'about': about, 'settings': vars(args), 'rows': [vars(row) for row in rows]})
     except NetworkError as error:
         print(f'network_table.py: error: {error}; nothing was written', file=sys.stderr)
         return 1
-    except (ValueError, OSError) as error:
-        print(f'network_table.py: error: {" ".join(str(error).split())}', file=sys.stderr)
-        return 2
+    page = markdown(rows, args, about, time.monotonic() - start)
+    print(page)
+    if args.out:
+        write_text(args.out, page)
+    if args.json:
+        write_json(args.json, {'about': about, 'settings': vars(args), 'rows': [vars(row) for row in rows]})
     return 0
 
 

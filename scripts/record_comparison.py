@@ -1,5 +1,4 @@
-"""Writes a table for docs/results/ of trainings that differ in a flag or two: what each scored, and the mean over
-seeds.
+"""Page for docs/results/ of trainings that differ in a flag or two: what each scored, and the mean over seeds.
 
     python scripts/record_comparison.py --title 'Where to augment' --out docs/results/augment_on.md RUN RUN [RUN ...]
 
@@ -13,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from scripts.record_results import PATH_FLAGS, command_of, machine, page_parser, read_json, validations, write_page
+from scripts.record_results import PATH_FLAGS, command_of, machine, page_parser, page_program, read_json, validations
 
 UNSET = 'None'  # a flag that came after a training: it had no value then
 IGNORED = {'given', 'command', 'source', 'seed', 'resume', *(flag.removeprefix('--') for flag in PATH_FLAGS)}
@@ -95,8 +94,7 @@ def page(title, runs):
 
 
 def main(argv=None):
-    args = parse_args(argv)
-    return write_page('record_comparison.py', args.out, lambda: page(args.title, args.runs))
+    return page_program('record_comparison.py', parse_args, lambda args: page(args.title, args.runs), argv)
 
 
 if __name__ == '__main__':

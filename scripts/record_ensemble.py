@@ -1,5 +1,4 @@
-"""Writes a table for docs/results/ from reports of `ensemble.py report`: members, their ensemble, and calibrated forms
-of it.
+"""Page for docs/results/ from reports of `ensemble.py report`: members, their ensemble, and calibrated forms of it.
 
     python scripts/record_ensemble.py --title 'CamVid, two members' --out docs/results/ensemble_camvid.md REPORT [...]
 
@@ -17,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from engine.provenance import describe_start  # noqa: E402
-from scripts.record_results import machine, page_parser, read_json, write_page  # noqa: E402  (not installed)
+from scripts.record_results import machine, page_parser, page_program, read_json  # noqa: E402  (not installed)
 
 COLUMNS = {
     'mean_iou': 'mIoU %',
@@ -92,8 +91,7 @@ def page(title, note, folders):
 
 
 def main(argv=None):
-    args = parse_args(argv)
-    return write_page('record_ensemble.py', args.out, lambda: page(args.title, args.note, args.reports))
+    return page_program('record_ensemble.py', parse_args, lambda args: page(args.title, args.note, args.reports), argv)
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""Writes a table for docs/results/ from run directories: what was trained, on what, how long, and what it scores.
+"""Page for docs/results/ of a training and its evaluations: what was trained, on what, how long, and what it scores.
 
     python scripts/record_results.py --title 'CamVid on a CPU' --out docs/results/camvid_cpu.md RUN EVAL [EVAL ...]
 
@@ -17,6 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from utils.cli.program import MISTAKES, run_program  # noqa: E402
 from utils.cli.wording import listed  # noqa: E402
 from utils.files.atomic import write_text  # noqa: E402  (the repository is not installed)
 
@@ -158,23 +159,32 @@ def page(title, run, evaluations):
     return '\n'.join(lines) + '\n'
 
 
-def write_page(program, out, make):
-    """Write what make() returns to the file `out`; the exit code. A mistake is told in one line."""
-    try:
-        write_text(out, make())
-    except (ValueError, OSError) as error:
-        print(f'{program}: error: {error}', file=sys.stderr)
-        return 2
-    except KeyError as error:
-        print(f'{program}: error: the files hold no {error}; make them again with this version', file=sys.stderr)
-        return 2
-    print(out)
-    return 0
+def page_program(name, parse_args, make, argv=None) -> int:
+    """Run a script that writes a page.
+
+    Args:
+        name: of the script.
+        parse_args: argv -> args, with args.out.
+        make: args -> the page; a KeyError is an entry that older files lack.
+
+    Returns: the exit code.
+    """
+
+    def body(argv):
+        args = parse_args(argv)
+        write_text(args.out, make(args))
+        print(args.out)
+
+    def remedy(error):
+        return ' is missing in the files; make them again with this version' if isinstance(error, KeyError) else ''
+
+    return run_program(name, body, argv, mistakes=(*MISTAKES, KeyError), remedy=remedy)
 
 
 def main(argv=None):
-    args = parse_args(argv)
-    return write_page('record_results.py', args.out, lambda: page(args.title, args.run, args.evaluations))
+    return page_program(
+        'record_results.py', parse_args, lambda args: page(args.title, args.run, args.evaluations), argv
+    )
 
 
 if __name__ == '__main__':

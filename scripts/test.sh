@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the environment when it is missing, then runs the linter and the tests.
+# Makes the environment when it is missing, then runs the linter, the formatter, the type checker and the tests.
 #
 #   bash scripts/test.sh                     what every change has to pass
 #   bash scripts/test.sh --all               the slow tests too
@@ -20,6 +20,8 @@ for argument in "$@"; do
 done
 
 run python -m ruff check .
+run python -m ruff format --check .
+run python -m mypy
 # One thread per process: the test networks are too small to share, and more threads only wait for each other.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 run python -m pytest -n "${TEST_PROCESSES:-2}" "${arguments[@]+"${arguments[@]}"}"

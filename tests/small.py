@@ -1,10 +1,12 @@
-"""The smallest run of the program, and the program in a process of its own; shared by the tests of the whole
-program."""
+"""Runs of the program in tests: the smallest network and training, a signal in the middle, a process of its own."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 ROOT = Path(__file__).parent.parent
 # The smallest network of the family: seconds per test on a CPU.
@@ -33,3 +35,16 @@ def command(*arguments, **options):
         timeout=300,
         **options,
     )
+
+
+def stop_after(steps: int):
+    """Send this process SIGTERM when it has taken `steps` more optimizer steps."""
+
+    def count(*_):
+        nonlocal steps
+        steps -= 1
+        if steps == 0:
+            hook.remove()
+            signal.raise_signal(signal.SIGTERM)
+
+    hook = register_optimizer_step_post_hook(count)

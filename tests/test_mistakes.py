@@ -1,4 +1,4 @@
-"""What bad input gets: one line that names the file or flag and the remedy, exit code 2, nothing half-written."""
+"""Mistakes of a person: one line that names the file or flag and the remedy, exit code 2, nothing half-written."""
 
 import shutil
 
@@ -45,18 +45,21 @@ def snapshot(program, tmp_path):
 @pytest.mark.parametrize(
     'flags, parts',
     [
-        (['--arch', 'ocrnet.HRNet_Mscal'], ['--arch', 'ocrnet.HRNet_Mscale']),
-        (['--trunk', 'hrnetv3'], ['--trunk', 'hrnetv2']),
-        (['--dataset', 'cityscape'], ['--dataset', 'cityscapes']),
-        (['--loss', 'ce,rmi'], ['--loss', 'pred, aux']),
-        (['--loss', 'ce,ce,ce,diec'], ['--loss', 'diec']),
-        (['--bs_trn', '64'], ['--bs_trn']),
-        (['--crop_size', '900,900'], ['--crop_size', '128']),
-        (['--lr_schedule', 'scl-poly'], ['--rlx_off_epoch']),
-        (['--distributed'], ['torchrun']),
-        (['--rand_augment', '2'], ['--rand_augment']),
-        (['--snapshot', 'nowhere.pth'], ['nowhere.pth']),
-        (['--resume', 'nowhere.pth'], ['nowhere.pth']),
+        (
+            ['--arch', 'ocrnet.HRNet_Mscal'],
+            ['--arch', "no architecture 'ocrnet.HRNet_Mscal'", 'mean ocrnet.HRNet_Mscale'],
+        ),
+        (['--trunk', 'hrnetv3'], ['--trunk', "no trunk 'hrnetv3'", 'mean hrnetv2 or']),
+        (['--dataset', 'cityscape'], ['--dataset cityscape:', 'no such dataset', 'mean cityscapes?', 'acdc, ade20k']),
+        (['--loss', 'ce,rmi'], ['--loss', '2 given for 4', '(pred, aux, pred_05x, pred_10x)', 'give one for each']),
+        (['--loss', 'ce,ce,ce,diec'], ['--loss', "'diec' is not known", 'ce, img_wt, rmi, bce']),
+        (['--bs_trn', '64'], ['--bs_trn 64', '64 images per step', "'synthetic' has 12", 'a smaller --bs_trn']),
+        (['--crop_size', '900,900'], ['--crop_size 900,900', '128 x 256', 'use --crop_size 128,256', '--scale_max']),
+        (['--lr_schedule', 'scl-poly'], ['--rlx_off_epoch, which is -1', 'from 0 to --max_epoch - 1 = 1']),
+        (['--distributed'], ['--distributed', 'use torchrun --standalone --nproc-per-node', 'leave the flag out']),
+        (['--rand_augment', '2'], ["--rand_augment '2' is not N,M", 'N >= 1', '0 to 30', '--rand_augment 2,10']),
+        (['--snapshot', 'nowhere.pth'], ['nowhere.pth: no such checkpoint', 'fetch_weights.sh']),
+        (['--resume', 'nowhere.pth'], ['nowhere.pth: no such checkpoint', 'give the path of one']),
     ],
 )
 def test_a_wrong_value_is_told_with_what_would_be_right(program, flags, parts):
@@ -73,15 +76,16 @@ def test_a_missing_root_and_an_empty_one(program, tmp_path):
     (tmp_path / 'empty' / 'synthetic').mkdir(parents=True)
     code, printed = program(*TRAIN, '--override_dataset_root', tmp_path / 'empty')
     assert code == 2
-    one_line(printed, tmp_path / 'empty')
+    one_line(printed, tmp_path / 'empty', 'no folder leftImg8bit', '--override_dataset_root')
 
 
 def test_an_image_without_its_label(program, broken):
     root, files = broken
-    files('train')[1].unlink()
+    image, label = files('train')
+    label.unlink()
     code, printed = program(*TRAIN, '--override_dataset_root', root)
     assert code == 2
-    one_line(printed, files('val')[0].parent.name[:0], 'label')
+    one_line(printed, f'{image}: its label {label} does not exist', '1 of the 12 images', 'add the missing labels')
 
 
 def test_a_label_of_another_size_and_one_with_unknown_ids(program, broken):
@@ -91,13 +95,13 @@ def test_a_label_of_another_size_and_one_with_unknown_ids(program, broken):
     cv2.imwrite(str(label), good[:-1])
     code, printed = program(*TRAIN, '--override_dataset_root', root, '--class_uniform_pct', '0')
     assert code == 2
-    one_line(printed, label.name, '128x63', '128x64')
+    one_line(printed, f'{label}: 128x63, its image 128x64', 'bring both to one size')
     bad = good.copy()
     bad[3, 5], bad[4, 6] = 77, 200
     cv2.imwrite(str(label), bad)
     code, printed = program(*TRAIN, '--override_dataset_root', root)
     assert code == 2
-    one_line(printed, label.name, '77', '200', '--ignore_ids')
+    one_line(printed, f'{label}: id 77 in 1 pixel, id 200 in 1 pixel', 'list them under --ignore_ids')
     code, printed = program(*TRAIN, '--override_dataset_root', root, '--ignore_ids', '77,200', '--max_epoch', '1')
     assert code == 0, printed
 
@@ -108,7 +112,7 @@ def test_an_unreadable_image(program, broken):
     image.write_bytes(b'not a picture')
     code, printed = program(*TRAIN, '--override_dataset_root', root)
     assert code == 2
-    one_line(printed, image.name)
+    one_line(printed, f'{image}: is damaged or no image', 'replace these files')
 
 
 def test_checkpoints_that_are_none_hold_code_or_fit_nothing(program, tmp_path):
@@ -116,15 +120,15 @@ def test_checkpoints_that_are_none_hold_code_or_fit_nothing(program, tmp_path):
     torch.save({'state_dict': {'x': torch.zeros(1)}, 'trick': torch.nn.Linear(1, 1)}, tmp_path / 'code.pth')
     torch.save({'state_dict': {'nothing.like.it': torch.zeros(3)}}, tmp_path / 'other.pth')
     torch.save({'epoch': 3}, tmp_path / 'empty.pth')
-    for name, part in (
-        ('text', 'not a PyTorch checkpoint'),
-        ('code', 'holds code'),
-        ('other', 'none of its'),
-        ('empty', 'state_dict'),
+    for name, *parts in (
+        ('text', "not a PyTorch checkpoint (it starts with b'hello')", 'written by torch.save'),
+        ('code', 'holds code (torch.nn.modules.linear.Linear)', 'was refused', 're-save its weights alone'),
+        ('other', 'none of its 1 tensors fits', 'nothing.like.it', 'give the --arch and --trunk'),
+        ('empty', "holds entries ['epoch']", "expected an entry 'state_dict'", 're-save it'),
     ):
         code, printed = program('--eval', 'val', '--snapshot', tmp_path / f'{name}.pth')
         assert code == 2
-        one_line(printed, f'{name}.pth', part)
+        one_line(printed, f'{name}.pth', *parts)
         assert not (program.run_dir / 'metrics.json').exists()
 
 
@@ -138,7 +142,7 @@ def test_another_number_of_classes_needs_a_flag(program, snapshot, tmp_path):
     checkpoint.save(tmp_path / 'wide.pth', state)
     code, printed = program(*TRAIN, '--snapshot', tmp_path / 'wide.pth')
     assert code == 2
-    one_line(printed, '23 classes', '19', '--allow_class_mismatch')
+    one_line(printed, 'wide.pth: has 23 classes, the network has 19; --allow_class_mismatch', 'ocr.cls_head.weight')
     code, printed = program(
         *TRAIN,
         '--snapshot',
@@ -166,21 +170,23 @@ def test_a_checkpoint_without_attention_starts_a_multi_scale_training_but_is_not
     assert code == 0 and 'missing in the file (scale_attn' in printed, printed
     code, printed = program('--eval', 'val', '--snapshot', tmp_path / 'old.pth')
     assert code == 2
-    one_line(printed, 'scale_attn')
+    one_line(printed, 'old.pth: does not fit', '11 missing in the file (scale_attn.conv0.weight', '--snapshot_partial')
 
 
 def test_a_folder_without_images(program, tmp_path):
     (tmp_path / 'nothing').mkdir()
     code, printed = program('--eval', 'folder', '--eval_folder', tmp_path / 'nothing')
     assert code == 2
-    one_line(printed, tmp_path / 'nothing')
+    one_line(printed, f'{tmp_path / "nothing"}: holds no images (png, ', '--eval_folder')
 
 
 def test_a_new_training_does_not_write_into_the_run_of_another(program, snapshot):
     before = snapshot.read_bytes()
     code, printed = program(*TRAIN, '--result_dir', snapshot.parent)
     assert code == 2
-    one_line(printed, snapshot.parent, '--resume auto')
+    one_line(
+        printed, f'--result_dir {snapshot.parent}: holds {snapshot.name}', 'with --resume auto', 'another --result_dir'
+    )
     assert snapshot.read_bytes() == before
 
 
@@ -196,7 +202,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_names_of_the_images(program, m
     monkeypatch.setattr(OutputsCriterion, 'forward', poisoned)
     code, printed = program(*TRAIN, '--max_skipped_steps', '2')
     assert code == 2
-    one_line(printed, '--max_skipped_steps 2', '3 steps', '_leftImg8bit.png')
+    one_line(printed, '3 steps had a non-finite', 'batch 3, images train/', '--max_skipped_steps 2', 'lower --lr')
     assert printed.count('step skipped') == 3
 
 
@@ -210,17 +216,21 @@ def test_a_full_disk_stops_with_the_file_and_leaves_no_half_checkpoint(program, 
     monkeypatch.setattr('utils.files.atomic.os.fsync', full)
     code, printed = program(*TRAIN, '--max_epoch', '1')
     assert code == 2
-    one_line(printed, 'the disk is full')
+    one_line(printed, f'{program.run_dir}: cannot be written, the disk is full', 'free some space')
     assert not list(program.run_dir.glob('*.pth')) and not list(program.run_dir.glob('.*.tmp'))
 
 
 def test_running_out_of_memory_is_told_with_the_flags_that_help(program, monkeypatch):
-    from engine.evaluator import Evaluator
+    from network.mscale import MultiScale
 
-    def exhausted(self, *arguments):
+    forward = MultiScale.forward
+
+    def exhausted(self, *arguments, **options):
+        if self.training:
+            return forward(self, *arguments, **options)
         raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 5.00 GiB.')
 
-    monkeypatch.setattr(Evaluator, '_forward', exhausted)
+    monkeypatch.setattr(MultiScale, 'forward', exhausted)
     code, printed = program(*TRAIN, '--max_epoch', '1')
     assert code == 2
     one_line(printed, 'Tried to allocate 5.00 GiB', '--n_scales', '--accumulate')

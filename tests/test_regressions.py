@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from small import ROOT, TRAIN
+from small import ROOT, TRAIN, stop_after
 
-from engine.trainer import Trainer
+from transforms import Normalize
 from utils import checkpoint
 
 EPOCH = [*TRAIN, '--max_epoch', '1']
@@ -53,16 +53,16 @@ def test_half_precision_that_overflows_forward_stops_before_it_reaches_a_checkpo
     from engine import precision
 
     monkeypatch.setattr(precision, 'grad_scaler', lambda device, kind: torch.amp.GradScaler('cpu', init_scale=1024.0))
-    accumulate = Trainer._accumulate
+    forward, batches = Normalize.forward, []
 
-    def poisoned(self, batch, total, meter):
-        if self.position.batch == 2:
-            self.learner.normalize.offset[0, 0] = float('inf')
-        last = accumulate(self, batch, total, meter)
-        self.learner.normalize.offset[0, 0] = 0
-        return last
+    def poisoned(self, images):
+        batches.append(images)
+        images = forward(self, images)
+        if len(batches) == 3:
+            images[:, 0] = float('inf')
+        return images
 
-    monkeypatch.setattr(Trainer, '_accumulate', poisoned)
+    monkeypatch.setattr(Normalize, 'forward', poisoned)
     code, printed = program(*EPOCH)
     assert code == 2 and 'batch statistics' in printed and '_leftImg8bit.png' in printed
     assert not list(program.run_dir.glob('*.pth'))
@@ -128,19 +128,9 @@ def test_a_directory_with_nothing_but_a_best_checkpoint_is_not_trained_into(prog
         assert code == 2 and best.name in printed and best.exists()
 
 
-def test_a_run_stopped_within_an_epoch_is_not_resumed_in_steps_of_another_size(program, monkeypatch):
-    import signal
-
-    update = Trainer._update
-
-    def stopping(self):
-        update(self)
-        if self.position.step == 4:
-            signal.raise_signal(signal.SIGTERM)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, '_update', stopping)
-        assert program(*EPOCH)[0] == 0
+def test_a_run_stopped_within_an_epoch_is_not_resumed_in_steps_of_another_size(program):
+    stop_after(4)
+    assert program(*EPOCH)[0] == 0
     for changed in (['--bs_trn', '4'], ['--accumulate', '2']):
         code, printed = program(*EPOCH, '--resume', 'auto', *changed)
         assert code == 2 and changed[0] in printed and 'steps of the same size' in printed

@@ -18,10 +18,10 @@ from transforms.randaugment import RandAugment, parse_rand_augment
 __all__ = ['Normalize', 'TrainTransform', 'ValTransform', 'build_train_transform', 'build_val_transform']
 
 
-def build_train_transform(args, ignore_label):
-    """TrainTransform from args.crop_size (h, w), scale_min, scale_max, pre_size, full_crop_training, translate_aug_fix,
-    color_aug, gblur, bblur (which wins over gblur), rand_augment 'N,M' and augment_on. ValueError names the flag that
-    is wrong.
+def build_train_transform(args, ignore_label: int) -> TrainTransform:
+    """The transform of training samples from the flags of augmentation; bblur wins over gblur.
+
+    Raises ValueError that names the flag that is wrong.
     """
     _check_scales(args.scale_min, args.scale_max)
     _check_pre_size(args.pre_size)
@@ -38,14 +38,16 @@ def build_train_transform(args, ignore_label):
     size_and_crop = RandomSizeAndCrop(
         crop_size, args.scale_min, args.scale_max, ignore_label, args.pre_size, args.translate_aug_fix
     )
-    rand_augment = RandAugment(*parse_rand_augment(args.rand_augment), ignore_label) if args.rand_augment else None
+    rand_augment = (
+        RandAugment(*parse_rand_augment(args.rand_augment), ignore_label=ignore_label) if args.rand_augment else None
+    )
     jitter = ColorJitter(args.color_aug) if args.color_aug else None
     blur = RandomBilateralBlur() if args.bblur else RandomGaussianBlur() if args.gblur else None
     return TrainTransform(size_and_crop, rand_augment, jitter, blur, defer=args.augment_on == 'device')
 
 
-def build_val_transform(args, ignore_label):
-    """ValTransform from args.pre_size (pixels or None) and crop_val. ValueError names the flag that is wrong."""
+def build_val_transform(args, ignore_label: int) -> ValTransform:
+    """The transform of validation samples from pre_size and crop_val; ValueError names the flag that is wrong."""
     _check_pre_size(args.pre_size)
     if args.crop_val and args.pre_size is None:
         raise ValueError(
@@ -54,7 +56,7 @@ def build_val_transform(args, ignore_label):
     return ValTransform(ignore_label, args.pre_size, args.crop_val)
 
 
-def _check_scales(scale_min, scale_max):
+def _check_scales(scale_min: float, scale_max: float):
     if not (math.isfinite(scale_min) and scale_min > 0):
         raise ValueError(f'--scale_min {scale_min} is not a scale; use a number above 0, the published value is 0.5')
     if not (math.isfinite(scale_max) and scale_max > 0):
@@ -65,15 +67,15 @@ def _check_scales(scale_min, scale_max):
         )
 
 
-def _check_pre_size(pre_size):
+def _check_pre_size(pre_size: int | None):
     if pre_size is not None and pre_size < 1:
         raise ValueError(f'--pre_size {pre_size} is not a length in pixels; use 1 or more, or leave the flag out')
 
 
-def _check_crop_size(crop_size):
+def _check_crop_size(crop_size) -> tuple[int, int]:
     if len(crop_size) != 2 or min(crop_size) < 1:
         raise ValueError(
             f'--crop_size {",".join(map(str, crop_size))} is not a size in pixels; use one side or HEIGHT,WIDTH, each 1'
             ' or more'
         )
-    return tuple(crop_size)
+    return crop_size[0], crop_size[1]

@@ -1,4 +1,4 @@
-"""Photometric augmentation on the device (--augment_on device): a loader draws the numbers, the device does the work.
+"""Photometric augmentation on the device (--augment_on device): a loader draws the numbers, the device applies them.
 
 The operations are those of transforms.photometric, on floats: brightness, contrast and saturation are rounded down as
 there, hue is turned exactly instead of in 8-bit HSV, and the Gaussian blur is rounded. Nothing here waits for the
@@ -10,63 +10,61 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from transforms.photometric import ROUND_DOWN, gaussian_size, hue_steps
+from transforms.photometric import ROUND_DOWN, ColorJitter, RandomGaussianBlur, gaussian_size, hue_steps
 
 GREY = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow and OpenCV
 NUMBERS = 9  # of one image: four factors, the order of the four, sigma (0: no blur)
 
 
-def draw(jitter, blur, rng) -> Tensor:
-    """What ColorJitter `jitter` and RandomGaussianBlur `blur` (each may be None) would draw next, float32
-    (NUMBERS,)."""
+def draw(jitter: ColorJitter | None, blur: RandomGaussianBlur | None, rng: np.random.Generator) -> Tensor:
+    """The numbers that jitter and blur would draw next, float32 (NUMBERS,); those of None change nothing."""
     factors, order = jitter.draw(rng) if jitter else ((1, 1, 1, 0), range(4))
     return torch.from_numpy(np.array([*factors, *order, blur.draw(rng) if blur else 0], np.float32))
 
 
 def augment(images: Tensor, numbers: Tensor) -> Tensor:
-    """images uint8 (N, 3, h, w) on any device, numbers float32 (N, NUMBERS) on the CPU -> float32 (N, 3, h, w), whole
-    in [0, 255]."""
+    """images uint8 (N, 3, h, w), numbers float32 (N, NUMBERS) on the CPU -> float32 (N, 3, h, w) of whole numbers."""
     return torch.stack([_augment_one(image.float(), row) for image, row in zip(images, numbers.tolist())])
 
 
 def as_seen(sample: dict) -> np.ndarray:
-    """The image uint8 (h, w, 3) of a training sample as the network sees it, whoever does the photometric work."""
+    """The image uint8 (h, w, 3) of a training sample as the network sees it, deferred augmentation included."""
     image = sample['image']
     if 'photometric' in sample:
         image = augment(image[None], sample['photometric'][None])[0].to(torch.uint8)
     return np.ascontiguousarray(image.permute(1, 2, 0).numpy())
 
 
-def _augment_one(image, numbers):
+def _augment_one(image: Tensor, numbers: list[float]) -> Tensor:
     factors, order, sigma = numbers[:4], numbers[4:8], numbers[8]
     for step in map(int, order):
         image = _OPERATIONS[step](image, factors[step])
     return _blur(image, sigma) if sigma else image
 
 
-def _blend(image, degenerate, factor):
+def _blend(image: Tensor, degenerate: Tensor | float, factor: float) -> Tensor:
     """As photometric.blend; degenerate: a number or a tensor."""
     return torch.round(image * factor + (1 - factor) * degenerate + ROUND_DOWN).clamp_(0, 255)
 
 
-def _grey(image):
+def _grey(image: Tensor) -> Tensor:
     """(3, h, w) -> (h, w), whole."""
     return torch.round(GREY[0] * image[0] + GREY[1] * image[1] + GREY[2] * image[2])
 
 
-def _brightness(image, factor):
+def _brightness(image: Tensor, factor: float) -> Tensor:
     return _blend(image, 0, factor)
 
 
-def _contrast(image, factor):
+def _contrast(image: Tensor, factor: float) -> Tensor:
     return _blend(image, torch.floor(_grey(image).mean() + 0.5), factor)
 
 
-def _saturation(image, factor):
+def _saturation(image: Tensor, factor: float) -> Tensor:
     return _blend(image, _grey(image), factor)
 
 
-def _hue(image, turn):
+def _hue(image: Tensor, turn: float) -> Tensor:
     """RGB -> HSV, H plus a multiple of 1/256 of the circle, and back; H is counted in sixths of the circle."""
     steps = hue_steps(turn)
     if steps == 0:
@@ -84,18 +82,18 @@ def _hue(image, turn):
     )
 
 
-def _blur(image, sigma):
-    """A Gaussian of `sigma` pixels, rows before columns, borders replicated; shifted sums, which no setting turns into
-    TF32."""
+def _blur(image: Tensor, sigma: float) -> Tensor:
+    """A Gaussian of `sigma` pixels, rows before columns, borders replicated; no convolution, which may run in TF32."""
     weights = _gaussian(sigma)
     reach = len(weights) // 2
     for axis, pad in ((-1, (reach, reach, 0, 0)), (-2, (0, 0, reach, reach))):
         padded, length = F.pad(image[None], pad, mode='replicate')[0], image.shape[axis]
-        image = sum(weight * padded.narrow(axis, shift, length) for shift, weight in enumerate(weights))
+        shifted = (weight * padded.narrow(axis, shift, length) for shift, weight in enumerate(weights))
+        image = sum(shifted, image.new_zeros(()))
     return torch.round(image)
 
 
-def _gaussian(sigma):
+def _gaussian(sigma: float) -> list[float]:
     places = np.arange(gaussian_size(sigma)) - gaussian_size(sigma) // 2
     weights = np.exp(-0.5 * np.square(places / sigma))
     return (weights / weights.sum()).tolist()

@@ -3,6 +3,7 @@
 Sizes are (height, width), points (x, y). An image is padded with 0 and its label with the ignore label.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -14,28 +15,31 @@ from transforms.resample import nearest_window, resize_window
 
 @dataclass(frozen=True)
 class Window:
-    """One axis of a crop: the pixels start .. start + length of the image go to offset .. offset + length of the
-    crop."""
+    """One axis of a crop: pixels start to start + length of the image go to offset to offset + length of the crop."""
 
     start: int
     length: int
     offset: int
 
     @property
-    def source(self):
+    def source(self) -> tuple[int, int]:
         return self.start, self.start + self.length
 
     @property
-    def target(self):
+    def target(self) -> slice:
         return slice(self.offset, self.offset + self.length)
 
 
-def random_window(size, crop, rng, centre=None, translate=False):
-    """Where a crop of `crop` pixels lies on an axis of `size` pixels.
+def random_window(
+    size: int, crop: int, rng: np.random.Generator, centre: int | None = None, translate: bool = False
+) -> Window:
+    """Window of a random crop along one axis.
 
-    An image that is too small is taken whole, in the middle (with translate: at a random place), and nothing more is
-    padded than is missing. Otherwise the crop is uniform over all positions; with a centre, over those that hold this
-    pixel, those that reach over an edge of the image being moved back to it.
+    Args:
+        size: pixels of the image.
+        crop: pixels of the crop. An image that is smaller is taken whole and padded.
+        centre: a pixel that the crop has to hold, or None; a crop that reaches over an edge is moved back to it.
+        translate: put an image that is too small at a random place of the crop, not in its middle.
     """
     if size < crop:
         free = crop - size
@@ -48,9 +52,17 @@ def random_window(size, crop, rng, centre=None, translate=False):
     return Window(min(max(start, 0), last), crop, 0)
 
 
-def paste(image, label, crop_size, y, x, ignore_label):
-    """Put image (y.length, x.length, 3) and label at the target of Windows y and x of a padded crop; label may be
-    None."""
+def paste(image: np.ndarray, label: np.ndarray | None, crop_size, y: Window, x: Window, ignore_label: int):
+    """Pad image (y.length, x.length, 3) and label to a crop.
+
+    Args:
+        label: (y.length, x.length), or None.
+        crop_size: (h, w).
+        y, x: where they lie in it.
+        ignore_label: value of the padding in the label.
+
+    Returns: image (h, w, 3) and label (h, w), or None.
+    """
     if image.shape[:2] == tuple(crop_size):
         return image, label
     padded = np.zeros((*crop_size, 3), np.uint8)
@@ -65,11 +77,22 @@ def paste(image, label, crop_size, y, x, ignore_label):
 class RandomSizeAndCrop:
     """Resize by s ~ U[scale_min, scale_max], then crop at random; with a centroid, so that the crop holds it.
 
-    crop_size (h, w), or None for the size of each image as it comes. With pre_size, s is multiplied by pre_size / long
-    edge. translate: an image smaller than the crop lands at a random place of it, not in the middle.
+    Args:
+        crop_size: (h, w), or None for the size of each image as it comes.
+        ignore_label: value of the padding in labels.
+        pre_size: multiply s by pre_size / long edge.
+        translate: put an image smaller than the crop at a random place of it, not in its middle.
     """
 
-    def __init__(self, crop_size, scale_min, scale_max, ignore_label, pre_size=None, translate=False):
+    def __init__(
+        self,
+        crop_size: tuple[int, int] | None,
+        scale_min: float,
+        scale_max: float,
+        ignore_label: int,
+        pre_size: int | None = None,
+        translate: bool = False,
+    ):
         self.crop_size = crop_size
         self.scale_min = scale_min
         self.scale_max = scale_max
@@ -77,7 +100,7 @@ class RandomSizeAndCrop:
         self.pre_size = pre_size
         self.translate = translate
 
-    def __call__(self, image, label, rng, centroid=None):
+    def __call__(self, image: np.ndarray, label: np.ndarray, rng: np.random.Generator, centroid=None) -> tuple:
         """image uint8 (H, W, 3), label (H, W), centroid (x, y) in pixels of image or None.
 
         Returns image (h, w, 3), label (h, w) and the scale s that was applied, pre_size included.
@@ -93,7 +116,7 @@ class RandomSizeAndCrop:
         label = nearest_window(label, resized, y.source, x.source)
         return *paste(image, label, crop_size, y, x, self.ignore_label), scale
 
-    def check_fits(self, sizes):
+    def check_fits(self, sizes: Iterable[tuple[int, int]]):
         """Raise ValueError when no image of `sizes`, an iterable of (H, W), is ever as large as the crop."""
         if self.crop_size is None:
             return
@@ -109,23 +132,23 @@ class RandomSizeAndCrop:
             f' crop would be padded; use --crop_size {fitting[best][0]},{fitting[best][1]} or a larger --scale_max'
         )
 
-    def _base_scale(self, height, width):
+    def _base_scale(self, height: int, width: int) -> float:
         return self.pre_size / max(height, width) if self.pre_size else 1.0
 
 
-def resized_size(size, scale):
+def resized_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
     """(H, W) times scale, rounded down, at least one pixel."""
-    return tuple(max(1, int(length * scale)) for length in size)
+    return max(1, int(size[0] * scale)), max(1, int(size[1] * scale))
 
 
-def random_flip(image, label, rng):
+def random_flip(image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> tuple:
     """Mirror image and label left to right with probability 0.5."""
     if rng.random() < 0.5:
         return cv2.flip(image, 1), cv2.flip(label, 1)
     return image, label
 
 
-def scale_long_edge(image, label, long_edge):
+def scale_long_edge(image: np.ndarray, label: np.ndarray | None, long_edge: int) -> tuple:
     """Resize so that the longer side is long_edge: image bilinear, label (or None) nearest.
 
     Returns image, label, scale; an image that has the size already comes back as it is.
@@ -137,19 +160,20 @@ def scale_long_edge(image, label, long_edge):
         size = max(1, int(long_edge * height / width)), long_edge
     else:
         size = long_edge, max(1, int(long_edge * width / height))
-    return *_resize_pair(image, label, size, Image.BILINEAR), long_edge / max(height, width)
+    return *_resize_pair(image, label, size, Image.Resampling.BILINEAR), long_edge / max(height, width)
 
 
-def resize_height(image, label, height):
-    """Resize to `height` rows, keeping the aspect: image bicubic, label (or None) nearest. Returns image, label,
-    scale."""
+def resize_height(image: np.ndarray, label: np.ndarray | None, height: int) -> tuple:
+    """Resize to `height` rows, keeping the aspect: image bicubic, label (or None) nearest.
+
+    Returns image, label, scale.
+    """
     size = height, max(1, int(image.shape[1] / image.shape[0] * height))
-    return *_resize_pair(image, label, size, Image.BICUBIC), height / image.shape[0]
+    return *_resize_pair(image, label, size, Image.Resampling.BICUBIC), height / image.shape[0]
 
 
-def center_crop_pad(image, label, size, ignore_label):
-    """The middle size x size pixels of image and label (or None); what is missing is padded evenly, at most one pixel
-    apart."""
+def center_crop_pad(image: np.ndarray, label: np.ndarray | None, size: int, ignore_label: int) -> tuple:
+    """The middle size x size pixels of image and label (or None), padded on both sides where the image is smaller."""
     y, x = (_centre_window(length, size) for length in image.shape[:2])
     image = np.ascontiguousarray(image[slice(*y.source), slice(*x.source)])
     if label is not None:
@@ -157,13 +181,13 @@ def center_crop_pad(image, label, size, ignore_label):
     return paste(image, label, (size, size), y, x, ignore_label)
 
 
-def _centre_window(length, crop):
+def _centre_window(length: int, crop: int) -> Window:
     if length < crop:
         return Window(0, length, (crop - length) // 2)
     return Window(round((length - crop) / 2), crop, 0)
 
 
-def _resize_pair(image, label, size, filter_):
+def _resize_pair(image: np.ndarray, label: np.ndarray | None, size: tuple[int, int], filter_: Image.Resampling):
     if image.shape[:2] == size:
         return image, label
     image = np.array(Image.fromarray(image).resize(size[::-1], filter_))

@@ -1,5 +1,4 @@
-"""From uint8 images to what a network is fed, on the device: a batch travels as bytes, a quarter of its size in
-fp32."""
+"""Normalisation of uint8 images on the device: a batch travels as bytes, a quarter of its size in fp32."""
 
 import torch
 from torch import nn
@@ -27,7 +26,7 @@ class Normalize(nn.Module):
         self.register_buffer('offset', (-mean / std).float().view(1, -1, 1, 1), persistent=False)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         """images uint8 (N, 3, h, w) -> float32 (N, 3, h, w)."""
         images = images.to(torch.float32, memory_format=self.memory_format)
         return torch.addcmul(self.offset, images, self.factor)

@@ -12,29 +12,29 @@ import numpy as np
 ROUND_DOWN = -0.4999  # OpenCV rounds to nearest where Pillow cuts off; not -0.5: whole numbers have to stay
 
 
-def blend(image, degenerate, factor):
+def blend(image: np.ndarray, degenerate: float, factor: float) -> np.ndarray:
     """degenerate + factor * (image - degenerate), clipped and rounded down as Pillow does; half the time of a table."""
     return cv2.addWeighted(image, factor, image, 0, (1 - factor) * degenerate + ROUND_DOWN)
 
 
-def adjust_brightness(image, factor):
+def adjust_brightness(image: np.ndarray, factor: float) -> np.ndarray:
     """0 black, 1 unchanged, above 1 brighter."""
     return blend(image, 0, factor)
 
 
-def adjust_contrast(image, factor):
+def adjust_contrast(image: np.ndarray, factor: float) -> np.ndarray:
     """0 the mean grey of the image, 1 unchanged."""
     mean = int(cv2.mean(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))[0] + 0.5)
     return blend(image, mean, factor)
 
 
-def adjust_saturation(image, factor):
+def adjust_saturation(image: np.ndarray, factor: float) -> np.ndarray:
     """0 the grey image, 1 unchanged."""
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     return cv2.addWeighted(image, factor, grey, 1 - factor, ROUND_DOWN)
 
 
-def adjust_hue(image, turn):
+def adjust_hue(image: np.ndarray, turn: float) -> np.ndarray:
     """Turn the hue by `turn` of the circle, in steps of 1/256."""
     steps = hue_steps(turn)
     if steps == 0:
@@ -46,27 +46,24 @@ def adjust_hue(image, turn):
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL)
 
 
-def hue_steps(turn):
+def hue_steps(turn: float) -> int:
     """`turn` of the circle in steps of 1/256: trunc(255 turn), modulo 256."""
     return math.trunc(255 * turn) % 256
 
 
 class ColorJitter:
-    """Brightness, contrast and saturation by factors U[max(0, 1 - a), 1 + a], hue by U[-a, a], in random order.
+    """Brightness, contrast and saturation by factors U[max(0, 1 - a), 1 + a], hue by U[-a, a], a = amount; shuffled."""
 
-    a = amount.
-    """
-
-    def __init__(self, amount):
+    def __init__(self, amount: float):
         self.amount = amount
 
-    def draw(self, rng):
-        """(the factors of brightness, contrast, saturation, hue; the order of the four, as places in that list)."""
+    def draw(self, rng: np.random.Generator) -> tuple[list[float], np.ndarray]:
+        """The factors of brightness, contrast, saturation and hue, and the order of the four (places in that list)."""
         factors = [rng.uniform(max(0.0, 1 - self.amount), 1 + self.amount) for _ in range(3)]
         factors.append(rng.uniform(-self.amount, self.amount))
         return factors, rng.permutation(len(factors))
 
-    def __call__(self, image, rng):
+    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         factors, order = self.draw(rng)
         operations = (adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue)
         for i in order:
@@ -74,20 +71,19 @@ class ColorJitter:
         return image
 
 
-def gaussian_size(sigma):
+def gaussian_size(sigma: float) -> int:
     """Pixels of a Gaussian kernel that is cut off at 4 sigma."""
     return 2 * int(4 * sigma + 0.5) + 1
 
 
-def gaussian_blur(image, sigma):
-    """Gaussian of standard deviation sigma pixels, cut off at 4 sigma, borders replicated (as scikit-image's, but
-    rounded)."""
+def gaussian_blur(image: np.ndarray, sigma: float) -> np.ndarray:
+    """Gaussian of standard deviation sigma pixels, cut off at 4 sigma, borders replicated: scikit-image's, rounded."""
     kernel = cv2.getGaussianKernel(gaussian_size(sigma), sigma, cv2.CV_32F)
     # not cv2.GaussianBlur: its 8-bit weights are off by up to one grey level, and it is no faster
     return cv2.sepFilter2D(image, -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
 
 
-def bilateral_blur(image, sigma_spatial):
+def bilateral_blur(image: np.ndarray, sigma_spatial: float) -> np.ndarray:
     """Edge-preserving blur; the colour sigma is the standard deviation of all values of the image.
 
     Stands for scikit-image's denoise_bilateral, which is too slow for a data loader. Its colour weight is
@@ -102,16 +98,16 @@ def bilateral_blur(image, sigma_spatial):
 class RandomGaussianBlur:
     """Gaussian blur of every image, sigma = 0.15 + 1.15 U[0, 1) pixels."""
 
-    def draw(self, rng):
-        """sigma in pixels."""
+    def draw(self, rng: np.random.Generator) -> float:
+        """Sigma in pixels."""
         return 0.15 + 1.15 * rng.random()
 
-    def __call__(self, image, rng):
+    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return gaussian_blur(image, self.draw(rng))
 
 
 class RandomBilateralBlur:
     """Bilateral blur of every image, spatial sigma U[0.05, 0.75] pixels."""
 
-    def __call__(self, image, rng):
+    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return bilateral_blur(image, rng.uniform(0.05, 0.75))

@@ -2,6 +2,7 @@
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
+from PIL.Image import Resampling
 
 # name: strength at M = 0 and at M = 30
 RANGES = {
@@ -36,7 +37,7 @@ PHOTOMETRIC = {
 }
 
 
-def parse_rand_augment(text):
+def parse_rand_augment(text: str) -> tuple[int, int]:
     """'N,M' -> (N, M): how many operations, and how strong (0 to 30). ValueError when it is anything else."""
     try:
         count, magnitude = (int(part) for part in text.split(','))
@@ -53,12 +54,12 @@ def parse_rand_augment(text):
 class RandAugment:
     """`count` operations, drawn with replacement, each at strength min + magnitude / 30 (max - min) of its range."""
 
-    def __init__(self, count, magnitude, ignore_label):
+    def __init__(self, count: int, magnitude: int, ignore_label: int):
         self.count = count
         self.magnitude = magnitude
         self.ignore_label = ignore_label
 
-    def __call__(self, image, label, rng):
+    def __call__(self, image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> tuple:
         """image uint8 (h, w, 3), label uint8 (h, w); what is moved in from outside is 0 and the ignore label."""
         names = list(RANGES)
         for i in rng.integers(0, len(names), self.count):
@@ -70,18 +71,28 @@ class RandAugment:
         return image, label
 
 
-def apply_operation(name, image, label, strength, ignore_label):
-    """One operation of RANGES on image uint8 (h, w, 3) and label uint8 (h, w); a sign of strength is a direction."""
+def apply_operation(name: str, image: np.ndarray, label: np.ndarray, strength: float, ignore_label: int) -> tuple:
+    """Apply one operation to a pair.
+
+    Args:
+        name: from RANGES.
+        image: uint8 (h, w, 3).
+        label: uint8 (h, w).
+        strength: in the range of the operation; a negative one goes the other way.
+        ignore_label: what the label has where nothing was moved in.
+
+    Returns: image and label, of the same sizes.
+    """
     if name in PHOTOMETRIC:
         return np.array(PHOTOMETRIC[name](Image.fromarray(image), strength)), label
-    resample = Image.NEAREST if name == 'Rotate' else Image.BILINEAR
+    resample = Resampling.NEAREST if name == 'Rotate' else Resampling.BILINEAR
     return (
         _move(name, image, strength, resample, (0, 0, 0)),
-        _move(name, label, strength, Image.NEAREST, ignore_label),
+        _move(name, label, strength, Resampling.NEAREST, ignore_label),
     )
 
 
-def _move(name, array, strength, resample, fill):
+def _move(name: str, array: np.ndarray, strength: float, resample: Resampling, fill) -> np.ndarray:
     image = Image.fromarray(array)
     if name == 'Rotate':
         return np.array(image.rotate(strength, resample, fillcolor=fill))
@@ -91,4 +102,4 @@ def _move(name, array, strength, resample, fill):
         'TranslateX': (1, 0, strength * image.width, 0, 1, 0),
         'TranslateY': (1, 0, 0, 0, 1, strength * image.height),
     }[name]
-    return np.array(image.transform(image.size, Image.AFFINE, matrix, resample, fillcolor=fill))
+    return np.array(image.transform(image.size, Image.Transform.AFFINE, matrix, resample, fillcolor=fill))

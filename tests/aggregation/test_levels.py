@@ -21,7 +21,8 @@ def test_reading_a_level_is_off_by_half_a_level_at_most():
 
 @pytest.mark.parametrize('values', [[1.1], [-0.01], [np.nan]])
 def test_what_is_no_confidence_is_refused(values):
-    with pytest.raises(ValueError, match=r'expected \[0, 1\]'):
+    words = rf'confidences between {values[0]:g} and {values[0]:g} cannot be written, expected \[0, 1\]; choose a score'
+    with pytest.raises(ValueError, match=words):
         to_levels(np.array(values))
 
 

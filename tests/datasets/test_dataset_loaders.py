@@ -208,19 +208,21 @@ def test_a_split_without_labels_cannot_be_trained_on(root, cityscapes_tree):
 
 
 def test_workers_outlive_a_signal_that_is_meant_for_the_main_process(train_set):
-    loader = train_loader(train_set, 2, 2, seed=3)
+    loader, others = train_loader(train_set, 2, 2, seed=3), multiprocessing.active_children()
     batches = iter(loader)
     next(batches), next(batches)  # one from each, so both are set up
-    for worker in loader.loader._iterator._workers:
+    workers = set(multiprocessing.active_children()).difference(others)
+    assert len(workers) == 2
+    for worker in workers:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
             subprocess.run(['kill', f'-{int(number)}', str(worker.pid)], check=True)  # not from the parent
     assert len(list(batches)) == 9
 
 
 def test_workers_end_when_the_main_process_leaves(train_set):
-    loader = train_loader(train_set, 2, 1, seed=3)
+    loader, others = train_loader(train_set, 2, 1, seed=3), multiprocessing.active_children()
     next(iter(loader))
-    worker = loader.loader._iterator._workers[0]
+    (worker,) = set(multiprocessing.active_children()).difference(others)
     worker.terminate()
     worker.join(0.5)
     assert worker.is_alive()

@@ -168,7 +168,11 @@ def test_a_new_training_does_not_mix_with_an_earlier_one(trained):
 @pytest.mark.parametrize('resume', ['auto', '{}/run/last_checkpoint_ep4.pth'])
 def test_the_newest_checkpoint_may_be_continued(trained, resume):
     with start(flags(trained, resume=resume.format(trained))):
-        pass
+        assert (trained / 'run/hparams.json').exists()
+    assert sorted(path.name for path in (trained / 'run').glob('*.pth')) == [
+        'last_checkpoint_ep3.pth',
+        'last_checkpoint_ep4.pth',
+    ]
 
 
 def test_continuing_from_an_older_checkpoint_in_the_same_directory_is_an_error(trained):
@@ -185,7 +189,7 @@ def test_continuing_from_an_older_checkpoint_in_the_same_directory_is_an_error(t
 
 def test_an_evaluation_may_write_beside_a_training(trained):
     with start(flags(trained), training=False):
-        pass
+        assert (trained / 'run/hparams.json').exists()
 
 
 # Errors

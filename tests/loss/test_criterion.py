@@ -1,4 +1,4 @@
-"""How criteria are paired with a network's outputs, and the published objective."""
+"""Criteria paired with the outputs of a network, and the published objective."""
 
 import re
 from types import SimpleNamespace

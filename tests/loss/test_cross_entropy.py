@@ -82,6 +82,17 @@ def test_batch_weighting_takes_the_shares_over_the_batch():
     _, labels = flat_case()
     weights = ImageWeightedCrossEntropyLoss(2, batch_weighting=True).image_weights(labels, labels != 255)
     assert weights.tolist() == [[1.5, 1.5], [1.5, 1.5]]  # three pixels of either class
+    labels[1, 0, :2] = 0  # five and one
+    weights = ImageWeightedCrossEntropyLoss(2, batch_weighting=True).image_weights(labels, labels != 255)
+    assert weights.tolist() == [[pytest.approx(1 + 1 / 6), pytest.approx(1 + 5 / 6)]] * 2
+
+
+def test_a_single_valid_pixel_is_the_whole_of_its_image():
+    labels = torch.tensor([[[1, 255]]])
+    assert ImageWeightedCrossEntropyLoss(2).image_weights(labels, labels != 255).tolist() == [[1.0, 1.0]]
+    logits = torch.tensor([[0.0, 9.0], [math.log(3), 0.0]]).view(1, 2, 1, 2)
+    for criterion in (CrossEntropyLoss(2), ImageWeightedCrossEntropyLoss(2)):
+        assert criterion(logits, labels).item() == pytest.approx(math.log(4 / 3), rel=1e-6)
 
 
 def test_the_ignore_label_next_to_the_last_class_is_not_counted_as_it():

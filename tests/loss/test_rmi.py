@@ -145,14 +145,15 @@ def test_negative_labels_and_an_ignore_label_within_range_do_not_count():
     assert RMILoss(3, ignore_label=2)(logits, labels) == expected
 
 
-def test_more_classes_than_a_byte_holds():
-    logits, labels = random_case((1, 16, 16), 260)
+@pytest.mark.parametrize('classes', [255, 256, 260])
+def test_as_many_classes_as_a_byte_holds_and_more(classes):
+    logits, labels = random_case((1, 16, 16), classes)
     labels = labels.where(labels != 255, -1)
-    assert RMILoss(260, ignore_label=-1)(logits, labels).item() == pytest.approx(
-        PlainRMILoss(260)(logits, labels).item(), abs=1e-10
+    assert RMILoss(classes, ignore_label=-1)(logits, labels).item() == pytest.approx(
+        PlainRMILoss(classes)(logits, labels).item(), abs=1e-10
     )
     few = labels.clamp(min=0, max=40)
-    assert RMILoss(260, ignore_label=-1)(logits, few.byte()) == RMILoss(260, ignore_label=-1)(logits, few)
+    assert RMILoss(classes, ignore_label=-1)(logits, few.byte()) == RMILoss(classes, ignore_label=-1)(logits, few)
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])

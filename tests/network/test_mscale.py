@@ -167,6 +167,7 @@ def test_scales_are_sorted_and_checked():
         ([0.5, 2.0], '0.5,2|lacks 1.0'),
         ([1.0, 1.0], 'each be given once'),
         ([1.0, -1.0], 'must be positive'),
+        ([1.0, 0.0], 'must be positive'),
         (['x', 1.0], 'no list of numbers'),
         (3, 'no list of numbers'),
     ]:

@@ -1,4 +1,4 @@
-"""The scripts around the program: the environment they make, the exit codes they hand on, the signal they pass."""
+"""Scripts around the program: the environment they make, the exit codes they hand on, the signal they pass."""
 
 import ast
 import os
@@ -21,9 +21,12 @@ case "$*" in
     *version_info*) exit "${OLD:-0}" ;;
     "-m venv .venv") mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
     *pytest*) exit "${TESTS:-0}" ;;
-    *ruff*) exit "${LINT:-0}" ;;
+    *"ruff check"*) exit "${LINT:-0}" ;;
+    *"ruff format"*) exit "${FORMAT:-0}" ;;
+    *mypy*) exit "${TYPES:-0}" ;;
 esac
 """
+CHECKS = ['-m ruff check .', '-m ruff format --check .', '-m mypy', '-m pytest -n 2']  # what test.sh runs
 SRUN = """#!/usr/bin/env bash
 # Two tasks in a process group of their own, as srun starts them; SIGUSR1 goes to each of them.
 shift
@@ -88,7 +91,7 @@ def test_the_environment_is_made_once_and_filled_again_when_the_requirements_cha
         file.write('another>=1,<2\n')
     _, third = call(clone, 'scripts/test.sh')
     assert '-m venv .venv' in first and install in first
-    assert second == ['-m ruff check .', '-m pytest -n 2']
+    assert second == CHECKS
     assert '-m venv .venv' not in third and install in third
 
 
@@ -97,8 +100,8 @@ def test_all_runs_the_slow_tests_and_other_arguments_go_to_pytest(clone):
     assert notes[-1] == '-m pytest -n 2 -m slow or not slow tests/loss -k rmi'
 
 
-@pytest.mark.parametrize('failing, code', [('TESTS', 1), ('LINT', 1), ('TESTS', 5)])
-def test_the_check_fails_when_the_tests_or_the_linter_fail(clone, failing, code):
+@pytest.mark.parametrize('failing, code', [('TESTS', 1), ('LINT', 1), ('FORMAT', 1), ('TYPES', 1), ('TESTS', 5)])
+def test_the_check_fails_when_the_tests_the_linter_or_the_types_fail(clone, failing, code):
     assert call(clone, '.ci/run', **{failing: str(code)})[0].returncode == code
     assert call(clone, '.ci/run')[0].returncode == 0
 
@@ -114,7 +117,7 @@ def test_no_environment_is_made_when_one_is_active_or_none_is_wanted(clone):
     path = f'{clone.parent / "bin"}:{os.environ["PATH"]}'
     for wish in ({'NO_VENV': '1'}, {'VIRTUAL_ENV': '/somewhere/else'}):
         done, notes = call(clone, 'scripts/test.sh', PATH=path, **wish)
-        assert done.returncode == 0 and notes == ['-m ruff check .', '-m pytest -n 2']
+        assert done.returncode == 0 and notes == CHECKS
     assert not (clone / '.venv').exists()
 
 

@@ -205,7 +205,9 @@ def test_a_crop_larger_than_every_image_is_refused_with_one_that_fits():
 
 @pytest.mark.parametrize('crop', [(720, 960), (10, 10)])
 def test_a_crop_that_one_image_can_fill_is_accepted(crop):
-    size_and_crop(crop, 0.5, 2.0).check_fits([(100, 100), (360, 480)])
+    assert size_and_crop(crop, 0.5, 2.0).check_fits([(100, 100), (360, 480)]) is None
+    with pytest.raises(ValueError, match='--crop_size'):  # one pixel more is too large for the same images
+        size_and_crop((721, 961), 0.5, 2.0).check_fits([(100, 100), (360, 480)])
 
 
 def test_the_crop_check_knows_pre_size_and_the_image_sized_crop():
@@ -262,3 +264,10 @@ def test_resizing_the_height_keeps_the_aspect():
     found, found_label, scale = resize_height(image, label, 20)
     assert found.shape == (20, 30, 3) and found_label.shape == (20, 30) and scale == 0.5
     assert (found == np.asarray(Image.fromarray(image).resize((30, 20), Image.BICUBIC))).all()
+
+
+def test_a_sliver_keeps_one_pixel_of_its_short_side():
+    row, column = np.zeros((1, 100, 3), np.uint8), np.zeros((100, 1, 3), np.uint8)
+    assert scale_long_edge(row, None, 10)[0].shape == (1, 10, 3)
+    assert scale_long_edge(column, None, 10)[0].shape == (10, 1, 3)
+    assert resize_height(column, None, 10)[0].shape == (10, 1, 3)

@@ -82,10 +82,12 @@ def test_nothing_but_the_given_generator_decides():
 
 def test_the_input_is_not_written():
     image, label = photo_like_pair(70, 100)
+    before = image.copy(), label.copy()
     image.flags.writeable = label.flags.writeable = False
     for seed in range(8):
         for changes in ({}, {'bblur': True}, {'rand_augment': '4,20'}, {'scale_min': 1.0, 'scale_max': 1.0}):
             build_train_transform(flags(**changes), 255)(image, label, np.random.default_rng(seed))
+            assert (image == before[0]).all() and (label == before[1]).all()
 
 
 def test_without_colour_flags_the_image_is_only_moved():

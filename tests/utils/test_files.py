@@ -101,20 +101,20 @@ def test_an_error_about_another_file_is_not_blamed_on_the_written_one(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_leftovers_of_killed_writers_are_removed_by_prefix(tmp_path):
-    for name in (
-        '.last_checkpoint_ep3.pth.12.ab.tmp',
-        '.best_checkpoint_ep3.pth.12.ab.tmp',
-        'last_checkpoint_ep2.pth',
-        'notes.tmp',
-    ):
+@pytest.fixture
+def dead():
+    """The number of a process that has ended and was waited for."""
+    ended = subprocess.Popen([sys.executable, '-c', ''])
+    ended.wait(60)
+    return ended.pid
+
+
+def test_leftovers_of_killed_writers_are_removed_by_prefix(tmp_path, dead):
+    leftover, other = f'.last_checkpoint_ep3.pth.{dead}.ab.tmp', f'.best_checkpoint_ep3.pth.{dead}.ab.tmp'
+    for name in (leftover, other, 'last_checkpoint_ep2.pth', 'notes.tmp'):
         (tmp_path / name).write_text('')
-    assert files.remove_temporaries(tmp_path, 'last_checkpoint') == ['.last_checkpoint_ep3.pth.12.ab.tmp']
-    assert sorted(os.listdir(tmp_path)) == [
-        '.best_checkpoint_ep3.pth.12.ab.tmp',
-        'last_checkpoint_ep2.pth',
-        'notes.tmp',
-    ]
+    assert files.remove_temporaries(tmp_path, 'last_checkpoint') == [leftover]
+    assert sorted(os.listdir(tmp_path)) == [other, 'last_checkpoint_ep2.pth', 'notes.tmp']
 
 
 def test_a_name_of_the_longest_allowed_length_can_be_written(tmp_path):
@@ -143,9 +143,9 @@ def test_sha256_is_that_of_the_bytes(tmp_path):
     assert files.sha256(tmp_path / 'a') == hashlib.sha256(b'abc' * 1_000_000).hexdigest()
 
 
-def test_the_temporary_file_of_a_process_that_lives_is_left_alone(tmp_path):
-    mine, dead = tmp_path / f'.a.npz.{os.getpid()}.abcd.tmp', tmp_path / '.a.npz.99999999.abcd.tmp'
-    for path in (mine, dead):
+def test_the_temporary_file_of_a_process_that_lives_is_left_alone(tmp_path, dead):
+    mine, leftover = tmp_path / f'.a.npz.{os.getpid()}.abcd.tmp', tmp_path / f'.a.npz.{dead}.abcd.tmp'
+    for path in (mine, leftover):
         path.write_text('half')
-    assert files.remove_temporaries(tmp_path) == [dead.name]
+    assert files.remove_temporaries(tmp_path) == [leftover.name]
     assert mine.exists()

@@ -1,0 +1,57 @@
+"""The snippets of docs/api.md, run in their order."""
+
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from small import TRAIN
+
+import network
+
+PAGE = (Path(__file__).parent.parent / 'docs/api.md').read_text('utf-8')
+SECTIONS = {part.split('\n')[0]: part for part in PAGE.split('\n## ')[1:]}
+
+
+def snippet(name):
+    return re.search(r'```python\n(.*?)```', SECTIONS[name], re.DOTALL).group(1)
+
+
+@pytest.mark.skipif(not hasattr(network, 'load'), reason='networks are not yet loaded in one way')
+def test_a_checkpoint_is_loaded_and_predicts_a_photo(program, street, tmp_path, monkeypatch):
+    code, printed = program(*TRAIN, '--max_epoch', '1', '--test_mode')
+    assert code == 0, printed
+    next(program.run_dir.glob('last*.pth')).rename(tmp_path / 'best.pth')
+    monkeypatch.chdir(tmp_path)
+    photo = cv2.imread(str(next((street / 'synthetic').rglob('*_leftImg8bit.png'))))[..., ::-1]
+    names = {'photo': photo}
+    exec(snippet('network.load'), names)
+    found = names['found']
+    assert found.labels.shape == found.confidence.shape == photo.shape[:2]
+    assert found.labels.max() < 19 == len(found.classes.names) == len(found.classes.colors)
+    assert found.confidence.min() > 1 / 19 - 1e-6 and found.confidence.max() <= 1
+
+
+def test_networks_losses_metrics_and_checkpoints_are_used_as_the_page_says(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names = {'network': network}
+    for name in list(SECTIONS)[1:]:
+        exec(snippet(name), names)
+    assert list(names['outputs']) == ['pred', 'aux', 'pred_05x', 'pred_10x', 'attn_05x']
+    parts = names['criterion'].parts
+    assert names['loss'].item() == pytest.approx((0.5 * parts['bce'] + 0.5 * parts['mi']).item(), rel=1e-5)
+    assert names['losses']['pred/mi'].item() == pytest.approx(parts['mi'].item())
+    assert names['matrix'].counts.sum() == 64 * 96 and np.nanmean(names['matrix'].iou()) == names['matrix'].mean_iou()
+    weights = names['net'].state_dict()
+    assert all(torch.equal(value, weights[key]) for key, value in names['state']['state_dict'].items())
+    assert names['state']['epoch'] == 3
+    assert names['code'] == 2 and 'nowhere: the dataset root does not exist' in capsys.readouterr().err
+
+
+def test_every_name_of_the_table_has_a_section():
+    rows = re.findall(r'^\| `([\w.]+)\(', PAGE, re.MULTILINE)
+    headings = [*SECTIONS][:-1]
+    assert [next((h for h in headings if row.startswith(h)), row) for row in rows[:-1]] == headings
+    assert rows[-1] == 'train.main'
