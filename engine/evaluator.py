@@ -34,7 +34,6 @@ def average_logits(net, images, options, keep_scales=False):
     """
     height, width = images.shape[-2:]
     total, outputs = None, {}
-    net.keep_scales = keep_scales
     for mirrored in (True, False) if options.flip else (False,):
         for scale in options.scales:
             view = images.flip(-1) if mirrored else images

@@ -103,7 +103,7 @@ def description(
     """
     scales = list(n_scales) if n_scales else None
     options = SETTINGS.from_tree({'MODEL': net.options})
-    network = {'arch': net.arch, 'trunk': net.trunk_name, 'align_corners': net.align_corners}
+    network: dict[str, Any] = {'arch': net.arch, 'trunk': net.trunk_name, 'align_corners': net.align_corners}
     network |= {name: options[name] for name in SETTINGS.deciding(NETWORK) if name in options}
     if scales and net.arch.startswith('attnscale.'):  # they shape its head
         network['n_scales'] = scales
