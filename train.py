@@ -197,6 +197,7 @@ def fit(args, run, state):
     *train_sets, val_set = (with_cache(dataset, run) for dataset in sets)
     train_set = datasets.join(train_sets)
     net = build_network(args, train_set, run, state, training=True)
+    description = describe_network(args, net, train_set)
     loader = build_train_loader(args, run, train_set, transform)
     ema = ema_of(net, args.ema) if args.ema else None
     criterion = build_criterion(
@@ -253,7 +254,7 @@ def fit(args, run, state):
                         rng=rng,
                         ema=ema,
                         skipped=trainer.position.skipped,
-                        **describe_network(args, net, train_set),
+                        **description,
                         mean_iu=score,
                         args=vars(args),
                         command=shlex.join(sys.argv),
