@@ -153,8 +153,8 @@ def _source_format(state: Mapping, weights: Mapping, source: str | None, arch: s
 
 
 def _is_aligned(form: Format, names) -> bool:
-    """Whether networks in this format resize with align_corners, which names do not show: the OCR networks of two projects
-    do."""
+    """Whether networks in this format resize with align_corners, which names do not show: the OCR networks of two
+    projects do."""
     return form.name in ('upstream', 'framework') and 'ocr.cls_head.weight' in names
 
 

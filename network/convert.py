@@ -4,8 +4,8 @@
     python -m network.convert best_checkpoint_ep174.pth ocr.pth --to upstream  # and the other way round
     python -m network.convert weights.pth weights.safetensors                  # the ending of OUT says the kind of file
 
-The format of IN is recognised by its names. OUT loads with `train.py --snapshot OUT`, which takes the network's flags from
-it; a trunk alone loads with `--pretrained OUT`. Exit code 2: nothing was written, one line says why.
+The format of IN is recognised by its names. OUT loads with `train.py --snapshot OUT`, which takes the network's flags
+from it; a trunk alone loads with `--pretrained OUT`. Exit code 2: nothing was written, one line says why.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Published weight files and the networks they fit: the table `weights.tsv`, which scripts/fetch_weights.sh reads too."""
+"""Published weight files and the networks they fit: the table `weights.tsv`, read by scripts/fetch_weights.sh too."""
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
