@@ -23,6 +23,7 @@ class Training(Trainer):
         self.args, self.run, self.stop = args, run, stop
         self.train_set, self.val_set = train_set, val_set
         self.keeper = CheckpointKeeper(run.directory)
+        self.description = describe_network(args, learner.net, train_set)
         scored = learner.ema.module if learner.ema else learner.net
         self.evaluator = build_evaluator(args, run, scored, self.interrupt)
 
@@ -89,7 +90,7 @@ class Training(Trainer):
                 self.learner,
                 Position(epoch, at.batch, at.step, at.skipped),
                 rng,
-                **describe_network(args, net, dataset),
+                **self.description,
                 mean_iu=score,
                 args=vars(args),
                 command=shlex.join(sys.argv),

@@ -1,6 +1,6 @@
 """The tensors of one weight file under the names of another format, every one of them accounted for.
 
-The network that a file holds is told from its names and shapes and built without memory; what it expects is what the
+The network in a file is recognised by names and shapes and built without memory; the tensors it expects are those the
 file has to have. Names meet in the common form of `network.keys`.
 """
 
@@ -153,8 +153,8 @@ def _source_format(state: Mapping, weights: Mapping, source: str | None, arch: s
 
 
 def _is_aligned(form: Format, names) -> bool:
-    """Whether networks in this format resize with align_corners, which no name tells: the OCR networks of two projects
-    do."""
+    """Whether networks in this format resize with align_corners, which names do not show: the OCR networks of two
+    projects do."""
     return form.name in ('upstream', 'framework') and 'ocr.cls_head.weight' in names
 
 

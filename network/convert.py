@@ -4,8 +4,8 @@
     python -m network.convert best_checkpoint_ep174.pth ocr.pth --to upstream  # and the other way round
     python -m network.convert weights.pth weights.safetensors                  # the ending of OUT says the kind of file
 
-The format of IN is told from its names. OUT loads with `train.py --snapshot OUT`, which takes the network's flags from
-it; a trunk alone loads with `--pretrained OUT`. Exit code 2: nothing was written, one line says why.
+The format of IN is recognised by its names. OUT loads with `train.py --snapshot OUT`, which takes the network's flags
+from it; a trunk alone loads with `--pretrained OUT`. Exit code 2: nothing was written, one line says why.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def build_parser():
     parser.add_argument('output', metavar='OUT', help='the file to write, .pth or .safetensors')
     parser.add_argument('--to', default='project', choices=tuple(FORMATS), help='format to write')
     parser.add_argument(
-        '--from', dest='source', choices=tuple(FORMATS), help='format of IN (default: told from its names)'
+        '--from', dest='source', choices=tuple(FORMATS), help='format of IN (default: recognised by its names)'
     )
     parser.add_argument(
         '--arch', metavar='NAME', help='network that it holds (default: what it says, or what its names tell)'

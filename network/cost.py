@@ -1,4 +1,4 @@
-"""What a network costs: operations and memory, counted on tensors without values, so that no size is too large.
+"""Cost of a network: operations and memory, counted on tensors without values, so that no size is too large.
 
 Operations are those of convolutions and matrix products, two for a multiplication with its addition, as torch's
 FlopCounterMode counts them. Memory is that of the tensors of a pass in the precision of the network, without its

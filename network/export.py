@@ -82,7 +82,7 @@ def export(argv) -> int:
     with tempfile.TemporaryDirectory(prefix='export_') as folder:
         file = Path(folder) / f'program{FORMATS[kind]}'
         images = [random_images(args, size) for size in sizes]
-        expected = [reference(program, batch) for batch in images]  # first: it tells what size does not fit
+        expected = [reference(program, batch) for batch in images]  # first: its error names a size that does not fit
         write(kind, traced(program, images[0], args), file, about)
         run = load(kind, file)
         # nan if one is
@@ -150,7 +150,7 @@ class Program(Module):
 
     @staticmethod
     def check_sides(images: Tensor, multiple: int):
-        """An assertion on values, since one on sizes would be taken as proved by what torch.export is told of them."""
+        """An assertion on values, since one on sizes torch.export would take as proved by their declared multiples."""
         for side in images.shape[-2:]:
             fits = torch.scalar_tensor(side, dtype=torch.int64) % multiple == 0
             torch._assert_async(fits, refusal(multiple))

@@ -124,8 +124,8 @@ def rules_of(keys: Iterable[str]) -> Rules:
 
 
 def common_names(keys: Iterable[str], rules: Rules | None = None) -> dict[str, str]:
-    """Common name -> name in the file, of every name that has a common one. rules: those of the file (default: told
-    from the names)."""
+    """Common name -> name in the file, of every name that has a common one. rules: those of the file (default: found
+    by the names)."""
     keys = list(keys)
     rules = rules_of(keys) if rules is None else rules
     named = {rename(clean_key(key), rules): key for key in keys}

@@ -125,7 +125,7 @@ def description(
 def trained_on(state: Mapping, num_classes: int, source) -> TrainedOn:
     """What a checkpoint says of the classes and images of its network.
 
-    An older file tells the names of the classes at most; its images were normalised as those of ImageNet. Raises
+    An older file holds the names of the classes at most; its images were normalised as those of ImageNet. Raises
     ValueError naming `source`, the file, when that part of it is damaged.
     """
     names, values = state.get('class_names'), SETTINGS.cfg_tree()['DATASET']

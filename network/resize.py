@@ -22,8 +22,8 @@ def size_of(maps: Tensor) -> Size:
 def resize(maps: Tensor, size: Size, align_corners: bool) -> Tensor:
     """maps (N, C, h, w) bilinearly resized to `size` (H, W), in the dtype of maps whatever autocast says.
 
-    Autocast's rule for interpolation depends on the device and on the version of torch, so it is switched off; who
-    needs single precision calls `single(maps)` first.
+    Autocast's rule for interpolation depends on the device and on the version of torch, so it is switched off;
+    for single precision call `single(maps)` first.
     """
     if maps.shape[-2:] == torch.Size(size):
         return maps

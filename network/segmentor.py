@@ -34,7 +34,7 @@ class Segmentor(Module):
     pass returns, in order. class_layers are the layers with one output channel per class. trunk_key is the name of the
     trunk in state-dict keys. trained_on: what `predict` has to know beside the weights; network.load fills it in.
 
-    Auxiliary logits are for training: evaluation does not return `aux`, whose enlargement nobody would read. Those that
+    Auxiliary logits are for training: evaluation does not return `aux`, which would be enlarged for nothing. Those that
     OCR networks gather their context by are in `run_heads(images).aux`, at the size of the finest map; `enlarge` brings
     them to that of the images.
     """

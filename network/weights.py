@@ -1,5 +1,4 @@
-"""Which published weight files there are and what they fit: the table `weights.tsv`, which scripts/fetch_weights.sh
-reads too."""
+"""Published weight files and the networks they fit: the table `weights.tsv`, read by scripts/fetch_weights.sh too."""
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase

@@ -19,7 +19,6 @@ def snippet(name):
     return re.search(r'```python\n(.*?)```', SECTIONS[name], re.DOTALL).group(1)
 
 
-@pytest.mark.skipif(not hasattr(network, 'load'), reason='networks are not yet loaded in one way')
 def test_a_checkpoint_is_loaded_and_predicts_a_photo(program, street, tmp_path, monkeypatch):
     code, printed = program(*TRAIN, '--max_epoch', '1', '--test_mode')
     assert code == 0, printed

@@ -144,7 +144,7 @@ def load(path) -> dict:
 
 
 def _check_looks_like_checkpoint(path: Path):
-    """Raise for what can be told from the outside, in words that torch does not find."""
+    """Raise for faults that show from the outside, with clearer words than torch has for them."""
     if not path.exists():
         others = sorted(file.name for file in path.parent.glob('*.pth'))
         there = (

@@ -1,7 +1,7 @@
 """Weights of a file into a network, with a report that accounts for every tensor.
 
-`compare` tells what fits by name and shape; `restore_weights` is the strict way: everything fits, or the run stops and
-says what does not and which flag helps.
+`compare` finds what fits by name and shape; `restore_weights` is strict: everything fits, or the run stops with an
+error that names what does not and the flag that helps.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -132,7 +132,7 @@ def restore_weights(
     Args:
         source, source_arch: names of the file and of its network, for messages.
         allow_class_mismatch: the flag, which leaves out the layers that differ in the number of classes.
-        head_keys: the names of these layers; () tells them by their shapes.
+        head_keys: the names of these layers; () finds them by their shapes.
         partial: --snapshot_partial, which loads what matches by name and shape if that is at least half of the network.
         allow_missing_prefixes: parts of the network that may be wholly absent from the file.
 

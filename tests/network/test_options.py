@@ -59,7 +59,7 @@ def test_the_options_of_a_network_are_a_copy():
     'options, message',
     [
         ({'segattn_bot': 1}, "cfg.MODEL has no key 'segattn_bot'; did you mean SEGATTN_BOT_CH?"),
-        ({'OCR': {'MID_CHANNEL': 1}}, "cfg.MODEL.OCR has no key 'MID_CHANNEL'; did you mean MID_CHANNELS?"),
+        ({'OCR': {'MID_CHANNEL': 1}}, "OCR has no key 'MID_CHANNEL'; did you mean MID_CHANNELS or KEY_CHANNELS?"),
         ({'OCR': 512}, 'cfg.MODEL.OCR is a section, found 512; give a mapping'),
     ],
 )
