@@ -143,7 +143,6 @@ def fit(args, run, state):
     *train_sets, val_set = (with_cache(dataset, run) for dataset in sets)
     train_set = join(train_sets)
     net = build_network(args, train_set, run, state, training=True)
-    description = describe_network(args, net, train_set)
     loader = build_train_loader(args, run, train_set, transform)
     learner = build_learner(args, run, net, train_set, loader, class_weights)
     with StopSignal(run.log) as stop:

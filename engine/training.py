@@ -81,7 +81,7 @@ class Training(Trainer):
 
     def save(self, score=None):
         """Write the last checkpoint, and the best one when `score` is above all before it."""
-        at, args, net, dataset = self.position, self.args, self.learner.net, self.train_set
+        at = self.position
         is_epoch_end = at.batch == 0  # the position is then the start of the next epoch
         epoch = at.epoch - is_epoch_end
         rng = self.dist.gather_objects(capture_rng())
@@ -92,7 +92,7 @@ class Training(Trainer):
                 rng,
                 **self.description,
                 mean_iu=score,
-                args=vars(args),
+                args=vars(self.args),
                 command=shlex.join(sys.argv),
             )
             self.keeper.save(state, epoch, score, is_epoch_end)
