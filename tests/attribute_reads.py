@@ -1,9 +1,10 @@
 """Reads of flags and of keys of cfg in Python code, resolved from its syntax tree, so that a name counts as itself
 alone: not as a part of a longer one, nor as a word in a text or comment.
 
-A flag is read as `args.NAME`, `getattr(args, 'NAME')`, or where '--NAME' is looked for in a command line. A key is read
-as `cfg.A.B`, through a local name for a section (`settings = cfg.A`, `options = options or cfg.A`), or by a subscript:
-`cfg.A['B']`, or `cfg.A[self.key]` where a class attribute `key` holds the name.
+A flag is read as `args.NAME`, `getattr(args, 'NAME')`, `getattr(args, kind.key)` where class attributes `key` hold
+names, or where '--NAME' is looked for in a command line. A key is read as `cfg.A.B`, through a local name for a section
+(`settings = cfg.A`, `options = options or cfg.A`), or by a subscript: `cfg.A['B']`, or `cfg.A[self.key]` where a class
+attribute `key` holds the name.
 """
 
 import ast
@@ -67,6 +68,8 @@ class Reads:
             of_args = isinstance(node.args[0], ast.Name) and node.args[0].id == 'args'
             if of_args and node.func.id == 'getattr' and isinstance(node.args[1], ast.Constant):
                 self.flags.add(node.args[1].value)
+            if of_args and node.func.id == 'getattr' and isinstance(node.args[1], ast.Attribute):
+                self.flags |= self.attributes[node.args[1].attr]
             if of_args and node.func.id == 'setattr':
                 self.writes.append(f'{module}:{node.lineno}')
         if isinstance(node, ast.Compare) and isinstance(node.left, ast.Constant):

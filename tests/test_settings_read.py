@@ -20,7 +20,8 @@ SOURCES = {
 def of_train(name, text):
     """Whether `args` in a module are the flags of train.py: those of a program with a parser of its own are others."""
     has_parser = re.search(r'^from utils.cli.parser import .*\bParser\b', text, re.MULTILINE)
-    return name not in ('ensemble.py', 'aggregation/flags.py') and (name == 'utils/cli/flags.py' or not has_parser)
+    others = name == 'ensemble.py' or name.startswith(('aggregation/', 'datasets/prepare/'))
+    return not others and (name == 'utils/cli/flags.py' or not has_parser)
 
 
 OF_TRAIN = Reads({name: text for name, text in SOURCES.items() if of_train(name, text)})

@@ -47,10 +47,7 @@ def dataset(names=NAMES, size=SIZE):
     return SimpleNamespace(
         name='toy',
         split='val',
-        class_names=list(LABELS.names),
-        num_classes=CLASSES,
-        ignore_label=255,
-        palette=np.arange(3 * CLASSES, dtype=np.uint8).reshape(CLASSES, 3) * 16,
+        classes=LABELS,
         items=[SimpleNamespace(name=name, label=name) for name in names],
         load_label=lambda item: truth_of(item.name, size),
         load=lambda item: (np.full((*size, 3), 90, np.uint8), truth_of(item.name, size)),

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import cv2
 import dumps
@@ -13,6 +14,7 @@ from aggregation.fusion.members import Members
 from aggregation.fusion.pooling import STATISTICS, Pool
 from aggregation.fusion.truths import Truths
 from aggregation.statistics.calibration import Temperature
+from utils.classes import Classes
 from utils.metrics import ConfusionMatrix
 
 SEEDS = (0, 1, 2)
@@ -180,7 +182,10 @@ def test_disagreement_of_three_members_is_one_minus_the_largest_share():
 
 @pytest.mark.parametrize(
     'change, words',
-    [({'class_names': list('abcde')}, 'are not the 5 of dataset toy'), ({'items': []}, 'has a label in split val')],
+    [
+        ({'classes': replace(dumps.LABELS, names=tuple('abcde'))}, 'are not the 5 of dataset toy'),
+        ({'items': []}, 'has a label in split val'),
+    ],
 )
 def test_labels_of_another_kind_are_refused(folders, change, words):
     dataset = dumps.dataset()
@@ -206,6 +211,6 @@ def test_labels_of_another_size_or_number_of_classes_are_refused(tmp_path):
     with pytest.raises(ValueError, match='12x17 pixels .height x width., its logits 12x16'):
         measured(plain, dataset=dumps.dataset(size=(12, 17)))
     dataset = dumps.dataset()
-    dataset.class_names, dataset.palette = [str(number) for number in range(19)], np.zeros((19, 3), np.uint8)
+    dataset.classes = Classes.numbered(19)
     with pytest.raises(ValueError, match='have 5 classes, dataset toy has 19'):
         measured(plain, dataset=dataset)

@@ -188,7 +188,7 @@ def test_two_lines_of_python_predict_what_the_program_writes(program, tmp_path, 
     assert code == 0, printed
     net = network.load(file)
     classes = net.trained_on.classes
-    assert classes.names == tuple(datasets.dataset_class('synthetic').class_names)
+    assert classes.names == datasets.get_classes('synthetic').names
     assert len(list(folder.iterdir())) == 2
     for path in folder.iterdir():
         found = net.predict(cv2.imread(str(path))[..., ::-1])
