@@ -151,7 +151,7 @@ def run(args):
         Evaluator(nets, normalize, dist, evaluation).run(loader, [fusion], 'run', 'images')
         dist.barrier()
         if dist.is_main:
-            outputs.finish(stems, {'members': members, 'class_names': list(dataset.class_names)})
+            outputs.finish(stems, {'members': members, 'class_names': list(dataset.classes.names)})
             print(f'{len(nets)} members: {len(stems)} images; see {outputs.folder}')
     finally:
         dist.shutdown()

@@ -137,7 +137,7 @@ def fit(args, run, state):
     """Train, validate, save; ends early, with everything saved, when the run is asked to stop."""
     qualities = training_qualities()
     sets = [*(get_dataset(args, run, 'train', quality) for quality in qualities), get_dataset(args, run, 'val')]
-    class_weights = read_class_weights(args.class_weights, sets[0].class_names)
+    class_weights = read_class_weights(args.class_weights, sets[0].classes.names)
     transform = build_train_transform(args, sets[0].ignore_label)
     verify(args, run, sets)
     *train_sets, val_set = (with_cache(dataset, run) for dataset in sets)

@@ -85,10 +85,7 @@ class Dataset:
         return cfg.DATASET[cls.directory_key] if cls.directory_key else cls.name, *cls.other_directories
 
     num_classes = property(lambda self: len(self.classes), doc='K')
-    class_names = property(lambda self: list(self.classes.names), doc='K texts')
-    palette = property(lambda self: self.classes.colors, doc='uint8 (K, 3) RGB')
     ignore_label = property(lambda self: self.classes.ignore_label, doc='trainId of pixels that do not count')
-    trainid_to_id = property(lambda self: self.classes.trainid_to_id, doc='uint8 (256,), see Classes')
 
     def __len__(self):
         return len(self.items)

@@ -118,7 +118,7 @@ def describe_network(args, net, dataset):
 
 def tell_other_classes(args, run, before, dataset):
     """Say when the classes of a checkpoint have other names, in which case their order may differ too."""
-    other = [(then, now) for then, now in zip(before or (), dataset.class_names) if then != now]
+    other = [(then, now) for then, now in zip(before or (), dataset.classes.names) if then != now]
     if other and len(before) == dataset.num_classes:
         run.log(
             f'{args.source}: was trained on other class names, {len(other)} of {len(before)} differ, {other[0][0]!r}'

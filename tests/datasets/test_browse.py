@@ -123,7 +123,7 @@ def test_the_mark_lies_on_the_class_that_the_crop_was_drawn_for(camvid):
     assert len(marked) == 11  # int(12 / 11) of each class, and one random image
     for sample in marked:
         x, y = map(round, sample.mark)
-        assert sample.about.startswith(f'drawn for {train_set.dataset.class_names[sample.label[y, x]]}, scale ')
+        assert sample.about.startswith(f'drawn for {train_set.dataset.classes.names[sample.label[y, x]]}, scale ')
     assert [sample.about.split(',')[0] for sample in samples if not sample.mark] == ['random image']
 
 

@@ -148,8 +148,8 @@ def test_the_classes_are_known_without_the_images(data, opened):
         dataset = get_dataset('custom', 'folder', eval_folder=data / 'images')
     assert (
         len(dataset) == 8
-        and dataset.class_names == ['road', 'car']
-        and dataset.trainid_to_id[[0, 1]].tolist() == [7, 26]
+        and dataset.classes.names == ('road', 'car')
+        and dataset.classes.trainid_to_id[[0, 1]].tolist() == [7, 26]
     )
 
 
@@ -160,7 +160,7 @@ def test_a_dataset_goes_to_another_process(opened):
 
 def test_ids_and_colours_given_and_not(opened):
     dataset = opened({**FOLDERS, 'classes': [{'name': 'road', 'id': 7, 'color': [128, 0, 0]}, *CLASSES[1:]]})
-    assert dataset.palette.tolist() == [[128, 0, 0], [0, 128, 0]], 'the first colour of PASCAL VOC is taken'
+    assert dataset.classes.colors.tolist() == [[128, 0, 0], [0, 128, 0]], 'the first colour of PASCAL VOC is taken'
     assert dataset.classes.id_map == {7: 0, 26: 1, 27: 1, 0: 255}
     assert dataset.classes.trainid_to_id[[0, 1, 255]].tolist() == [
         7,
@@ -168,7 +168,7 @@ def test_ids_and_colours_given_and_not(opened):
         0,
     ]
     plain = opened({**FOLDERS, 'ignore': [26, 27], 'unlisted': 'ignore', 'classes': ['void', *'abcdefg']})
-    assert plain.class_names[7] == 'g' and plain.classes.id_map[7] == 7 and plain.classes.id_map[200] == 255
+    assert plain.classes.names[7] == 'g' and plain.classes.id_map[7] == 7 and plain.classes.id_map[200] == 255
 
 
 def test_254_classes_have_254_colours(opened):
@@ -176,7 +176,8 @@ def test_254_classes_have_254_colours(opened):
         {**FOLDERS, 'ignore': [], 'unlisted': 'ignore', 'classes': [f'class {number}' for number in range(254)]}
     )
     assert (
-        len({tuple(color) for color in dataset.palette.tolist()}) == 254 and [0, 0, 0] not in dataset.palette.tolist()
+        len({tuple(color) for color in dataset.classes.colors.tolist()}) == 254
+        and [0, 0, 0] not in dataset.classes.colors.tolist()
     )
 
 
@@ -205,7 +206,8 @@ def test_labels_of_colours_become_the_numbers_of_their_classes(opened, data):
     }
     dataset = opened(colours)
     assert dataset.load(dataset.items[0])[1][0, ::12].tolist() == [0, 1, 1, 255]
-    assert dataset.palette.tolist() == [[1, 2, 3], [9, 9, 9]] and dataset.trainid_to_id[[0, 1]].tolist() == [0, 1]
+    assert dataset.classes.colors.tolist() == [[1, 2, 3], [9, 9, 9]]
+    assert dataset.classes.trainid_to_id[[0, 1]].tolist() == [0, 1]
     del colours['ignore']
     dataset = opened(colours)
     with pytest.raises(

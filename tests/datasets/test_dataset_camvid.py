@@ -23,14 +23,14 @@ def test_void_is_11_or_255_and_becomes_255(root, camvid_tree):
 def test_there_are_eleven_classes_and_void_goes_back_to_11(root, camvid_tree):
     camvid_tree(root / 'camvid', count=1)
     dataset = get_dataset('camvid', 'train')
-    assert (dataset.num_classes, dataset.ignore_label, len(dataset.class_names), dataset.palette.shape) == (
+    assert (dataset.num_classes, dataset.ignore_label, len(dataset.classes.names), dataset.classes.colors.shape) == (
         11,
         255,
         11,
         (11, 3),
     )
-    assert dataset.trainid_to_id[[0, 10, 255]].tolist() == [0, 10, 11]
-    assert dataset.palette[3].tolist() == [128, 64, 128] and dataset.class_names[3] == 'Road'
+    assert dataset.classes.trainid_to_id[[0, 10, 255]].tolist() == [0, 10, 11]
+    assert dataset.classes.colors[3].tolist() == [128, 64, 128] and dataset.classes.names[3] == 'Road'
 
 
 def test_jpeg_images_are_found_too(root, camvid_tree):

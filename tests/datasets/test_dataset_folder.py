@@ -35,7 +35,7 @@ def test_a_tree_of_images_is_searched_and_named_relative_to_itself(tmp_path):
 def test_the_classes_are_those_of_the_dataset(tmp_path, name, num_classes, first):
     picture(tmp_path / 'x/a.png')
     dataset = get_dataset(name, 'folder', eval_folder=str(tmp_path / 'x'))
-    assert (dataset.num_classes, dataset.class_names[0], dataset.palette.shape) == (
+    assert (dataset.num_classes, dataset.classes.names[0], dataset.classes.colors.shape) == (
         num_classes,
         first,
         (num_classes, 3),

@@ -251,11 +251,12 @@ def test_mapillary_takes_names_and_colours_from_its_config(root):
     config = (folder / 'config.json').read_text()
     (folder / 'config.json').write_text(config.replace('"Bird"', '"Big Bird"').replace('[165, 42, 42]', '[1, 2, 3]'))
     dataset = get_dataset('mapillary', 'train')
-    assert dataset.class_names[:2] == ['Big_Bird', 'Ground_Animal'] and dataset.palette[0].tolist() == [1, 2, 3]
-    assert len(dataset.class_names) == len(dataset.palette) == 65
+    assert dataset.classes.names[:2] == ('Big_Bird', 'Ground_Animal')
+    assert dataset.classes.colors[0].tolist() == [1, 2, 3]
+    assert len(dataset.classes.names) == len(dataset.classes.colors) == 65
     (folder / 'config.json').unlink()
     dataset = get_dataset('mapillary', 'train')
-    assert dataset.class_names[0] == 'Bird' and 'has no config.json; the published names' in dataset.notes[0]
+    assert dataset.classes.names[0] == 'Bird' and 'has no config.json; the published names' in dataset.notes[0]
 
 
 def test_a_config_of_another_version_or_of_something_else_is_an_error(root):
@@ -301,7 +302,7 @@ def test_acdc_falls_back_to_label_ids(root):
     assert [
         np.array_equal(dataset.load(item)[1], label) for item, label in zip(dataset.items, tree.splits['val'].labels)
     ] == [True] * 4
-    assert dataset.trainid_to_id[0] == 7 and get_dataset('acdc', 'train').trainid_to_id[0] == 0
+    assert dataset.classes.trainid_to_id[0] == 7 and get_dataset('acdc', 'train').classes.trainid_to_id[0] == 0
 
 
 def test_kitti_validates_on_every_fifth_image(root):
@@ -369,7 +370,7 @@ def test_both_pascal_contexts_read_one_folder(root):
         make_tree(name, root, images=2)
     first, second = (get_dataset(name, 'train') for name in ('pascal_context', 'pascal_context_60'))
     assert [item.image for item in first.items] == [item.image for item in second.items]
-    assert first.class_names == second.class_names[1:] and second.class_names[0] == 'background'
+    assert first.classes.names == second.classes.names[1:] and second.classes.names[0] == 'background'
 
 
 def test_camvid_with_32_classes_is_found_beside_the_11(root):

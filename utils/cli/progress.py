@@ -1,4 +1,4 @@
-"""How far long work has come: a tqdm bar with ETA on a terminal, plain lines in a log file, nothing on other ranks."""
+"""Progress of long work: a tqdm bar with ETA on a terminal, plain lines in a log file, nothing on other ranks."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""What lines the street: houses, walls, fences, hedges, trees, and the skyline behind them."""
+"""Roadside of a rendered street: houses, walls, fences, hedges, trees, and the skyline behind them."""
 
 import numpy as np
 
