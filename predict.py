@@ -1,0 +1,229 @@
+"""Predict anything: images, folders, archives, lists, videos and cameras become labels, colours and overlays.
+
+    python predict.py photo.jpg --weights best.pth                          see predictions/photo_overlay.jpg
+    python predict.py photos/ drive.mp4 --weights best.pth --out results    everything below a folder, and a video
+    find /data -name '*.png' | python predict.py - --weights a.pth b.pth    names on stdin, an ensemble of two
+    python predict.py huge.tif --weights best.pth --tile 1024 --write labels
+
+Results lie below --out under the name that an image has in its folder. What is there already is kept. Exit code 0: all
+done; 1: some sources failed, which are listed at the end; 2: a mistake in flags or files, or the first failure with
+--strict.
+"""
+
+import sys
+from pathlib import Path
+
+import cv2
+import torch
+
+import network
+from aggregation.fusion.fusing import FuseOptions
+from aggregation.statistics import calibration
+from engine import precision
+from engine.evaluator import EvalOptions
+from engine.prediction import Prediction
+from engine.predictor import PredictOptions, Predictor
+from engine.tiles import WEIGHTS
+from transforms.normalize import Normalize
+from utils.classes import Classes
+from utils.cli.parser import Parser, crop_size, names, number, numbers, positive
+from utils.cli.program import run_program
+from utils.cli.wording import counted, listed, shortened
+from utils.files.atomic import sha256
+from utils.files.sources import KINDS as SOURCE_KINDS
+from utils.files.sources import find_sources
+from utils.outputs.predicted import KINDS, PredictedFiles
+
+DEFAULT_WEIGHTS = None  # the file of the network that is used without --weights
+FAULTS_SHOWN = 20
+
+
+def main(argv=None) -> int:
+    """Run the program; returns the exit code."""
+    return run_program(
+        'predict.py', predict, argv, interrupted='interrupted; the same command goes on where it stopped'
+    )
+
+
+def predict(argv) -> int:
+    args = parse_args(argv)
+    found = find_sources(args.sources, sys.stdin, args.out)
+    if args.strict and found.faults:
+        raise ValueError(found.faults[0][1])
+    if not found.sources:
+        raise ValueError('; '.join(reason for _, reason in found.faults))
+    device = torch.device(args.device or ('cuda' if torch.cuda.is_available() else 'cpu'))
+    args.precision = precision.resolve(args.precision, device.type, say)
+    options = predict_options(args)
+    nets = load_networks(args, device)
+    files = PredictedFiles(args.out, args.write, nets[0].classes, settings(args), args.frames, args.overwrite)
+    files.check(found.sources)
+    todo = [source for source in found.sources if not files.done(source)]
+    for note in found.notes:
+        say(note)
+    pairs = [(net, Normalize(net.mean, net.std, channels_last=True).to(device)) for net in nets]
+    predictor = Predictor(pairs, len(nets[0].classes), device, options)
+    summary = Prediction(predictor, files, args.strict, args.show).run(todo, args.max_side, args.every)
+    page = files.write_page(found.sources, {'weights': args.weights, 'n_scales': args.n_scales, 'flip': args.flip})
+    faults = found.faults + summary.faults
+    print_table(summary, nets[0].classes, kept=len(found.sources) - len(todo), where=page or files.folder)
+    if faults:
+        say(f'{counted(len(faults), "source")} failed:')
+        for line in shortened([f'  {reason}' for _, reason in faults], FAULTS_SHOWN):
+            say(line)
+    return int(bool(faults))
+
+
+def build_parser() -> Parser:
+    parser = Parser(prog='predict.py', description='Predict images, folders, archives, lists, videos and cameras.')
+    parser.add_argument('sources', nargs='*', metavar='SOURCE', help=SOURCE_KINDS)
+    parser.add_argument('--config', metavar='FILE', help='YAML file of flag: value lines under the flags given here')
+    parser.add_argument('--debug', action='store_true', help='show the stack trace of an error instead of one line')
+    group = parser.add_argument_group('network')
+    group.add_argument('--weights', nargs='+', metavar='FILE', help='checkpoints; several are an ensemble')
+    group.add_argument(
+        '--n_scales', type=numbers(float), metavar='S,S', help='scales of hierarchical inference, 1.0 among them'
+    )
+    group.add_argument('--flip', action='store_true', help='average with the prediction of the mirror image')
+    group.add_argument(
+        '--fusion', choices=('mean', 'mean_logit'), default='mean', help='what is averaged over several --weights'
+    )
+    group.add_argument('--calibration', metavar='FILE', help='calibrate confidences, see ensemble.py calibrate')
+    group = parser.add_argument_group('size')
+    group.add_argument(
+        '--max_side', type=positive, metavar='PIXELS', help='reduce larger images to it; results keep their own size'
+    )
+    group.add_argument(
+        '--tile', type=crop_size, metavar='S|H,W', help='sliding window: the network sees tiles of this size in pixels'
+    )
+    group.add_argument(
+        '--overlap', type=number(float, 0, 0.9), default=0.25, metavar='P', help='share that tiles have in common'
+    )
+    group.add_argument('--window', choices=WEIGHTS, default='gaussian', help='how pixels weigh in their tile')
+    group = parser.add_argument_group('videos')
+    group.add_argument('--every', type=positive, default=1, metavar='N', help='take every N-th frame')
+    group.add_argument(
+        '--smooth',
+        type=number(float, 0, 0.99),
+        default=0.0,
+        metavar='P',
+        help='share of the frame before in the probabilities of a frame: less flicker, later changes',
+    )
+    group.add_argument('--frames', action='store_true', help='write colours and overlays per frame too')
+    group.add_argument('--show', action='store_true', help='show the overlays in a window while they are made')
+    group = parser.add_argument_group('precision and speed')
+    group.add_argument('--device', metavar='NAME', help='cpu, cuda or cuda:1 (default: cuda where there is one)')
+    group.add_argument('--precision', choices=('fp32', 'bf16', 'fp16'), default='fp32', help='what passes compute in')
+    group.add_argument('--batch', type=positive, default=1, metavar='N', help='images or tiles in one pass')
+    group.add_argument('--compile', action='store_true', help='compile the network; pays off for many images')
+    group = parser.add_argument_group('output')
+    group.add_argument('--out', default='predictions', metavar='DIR', help='folder of the results')
+    group.add_argument(
+        '--write', type=names, default=('color', 'overlay'), metavar='KIND,KIND', help=f'any of {", ".join(KINDS)}'
+    )
+    group.add_argument('--overwrite', action='store_true', help='make again what is there, or was made otherwise')
+    group.add_argument('--strict', action='store_true', help='end at the first source that fails')
+    return parser
+
+
+def parse_args(argv):
+    """The flags, complete; ValueError for those that cannot be met."""
+    args = build_parser().parse_all(argv)
+    if not args.sources:
+        raise ValueError(f'no SOURCE; give {SOURCE_KINDS}')
+    unknown = [kind for kind in args.write if kind not in KINDS]
+    if unknown or not args.write:
+        raise ValueError(f'--write {",".join(unknown)}: there is none, choose of {", ".join(KINDS)}')
+    if args.weights is None and DEFAULT_WEIGHTS is None:
+        raise ValueError(
+            'no --weights: no trained network comes with this program; give a checkpoint, such as'
+            ' --weights RUN/best_checkpoint_ep40.pth of a training with train.py'
+        )
+    args.weights = args.weights or [DEFAULT_WEIGHTS]
+    if args.show and not has_windows():
+        raise ValueError(
+            '--show: this OpenCV opens no window (a headless build, or no display); leave it out, or replace'
+            ' opencv-python-headless by opencv-python on a desktop'
+        )
+    return args
+
+
+def has_windows() -> bool:
+    """Whether OpenCV can show a picture here."""
+    try:
+        cv2.namedWindow('predict.py')
+        cv2.destroyAllWindows()
+    except cv2.error:
+        return False
+    return True
+
+
+def load_networks(args, device) -> list:
+    """The networks of --weights in evaluation mode on the device. Raises ValueError when their classes differ."""
+    paths = sorted(args.weights)
+    nets = [network.load(path, n_scales=args.n_scales, device=device) for path in paths]
+    for path, net in zip(paths, nets):
+        if net.classes.names != nets[0].classes.names:
+            raise ValueError(
+                f'--weights {path}: has the classes {listed(net.classes.names, 5)}, {paths[0]} has'
+                f' {listed(nets[0].classes.names, 5)}; an ensemble needs the same classes'
+            )
+        if args.compile:
+            net.compile()
+    return nets
+
+
+def predict_options(args) -> PredictOptions:
+    calibrator, about = calibration.load(args.calibration) if args.calibration else (None, {})
+    if calibrator is not None:
+        calibration.check_fit(args.calibration, about, args.fusion, 'msp')
+    return PredictOptions(
+        evaluation=EvalOptions(flip=args.flip, precision=args.precision),
+        fusion=FuseOptions(args.fusion, calibrator=calibrator),
+        keep=frozenset(args.write),
+        tile=args.tile,
+        overlap=args.overlap,
+        window=args.window,
+        batch=args.batch,
+        smooth=args.smooth,
+        scratch=args.out,
+    )
+
+
+def settings(args) -> dict:
+    """Everything that decides the values of a result."""
+    flags = 'n_scales flip precision fusion max_side tile overlap window every smooth'.split()
+    return {
+        'weights': sorted(map(sha256, args.weights)),
+        'calibration': args.calibration and sha256(args.calibration),
+        **{flag: getattr(args, flag) for flag in flags},
+    }
+
+
+def print_table(summary, classes: Classes, kept: int, where):
+    """What was done, how fast, and which share of the pixels each class has."""
+    done = summary.images + summary.frames
+    if done:
+        say(f'{"share":>8}  class')
+        for share, name in sorted(zip(summary.counts / summary.counts.sum(), classes.names), reverse=True):
+            say(f'{100 * share:7.2f} %  {name}')
+    parts = [counted(summary.images, 'image')] if summary.images or not summary.frames else []
+    parts += [counted(summary.frames, 'frame')] if summary.frames else []
+    say(
+        f'{" and ".join(parts)} in {summary.seconds:.1f} s, {done / max(summary.seconds, 1e-9):.2f} images/s'
+        + (f'; {kept} were there already and were kept' if kept else '')
+        + f'; see {where}'
+    )
+    if summary.compared:
+        changed = 100 * summary.changed / summary.compared
+        say(f'{changed:.2f} % of the pixels change their class from one frame of a video to the next')
+
+
+def say(line: str):
+    """Print a line, also of names that are no text in this terminal's encoding."""
+    encoding = sys.stdout.encoding or 'utf-8'
+    print(line.encode(encoding, 'backslashreplace').decode(encoding), flush=True)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,270 @@
+"""Sources of images: files, patterns, lists, folders, archives, videos and cameras as one list with a name for each.
+
+The name is where the results of a source go below a folder of results: its path relative to the folder, archive or
+pattern it was found by, without extension. What two sources would share is told apart by the folders above them, or by
+the extension.
+"""
+
+import glob
+import os
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from datasets.loading.archive import ArchivePath, locate
+from utils.cli.wording import counted, listed
+
+IMAGES = ('.png', '.jpg', '.jpeg', '.jpe', '.webp', '.bmp', '.tif', '.tiff', '.gif', '.ppm', '.pgm', '.pnm', '.jp2')
+VIDEOS = (
+    '.mp4',
+    '.m4v',
+    '.mov',
+    '.avi',
+    '.mkv',
+    '.webm',
+    '.mpg',
+    '.mpeg',
+    '.ts',
+    '.mts',
+    '.wmv',
+    '.flv',
+    '.3gp',
+    '.ogv',
+)
+LISTS = ('.txt', '.lst')
+STDIN, CAMERA = '-', re.compile(r'camera:(\d+)')
+KINDS = 'an image, a folder, a .zip or .tar, a video, a .txt with one path per line, a pattern in quotes, camera:0 or -'
+
+
+@dataclass(frozen=True)
+class Source:
+    """An image or a video (a camera is one too). path: Path, ArchivePath, or the number of a camera; name: of its
+    results, with / between folders."""
+
+    path: object
+    name: str
+    is_video: bool = False
+
+    @property
+    def is_camera(self) -> bool:
+        return isinstance(self.path, int)
+
+    def __str__(self):
+        return f'camera:{self.path}' if self.is_camera else str(self.path)
+
+
+@dataclass
+class Found:
+    """Sources in the order they were given; faults: (what was given, why nothing was found); notes: what else a person
+    should know."""
+
+    sources: list[Source] = field(default_factory=list)
+    faults: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def find_sources(texts, stdin=(), out=None) -> Found:
+    """Everything that `texts`, as given on a command line, stand for.
+
+    Args:
+        texts: image files, folders, archives, videos, patterns, lists, 'camera:0', '-' for the lines of `stdin`.
+        stdin: lines of text, read only for '-'.
+        out: the folder of results; images in it, left by an earlier call, are left out of folders.
+
+    Raises ValueError when `out` is a folder of the sources or holds one.
+    """
+    search = _Search(stdin, Path(out).resolve() if out is not None else None)
+    for text in texts:
+        search.add(text)
+    if search.twice:
+        search.found.notes.append(f'{counted(search.twice, "file")} that were given more than once are done once')
+    search.found.sources = _named(search.entries)
+    return search.found
+
+
+class _Search:
+    """entries: path -> name with extension, of everything found so far."""
+
+    def __init__(self, stdin, out):
+        self.stdin, self.out = stdin, out
+        self.entries, self.found, self.twice = {}, Found(), 0
+
+    def add(self, text: str, within: str = ''):
+        """Enter what `text` stands for; a mistake in it becomes a fault. within: the list that it stands in."""
+        try:
+            self._add(text, within)
+        except OSError as error:
+            self.found.faults.append((text, f'{text}: cannot be read ({error.strerror or error}); check the path'))
+        except ValueError as error:
+            if isinstance(error, _Fatal):
+                raise
+            self.found.faults.append((text, str(error)))
+
+    def _add(self, text, within):
+        camera = CAMERA.fullmatch(text)
+        if camera:
+            self._enter(int(camera[1]), PurePosixPath(f'camera_{camera[1]}'))
+        elif text == STDIN:
+            self._add_lines([line.rstrip('\r\n') for line in self.stdin], 'stdin', Path())
+        elif '\0' in text:
+            raise ValueError(f'{text!r}: is no path; separate names by line ends')
+        else:
+            self._add_path(text, locate(Path(text).expanduser()), within)
+
+    def _add_path(self, text, path, within):
+        if path.is_dir():
+            self._add_folder(path, PurePosixPath())
+        elif path.is_file():
+            if path.suffix.lower() in LISTS and not isinstance(path, ArchivePath):
+                if within:
+                    raise ValueError(f'{text}: is a list within the list {within}; give it on the command line')
+                lines = path.read_text(encoding='utf-8-sig', errors='surrogateescape').splitlines()
+                self._add_lines(lines, text, path.parent)
+            else:
+                self._enter(path, _own_name(text if within else path.name))
+        elif glob.has_magic(text):
+            self._add_pattern(text)
+        else:
+            where = f', named in {within}' if within else ''
+            raise ValueError(f'{text}: no such file or folder{where}; give {KINDS}')
+
+    def _add_folder(self, folder, name: PurePosixPath):
+        files, own = walk(folder), 0
+        if self.out is not None and not isinstance(folder, ArchivePath):
+            if folder.resolve() == self.out or self.out in folder.resolve().parents:
+                raise _Fatal(
+                    f'--out {self.out}: is or holds the folder of images {folder}, and results would mix with images;'
+                    ' give a folder of its own'
+                )
+            inside = [path for path in files if self.out in path.resolve().parents]
+            own, files = len(inside), [path for path in files if path not in set(inside)]
+        usable = [path for path in files if path.suffix.lower() in IMAGES]
+        videos = [path for path in files if path.suffix.lower() in VIDEOS]
+        if isinstance(folder, ArchivePath) and videos:
+            self.found.faults += [
+                (str(video), f'{video}: a video cannot be read in an archive; unpack it') for video in videos
+            ]
+        else:
+            usable = sorted(usable + videos)
+        if own:
+            self.found.notes.append(f'{folder}: {counted(own, "file")} below --out {self.out} left out')
+        if not usable and not videos:
+            raise ValueError(
+                f'{folder}: holds no images or videos, only {counted(len(files), "other file")}'
+                f' ({listed(sorted({path.suffix or path.name for path in files}), 3)}); give another folder'
+            )
+        others = len(files) - len(usable) - (len(videos) if isinstance(folder, ArchivePath) else 0)
+        if others:
+            self.found.notes.append(f'{folder}: {counted(others, "file")} that are no images or videos left out')
+        for path in usable:
+            self._enter(path, name / path.relative_to(folder).as_posix())
+
+    def _add_pattern(self, text):
+        fixed = Path(*_fixed_part(Path(text).expanduser()))
+        matches = sorted(glob.glob(str(Path(text).expanduser()), recursive=True))
+        count = len(self.entries)
+        for match in map(Path, matches):
+            if match.is_dir() and '**' not in text:
+                self._add_folder(match, PurePosixPath(match.relative_to(fixed).as_posix()))
+            elif match.is_file() and match.suffix.lower() in IMAGES + VIDEOS:
+                self._enter(match, PurePosixPath(match.relative_to(fixed).as_posix()))
+        if len(self.entries) == count and not self.twice:
+            what = f'matches {counted(len(matches), "file")}, but no image or video' if matches else 'matches no file'
+            raise ValueError(f'{text}: {what}; correct the pattern')
+
+    def _add_lines(self, lines, source, folder):
+        """Enter the paths in the lines of a list; they count from its folder, or else from the working directory."""
+        lines = [line for line in lines if line.strip()]
+        if not lines:
+            raise ValueError(f'{source}: holds no line; write one path per line')
+        before = len(self.found.faults)
+        for line in lines:
+            beside = folder / line
+            self.add(str(beside) if not Path(line).is_absolute() and beside.exists() else line, within=source)
+        faults = self.found.faults[before:]
+        if len(faults) == len(lines):
+            del self.found.faults[before:]
+            raise ValueError(
+                f'{source}: is read as a list of paths, and none of its {counted(len(lines), "line")} is one, the first'
+                f' being {lines[0][:60]!r}; write one path per line'
+            )
+
+    def _enter(self, path, name):
+        key = path if isinstance(path, (int, ArchivePath)) else path.resolve()
+        if key in self.entries:
+            self.twice += 1
+        else:
+            self.entries[key] = (path, name)
+
+
+class _Fatal(ValueError):
+    """A mistake that is not of one source."""
+
+
+def walk(folder) -> list:
+    """Every file in and below a folder or archive, sorted, hidden ones left out."""
+    if isinstance(folder, ArchivePath):
+        files = [path for path in folder.walk() if not any(part[0] == '.' for part in path.relative_to(folder).parts)]
+        return sorted(files)
+    found = []
+    for top, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith('.'))
+        found += [Path(top, name) for name in files if not name.startswith('.')]
+    return sorted(found)
+
+
+def _own_name(text) -> PurePosixPath:
+    """The name of a path that was given as it is: below its list, without what leads out of it."""
+    path = PurePosixPath(os.path.normpath(text))
+    if path.is_absolute() or path.parts[0] == '~':
+        return PurePosixPath(path.name)
+    return PurePosixPath(*(part for part in path.parts if part != '..'))
+
+
+def _fixed_part(path: Path):
+    """The parts of a pattern before the first that has a wild card."""
+    for part in path.parts[:-1]:
+        if glob.has_magic(part):
+            return
+        yield part
+
+
+def _named(entries) -> list[Source]:
+    """Sources with names of which no two are equal."""
+    rows = list(entries.values())
+    extra, keep = [0] * len(rows), [False] * len(rows)
+    while True:
+        names = [_name(*row, *how) for row, *how in zip(rows, extra, keep)]
+        groups = defaultdict(list)
+        for index, name in enumerate(names):
+            groups[name].append(index)
+        shared = [group for group in groups.values() if len(group) > 1]
+        if not shared:
+            break
+        for group in shared:
+            for index in group:
+                siblings = [other for other in group if _folder(rows[other][0]) == _folder(rows[index][0])]
+                if len(siblings) > 1 and not keep[index]:
+                    keep[index] = True
+                else:
+                    extra[index] += 1
+    return [
+        Source(path, name, isinstance(path, int) or path.suffix.lower() in VIDEOS)
+        for (path, _), name in zip(rows, names)
+    ]
+
+
+def _name(path, relative: PurePosixPath, extra: int, keep: bool) -> str:
+    """The name of a source: `extra` folders above its own are put before, and with `keep` its extension is kept."""
+    relative = relative if keep or isinstance(path, int) else relative.with_suffix('')
+    above = [part for part in _folder(path).parts if part not in (os.sep, '/')]
+    above = above[: len(above) - (len(relative.parts) - 1)]
+    return str(PurePosixPath(*above[max(0, len(above) - extra) :] if extra else (), relative))
+
+
+def _folder(path) -> Path:
+    """The folder that a source lies in; an archive is one, under its whole name."""
+    if isinstance(path, int):
+        return Path()
+    return Path(os.path.abspath(str(path))).parent

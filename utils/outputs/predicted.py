@@ -1,0 +1,238 @@
+"""Files of predicted images and videos below one folder, and the record of what they were made with.
+
+    <name>_labels.png          uint8, the id of each pixel's class in the classes' own table
+    <name>_color.png           the class colours, as a palette
+    <name>_overlay.jpg         the class colours over the image
+    <name>_confidence.png      uint16, 65535 times the largest probability
+    <name>_probabilities.npz   float16 (classes, h, w), key `probabilities`
+    <name>_logits.npz          float16 (classes, h, w), key `logits`
+    index.html                 the images side by side with their classes
+
+A video has its colours and overlay as videos, everything else per frame in `<name>_frames/`. predict.json holds the
+settings, sources.jsonl one line for each source that is done; both let a later call go on where this one ended.
+"""
+
+import json
+import threading
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from datasets.loading.archive import fingerprint
+from utils.classes import Classes
+from utils.cli.wording import listed
+from utils.files import stamps, video
+from utils.files.atomic import write_bytes
+from utils.files.images import JPEG_QUALITY, write_png
+from utils.files.npz import write_npz
+from utils.outputs.pictures import palette_image
+from utils.pages.page import write_page
+from utils.pages.records import Layer, PageRecord
+
+SUFFIXES = {
+    'labels': '_labels.png',
+    'color': '_color.png',
+    'overlay': '_overlay.jpg',
+    'confidence': '_confidence.png',
+    'probabilities': '_probabilities.npz',
+    'logits': '_logits.npz',
+}
+PAGE, INPUT_SUFFIX = 'page', '_input.jpg'
+KINDS = (*SUFFIXES, PAGE)
+FILMED = ('color', 'overlay')  # kinds that a video has as a video
+OVERLAY_ALPHA = 0.5  # share of the class colours
+JPEG_SIDE = 65535  # pixels, the most that the format can say
+BAND = 256  # rows painted at a time: the colours of a very large image are never held as a whole
+PAGE_IMAGES = 1000  # cards of a page at most
+
+
+class PredictedFiles:
+    """The files below `out`, of the `kinds` asked for.
+
+    Args:
+        settings: everything that decides the values, as plain JSON values.
+        frames: write colours and overlays of a video as one file per frame too.
+        overwrite: make again what is there.
+
+    Raises ValueError when `out` holds results of other settings and not overwrite.
+    """
+
+    def __init__(self, out, kinds, classes: Classes, settings: dict, frames: bool = False, overwrite: bool = False):
+        self.folder, self.classes, self.frames = Path(out), classes, frames
+        self.kinds = [kind for kind in SUFFIXES if kind in kinds or (kind == 'color' and PAGE in kinds)]
+        self.has_page = PAGE in kinds
+        self.settings_file, self.sources_file = self.folder / 'predict.json', self.folder / 'sources.jsonl'
+        self._made_by, self._lock = stamps.digest_of_values(settings), threading.Lock()
+        self._entries = {} if overwrite else self._read_entries()
+        remedy = 'give another --out, or --overwrite'
+        before = None if overwrite else stamps.read(self.settings_file, remedy)
+        differing = stamps.differences(before.get('settings'), settings, ('weights',)) if before else []
+        if differing and self._entries:
+            raise ValueError(
+                f'--out {out}: the results there were made with other settings: {listed(differing, 5)}; {remedy}'
+            )
+        stamps.write(self.settings_file, {'settings': settings, 'classes': classes.as_dict()})
+        if overwrite:
+            self.sources_file.unlink(missing_ok=True)
+
+    def check(self, sources):
+        """Raise ValueError when a result would be written over a source, or over the result of another source."""
+        inputs = {str(Path(source.path).resolve()) for source in sources if isinstance(source.path, Path)}
+        for source in sources:
+            for path in self.files(source):
+                if str(path.resolve()) in inputs:
+                    raise ValueError(
+                        f'--out {self.folder}: {path} of {source} would replace an image that is to be read; give'
+                        ' another --out'
+                    )
+            entry = self._entries.get(source.name)
+            if entry and entry['stamp'] != self._stamp(source) and entry['source'] != str(source):
+                raise ValueError(
+                    f'--out {self.folder}: {source.name} there is the result of {entry["source"]}, now it would be that'
+                    f' of {source}; give another --out, or --overwrite'
+                )
+
+    def files(self, source) -> list[Path]:
+        """The files of a source that are known before it is read: of a video without those of its frames."""
+        if not source.is_video:
+            paths = [self.path(source.name, kind) for kind in self.kinds]
+            return [*paths, self._beside(source.name, INPUT_SUFFIX)] if self.has_page else paths
+        return [self.film(source.name, kind) for kind in self.kinds if kind in FILMED]
+
+    def path(self, name: str, kind: str) -> Path:
+        return self._beside(name, SUFFIXES[kind])
+
+    def film(self, name: str, kind: str) -> Path:
+        return self._beside(name, f'_{kind}{video.suffix()}')
+
+    def frame_name(self, name: str, number: int) -> str:
+        return f'{name}_frames/{number:06d}'
+
+    def frame_kinds(self) -> list[str]:
+        """The kinds that a video has per frame."""
+        return [kind for kind in self.kinds if self.frames or kind not in FILMED]
+
+    def film_kinds(self) -> list[str]:
+        return [kind for kind in self.kinds if kind in FILMED]
+
+    def _beside(self, name, suffix) -> Path:
+        return self.folder / f'{name}{suffix}'
+
+    def done(self, source) -> bool:
+        """Whether a source has all its files, made of these very bytes with these settings."""
+        entry = self._entries.get(source.name)
+        if source.is_camera or not entry or entry['made_by'] != self._made_by:
+            return False
+        kinds = set(self.kinds) | ({'frames'} if self.frames and source.is_video else set())
+        return (
+            kinds <= set(entry['kinds'])
+            and entry['stamp'] == self._stamp(source)
+            and all(path.is_file() and path.stat().st_size for path in self.files(source))
+        )
+
+    def write(self, name: str, kinds, image: np.ndarray, prediction):
+        """Write files of an image or frame. image: uint8 (h, w, 3) RGB; it is painted over.
+
+        prediction: has labels uint8 (h, w); confidence uint16 (h, w), probabilities and logits (C, h, w), where asked.
+        """
+        if 'labels' in kinds:
+            write_png(self.path(name, 'labels'), self.classes.trainid_to_id[prediction.labels])
+        if 'color' in kinds:
+            write_png(self.path(name, 'color'), palette_image(prediction.labels, self.classes.colors))
+        if 'confidence' in kinds:
+            write_png(self.path(name, 'confidence'), prediction.confidence)
+        for kind in ('probabilities', 'logits'):
+            if kind in kinds:
+                write_npz(self.path(name, kind), {kind: getattr(prediction, kind)}, durable=False)
+        if 'overlay' in kinds:
+            write_photo(self.path(name, 'overlay'), overlay(image, prediction.labels, self.classes, out=image))
+
+    def write_image(self, source, image: np.ndarray, prediction):
+        """Write all files of an image, then its line in the record."""
+        if self.has_page:
+            write_photo(self._beside(source.name, INPUT_SUFFIX), image)
+        self.write(source.name, self.kinds, image, prediction)
+        self.enter(source, image.shape[:2])
+
+    def enter(self, source, size):
+        """Say in the record that everything of a source stands."""
+        if source.is_camera:
+            return
+        entry = {
+            'name': source.name,
+            'source': str(source),
+            'stamp': self._stamp(source),
+            'made_by': self._made_by,
+            'kinds': [*self.kinds, *(['frames'] if self.frames else [])],
+            'size': list(size),
+        }
+        with self._lock:
+            self._entries[source.name] = entry
+            with open(self.sources_file, 'a', encoding='utf-8') as file:
+                file.write(json.dumps(entry) + '\n')
+
+    def _stamp(self, source) -> list:
+        return [] if source.is_camera else list(fingerprint(source.path))
+
+    def _read_entries(self) -> dict:
+        """name -> the last line about it; a line that a killed program left half is none."""
+        entries = {}
+        if self.sources_file.is_file():
+            for line in self.sources_file.read_text(encoding='utf-8', errors='replace').splitlines():
+                try:
+                    entry = json.loads(line)
+                    entries[entry['name']] = {
+                        key: entry[key] for key in ('source', 'stamp', 'made_by', 'kinds', 'size')
+                    }
+                except (ValueError, KeyError, TypeError):
+                    continue
+        return entries
+
+    def write_page(self, sources, facts: dict) -> Path | None:
+        """Write the page of the images among `sources` that are done; returns its path, None where there are none."""
+        shown = [source for source in sources if not source.is_video and self.done(source)]
+        if not self.has_page or not shown:
+            return None
+        if len(shown) > PAGE_IMAGES:
+            facts = {**facts, 'images in all': len(shown)}
+        records = [self._record(index, source) for index, source in enumerate(shown[:PAGE_IMAGES])]
+        path = self.folder / 'index.html'
+        write_page(path, records, self.classes, facts)
+        return path
+
+    def _record(self, index, source) -> PageRecord:
+        height, width = self._entries[source.name]['size']
+        layers = [Layer('input', 'Input', f'{source.name}{INPUT_SUFFIX}', 'photo')]
+        for kind, title, shown_as in (
+            ('color', 'Prediction', 'classes'),
+            ('overlay', 'Prediction over input', 'photo'),
+            ('confidence', 'Confidence', 'map'),
+        ):
+            if kind in self.kinds:
+                layers.append(Layer(kind, title, f'{source.name}{SUFFIXES[kind]}', shown_as))
+        return PageRecord(source.name, index, width, height, layers)
+
+
+def overlay(image: np.ndarray, labels: np.ndarray, classes: Classes, out: np.ndarray | None = None) -> np.ndarray:
+    """The class colours over an image uint8 (h, w, 3) RGB; pixels of no class keep the image. out: may be `image`."""
+    out = np.empty_like(image) if out is None else out
+    for top in range(0, len(image), BAND):
+        rows = slice(top, top + BAND)
+        blended = cv2.addWeighted(image[rows], 1 - OVERLAY_ALPHA, classes.paint(labels[rows]), OVERLAY_ALPHA, 0)
+        void = labels[rows] >= len(classes)
+        if void.any():
+            blended[void] = image[rows][void]
+        out[rows] = blended
+    return out
+
+
+def write_photo(path, image: np.ndarray):
+    """Write the JPEG of uint8 (h, w, 3) RGB, whole or not at all. Raises ValueError for a side of more than 65,535."""
+    if max(image.shape) > JPEG_SIDE:
+        raise ValueError(
+            f'{path}: an image of {image.shape[0]}x{image.shape[1]} is too large for a JPEG, which ends at {JPEG_SIDE};'
+            ' write color instead of overlay, or give --max_side'
+        )
+    _, data = cv2.imencode('.jpg', cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    write_bytes(path, data, durable=False)
