@@ -11,7 +11,6 @@ done; 1: some sources failed, which are listed at the end; 2: a mistake in flags
 """
 
 import sys
-from pathlib import Path
 
 import cv2
 import torch

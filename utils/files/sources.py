@@ -90,10 +90,10 @@ class _Search:
         self.stdin, self.out = stdin, out
         self.entries, self.found, self.twice = {}, Found(), 0
 
-    def add(self, text: str, within: str = ''):
-        """Enter what `text` stands for; a mistake in it becomes a fault. within: the list that it stands in."""
+    def add(self, text: str, within: str = '', line: str = ''):
+        """Enter what `text` stands for; a mistake in it becomes a fault. within: the list in which it is `line`."""
         try:
-            self._add(text, within)
+            self._add(text, within, line or text)
         except OSError as error:
             self.found.faults.append((text, f'{text}: cannot be read ({error.strerror or error}); check the path'))
         except ValueError as error:
@@ -101,7 +101,7 @@ class _Search:
                 raise
             self.found.faults.append((text, str(error)))
 
-    def _add(self, text, within):
+    def _add(self, text, within, line):
         camera = CAMERA.fullmatch(text)
         if camera:
             self._enter(int(camera[1]), PurePosixPath(f'camera_{camera[1]}'))
@@ -110,9 +110,9 @@ class _Search:
         elif '\0' in text:
             raise ValueError(f'{text!r}: is no path; separate names by line ends')
         else:
-            self._add_path(text, locate(Path(text).expanduser()), within)
+            self._add_path(text, locate(Path(text).expanduser()), within, line)
 
-    def _add_path(self, text, path, within):
+    def _add_path(self, text, path, within, line):
         if path.is_dir():
             self._add_folder(path, PurePosixPath())
         elif path.is_file():
@@ -122,7 +122,7 @@ class _Search:
                 lines = path.read_text(encoding='utf-8-sig', errors='surrogateescape').splitlines()
                 self._add_lines(lines, text, path.parent)
             else:
-                self._enter(path, _own_name(text if within else path.name))
+                self._enter(path, _own_name(line if within else path.name))
         elif glob.has_magic(text):
             self._add_pattern(text)
         else:
@@ -156,7 +156,7 @@ class _Search:
             )
         others = len(files) - len(usable) - (len(videos) if isinstance(folder, ArchivePath) else 0)
         if others:
-            self.found.notes.append(f'{folder}: {counted(others, "file")} that are no images or videos left out')
+            self.found.notes.append(f'{folder}: {counted(others, "other file")} left out')
         for path in usable:
             self._enter(path, name / path.relative_to(folder).as_posix())
 
@@ -181,7 +181,8 @@ class _Search:
         before = len(self.found.faults)
         for line in lines:
             beside = folder / line
-            self.add(str(beside) if not Path(line).is_absolute() and beside.exists() else line, within=source)
+            is_beside = not Path(line).is_absolute() and os.path.exists(beside)
+            self.add(str(beside) if is_beside else line, within=source, line=line)
         faults = self.found.faults[before:]
         if len(faults) == len(lines):
             del self.found.faults[before:]
