@@ -51,7 +51,7 @@ def predict(argv) -> int:
         raise ValueError(found.faults[0][1])
     if not found.sources:
         raise ValueError('; '.join(reason for _, reason in found.faults))
-    device = torch.device(args.device or ('cuda' if torch.cuda.is_available() else 'cpu'))
+    device = find_device(args.device)
     args.precision = precision.resolve(args.precision, device.type, say)
     options = predict_options(args)
     nets = load_networks(args, device)
@@ -155,6 +155,19 @@ def has_windows() -> bool:
     except cv2.error:
         return False
     return True
+
+
+def find_device(name: str | None) -> torch.device:
+    """The device that --device names, by default a GPU where there is one. Raises ValueError when it is not there."""
+    if name is None:
+        return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # AssertionError: a build of torch without CUDA
+        reason = str(error).splitlines()[0]
+        raise ValueError(f'--device {name}: is not there ({reason}); give cpu, cuda or cuda:1') from None
+    return device
 
 
 def load_networks(args, device) -> list:

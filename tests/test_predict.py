@@ -1,0 +1,474 @@
+import json
+import os
+import shutil
+import subprocess
+import zipfile
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from small import SMALL, command
+
+import network
+import predict
+import train
+from aggregation.statistics import calibration
+from engine import prediction as engine_prediction
+from engine.evaluator import EvalOptions, average_logits
+from transforms.normalize import Normalize
+from utils.files import video
+
+
+@pytest.fixture(scope='module')
+def weights(street, tmp_path_factory):
+    """Two checkpoints of the small network, trained for one epoch on the rendered street."""
+    found = []
+    for seed in (1, 2):
+        run = tmp_path_factory.mktemp(f'run{seed}')
+        flags = (
+            f'--dataset synthetic --override_dataset_root {street} --assets_path {run} --result_dir {run} --seed {seed}'
+        )
+        flags += ' --num_workers 0 --crop_size 48,64 --bs_trn 4 --max_epoch 1 --class_uniform_tile 64 --skip_verify'
+        assert train.main([*flags.split(), *SMALL]) == 0
+        found.append(next(run.glob('best_checkpoint_ep*.pth')))
+    return found
+
+
+@pytest.fixture
+def call(weights, tmp_path, monkeypatch, capsys):
+    """call(*flags) -> (exit code, what it printed): predict.main in the folder `tmp_path`."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*flags, weights=weights[:1]):
+        device = [] if '--device' in flags else ['--device', 'cpu']
+        code = predict.main([*map(str, flags), '--weights', *map(str, weights), *device])
+        captured = capsys.readouterr()
+        return code, captured.out + captured.err
+
+    return run
+
+
+def photo(path, size=(60, 80), seed=0):
+    """A smooth picture of few colours, written as the suffix of `path` says; returns its pixels."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    small = np.random.default_rng(seed).integers(0, 255, (4, 5, 3), np.uint8)
+    image = cv2.resize(small, size[::-1], interpolation=cv2.INTER_CUBIC)
+    Image.fromarray(image).save(path)
+    return image
+
+
+def labels_of(file, image, scales=None, flip=False):
+    """What the network of a checkpoint makes of an image, the plain way: trainIds (h, w)."""
+    return logits_of(file, image, scales, flip).argmax(0).numpy()
+
+
+@torch.inference_mode()
+def logits_of(file, image, scales=None, flip=False):
+    net = network.load(file, n_scales=scales, device='cpu')
+    pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None]
+    return average_logits(net, Normalize(net.mean, net.std, True)(pixels), EvalOptions(flip=flip))[0][0]
+
+
+def read(path):
+    return np.array(Image.open(path))
+
+
+def write_video(path, frames, rate=Fraction(25)):
+    writer = video.VideoWriter(path, frames[0].shape[:2], rate)
+    for frame in frames:
+        writer.write(frame)
+    writer.close()
+
+
+def test_a_photo_becomes_all_kinds_of_files_at_its_own_size(call, weights, tmp_path):
+    image = photo('a.png')
+    code, text = call('a.png', '--write', 'labels,color,overlay,confidence,probabilities,logits,page')
+    assert code == 0 and '1 image in' in text and 'see predictions/index.html' in text
+    logits = logits_of(weights[0], image)
+    labels, probabilities = logits.argmax(0).numpy(), torch.softmax(logits, 0)
+    classes = network.load(weights[0]).classes
+    out = tmp_path / 'predictions'
+    assert np.array_equal(read(out / 'a_labels.png'), classes.trainid_to_id[labels])
+    assert np.array_equal(np.array(Image.open(out / 'a_color.png').convert('RGB')), classes.paint(labels))
+    blended = (image.astype(float) + classes.paint(labels)) / 2
+    assert np.abs(read(out / 'a_overlay.jpg') - blended).mean() < 6  # what JPEG loses
+    confidence = np.rint(probabilities.amax(0).numpy().astype(float) * 65535)
+    assert np.abs(read(out / 'a_confidence.png') - confidence).max() <= 1
+    with np.load(out / 'a_probabilities.npz') as file:
+        assert np.abs(file['probabilities'] - probabilities.numpy()).max() < 1e-3
+    with np.load(out / 'a_logits.npz') as file:
+        assert np.array_equal(file['logits'], logits.half().numpy())
+    page = (out / 'index.html').read_text()
+    assert all(f'"{name}"' in page for name in ('a_input.jpg', 'a_color.png', 'a_overlay.jpg', 'a_confidence.png'))
+
+
+def test_the_table_has_the_share_of_each_class(call, weights, tmp_path):
+    image = photo('a.png')
+    _, text = call('a.png')
+    labels = labels_of(weights[0], image)
+    for name, share in zip(network.load(weights[0]).classes.names, np.bincount(labels.ravel(), minlength=19)):
+        assert f'{100 * share / labels.size:7.2f} %  {name}' in text
+
+
+def test_colour_and_overlay_are_what_is_written_unless_told(call, tmp_path):
+    photo('in/sub/a.png')
+    photo('in/b.jpg')
+    assert call('in')[0] == 0
+    written = {str(path.relative_to('predictions')) for path in Path('predictions').rglob('*.*')}
+    assert written == {
+        'b_color.png', 'b_overlay.jpg', 'sub/a_color.png', 'sub/a_overlay.jpg', 'predict.json', 'sources.jsonl',
+    }  # fmt: skip
+
+
+def test_a_batch_of_images_of_several_sizes_gives_what_single_ones_give(call, weights):
+    sizes = [(60, 80), (60, 80), (48, 64), (60, 80), (33, 47)]
+    images = [photo(f'in/{number}.png', size, number) for number, size in enumerate(sizes)]
+    call('in', '--batch', 2, '--write', 'labels', '--out', 'two')
+    ids = network.load(weights[0]).classes.trainid_to_id
+    for number, image in enumerate(images):
+        same = read(f'two/{number}_labels.png') == ids[labels_of(weights[0], image)]
+        assert same.mean() > 0.999  # another order of sums decides ties
+
+
+def test_scales_and_flips_are_those_of_an_evaluation(call, weights):
+    image = photo('a.png', (64, 128))
+    call('a.png', '--n_scales', '0.5,1.0', '--flip', '--write', 'logits')
+    with np.load('predictions/a_logits.npz') as file:
+        assert np.array_equal(file['logits'], logits_of(weights[0], image, [0.5, 1.0], True).half().numpy())
+
+
+@pytest.mark.parametrize('fusion', ['mean', 'mean_logit'])
+def test_several_weights_are_an_ensemble(call, weights, fusion):
+    image = photo('a.png')
+    call('a.png', '--write', 'probabilities,labels,logits', '--fusion', fusion, weights=weights)
+    logits = [logits_of(file, image) for file in weights]
+    if fusion == 'mean':
+        expected = sum(torch.softmax(member, 0) for member in logits) / 2
+    else:
+        expected = torch.softmax(sum(logits) / 2, 0)
+    with np.load('predictions/a_probabilities.npz') as file:
+        assert np.abs(file['probabilities'] - expected.numpy()).max() < 1e-3
+    with np.load('predictions/a_logits.npz') as file:
+        assert np.abs(file['logits'] - (sum(logits) / 2).numpy()).max() < 0.02
+    ids = network.load(weights[0]).classes.trainid_to_id
+    assert (read('predictions/a_labels.png') == ids[expected.argmax(0).numpy()]).mean() > 0.999
+
+
+def test_a_calibration_changes_confidences_and_no_label(call, weights):
+    image = photo('a.png')
+    calibration.save('t.json', calibration.Temperature(2.0), {'fusion': 'mean', 'score': 'msp'})
+    call('a.png', '--write', 'labels,confidence', '--calibration', 't.json')
+    logits = logits_of(weights[0], image)
+    expected = torch.softmax(logits / 2, 0).amax(0).numpy() * 65535
+    assert np.abs(read('predictions/a_confidence.png') - expected).max() <= 2
+    ids = network.load(weights[0]).classes.trainid_to_id
+    assert np.array_equal(read('predictions/a_labels.png'), ids[logits.argmax(0).numpy()])
+
+
+def test_a_side_limit_reduces_what_the_network_sees_and_not_the_result(call, weights):
+    image = photo('a.png', (120, 160))
+    call('a.png', '--max_side', 80, '--write', 'logits,labels')
+    small = cv2.resize(image, (80, 60), interpolation=cv2.INTER_AREA)
+    logits = logits_of(weights[0], small)[None]
+    expected = torch.nn.functional.interpolate(logits, (120, 160), mode='bilinear', align_corners=False)[0]
+    with np.load('predictions/a_logits.npz') as file:
+        assert np.abs(file['logits'] - expected.numpy()).max() < 0.02
+    assert read('predictions/a_labels.png').shape == (120, 160)
+
+
+def test_a_result_enlarged_in_bands_is_the_one_enlarged_at_once(call, weights, monkeypatch):
+    photo('a.png', (120, 160))
+    call('a.png', '--max_side', 80, '--write', 'logits', '--out', 'once')
+    monkeypatch.setattr('engine.predictor.BAND_VALUES', 19 * 160 * 7)
+    monkeypatch.setattr('engine.predictor.MAPPED_BYTES', 1000)
+    call('a.png', '--max_side', 80, '--write', 'logits', '--out', 'bands')
+    with np.load('once/a_logits.npz') as once, np.load('bands/a_logits.npz') as bands:
+        assert np.array_equal(once['logits'], bands['logits'])
+
+
+def test_a_tile_over_the_whole_image_changes_nothing(call):
+    photo('a.png', (64, 96))
+    call('a.png', '--write', 'logits', '--out', 'whole')
+    call('a.png', '--write', 'logits', '--out', 'tile', '--tile', '64,128')
+    assert Path('whole/a_logits.npz').read_bytes() == Path('tile/a_logits.npz').read_bytes()
+
+
+def test_tiles_give_labels_near_those_of_the_whole_image(call):
+    photo('a.png', (160, 224))
+    call('a.png', '--write', 'labels,confidence', '--out', 'whole')
+    call('a.png', '--write', 'labels,confidence', '--out', 'tile', '--tile', '96', '--batch', '3', '--overlap', '0.5')
+    assert read('tile/a_labels.png').shape == (160, 224)
+    assert (read('tile/a_labels.png') == read('whole/a_labels.png')).mean() > 0.5
+
+
+def test_tiles_of_an_ensemble_and_of_a_reduced_image(call, weights):
+    photo('a.png', (160, 224))
+    code, _ = call('a.png', '--write', 'probabilities', '--tile', '64', '--max_side', '112', weights=weights)
+    with np.load('predictions/a_probabilities.npz') as file:
+        assert code == 0 and file['probabilities'].shape[1:] == (160, 224)
+        assert np.abs(file['probabilities'].astype(float).sum(0) - 1).max() < 0.01
+
+
+IMAGES = {
+    'grey.png': lambda image: Image.fromarray(image).convert('L'),
+    'rgba.png': lambda image: Image.fromarray(image).convert('RGBA'),
+    'palette.png': lambda image: Image.fromarray(image).quantize(16),
+    'cmyk.jpg': lambda image: Image.fromarray(image).convert('CMYK'),
+    'cmyk.tif': lambda image: Image.fromarray(image).convert('CMYK'),
+    '16bit.png': lambda image: Image.fromarray((image[..., 0].astype(np.uint16) << 8) + 7),
+    'a b #1 50%?.png': Image.fromarray,
+    'Straße 写真.webp': Image.fromarray,
+}
+
+
+@pytest.mark.parametrize('name', IMAGES)
+def test_an_image_of_any_kind_is_read_as_colours(call, weights, name):
+    picture = IMAGES[name](photo('in.png'))
+    picture.save(name)
+    code, text = call(name, '--write', 'labels')
+    assert code == 0, text
+    as_rgb = picture.convert('RGB') if picture.mode[:2] != 'I;' else np.array(picture) >> 8
+    as_rgb = np.array(as_rgb, np.uint8)
+    as_rgb = as_rgb if as_rgb.ndim == 3 else np.repeat(as_rgb[..., None], 3, axis=2)
+    ids = network.load(weights[0]).classes.trainid_to_id
+    found = read(f'predictions/{Path(name).stem}_labels.png')
+    limit = 0.9 if name.endswith(('.jpg', '.webp')) else 0.999  # lossy
+    assert (found == ids[labels_of(weights[0], as_rgb)]).mean() > limit
+
+
+def test_a_photo_is_turned_upright(call, weights):
+    image = photo('plain.png', (60, 80))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera stood on its side: the image has to be turned clockwise
+    Image.fromarray(image).save('turned.jpg', exif=exif, quality=100, subsampling=0)
+    call('turned.jpg', '--write', 'labels')
+    found = read('predictions/turned_labels.png')
+    assert found.shape == (80, 60)
+    ids = network.load(weights[0]).classes.trainid_to_id
+    assert (found == ids[labels_of(weights[0], np.rot90(image, -1))]).mean() > 0.9
+
+
+def test_an_archive_is_read_in_place_and_what_has_one_name_is_told_apart(call):
+    photo('x/a.png')
+    photo('y/a.png')
+    with zipfile.ZipFile('set.zip', 'w') as archive:
+        archive.write('x/a.png', 'day/a.png')
+    assert call('x/a.png', 'y/a.png', 'set.zip', '--write', 'color')[0] == 0
+    assert sorted(str(path) for path in Path('predictions').rglob('*.png')) == [
+        'predictions/day/a_color.png', 'predictions/x/a_color.png', 'predictions/y/a_color.png',
+    ]  # fmt: skip
+
+
+def test_bad_files_do_not_end_it(call):
+    photo('in/a.png')
+    photo('in/c.png')
+    Path('in/b.png').write_text('this is text')
+    Path('in/empty.jpg').write_bytes(b'')
+    Path('in/cut.png').write_bytes(Path('in/a.png').read_bytes()[:100])
+    code, text = call('in', 'gone.png', '--write', 'color')
+    assert code == 1 and '2 images in' in text and '4 sources failed:' in text
+    assert 'in/b.png: is damaged or no image' in text and 'in/empty.jpg: is empty' in text
+    assert 'in/cut.png: is a PNG cut off' in text and 'gone.png: no such file or folder' in text
+    assert sorted(path.name for path in Path('predictions').glob('*.png')) == ['a_color.png', 'c_color.png']
+
+
+def test_a_result_that_cannot_be_written_is_a_fault_of_its_image(call):
+    photo('in/a.png')
+    photo('in/b.png')
+    Path('predictions/a_color.png').mkdir(parents=True)
+    code, text = call('in', '--write', 'color')
+    assert code == 1 and 'predictions/a_color.png: cannot be written, it is a folder' in text
+    assert Path('predictions/b_color.png').is_file()
+
+
+@pytest.mark.parametrize('bad', ['in/b.png', 'gone.png'])
+def test_strict_ends_at_the_first_bad_file(call, bad):
+    photo('in/a.png')
+    Path('in/b.png').write_text('this is text')
+    code, text = call('in/a.png', bad, '--strict')
+    assert code == 2 and f'error: {bad}' in text
+
+
+@pytest.mark.parametrize(
+    'flags, message',
+    [
+        (['gone.png'], 'gone.png: no such file or folder'),
+        (['empty'], 'empty: holds no images or videos'),
+        ([], 'no SOURCE; give an image'),
+        (['a.png', '--write', 'colour'], '--write colour: there is none, choose of labels, color'),
+        (['a.png', '--show'], '--show: this OpenCV opens no window'),
+        (['a.png', '--device', 'toaster'], '--device toaster'),
+        (['a.png', '--calibration', 'gone.json'], 'gone.json: no such calibration file'),
+        (['a.png', '--overlap', '1'], '--overlap'),
+        (['.', '--out', '.'], 'is or holds the folder of images'),
+    ],
+)
+def test_a_mistake_is_one_sentence(call, monkeypatch, flags, message):
+    monkeypatch.delenv('DISPLAY', raising=False)
+    photo('a.png')
+    Path('empty').mkdir()
+    code, text = call(*flags)
+    assert code == 2 and message in text and 'Traceback' not in text
+
+
+def test_without_weights_the_remedy_is_named(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    photo('a.png')
+    monkeypatch.setattr(predict, 'DEFAULT_WEIGHTS', None)
+    assert predict.main(['a.png']) == 2
+    assert 'no --weights' in capsys.readouterr().err
+
+
+def test_a_result_never_replaces_a_source(call):
+    photo('a.png')
+    photo('a_color.png')
+    code, text = call('a.png', 'a_color.png', '--out', '.')
+    assert code == 2 and 'a_color.png of a.png would replace an image that is to be read' in text
+
+
+def test_a_second_call_keeps_what_is_done_and_makes_what_has_changed(call):
+    photo('in/a.png')
+    photo('in/b.png')
+    call('in')
+    before = os.stat('predictions/a_color.png').st_mtime_ns
+    code, text = call('in')
+    assert code == 0 and '0 images in' in text and '2 were there already' in text
+    photo('in/b.png', seed=5)
+    Path('predictions/a_overlay.jpg').unlink()
+    _, text = call('in')
+    assert '2 images in' in text and os.stat('predictions/a_color.png').st_mtime_ns > before
+    assert '2 images in' in call('in', '--write', 'labels')[1]
+    assert '2 images in' in call('in', '--overwrite')[1]
+
+
+def test_other_settings_are_refused_in_one_folder(call, weights):
+    photo('a.png')
+    call('a.png')
+    code, text = call('a.png', '--flip')
+    assert code == 2 and 'flip False instead of True; give another --out, or --overwrite' in text
+    assert call('a.png', weights=weights[1:])[0] == 2
+    assert call('a.png', '--flip', '--overwrite')[0] == 0
+
+
+def test_the_result_of_another_image_of_this_name_is_not_replaced(call):
+    photo('x/a.png')
+    photo('y/a.png', seed=1)
+    call('x/a.png')
+    code, text = call('y/a.png')
+    assert code == 2 and 'a there is the result of x/a.png, now it would be that of y/a.png' in text
+
+
+def test_an_interrupted_call_leaves_whole_files_and_goes_on(call, monkeypatch):
+    for number in range(4):
+        photo(f'in/{number}.png', seed=number)
+    whole, calls = engine_prediction.Predictor.__call__, []
+
+    def interrupted(self, *args):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return whole(self, *args)
+
+    monkeypatch.setattr(engine_prediction.Predictor, '__call__', interrupted)
+    code, text = call('in')
+    assert code == 130 and 'the same command goes on where it stopped' in text
+    assert not list(Path('predictions').rglob('.*'))
+    _, text = call('in')
+    assert '0 failed' not in text and len(list(Path('predictions').glob('*_color.png'))) == 4
+    for entry in map(json.loads, Path('predictions/sources.jsonl').read_text().splitlines()):
+        assert Path(f'predictions/{entry["name"]}_overlay.jpg').is_file()
+
+
+def test_a_video_becomes_videos_of_its_rate_and_number_of_frames(call, weights, tmp_path):
+    frames = [photo('f.png', (64, 96), seed=3)]
+    for _ in range(11):
+        frames.append(np.roll(frames[-1], 4, axis=1))
+    write_video(tmp_path / f'drive{video.suffix()}', frames, Fraction(25, 2))
+    code, text = call(f'drive{video.suffix()}', '--write', 'color,overlay,labels', '--batch', '5')
+    assert code == 0 and '12 frames in' in text and 'from one frame of a video to the next' in text
+    classes = network.load(weights[0]).classes
+    seen = [image for _, image in video.VideoReader(f'drive{video.suffix()}').read()]
+    overlays = video.VideoReader(f'predictions/drive_overlay{video.suffix()}')
+    assert (overlays.rate, overlays.frames, overlays.size) == (Fraction(25, 2), 12, (64, 96))
+    played = [image for _, image in overlays.read()]
+    assert len(played) == 12
+    for number, (source, shown) in enumerate(zip(seen, played)):
+        ids = read(f'predictions/drive_frames/{number:06d}_labels.png')
+        labels = labels_of(weights[0], source)
+        assert (ids == classes.trainid_to_id[labels]).mean() > 0.999
+        assert np.abs(shown - (source.astype(float) + classes.paint(labels)) / 2).mean() < 8  # what the codec loses
+    assert len(list(Path('predictions/drive_frames').iterdir())) == 12
+    assert call(f'drive{video.suffix()}', '--write', 'color')[1].count('1 were there already') == 1
+
+
+def test_every_third_frame_of_a_video_lasts_as_long(call, tmp_path):
+    write_video(tmp_path / f'v{video.suffix()}', [photo('f.png', (64, 96))] * 10, Fraction(30))
+    call(f'v{video.suffix()}', '--every', 3, '--write', 'overlay', '--frames')
+    reader = video.VideoReader(f'predictions/v_overlay{video.suffix()}')
+    assert (reader.frames, reader.rate) == (4, Fraction(10))
+    names = sorted(path.name for path in Path('predictions/v_frames').iterdir())
+    assert names == [f'{number:06d}_overlay.jpg' for number in (0, 3, 6, 9)]
+
+
+def test_smoothing_mixes_in_the_frame_before(call, weights, tmp_path):
+    frames = [photo('f.png', (64, 96), seed) for seed in (1, 2, 3)]
+    write_video(tmp_path / f'v{video.suffix()}', frames)
+    call(f'v{video.suffix()}', '--write', 'probabilities', '--smooth', 0.75, '--batch', 2)
+    expected = None
+    for number, image in video.VideoReader(f'v{video.suffix()}').read():
+        probabilities = torch.softmax(logits_of(weights[0], image), 0).numpy()
+        expected = probabilities if expected is None else 0.75 * expected + 0.25 * probabilities
+        with np.load(f'predictions/v_frames/{number:06d}_probabilities.npz') as file:
+            assert np.abs(file['probabilities'] - expected).max() < 2e-3
+
+
+def test_two_videos_and_an_image_between_do_not_mix(call, tmp_path):
+    for name, seed in (('a', 1), ('c', 2)):
+        write_video(tmp_path / f'in/{name}{video.suffix()}', [photo('f.png', (64, 96), seed)] * 3)
+    photo('in/b.png', (64, 96))
+    code, text = call('in', '--smooth', 0.5, '--batch', 4, '--write', 'overlay')
+    assert code == 0 and '1 image and 6 frames in' in text
+    assert [video.VideoReader(f'predictions/{name}_overlay{video.suffix()}').frames for name in 'ac'] == [3, 3]
+
+
+def test_a_video_that_is_cut_off_is_kept_as_far_as_it_goes_and_said(call, tmp_path):
+    writer = cv2.VideoWriter('v.avi', cv2.VideoWriter_fourcc(*'MJPG'), 25, (96, 64))
+    for seed in range(20):
+        writer.write(photo('f.png', (64, 96), seed))
+    writer.release()
+    data = Path('v.avi').read_bytes()
+    Path('v.avi').write_bytes(data[: len(data) // 2])
+    Path('w.mp4').write_text('no video')
+    code, text = call('v.avi', 'w.mp4', '--write', 'overlay')
+    assert code == 1 and 'v.avi: ends after' in text and 'w.mp4: is damaged or no video' in text
+    assert 5 < video.VideoReader(f'predictions/v_overlay{video.suffix()}').frames < 15
+    assert '1 were there already' not in call('v.avi', '--write', 'overlay')[1]
+
+
+def test_an_image_larger_than_the_budget_goes_through_alone(call, monkeypatch):
+    for number in range(6):
+        photo(f'in/{number}.png', (60, 80) if number != 3 else (120, 160), number)
+    monkeypatch.setattr(engine_prediction, 'BUDGET', 60 * 80 * 8 * 2)
+    code, text = call('in', '--batch', 4)
+    assert code == 0 and '6 images in' in text
+
+
+def test_as_a_person_types_it(weights, tmp_path):
+    photo(tmp_path / 'a b.png')
+    done = command('predict.py', '-', '--weights', weights[0], '--out', tmp_path / 'out', input=f'{tmp_path}/a b.png\n')
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / 'out/a b_overlay.jpg').is_file() and '1 image in' in done.stdout
+
+
+@pytest.mark.skipif(not shutil.which('chromium'), reason='no Chromium here')
+def test_the_page_opens_in_a_browser(call, tmp_path):
+    photo('in/a #1.png')
+    call('in', '--write', 'page')
+    browser = 'chromium --headless --no-sandbox --disable-gpu --virtual-time-budget=5000 --dump-dom'.split()
+    done = subprocess.run([*browser, f'file://{tmp_path}/predictions/index.html'], capture_output=True, text=True)
+    assert 'a #1' in done.stdout and 'Prediction' in done.stdout
