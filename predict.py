@@ -189,6 +189,11 @@ def predict_options(args) -> PredictOptions:
     calibrator, about = calibration.load(args.calibration) if args.calibration else (None, {})
     if calibrator is not None:
         calibration.check_fit(args.calibration, about, args.fusion, 'msp')
+        if args.smooth and isinstance(calibrator, calibration.Isotonic):
+            raise ValueError(
+                f'--calibration {args.calibration}: an isotonic calibration is of single frames, found --smooth'
+                f' {args.smooth:g}; leave one of them out, or calibrate with --method temperature'
+            )
     return PredictOptions(
         evaluation=EvalOptions(flip=args.flip, precision=args.precision),
         fusion=FuseOptions(args.fusion, calibrator=calibrator),

@@ -2,25 +2,30 @@
 
 import queue
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from datasets.loading.reading import peek, read_image
 from utils.files.video import VideoReader
 from utils.outputs.writers import default_threads
 
 BYTES_PER_PIXEL = 8  # of an image in flight: its colours, classes, their colours
+LARGEST = 1 << 30  # pixels of an image, the most that OpenCV decodes; Pillow, asked for sizes, wants to be told
 AHEAD = 16  # images that are decoded before the network wants them, at most
 
 
 @dataclass
 class Frame:
-    """An image, or a frame of a video: number within it, rate per second. image uint8 (h, w, 3) RGB; view: what the
-    network sees, the same or reduced; cost: bytes of the budget."""
+    """An image, or a frame of a video: number within it, rate per second, when it was read, in seconds.
+
+    image uint8 (h, w, 3) RGB; view: what the network sees, the same or reduced; cost: bytes of the budget.
+    """
 
     source: object
     image: np.ndarray
@@ -28,6 +33,7 @@ class Frame:
     cost: int
     number: int = 0
     rate: Fraction = Fraction(0)
+    time: float = 0.0
 
 
 @dataclass
@@ -68,6 +74,7 @@ class Decoder:
 
     def __init__(self, sources, budget: Budget, max_side=None, every=1):
         self.sources, self.budget, self.max_side, self.every = sources, budget, max_side, every
+        Image.MAX_IMAGE_PIXELS = LARGEST // 2  # it warns from there and refuses twice as many
         self.dropped = set()  # videos that are given up
         self._queue, self._stopped = queue.Queue(AHEAD), threading.Event()
         self._thread = threading.Thread(target=self._run, name='decoder', daemon=True)
@@ -132,7 +139,8 @@ class Decoder:
                 cost = image.shape[0] * image.shape[1] * BYTES_PER_PIXEL
                 if source in self.dropped or not self.budget.acquire(cost, self._stopped):
                     break
-                self._put(Frame(source, image, self._view(image), cost, number, reader.rate / self.every))
+                rate, now = reader.rate / self.every, time.monotonic()
+                self._put(Frame(source, image, self._view(image), cost, number, rate, now))
         finally:
             reader.close()
         self._put(End(source))

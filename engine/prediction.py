@@ -46,7 +46,7 @@ class Film:
     def __init__(self, source, files: PredictedFiles):
         self.source, self.files = source, files
         self.thread = WriterPool(num_threads=1, max_pending=8)
-        self._writers, self._before, self.size = {}, None, None
+        self._writers, self._before, self.size, self._begin = {}, None, None, None
 
     def write(self, frame: Frame, prediction, summary: Summary):
         """In the writer's thread: append a frame to each video, and write the files that it has of its own."""
@@ -61,9 +61,17 @@ class Film:
                 self._writers[kind] = VideoWriter(self.files.film(self.source.name, kind), labels.shape, frame.rate)
             classes = self.files.classes
             painted = classes.paint(labels) if kind == 'color' else overlay(frame.image, labels, classes)
-            self._writers[kind].write(painted)
+            for _ in range(self._times(frame, self._writers[kind].frames)):
+                self._writers[kind].write(painted)
         name = self.files.frame_name(self.source.name, frame.number)
         self.files.write(name, self.files.frame_kinds(), frame.image, prediction)
+
+    def _times(self, frame, written: int) -> int:
+        """How often a frame is written: one of a camera as long as it was seen, whatever the network's speed."""
+        if not self.source.is_camera:
+            return 1
+        self._begin = frame.time if self._begin is None else self._begin
+        return max(1, 1 + round((frame.time - self._begin) * frame.rate) - written)
 
     def close(self):
         """Wait for the frames, finish the videos."""

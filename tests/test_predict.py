@@ -427,6 +427,13 @@ def test_smoothing_mixes_in_the_frame_before(call, weights, tmp_path):
             assert np.abs(file['probabilities'] - expected).max() < 2e-3
 
 
+def test_smoothing_does_not_go_with_an_isotonic_calibration(call):
+    photo('a.png')
+    calibration.save('i.json', calibration.Isotonic([0.0, 1.0], [0.0, 0.5]), {})
+    code, text = call('a.png', '--calibration', 'i.json', '--smooth', 0.5)
+    assert code == 2 and 'an isotonic calibration is of single frames, found --smooth 0.5' in text
+
+
 def test_two_videos_and_an_image_between_do_not_mix(call, tmp_path):
     for name, seed in (('a', 1), ('c', 2)):
         write_video(tmp_path / f'in/{name}{video.suffix()}', [photo('f.png', (64, 96), seed)] * 3)
