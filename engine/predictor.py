@@ -97,7 +97,7 @@ class Predictor:
         return ((blocks[0].rows, blocks[0].columns, [block.logits for block in blocks]) for blocks in zip(*members))
 
     def _prediction(self, blocks, size) -> 'Prediction':
-        prediction = Prediction(size, self.num_classes, self.options.scratch)
+        prediction = Prediction(size, self.options.keep, self.options.scratch)
         for rows, columns, logits in blocks:
             prediction.enter(rows, columns, self._fused(logits, (rows.start, columns.start)))
         return prediction
@@ -134,12 +134,12 @@ class Predictor:
 class Prediction:
     """What is known of one image of `size`, made of blocks; read after the last of them.
 
-    labels: uint8 (h, w) trainIds. Reading them raises ValueError when the network was not finite.
+    keep: the maps that are read beside the labels. scratch: the folder for those that memory cannot hold.
     """
 
-    def __init__(self, size, num_classes: int, scratch=None):
-        self.size, self._num_classes, self._scratch = tuple(size), num_classes, scratch
-        self._whole, self._maps = None, {}
+    def __init__(self, size, keep, scratch=None):
+        self.size, self._keep, self._scratch = tuple(size), keep, scratch
+        self._whole, self._maps = {}, {}
 
     def enter(self, rows: slice, columns: slice, found: dict[str, Tensor]):
         """Put the maps of a block in their place. Those of a whole image stay on their way from the device."""
@@ -149,13 +149,14 @@ class Prediction:
         for kind, values in found.items():
             values = values.cpu().numpy()
             if kind == 'confidence':
-                values = self._levels(values)
-            if kind not in self._maps:
-                self._maps[kind] = self._empty((*values.shape[:-2], *self.size), values.dtype)
-            self._maps[kind][..., rows, columns] = values
+                values = _levels(values)
+            if kind == 'labels' or kind in self._keep:
+                if kind not in self._maps:
+                    self._maps[kind] = self._empty((*values.shape[:-2], *self.size), values.dtype)
+                self._maps[kind][..., rows, columns] = values
 
     def _empty(self, shape, dtype) -> np.ndarray:
-        if int(np.prod(shape)) * dtype.itemsize <= MAPPED_BYTES or len(shape) == 2:
+        if len(shape) == 2 or int(np.prod(shape)) * dtype.itemsize <= MAPPED_BYTES:
             return np.empty(shape, dtype)
         with tempfile.TemporaryFile(dir=self._scratch) as file:  # the map keeps it until it goes
             return np.memmap(file, dtype, 'w+', shape=shape)
@@ -163,19 +164,17 @@ class Prediction:
     def _get(self, kind) -> np.ndarray:
         return self._whole[kind].numpy() if self._whole else self._maps[kind]
 
-    def _levels(self, confidence) -> np.ndarray:
-        return quantise(confidence, 65535, 'the confidence')
-
     @property
     def labels(self) -> np.ndarray:
-        if self._whole and not np.isfinite(self._whole['confidence'].numpy()).all():
-            self._levels(self._whole['confidence'].numpy())
+        """uint8 (h, w) trainIds. Raises ValueError when the network was not finite."""
+        if self._whole and not np.isfinite(self._get('confidence')).all():
+            _levels(self._get('confidence'))
         return self._get('labels')
 
     @property
     def confidence(self) -> np.ndarray:
         """uint16 (h, w): the nearest of 65535 levels."""
-        return self._levels(self._get('confidence')) if self._whole else self._get('confidence')
+        return _levels(self._get('confidence')) if self._whole else self._get('confidence')
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -186,6 +185,10 @@ class Prediction:
     def logits(self) -> np.ndarray:
         """float16 (C, h, w)."""
         return self._get('logits')
+
+
+def _levels(confidence) -> np.ndarray:
+    return quantise(confidence, 65535, 'the confidence')
 
 
 def _resized(members: list[Tensor], size) -> Iterator[tuple[slice, slice, list[Tensor]]]:

@@ -384,6 +384,19 @@ def test_an_interrupted_call_leaves_whole_files_and_goes_on(call, monkeypatch):
         assert Path(f'predictions/{entry["name"]}_overlay.jpg').is_file()
 
 
+def test_what_a_killed_call_left_is_removed(call, tmp_path):
+    photo('a.png')
+    gone = subprocess.Popen(['true'])
+    gone.wait()
+    left = [Path(f'predictions/sub/.a.{gone.pid}.0a1b2c3d.tmp{ending}') for ending in ('', video.suffix())]
+    kept = Path(f'predictions/sub/.a.{os.getpid()}.0a1b2c3d.tmp')
+    kept.parent.mkdir(parents=True)
+    for path in (*left, kept):
+        path.write_text('half')
+    call('a.png')
+    assert [path.exists() for path in (*left, kept)] == [False, False, True]
+
+
 def test_a_video_becomes_videos_of_its_rate_and_number_of_frames(call, weights, tmp_path):
     frames = [photo('f.png', (64, 96), seed=3)]
     for _ in range(11):

@@ -111,22 +111,24 @@ def sync_folder(folder):
             os.close(handle)
 
 
-def remove_temporaries(folder, prefix=''):
+def remove_temporaries(folder, prefix='', suffix=''):
     """Remove what killed writers of files named `prefix...` left in `folder`; returns the removed names, sorted.
+
+    suffix: what stands behind .tmp, for writers that go by the ending of a name.
 
     The name of a temporary file holds the process that writes it; files of processes that live are left alone.
     """
     removed = []
-    for leftover in sorted(Path(folder).glob(f'.{prefix}*.tmp')):
-        if not _is_being_written(leftover):
+    for leftover in sorted(Path(folder).glob(f'.{prefix}*.tmp{suffix}')):
+        if not _is_being_written(leftover.name.removesuffix(suffix)):
             with suppress(OSError):
                 leftover.unlink()
                 removed.append(leftover.name)
     return removed
 
 
-def _is_being_written(temporary: Path) -> bool:
-    process = temporary.name.split('.')[-3]
+def _is_being_written(temporary: str) -> bool:
+    process = temporary.split('.')[-3]
     if not process.isdigit():
         return False
     try:

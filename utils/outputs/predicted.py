@@ -23,7 +23,7 @@ from datasets.loading.archive import fingerprint
 from utils.classes import Classes
 from utils.cli.wording import listed
 from utils.files import stamps, video
-from utils.files.atomic import write_bytes
+from utils.files.atomic import remove_temporaries, write_bytes
 from utils.files.images import JPEG_QUALITY, write_png
 from utils.files.npz import write_npz
 from utils.outputs.pictures import palette_image
@@ -72,6 +72,9 @@ class PredictedFiles:
             raise ValueError(
                 f'--out {out}: the results there were made with other settings: {listed(differing, 5)}; {remedy}'
             )
+        for folder in (self.folder, *(path for path in self.folder.rglob('*') if path.is_dir())):
+            for suffix in ('', video.suffix()):
+                remove_temporaries(folder, suffix=suffix)
         stamps.write(self.settings_file, {'settings': settings, 'classes': classes.as_dict()})
         if overwrite:
             self.sources_file.unlink(missing_ok=True)
@@ -146,7 +149,8 @@ class PredictedFiles:
             if kind in kinds:
                 write_npz(self.path(name, kind), {kind: getattr(prediction, kind)}, durable=False)
         if 'overlay' in kinds:
-            write_photo(self.path(name, 'overlay'), overlay(image, prediction.labels, self.classes, out=image))
+            overlay(image, prediction.labels, self.classes, out=image)
+            write_photo(self.path(name, 'overlay'), image, out=image)
 
     def write_image(self, source, image: np.ndarray, prediction):
         """Write all files of an image, then its line in the record."""
@@ -227,12 +231,18 @@ def overlay(image: np.ndarray, labels: np.ndarray, classes: Classes, out: np.nda
     return out
 
 
-def write_photo(path, image: np.ndarray):
-    """Write the JPEG of uint8 (h, w, 3) RGB, whole or not at all. Raises ValueError for a side of more than 65,535."""
+def write_photo(path, image: np.ndarray, out: np.ndarray | None = None):
+    """Write the JPEG of uint8 (h, w, 3) RGB, whole or not at all. Raises ValueError for a side of more than 65,535.
+
+    out: memory for the colours in the order of OpenCV; may be `image`.
+    """
     if max(image.shape) > JPEG_SIDE:
         raise ValueError(
             f'{path}: an image of {image.shape[0]}x{image.shape[1]} is too large for a JPEG, which ends at {JPEG_SIDE};'
             ' write color instead of overlay, or give --max_side'
         )
-    _, data = cv2.imencode('.jpg', cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    write_bytes(path, data, durable=False)
+    out = np.empty_like(image) if out is None else out
+    for top in range(0, len(image), BAND):
+        rows = slice(top, top + BAND)
+        out[rows] = cv2.cvtColor(image[rows], cv2.COLOR_RGB2BGR)
+    write_bytes(path, cv2.imencode('.jpg', out, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1], durable=False)
