@@ -3,6 +3,8 @@
 What cannot be decoded whole is an error that names the file.
 """
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 
@@ -27,6 +29,7 @@ _PNG_GRAY, _PNG_PALETTE = 0, 3
 _PNG_KINDS = {0: 'grey', 2: 'RGB colour', 3: 'palette', 4: 'grey with alpha', 6: 'RGB colour with alpha'}
 _GRAY_STEP = {1: 255, 2: 85, 4: 17, 8: 1}  # what a PNG decoder multiplies grey values of so many bits with
 _PILLOW_IDS = ('1', 'L', 'P')  # modes whose values are ids of 8 bits and fewer
+HUGE_BYTES, HUGE_PIXELS = 1 << 20, 1 << 27  # of an image file that is looked into for its size, and of a huge one
 PEEK_BYTES, TAIL_BYTES = 1 << 16, 64  # of a file, to know its size and whether it is whole
 REPLACE = 'replace the file or take it out of the dataset'
 LABEL_KINDS = 'a label map holds class ids from 0 to 255 as grey values or palette indices, best in an 8-bit PNG'
@@ -42,7 +45,23 @@ def read_image(path, upright=False) -> np.ndarray:
     """
     data = _read_bytes(path)
     flags = cv2.IMREAD_COLOR_RGB if upright else cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    if isinstance(path, Path) and _is_huge(data):
+        del data
+        image = cv2.imread(str(path), None, flags)  # into the array itself: imdecode holds the pixels twice
+        if image is not None:
+            return image
+        data = _read_bytes(path)
     return _decode(data, flags, path)
+
+
+def _is_huge(data: bytes) -> bool:
+    """Whether an image is whole, and so large that two copies of its pixels are one too many."""
+    if len(data) < HUGE_BYTES or problem(data) is not None or format_of(data) in (None, TIFF):
+        return False
+    try:
+        return _by_pillow(data, '', lambda image: image.width * image.height) >= HUGE_PIXELS
+    except ValueError:
+        return False
 
 
 def read_label(path, colors=None) -> np.ndarray:

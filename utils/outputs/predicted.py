@@ -44,6 +44,11 @@ FILMED = ('color', 'overlay')  # kinds that a video has as a video
 OVERLAY_ALPHA = 0.5  # share of the class colours
 JPEG_SIDE = 65535  # pixels, the most that the format can say
 BAND = 256  # rows painted at a time: the colours of a very large image are never held as a whole
+PAGE_LAYERS = (  # kind, key and title in the page's script, how it is shown
+    ('color', 'prediction', 'Prediction', 'classes'),
+    ('overlay', 'composited', 'Prediction over input', 'photo'),
+    ('confidence', 'prob_mask', 'Confidence', 'map'),
+)
 PAGE_IMAGES = 1000  # cards of a page at most
 
 
@@ -208,13 +213,9 @@ class PredictedFiles:
     def _record(self, index, source) -> PageRecord:
         height, width = self._entries[source.name]['size']
         layers = [Layer('input', 'Input', f'{source.name}{INPUT_SUFFIX}', 'photo')]
-        for kind, title, shown_as in (
-            ('color', 'Prediction', 'classes'),
-            ('overlay', 'Prediction over input', 'photo'),
-            ('confidence', 'Confidence', 'map'),
-        ):
+        for kind, key, title, shown_as in PAGE_LAYERS:
             if kind in self.kinds:
-                layers.append(Layer(kind, title, f'{source.name}{SUFFIXES[kind]}', shown_as))
+                layers.append(Layer(key, title, f'{source.name}{SUFFIXES[kind]}', shown_as))
         return PageRecord(source.name, index, width, height, layers)
 
 
