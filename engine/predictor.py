@@ -16,8 +16,8 @@ from torch import Tensor
 
 from aggregation.fusion.fusing import FuseOptions, finish
 from aggregation.fusion.kinds import LOGITS
-from aggregation.fusion.pool import Pool
-from engine.evaluator import EvalOptions, average_logits, classify
+from aggregation.fusion.pool import Pool, largest
+from engine.evaluator import EvalOptions, average_logits
 from engine.tiles import assembled, covers, tiled_logits
 from utils.outputs.host_copy import HostCopy, half_saturated
 from utils.outputs.pictures import quantise
@@ -108,8 +108,8 @@ class Predictor:
         keep, fusion = self.options.keep, self.options.fusion
         smooth = self.options.smooth if self._film is not None else 0.0
         if len(logits) == 1 and not (smooth or fusion.calibrator or 'probabilities' in keep):
-            labels, best, normaliser = (part[0] for part in classify(logits[0][None]))
-            found = {'labels': labels, 'confidence': torch.exp(best - normaliser)}
+            best, labels = largest(logits[0])
+            found = {'labels': labels.to(torch.uint8), 'confidence': torch.exp(best - torch.logsumexp(logits[0], 0))}
             return {**found, **({'logits': half_saturated(logits[0])} if 'logits' in keep else {})}
         needs = fusion.needs | ({'logit'} if 'logits' in keep else set())
         pool = Pool(needs, self.num_classes, tuple(logits[0].shape[1:]), logits[0].device)
@@ -122,7 +122,7 @@ class Predictor:
             before = self._before.get(place)
             probabilities = probabilities if before is None else torch.lerp(probabilities, before, smooth)
             self._before[place] = probabilities
-            confidence, labels = probabilities.max(0)
+            confidence, labels = largest(probabilities)
             found = {'labels': labels.to(torch.uint8), 'confidence': confidence}
         if 'probabilities' in keep:
             found['probabilities'] = probabilities.half()
