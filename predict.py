@@ -25,13 +25,15 @@ from engine.predictor import PredictOptions, Predictor
 from engine.tiles import WEIGHTS
 from transforms.normalize import Normalize
 from utils.classes import Classes
-from utils.cli.parser import Parser, crop_size, names, number, numbers, positive
+from utils.cli.parser import Parser
 from utils.cli.program import run_program
 from utils.cli.wording import counted, listed, shortened
 from utils.files.atomic import sha256
 from utils.files.sources import KINDS as SOURCE_KINDS
 from utils.files.sources import find_sources
 from utils.outputs.predicted import KINDS, PredictedFiles
+from utils.settings import SETTINGS
+from utils.settings.value_types import crop_size, names, number, positive
 
 DEFAULT_WEIGHTS = None  # the file of the network that is used without --weights
 FAULTS_SHOWN = 20
@@ -52,20 +54,22 @@ def predict(argv) -> int:
     if not found.sources:
         raise ValueError('; '.join(reason for _, reason in found.faults))
     device = find_device(args.device)
-    args.precision = precision.resolve(args.precision, device.type, say)
-    options = predict_options(args)
+    arithmetic = precision.resolve(args.precision, device.type, say)
+    options = predict_options(args, arithmetic)
     nets = load_networks(args, device)
-    files = PredictedFiles(args.out, args.write, nets[0].classes, settings(args), args.frames, args.overwrite)
+    classes = nets[0].trained_on.classes
+    made_with = {**settings(args), 'precision': arithmetic}
+    files = PredictedFiles(args.out, args.write, classes, made_with, args.frames, args.overwrite)
     files.check(found.sources)
     todo = [source for source in found.sources if not files.done(source)]
     for note in found.notes:
         say(note)
-    pairs = [(net, Normalize(net.mean, net.std, channels_last=True).to(device)) for net in nets]
-    predictor = Predictor(pairs, len(nets[0].classes), device, options)
+    pairs = [(net, Normalize(net.trained_on.mean, net.trained_on.std, True).to(device)) for net in nets]
+    predictor = Predictor(pairs, len(classes), device, options)
     summary = Prediction(predictor, files, args.strict, args.show).run(todo, args.max_side, args.every)
     page = files.write_page(found.sources, {'weights': args.weights, 'n_scales': args.n_scales, 'flip': args.flip})
     faults = found.faults + summary.faults
-    print_table(summary, nets[0].classes, kept=len(found.sources) - len(todo), where=page or files.folder)
+    print_table(summary, classes, kept=len(found.sources) - len(todo), where=page or files.folder)
     if faults:
         say(f'{counted(len(faults), "source")} failed:')
         for line in shortened([f'  {reason}' for _, reason in faults], FAULTS_SHOWN):
@@ -76,13 +80,11 @@ def predict(argv) -> int:
 def build_parser() -> Parser:
     parser = Parser(prog='predict.py', description='Predict images, folders, archives, lists, videos and cameras.')
     parser.add_argument('sources', nargs='*', metavar='SOURCE', help=SOURCE_KINDS)
-    parser.add_argument('--config', metavar='FILE', help='YAML file of flag: value lines under the flags given here')
-    parser.add_argument('--debug', action='store_true', help='show the stack trace of an error instead of one line')
+    SETTINGS['config'].add_to(parser)
+    SETTINGS['debug'].add_to(parser)
     group = parser.add_argument_group('network')
     group.add_argument('--weights', nargs='+', metavar='FILE', help='checkpoints; several are an ensemble')
-    group.add_argument(
-        '--n_scales', type=numbers(float), metavar='S,S', help='scales of hierarchical inference, 1.0 among them'
-    )
+    SETTINGS['n_scales'].add_to(group)
     group.add_argument('--flip', action='store_true', help='average with the prediction of the mirror image')
     group.add_argument(
         '--fusion', choices=('mean', 'mean_logit'), default='mean', help='what is averaged over several --weights'
@@ -112,9 +114,9 @@ def build_parser() -> Parser:
     group.add_argument('--show', action='store_true', help='show the overlays in a window while they are made')
     group = parser.add_argument_group('precision and speed')
     group.add_argument('--device', metavar='NAME', help='cpu, cuda or cuda:1 (default: cuda where there is one)')
-    group.add_argument('--precision', choices=('fp32', 'bf16', 'fp16'), default='fp32', help='what passes compute in')
+    SETTINGS['precision'].add_to(group)
     group.add_argument('--batch', type=positive, default=1, metavar='N', help='images or tiles in one pass')
-    group.add_argument('--compile', action='store_true', help='compile the network; pays off for many images')
+    SETTINGS['compile'].add_to(group)
     group = parser.add_argument_group('output')
     group.add_argument('--out', default='predictions', metavar='DIR', help='folder of the results')
     group.add_argument(
@@ -173,19 +175,19 @@ def find_device(name: str | None) -> torch.device:
 def load_networks(args, device) -> list:
     """The networks of --weights in evaluation mode on the device. Raises ValueError when their classes differ."""
     paths = sorted(args.weights)
-    nets = [network.load(path, n_scales=args.n_scales, device=device) for path in paths]
+    nets = [network.load(path, args.n_scales, device, strict_scales=len(paths) == 1) for path in paths]
     for path, net in zip(paths, nets):
-        if net.classes.names != nets[0].classes.names:
+        if net.trained_on.classes.names != nets[0].trained_on.classes.names:
+            here, first = (listed(other.trained_on.classes.names, 5) for other in (net, nets[0]))
             raise ValueError(
-                f'--weights {path}: has the classes {listed(net.classes.names, 5)}, {paths[0]} has'
-                f' {listed(nets[0].classes.names, 5)}; an ensemble needs the same classes'
+                f'--weights {path}: has the classes {here}, {paths[0]} has {first}; an ensemble needs the same classes'
             )
         if args.compile:
             net.compile()
     return nets
 
 
-def predict_options(args) -> PredictOptions:
+def predict_options(args, arithmetic: str) -> PredictOptions:
     calibrator, about = calibration.load(args.calibration) if args.calibration else (None, {})
     if calibrator is not None:
         calibration.check_fit(args.calibration, about, args.fusion, 'msp')
@@ -195,7 +197,7 @@ def predict_options(args) -> PredictOptions:
                 f' {args.smooth:g}; leave one of them out, or calibrate with --method temperature'
             )
     return PredictOptions(
-        evaluation=EvalOptions(flip=args.flip, precision=args.precision),
+        evaluation=EvalOptions(flip=args.flip, precision=arithmetic),
         fusion=FuseOptions(args.fusion, calibrator=calibrator),
         keep=frozenset(args.write),
         tile=args.tile,
@@ -209,7 +211,7 @@ def predict_options(args) -> PredictOptions:
 
 def settings(args) -> dict:
     """Everything that decides the values of a result."""
-    flags = 'n_scales flip precision fusion max_side tile overlap window every smooth'.split()
+    flags = 'n_scales flip fusion max_side tile overlap window every smooth'.split()
     return {
         'weights': sorted(map(sha256, args.weights)),
         'calibration': args.calibration and sha256(args.calibration),

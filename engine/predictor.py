@@ -15,12 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aggregation.fusion.fusing import FuseOptions, finish
-from aggregation.fusion.kinds import LOGITS
-from aggregation.fusion.pool import Pool, largest
+from aggregation.fusion.pooling import LOGITS, Pool, largest
 from engine.evaluator import EvalOptions, average_logits
 from engine.tiles import assembled, covers, tiled_logits
-from utils.outputs.host_copy import HostCopy, half_saturated
 from utils.outputs.pictures import quantise
+from utils.outputs.writers import HostCopy, half_saturated
 
 BAND_VALUES = 1 << 25  # logits of one band of rows of an enlarged result, 128 MiB
 MAPPED_BYTES = 1 << 28  # maps of classes beyond this are kept on the disk until they are written

@@ -71,7 +71,9 @@ def labels_of(file, image, scales=None, flip=False):
 def logits_of(file, image, scales=None, flip=False):
     net = network.load(file, n_scales=scales, device='cpu')
     pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None]
-    return average_logits(net, Normalize(net.mean, net.std, True)(pixels), EvalOptions(flip=flip))[0][0]
+    return average_logits(
+        net, Normalize(net.trained_on.mean, net.trained_on.std, True)(pixels), EvalOptions(flip=flip)
+    )[0][0]
 
 
 def read(path):
@@ -91,7 +93,7 @@ def test_a_photo_becomes_all_kinds_of_files_at_its_own_size(call, weights, tmp_p
     assert code == 0 and '1 image in' in text and 'see predictions/index.html' in text
     logits = logits_of(weights[0], image)
     labels, probabilities = logits.argmax(0).numpy(), torch.softmax(logits, 0)
-    classes = network.load(weights[0]).classes
+    classes = network.load(weights[0]).trained_on.classes
     out = tmp_path / 'predictions'
     assert np.array_equal(read(out / 'a_labels.png'), classes.trainid_to_id[labels])
     assert np.array_equal(np.array(Image.open(out / 'a_color.png').convert('RGB')), classes.paint(labels))
@@ -111,7 +113,9 @@ def test_the_table_has_the_share_of_each_class(call, weights, tmp_path):
     image = photo('a.png')
     _, text = call('a.png')
     labels = labels_of(weights[0], image)
-    for name, share in zip(network.load(weights[0]).classes.names, np.bincount(labels.ravel(), minlength=19)):
+    for name, share in zip(
+        network.load(weights[0]).trained_on.classes.names, np.bincount(labels.ravel(), minlength=19)
+    ):
         assert f'{100 * share / labels.size:7.2f} %  {name}' in text
 
 
@@ -129,7 +133,7 @@ def test_a_batch_of_images_of_several_sizes_gives_what_single_ones_give(call, we
     sizes = [(60, 80), (60, 80), (48, 64), (60, 80), (33, 47)]
     images = [photo(f'in/{number}.png', size, number) for number, size in enumerate(sizes)]
     call('in', '--batch', 2, '--write', 'labels', '--out', 'two')
-    ids = network.load(weights[0]).classes.trainid_to_id
+    ids = network.load(weights[0]).trained_on.classes.trainid_to_id
     for number, image in enumerate(images):
         same = read(f'two/{number}_labels.png') == ids[labels_of(weights[0], image)]
         assert same.mean() > 0.999  # another order of sums decides ties
@@ -155,7 +159,7 @@ def test_several_weights_are_an_ensemble(call, weights, fusion):
         assert np.abs(file['probabilities'] - expected.numpy()).max() < 1e-3
     with np.load('predictions/a_logits.npz') as file:
         assert np.abs(file['logits'] - (sum(logits) / 2).numpy()).max() < 0.02
-    ids = network.load(weights[0]).classes.trainid_to_id
+    ids = network.load(weights[0]).trained_on.classes.trainid_to_id
     assert (read('predictions/a_labels.png') == ids[expected.argmax(0).numpy()]).mean() > 0.999
 
 
@@ -166,7 +170,7 @@ def test_a_calibration_changes_confidences_and_no_label(call, weights):
     logits = logits_of(weights[0], image)
     expected = torch.softmax(logits / 2, 0).amax(0).numpy() * 65535
     assert np.abs(read('predictions/a_confidence.png') - expected).max() <= 2
-    ids = network.load(weights[0]).classes.trainid_to_id
+    ids = network.load(weights[0]).trained_on.classes.trainid_to_id
     assert np.array_equal(read('predictions/a_labels.png'), ids[logits.argmax(0).numpy()])
 
 
@@ -235,7 +239,7 @@ def test_an_image_of_any_kind_is_read_as_colours(call, weights, name):
     as_rgb = picture.convert('RGB') if picture.mode[:2] != 'I;' else np.array(picture) >> 8
     as_rgb = np.array(as_rgb, np.uint8)
     as_rgb = as_rgb if as_rgb.ndim == 3 else np.repeat(as_rgb[..., None], 3, axis=2)
-    ids = network.load(weights[0]).classes.trainid_to_id
+    ids = network.load(weights[0]).trained_on.classes.trainid_to_id
     found = read(f'predictions/{Path(name).stem}_labels.png')
     limit = 0.9 if name.endswith(('.jpg', '.webp')) else 0.999  # lossy
     assert (found == ids[labels_of(weights[0], as_rgb)]).mean() > limit
@@ -249,7 +253,7 @@ def test_a_photo_is_turned_upright(call, weights):
     call('turned.jpg', '--write', 'labels')
     found = read('predictions/turned_labels.png')
     assert found.shape == (80, 60)
-    ids = network.load(weights[0]).classes.trainid_to_id
+    ids = network.load(weights[0]).trained_on.classes.trainid_to_id
     assert (found == ids[labels_of(weights[0], np.rot90(image, -1))]).mean() > 0.9
 
 
@@ -404,7 +408,7 @@ def test_a_video_becomes_videos_of_its_rate_and_number_of_frames(call, weights, 
     write_video(tmp_path / f'drive{video.suffix()}', frames, Fraction(25, 2))
     code, text = call(f'drive{video.suffix()}', '--write', 'color,overlay,labels', '--batch', '5')
     assert code == 0 and '12 frames in' in text and 'from one frame of a video to the next' in text
-    classes = network.load(weights[0]).classes
+    classes = network.load(weights[0]).trained_on.classes
     seen = [image for _, image in video.VideoReader(f'drive{video.suffix()}').read()]
     overlays = video.VideoReader(f'predictions/drive_overlay{video.suffix()}')
     assert (overlays.rate, overlays.frames, overlays.size) == (Fraction(25, 2), 12, (64, 96))

@@ -12,8 +12,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from datasets.loading.archive import ArchivePath, locate
 from utils.cli.wording import counted, listed
+from utils.files.archives import ArchivePath, locate
 
 IMAGES = ('.png', '.jpg', '.jpeg', '.jpe', '.webp', '.bmp', '.tif', '.tiff', '.gif', '.ppm', '.pgm', '.pnm', '.jp2')
 VIDEOS = (

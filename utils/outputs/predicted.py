@@ -19,16 +19,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from datasets.loading.archive import fingerprint
 from utils.classes import Classes
 from utils.cli.wording import listed
 from utils.files import stamps, video
+from utils.files.archives import fingerprint
 from utils.files.atomic import remove_temporaries, write_bytes
 from utils.files.images import JPEG_QUALITY, write_png
 from utils.files.npz import write_npz
+from utils.outputs.gallery import Layer, PageRecord
 from utils.outputs.pictures import palette_image
 from utils.pages.page import write_page
-from utils.pages.records import Layer, PageRecord
 
 SUFFIXES = {
     'labels': '_labels.png',
@@ -207,7 +207,7 @@ class PredictedFiles:
             facts = {**facts, 'images in all': len(shown)}
         records = [self._record(index, source) for index, source in enumerate(shown[:PAGE_IMAGES])]
         path = self.folder / 'index.html'
-        write_page(path, records, self.classes, facts)
+        write_page(path, records, self.classes, 'predictions', facts)
         return path
 
     def _record(self, index, source) -> PageRecord:
