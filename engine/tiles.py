@@ -99,7 +99,9 @@ def _taken(image: Tensor, dim: int, start: int, count: int) -> Tensor:
         return image.narrow(dim, start, count)
     period = max(1, 2 * length - 2)
     place = torch.arange(start, start + count, device=image.device).remainder(period)
-    return image.index_select(dim, torch.minimum(place, period - place).clamp_(max=length - 1))
+    place = torch.minimum(place, period - place).clamp_(max=length - 1)
+    first, last = int(place.min()), int(place.max())  # index_select would make a copy of all of a permuted image
+    return image.narrow(dim, first, last - first + 1).index_select(dim, place - first)
 
 
 class _Axis:
