@@ -137,6 +137,8 @@ def run(args):
             for path, weight in zip(paths, weights)
         ]
         how = {'n_scales': args.n_scales, 'do_flip': args.do_flip, 'precision': args.precision, 'dataset': dataset.name}
+        if args.crop_eval:
+            how |= {'crop_eval': args.crop_eval, 'crop_overlap': args.crop_overlap}
         # rank 0 removes what is overwritten; an --out that is refused is so on every rank
         with dist.main_first():
             outputs = Outputs(
@@ -146,7 +148,9 @@ def run(args):
                 overwrite=args.overwrite and dist.is_main,
             )
         loader = eval_loader(EvalSet(dataset), 1, args.num_workers, dist.world, dist.rank)
-        evaluation = EvalOptions(flip=args.do_flip, precision=args.precision)
+        evaluation = EvalOptions(
+            flip=args.do_flip, precision=args.precision, tile=args.crop_eval, overlap=args.crop_overlap
+        )
         fusion = MemberFusion(paths, weights, options, outputs)
         Evaluator(nets, normalize, dist, evaluation).run(loader, [fusion], 'run', 'images')
         dist.barrier()

@@ -176,6 +176,8 @@ def build_evaluator(args, run, net, interrupt=lambda: None):
         align_corners=args.align_corners,
         precision=args.precision,
         max_batches=7 if args.test_mode else None,
+        tile=args.crop_eval,
+        overlap=args.crop_overlap,
     )
     return Evaluator([net], build_normalize(run), run.dist, options, run.log, interrupt)
 

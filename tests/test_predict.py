@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from small import SMALL, command
 
+import ensemble
 import network
 import predict
 import train
@@ -216,6 +217,21 @@ def test_tiles_of_an_ensemble_and_of_a_reduced_image(call, weights):
     with np.load('predictions/a_probabilities.npz') as file:
         assert code == 0 and file['probabilities'].shape[1:] == (160, 224)
         assert np.abs(file['probabilities'].astype(float).sum(0) - 1).max() < 0.01
+
+
+def test_evaluations_and_ensembles_slide_the_same_window(call, weights, street, tmp_path):
+    photo('in/a.png', (160, 224))
+    call('in', '--tile', '96,128', '--overlap', '0.5', '--write', 'logits,labels')
+    window = ['--crop_eval', '96,128', '--crop_overlap', '0.5', '--eval_folder', 'in', '--num_workers', '0']
+    flags = ['--eval', 'folder', '--dump_logits', '--result_dir', 'run', '--snapshot', str(weights[0])]
+    assert train.main([*window, *flags, '--dataset', 'synthetic', '--override_dataset_root', str(street)]) == 0
+    with np.load('predictions/a_logits.npz') as here, np.load('run/logits/a_logits.npz') as there:
+        assert np.abs(here['logits'].astype(float) - there['logits']).max() < 0.02
+    flags = ['run', str(weights[0]), *window, '--dataset', 'synthetic', '--override_dataset_root', str(street)]
+    assert ensemble.main([*flags, '--out', 'fused']) == 0
+    ids = network.load(weights[0]).trained_on.classes.trainid_to_id
+    assert (ids[read('fused/a_pred.png')] == read('predictions/a_labels.png')).mean() > 0.999
+    assert json.loads(Path('fused/fusion.json').read_text())['settings']['crop_eval'] == [96, 128]
 
 
 IMAGES = {

@@ -40,6 +40,26 @@ def test_flips_and_averaged_scales_are_the_mean_of_single_passes():
     torch.testing.assert_close(found, expected)
 
 
+def test_a_sliding_window_is_the_whole_image_to_a_network_that_sees_single_pixels():
+    torch.manual_seed(0)
+    net, seen = torch.nn.Conv2d(3, 4, 1), []
+
+    def noted(view, keep_scales):
+        seen.append(tuple(view.shape[-2:]))
+        return {'pred': net(view)}
+
+    images = torch.randn(2, 3, 40, 90)
+    found, assets = average_logits(noted, images, EvalOptions(flip=True, tile=(32, 48), overlap=0.25))
+    torch.testing.assert_close(found, net(images))
+    assert set(seen) == {(32, 48)} and assets == {}
+
+
+def test_images_that_a_tile_covers_are_evaluated_as_a_whole():
+    images = torch.randn(1, 3, 40, 90)
+    outputs = {'pred': torch.zeros(1, 4, 40, 90), 'attn_05x': 1}
+    assert average_logits(lambda *_: outputs, images, EvalOptions(tile=(40, 96)))[1] is outputs
+
+
 class Constant(torch.nn.Module):
     """Predicts class 1 everywhere, with confidence 1 / (1 + e^-2); notes whether scales were to be kept."""
 

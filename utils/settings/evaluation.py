@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from utils.settings.setting import EVALUATION, NUMBERS, VALUES, Setting, choice, group, switch
-from utils.settings.value_types import positive, scale, scales
+from utils.settings.value_types import crop_size, number, positive, scale, scales
 
 
 def resolved(folder):
@@ -33,6 +33,23 @@ SETTINGS = group(
         idle_without=('multi_scale_inference',),
     ),
     switch('do_flip', 'average with the mirrored image'),
+    Setting(
+        'crop_eval',
+        crop_size,
+        None,
+        'S|H,W',
+        'evaluate larger images by a sliding window with tiles of this size in pixels (default: images as a whole)',
+        recorded_if_given=True,
+    ),
+    Setting(
+        'crop_overlap',
+        number(float, low=0, high=0.9),
+        0.25,
+        'P',
+        'share of their sides that tiles of --crop_eval have in common',
+        idle_without=('crop_eval',),
+        recorded_if_given=True,
+    ),
     switch('no_metrics', 'write what is to be dumped and compute no score', decides=(), read_by=EVALUATION),
     decides=(NUMBERS, VALUES),
 )
