@@ -23,8 +23,8 @@ SMALL = [
 TRAIN = ['--crop_size', '48,64', '--bs_trn', '2', '--max_epoch', '2', '--class_uniform_tile', '64', '--log_freq', '1']
 
 
-def command(*arguments, **options):
-    """Run a program of the repository in a process of its own; returns the CompletedProcess."""
+def command(*arguments, timeout=300, **options):
+    """Run a program of the repository in a process of its own; returns the CompletedProcess. timeout: in seconds."""
     environment = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
@@ -32,7 +32,7 @@ def command(*arguments, **options):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=timeout,
         **options,
     )
 

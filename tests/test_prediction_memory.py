@@ -44,7 +44,7 @@ assert cv2.imwrite(sys.argv[1], np.tile(tile, (size // 1000, size // 1000, 1)))
 def test_an_image_of_20_000_by_20_000_pixels_in_less_than_three_gibibytes(tmp_path):
     file = tmp_path / 'huge.jpg'
     assert command('-c', PAINT, file, 20_000).returncode == 0
-    done = command('-c', SCRIPT, file, tmp_path / 'out', 1024)
+    done = command('-c', SCRIPT, file, tmp_path / 'out', 1024, timeout=3600)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split('MiB')[1]) < 3072
     assert (tmp_path / 'out/huge_overlay.jpg').is_file() and (tmp_path / 'out/huge_color.png').is_file()

@@ -133,8 +133,10 @@ class PredictedFiles:
         if source.is_camera or not entry or entry['made_by'] != self._made_by:
             return False
         kinds = set(self.kinds) | ({'frames'} if self.frames and source.is_video else set())
+        has_frames = source.is_video and bool(self.frame_kinds())
         return (
             kinds <= set(entry['kinds'])
+            and (not has_frames or self._beside(source.name, '_frames').is_dir())
             and entry['stamp'] == self._stamp(source)
             and all(path.is_file() and path.stat().st_size for path in self.files(source))
         )
