@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from loss.checks import check_shapes
+from loss.checks import check_shapes, checked_weights
 
 IGNORED = -100  # what F.cross_entropy skips by default
 
@@ -24,7 +24,7 @@ class CrossEntropyLoss(nn.Module):
         super().__init__()
         self.num_classes = num_classes
         self.ignore_label = ignore_label
-        self.register_buffer('class_weights', _class_weights(class_weights, num_classes), persistent=False)
+        self.register_buffer('class_weights', checked_weights(class_weights, num_classes), persistent=False)
         self.parts: dict[str, Tensor] = {}
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -88,15 +88,3 @@ def _prepare(logits: Tensor, labels: Tensor, num_classes: int, ignore_label: int
     if logits.dtype != torch.float64:
         logits = logits.float()
     return logits, labels.masked_fill(~valid, IGNORED), valid
-
-
-def _class_weights(weights, num_classes: int) -> Tensor | None:
-    if weights is None:
-        return None
-    weights = torch.as_tensor(weights, dtype=torch.float64)
-    if weights.shape != (num_classes,) or not bool((weights >= 0).all()):
-        raise ValueError(
-            f'class weights have shape {tuple(weights.shape)}; expected {num_classes} numbers, none negative, one for'
-            ' each class'
-        )
-    return weights

@@ -8,13 +8,12 @@ summed over classes. It can be negative: the second half is a log-determinant.
 import torch
 from torch import Tensor, nn
 
-from loss.checks import check_shapes, unknown
-from loss.region_statistics import PixelStatistics
+from loss.checks import check_shapes, checked_weights, unknown
+from loss.region_statistics import POOLS, PixelStatistics
 
 BCE_WEIGHT = 0.5  # lambda of the paper; the information term has the rest
 POS_ALPHA = 5e-4  # added to the diagonals of covariances
 LOG_EPSILON = 1e-8  # added to the diagonal of the Cholesky factor before its logarithm
-POOLS = ('avg4',)
 
 
 class RMILoss(nn.Module):
@@ -27,12 +26,16 @@ class RMILoss(nn.Module):
     non-finite loss.
     """
 
-    def __init__(self, num_classes: int, ignore_label: int = 255, pool: str = 'avg4'):
+    class_weights: Tensor | None
+
+    def __init__(self, num_classes: int, ignore_label: int = 255, pool: str = 'avg4', class_weights=None):
         super().__init__()
         if pool not in POOLS:
             raise ValueError(unknown('RMILoss: pool', pool, POOLS))
         self.num_classes = num_classes
         self.ignore_label = ignore_label
+        self.pool = pool
+        self.register_buffer('class_weights', checked_weights(class_weights, num_classes), persistent=False)
         self.parts: dict[str, Tensor] = {}
         self._failures: Tensor | int = 0
 
@@ -44,23 +47,25 @@ class RMILoss(nn.Module):
     def forward(self, logits: Tensor, labels: Tensor, do_rmi: bool = True) -> Tensor:
         check_shapes(logits, labels, self.num_classes)
         with torch.autocast(logits.device.type, enabled=False):
-            bce, yy, yp, pp = PixelStatistics.apply(logits, labels, self.ignore_label, do_rmi)
+            pool = self.pool if do_rmi else None
+            bce, yy, yp, pp = PixelStatistics.apply(logits, labels, self.ignore_label, pool, self.class_weights)
             dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
             self.parts = {'bce': bce.detach().to(dtype)}
             if not do_rmi:
                 return bce.to(dtype)
-            information, failed = mutual_information(yy, yp, pp)
+            information, failed = mutual_information(yy, yp, pp, self.class_weights)
             self._failures = self._failures + failed
             self.parts['mi'] = information.detach().to(dtype)
             return (BCE_WEIGHT * bce + (1 - BCE_WEIGHT) * information).to(dtype)
 
 
-def mutual_information(yy: Tensor, yp: Tensor, pp: Tensor) -> tuple[Tensor, Tensor]:
+def mutual_information(yy: Tensor, yp: Tensor, pp: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Half the log-determinant of what the prediction leaves unexplained, / 9, mean over images, summed over classes.
 
-    yy, yp, pp (N, K, 9, 9) float64. Returns the scalar and the number of failed factorisations, a tensor. With A = pp +
-    alpha I = L L^T the residual covariance yy - yp A^-1 yp^T is yy - W^T W, W = L^-1 yp^T: the triangular form keeps it
-    positive where the explicit inverse loses it to rounding (condition up to 1e9).
+    yy, yp, pp (N, K, 9, 9) float64; weights (K,) multiply the part of each class. Returns the scalar and the number of
+    failed factorisations, a tensor. With A = pp + alpha I = L L^T the residual covariance yy - yp A^-1 yp^T is
+    yy - W^T W, W = L^-1 yp^T: the triangular form keeps it positive where the explicit inverse loses it to rounding
+    (condition up to 1e9).
     """
     size = yy.shape[-1]
     jitter = POS_ALPHA * torch.eye(size, dtype=yy.dtype, device=yy.device)
@@ -69,7 +74,8 @@ def mutual_information(yy: Tensor, yp: Tensor, pp: Tensor) -> tuple[Tensor, Tens
     factor, outer = _cholesky(yy - explained.transpose(-1, -2) @ explained + jitter)
     ok = inner & outer
     information = torch.where(ok, (factor.diagonal(dim1=-2, dim2=-1) + LOG_EPSILON).log().sum(-1), 0)
-    return information.mean(0).sum() / size, (~ok).sum()
+    information = information.mean(0) if weights is None else information.mean(0) * weights
+    return information.sum() / size, (~ok).sum()
 
 
 def _cholesky(matrix: Tensor) -> tuple[Tensor, Tensor]:
