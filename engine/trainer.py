@@ -146,6 +146,7 @@ class Trainer:
     def _epoch(self, loader):
         """Train the rest of this epoch; False when asked to stop within it."""
         loader.set_epoch(self.position.epoch, self.position.batch)
+        self.learner.criterion.set_epoch(self.position.epoch)
         self.learner.net.train()
         total = self.options.batches(loader)
         remaining = itertools.islice(loader, total - self.position.batch)

@@ -7,15 +7,27 @@ number of classes: every class that is active has the same logarithm. So the map
 few distinct classes of its window, and the gradient is written down.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from loss.base import PixelLoss
+from loss.registry import register
 
 REPEATED = -1  # a class that an earlier place of the window has
 
 
+@register(
+    'border',
+    bound='wt_bound',
+    batch_weighting='batch_weighting',
+    window='border_window',
+    strict='strict_bdr_cls',
+    off_epoch='rlx_off_epoch',
+)
 class BorderLoss(PixelLoss):
     """Sum over images of the relaxed cross-entropy, each divided by its number of pixels that have a class plus one.
 
@@ -31,8 +43,17 @@ class BorderLoss(PixelLoss):
         off_epoch: the last epoch with relaxation; -1 for no last one.
     """
 
+    is_strict: Tensor
+
     def __init__(
-        self, num_classes, ignore_label=255, bound=1.0, batch_weighting=False, window=1, strict=(), off_epoch=-1
+        self,
+        num_classes: int,
+        ignore_label: int = 255,
+        bound: float = 1.0,
+        batch_weighting: bool = False,
+        window: int = 1,
+        strict: Sequence[int] = (),
+        off_epoch: int = -1,
     ):
         super().__init__(num_classes, ignore_label)
         unknown = [c for c in strict if not 0 <= c < num_classes]
@@ -50,7 +71,7 @@ class BorderLoss(PixelLoss):
         is_strict[list(strict)] = True
         self.register_buffer('is_strict', is_strict, persistent=False)
 
-    def terms(self, logits, labels, valid):
+    def terms(self, logits: Tensor, labels: Tensor, valid: Tensor) -> dict[str, Tensor]:
         classes = labels.masked_fill(~valid, self.num_classes).to(torch.int16)
         if self.off_epoch != -1 and self.epoch > self.off_epoch:
             active, times = classes.unsqueeze(0), 1 + differs_from_neighbour(classes).to(logits.dtype)
@@ -61,7 +82,7 @@ class BorderLoss(PixelLoss):
         per_image = (weight * RelaxedNLL.apply(logits, active)).sum((1, 2))
         return {'border': (per_image / ((number > 0).sum((1, 2)) + 1)).sum()}
 
-    def _pixel_weights(self, active, times):
+    def _pixel_weights(self, active: Tensor, times: Tensor) -> Tensor:
         """The summed weights of each pixel's active classes (N, H, W)."""
         images, flat = active.shape[1], times.double().flatten(1)
         # two more bins: for ignored pixels, and for repeated classes, which do not count
@@ -75,12 +96,12 @@ class BorderLoss(PixelLoss):
         weights = F.pad(weights[:, :-1], (0, 2)).to(times.dtype)
         return times * sum(weights.gather(1, self._bins(found)).view(times.shape) for found in active)
 
-    def _bins(self, found):
+    def _bins(self, found: Tensor) -> Tensor:
         return found.long().masked_fill_(found == REPEATED, self.num_classes + 1).flatten(1)
 
 
-def window_classes(classes, window, is_strict):
-    """The distinct classes around each pixel: (S, N, H, W), S = (2 window + 1)^2 places, REPEATED where there are fewer.
+def window_classes(classes: Tensor, window: int, is_strict: Tensor) -> Tensor:
+    """The distinct classes around each pixel (S, N, H, W), REPEATED where there are fewer than S = (2 window + 1)^2.
 
     classes (N, H, W) int16 in [0, K], K for ignored pixels and for what lies outside of the image; is_strict (K + 1)
     bool: pixels of these classes have no other.
@@ -100,7 +121,7 @@ def window_classes(classes, window, is_strict):
     return torch.stack(found)
 
 
-def differs_from_neighbour(classes):
+def differs_from_neighbour(classes: Tensor) -> Tensor:
     """Where one of the four neighbours within the image has another class (N, H, W), bool."""
     differs = torch.zeros_like(classes, dtype=torch.bool)
     down, right = classes[:, 1:] != classes[:, :-1], classes[:, :, 1:] != classes[:, :, :-1]
@@ -142,7 +163,7 @@ class RelaxedNLL(torch.autograd.Function):
         return result, None
 
 
-def _index(found, num_classes):
+def _index(found: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
     """Classes as an index along the channels (N, 1, H, W), and where they are one (N, H, W)."""
     used = (found >= 0) & (found < num_classes)
     return found.long().masked_fill_(~used, 0).unsqueeze(1), used

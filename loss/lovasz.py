@@ -6,27 +6,34 @@ gradient, so the loss is one product of the probabilities with a map that no gra
 """
 
 import torch
+from torch import Tensor
 
 from loss.base import PixelLoss
+from loss.registry import register
 
 
+@register('lovasz')
 class LovaszLoss(PixelLoss):
     """Mean over the classes that the labels have, over the valid pixels of the whole batch."""
 
-    def terms(self, logits, labels, valid):
+    def terms(self, logits: Tensor, labels: Tensor, valid: Tensor) -> dict[str, Tensor]:
         probabilities = logits.softmax(1)
         with torch.no_grad():
-            slopes, constant, present = torch.empty_like(probabilities), logits.new_zeros(()), 0
+            slopes, constant, present = (
+                torch.empty_like(probabilities),
+                logits.new_zeros(()),
+                torch.zeros_like(valid.sum()),
+            )
             for c in range(self.num_classes):
                 true = labels == c
                 weights = jaccard_growth((true.to(logits.dtype) - probabilities[:, c]).abs(), true, valid)
                 slopes[:, c] = torch.where(true, -weights, weights)
                 constant += (weights * true).sum()
-                present = present + true.any()
+                present += true.any()
         return {'lovasz': ((probabilities * slopes).sum() + constant) / present.clamp(min=1)}
 
 
-def jaccard_growth(errors, true, valid):
+def jaccard_growth(errors: Tensor, true: Tensor, valid: Tensor) -> Tensor:
     """The weight of every pixel's error for one class (N, H, W); all 0 without a pixel of the class.
 
     errors: |y - p| in [0, 1]; true: where the label is the class; valid: where labels count (bool).

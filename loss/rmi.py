@@ -1,8 +1,9 @@
-"""Region mutual information loss (Zhao et al., NeurIPS 2019, arXiv 1910.12037, eq. 11-16), as HMSA trained with it.
+"""Region mutual information loss (Zhao et al., NeurIPS 2019, arXiv 1910.12037, eq. 11-16).
 
-Every class is a binary segmentation. A pixel is described by its 3x3 neighbourhood after 4x4 average pooling; the loss
-is half the binary cross-entropy plus half a bound on the mutual information between predicted and true neighbourhoods,
-summed over classes. It can be negative: the second half is a log-determinant.
+Every class is a binary segmentation. A pixel is described by its 3x3 neighbourhood after pooling, averages of 4x4 as
+HMSA trained with or maxima of 3x3 as the framework did. The loss is half the binary cross-entropy plus half a bound on
+the mutual information between predicted and true neighbourhoods, summed over classes. It can be negative: the second
+half is a log-determinant.
 """
 
 import torch
@@ -10,12 +11,15 @@ from torch import Tensor, nn
 
 from loss.checks import check_shapes, checked_weights, unknown
 from loss.region_statistics import POOLS, PixelStatistics
+from loss.registry import register
 
 BCE_WEIGHT = 0.5  # lambda of the paper; the information term has the rest
 POS_ALPHA = 5e-4  # added to the diagonals of covariances
 LOG_EPSILON = 1e-8  # added to the diagonal of the Cholesky factor before its logarithm
 
 
+@register('wrmi', pool='rmi_pool', class_weights='class_weights')
+@register('rmi', pool='rmi_pool')
 class RMILoss(nn.Module):
     """criterion(logits, labels) -> 0.5 * BCE + 0.5 * MI, a scalar; criterion(logits, labels, do_rmi=False) -> BCE.
 
@@ -24,6 +28,11 @@ class RMILoss(nn.Module):
     of it in float64 for float64 logits. `.parts` holds the last values 'bce' and 'mi', detached. A covariance that
     cannot be factorised adds 0 to the loss and to the gradient and is counted in `.failures`; non-finite logits give a
     non-finite loss.
+
+    Args:
+        pool: 'avg4', windows of 4x4 with a frame of 2 zeros, or 'max3', of 3x3 with 1; the two losses differ widely.
+        class_weights: (K,), with a mean of about 1; they multiply the binary cross-entropy at the pixels of a class,
+            and its part of MI.
     """
 
     class_weights: Tensor | None
@@ -86,6 +95,7 @@ def _cholesky(matrix: Tensor) -> tuple[Tensor, Tensor]:
     return torch.linalg.cholesky_ex(torch.where(ok[..., None, None], matrix, identity))[0], ok
 
 
+@register('bce')
 class BCELoss(RMILoss):
     """The binary cross-entropy of RMILoss alone, at full weight."""
 

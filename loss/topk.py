@@ -6,21 +6,26 @@ mining (Shrivastava et al., CVPR 2016) in the form that HRNet trained with. Both
 
 import math
 
+from torch import Tensor
+
 from loss.base import PixelLoss, pixel_nll, valid_mean
+from loss.registry import register
 
 
+@register('topk', share='topk_share')
 class TopKLoss(PixelLoss):
     """Mean of the largest floor(share * N H W) values of cross-entropy, at least one; ignored pixels count as 0."""
 
-    def __init__(self, num_classes, ignore_label=255, share=0.1):
+    def __init__(self, num_classes: int, ignore_label: int = 255, share: float = 0.1):
         super().__init__(num_classes, ignore_label)
         self.share = share
 
-    def terms(self, logits, labels, valid):
+    def terms(self, logits: Tensor, labels: Tensor, valid: Tensor) -> dict[str, Tensor]:
         nll = pixel_nll(logits, labels).flatten()
         return {'topk': nll.topk(max(1, math.floor(self.share * nll.numel())), sorted=False).values.mean()}
 
 
+@register('ohem', threshold='ohem_threshold', min_kept='ohem_min_kept')
 class OhemLoss(PixelLoss):
     """Mean cross-entropy of the pixels whose true class has a probability of at most `threshold`.
 
@@ -28,12 +33,12 @@ class OhemLoss(PixelLoss):
     these do too.
     """
 
-    def __init__(self, num_classes, ignore_label=255, threshold=0.7, min_kept=100_000):
+    def __init__(self, num_classes: int, ignore_label: int = 255, threshold: float = 0.7, min_kept: int = 100_000):
         super().__init__(num_classes, ignore_label)
         self.threshold = threshold
         self.min_kept = min_kept
 
-    def terms(self, logits, labels, valid):
+    def terms(self, logits: Tensor, labels: Tensor, valid: Tensor) -> dict[str, Tensor]:
         nll = pixel_nll(logits, labels)
         ranked = nll.detach().masked_fill(~valid, -1).flatten()  # below every valid pixel
         hardest = ranked.topk(min(self.min_kept, ranked.numel()), sorted=False).values
