@@ -40,7 +40,6 @@ class OhemLoss(PixelLoss):
 
     def terms(self, logits: Tensor, labels: Tensor, valid: Tensor) -> dict[str, Tensor]:
         nll = pixel_nll(logits, labels)
-        ranked = nll.detach().masked_fill(~valid, -1).flatten()  # below every valid pixel
-        hardest = ranked.topk(min(self.min_kept, ranked.numel()), sorted=False).values
+        hardest = nll.detach().flatten().topk(min(self.min_kept, nll.numel()), sorted=False).values
         kept = valid & (nll.detach() >= hardest.min().clamp(max=-math.log(self.threshold)))
         return {'ohem': valid_mean(nll * kept, kept)}

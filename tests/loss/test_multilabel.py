@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from loss_cases import random_case, value_and_gradient
 
 from loss import multilabel as forms
@@ -89,3 +90,13 @@ def test_a_class_map_is_the_same_as_its_one_hot_maps(form):
 def test_labels_of_another_shape_are_named():
     with pytest.raises(ValueError, match=r'expected \(N, 3, H, W\) and \(N, H, W\)'):
         forms.MultilabelBCELoss(3)(torch.zeros(1, 3, 4, 4), torch.zeros(1, 2, 4, 4))
+
+
+def test_the_sparse_form_counts_pairs_that_have_or_predict_a_pixel():
+    logits, labels = random_case((2, 4, 5), 6)
+    logits[0, 1:4], logits[1, 0] = -0.5, -0.5
+    labels[0], labels[1] = 4, 5
+    means = [(F.softplus(x) - x * (labels[n] == c)).mean() for n in range(2) for c, x in enumerate(logits[n])]
+    expected = sum(means) / (3 + 5)  # classes 0, 4 and 5 of the first image, and 1 to 5 of the second
+    assert (logits[0, [0, 5]] > 0).flatten(1).any(1).all() and (logits[1, 1:5] > 0).flatten(1).any(1).all()
+    assert forms.SparseBCELoss(6)(logits, labels).item() == pytest.approx(expected.item())
