@@ -135,9 +135,8 @@ def build_criterion(
 
     Raises: ValueError for losses that contradict each other, or do not fit the outputs.
     """
-    main = 'rmi' if args.rmi_loss else 'img_wt' if args.img_wt_loss else 'border' if args.jointwtborder else 'ce'
     names, weights = published_objective(
-        output_names, main, args.ocr_alpha, args.ocr_aux_loss_rmi, args.supervised_mscale_loss_wt
+        output_names, main_loss(args), args.ocr_alpha, args.ocr_aux_loss_rmi, args.supervised_mscale_loss_wt
     )
     if args.loss:
         names = repeated('--loss: losses', args.loss, output_names)
@@ -155,6 +154,31 @@ def build_criterion(
     return get_criterion(
         names, weights, num_classes, ignore_label, class_weights, align_corners=args.align_corners, **settings
     )
+
+
+def main_loss(args) -> str:
+    """The name of the loss that the flags give the main output."""
+    published = 'rmi' if args.rmi_loss else 'img_wt' if args.img_wt_loss else 'border' if args.jointwtborder else 'ce'
+    return args.loss[0] if args.loss else published
+
+
+def build_validation_criterion(args, num_classes, ignore_label, class_weights=None, own_weights=None):
+    """The criterion of --val_loss, for the output 'pred'; None for cross-entropy without weights, the default.
+
+    Args:
+        class_weights, own_weights: as of build_criterion.
+    """
+    if args.val_loss in ('ce', None):
+        return None
+    name = main_loss(args) if args.val_loss == 'same' else args.val_loss
+    if name not in LOSSES:
+        raise ValueError(unknown('--val_loss:', name, ['same', *LOSSES]))
+    read = set(LOSSES[name].settings.values())
+    if class_weights is None and name in WEIGHTED:
+        class_weights = own_weights
+    settings = {setting: getattr(args, setting) for setting in read - {'class_weights'}}
+    weights = class_weights if 'class_weights' in read else None
+    return get_criterion([name], [1.0], num_classes, ignore_label, weights, **settings)
 
 
 def published_objective(output_names, main='ce', alpha=None, full_aux=None, scale_weight=None):

@@ -64,7 +64,7 @@ class Reads:
                 self.flags.add(node.attr)
             else:
                 self.writes.append(f'{module}:{node.lineno}')
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) > 1:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
             of_args = isinstance(node.args[0], ast.Name) and node.args[0].id == 'args'
             if of_args and node.func.id == 'getattr' and isinstance(node.args[1], ast.Constant):
                 self.flags.add(node.args[1].value)
@@ -72,8 +72,8 @@ class Reads:
                 self.flags |= self.attributes[node.args[1].attr]
             if of_args and node.func.id == 'setattr':
                 self.writes.append(f'{module}:{node.lineno}')
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'register':
-            self.flags |= {keyword.value.value for keyword in node.keywords if isinstance(keyword.value, ast.Constant)}
+            if module.startswith('loss/') and node.func.id == 'register':
+                self.flags |= {keyword.value.value for keyword in node.keywords}
         if isinstance(node, ast.Compare) and isinstance(node.left, ast.Constant):
             self.flags |= {word[2:] for word in (str(node.left.value),) if word.startswith('--')}
         if isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.ctx, ast.Load):

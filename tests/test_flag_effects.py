@@ -165,6 +165,20 @@ def test_every_loss_trains_and_its_parts_are_logged(program, monkeypatch, flags,
     assert len(train) == 6 and key in train[0] and all(np.isfinite(list(numbers.values())).all() for numbers in train)
 
 
+def test_validations_can_have_the_loss_of_training(program, tmp_path):
+    losses = []
+    for number, flags in enumerate(([], ['--val_loss', 'same'], ['--val_loss', 'lovasz'])):
+        code, printed = program(
+            *EPOCH, '--rmi_loss', '--test_mode', '--max_epoch', '1', '--result_dir', tmp_path / str(number), *flags
+        )
+        assert code == 0, printed
+        losses.append(float(re.findall(r'this : .*?\[loss ([-0-9.]+)\]', printed)[-1]))
+    assert len(set(losses)) == 3 and np.isfinite(losses).all()
+    code, printed = program(*EPOCH, '--val_loss', 'lovas')
+    assert code == 2 and "--val_loss: 'lovas' is not known; did you mean lovasz?" in printed
+    assert 'iter' not in printed  # told before anything was trained
+
+
 def test_border_relaxation_ends_after_its_last_epoch(program, tmp_path):
     losses = []
     for name, last in (('one', '0'), ('all', '-1')):

@@ -56,7 +56,6 @@ setattr(args, 'lr', getattr(args, 'decay'))  # args.commented
 'args.quoted'
 other.args.attribute
 x = '--debug' in argv
-@register('name', argument='registered')
 class A:
     key: str = 'A_DIR'
     def f(self, options):
@@ -69,7 +68,8 @@ def f(settings, section=None):
     cfg.MODEL.WRITTEN = 1
     return settings.QUALITY, section.BETA, (cfg.LOSS if n else other).GAMMA, cfg[n]
 """
-    reads = Reads({'a.py': code}, {'options': 'MODEL'})
+    loss = "@register('name', argument='registered')\nclass Loss:\n    pass"
+    reads = Reads({'a.py': code, 'loss/b.py': loss}, {'options': 'MODEL'})
     assert reads.flags == {'rate', 'decay', 'debug', 'registered'}
     assert reads.writes == ['a.py:2', 'a.py:3']
     expected = {'DATASET.CV', 'DATASET.ROOT', 'DATASET.A_DIR', 'LOSS.ALPHA', 'LOSS.BETA', 'LOSS.GAMMA'}

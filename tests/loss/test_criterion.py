@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from loss_cases import CITYSCAPES_WEIGHTS
 
 from config import scope
-from datasets import dataset_class
-from loss import build_criterion, get_criterion, published_objective
+from datasets.collection.cityscapes import Cityscapes
+from loss import build_criterion, build_validation_criterion, get_criterion, published_objective
 from loss.rmi import RMILoss
 from utils.settings import SETTINGS
 
@@ -240,7 +240,7 @@ def test_weighted_losses_fall_back_on_the_weights_of_the_data_set_and_ce_does_no
 
 
 def test_cityscapes_has_the_weights_it_was_published_with():
-    weights = dataset_class('cityscapes').class_weights
+    weights = Cityscapes.class_weights
     assert list(weights) == CITYSCAPES_WEIGHTS and sum(weights) / 19 == pytest.approx(1.000005, abs=1e-6)
 
 
@@ -268,3 +268,17 @@ def test_outputs_are_resized_to_labels_that_have_a_map_for_each_class():
     low = F.interpolate(outputs['pred_05x'], size=(24, 20), mode='bilinear')
     expected = F.binary_cross_entropy_with_logits(low, maps.float())
     assert losses['loss'].item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_the_loss_of_validations_is_cross_entropy_another_or_the_one_of_training():
+    def built(**values):
+        criterion = build_validation_criterion(flags(**values), 3, 255, own_weights=(1, 2, 3))
+        return criterion and criterion.criteria[0]
+
+    assert built() is None and built(val_loss='ce', rmi_loss=True) is None
+    assert built(val_loss='wce').class_weights.tolist() == [1, 2, 3]
+    assert built(val_loss='same', loss=['topk', 'ce'], topk_share=0.3).share == 0.3
+    assert isinstance(built(val_loss='same', rmi_loss=True), RMILoss)
+    assert built(val_loss='same').class_weights is None
+    with pytest.raises(ValueError, match="--val_loss: 'sme' is not known; did you mean same"):
+        built(val_loss='sme')

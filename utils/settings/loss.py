@@ -66,6 +66,14 @@ SETTINGS = group(
         'a weight for each class in wce and wrmi, without these in ce; or those of a verify.json of datasets.verify, of'
         ' KIND inverse, balanced or median (default: for wce and wrmi those of the data set, for ce all alike)',
     ),
+    Setting(
+        'val_loss',
+        str,
+        None,
+        'NAME',
+        'loss of validations: one of --loss, or same, that of the main output (default: cross-entropy without weights)',
+        decides=(),
+    ),
     Setting('label_smoothing', share, 0.0, 'S', 'share of the truth that ce and wce spread over all classes'),
     choice(
         'rmi_pool',
