@@ -51,7 +51,7 @@ def evaluate(args, run, net, dataset):
 
 def validation_criterion(args, run, dataset):
     """The criterion of --val_loss on the device of `run`; None for the cross-entropy."""
-    weights = read_class_weights(args.class_weights, dataset.class_names), dataset.class_weights
+    weights = read_class_weights(args.class_weights, dataset.classes.names), dataset.class_weights
     criterion = build_validation_criterion(args, dataset.num_classes, dataset.ignore_label, *weights)
     return None if criterion is None else criterion.to(run.device)
 
