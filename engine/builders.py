@@ -152,11 +152,10 @@ def build_eval_loader(args, run, dataset):
 
 
 def build_learner(args, run, net, dataset, loader, class_weights):
-    """Everything that is trained or computes a step; class_weights: of the loss, or None."""
+    """Everything that is trained or computes a step; class_weights: of --class_weights, or None."""
     ema = ema_of(net, args.ema) if args.ema else None
-    criterion = build_criterion(args, net.output_names, dataset.num_classes, dataset.ignore_label, class_weights).to(
-        run.device
-    )
+    classes, own_weights = (dataset.num_classes, dataset.ignore_label), dataset.class_weights
+    criterion = build_criterion(args, net.output_names, *classes, class_weights, own_weights).to(run.device)
     optimizer = get_optimizer(net, args)
     if args.augment_on == 'device' and run.device.type == 'cpu':
         run.log('--augment_on device: there is no GPU here, and on a CPU this takes longer than in the loaders')

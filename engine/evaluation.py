@@ -6,6 +6,7 @@ from dataclasses import replace
 from engine.builders import build_eval_loader, build_evaluator, build_writers
 from engine.score import ScoreKeeper
 from engine.worst import WorstImages
+from loss import build_validation_criterion, read_class_weights
 from utils.files.atomic import sha256
 from utils.outputs.dumps import DUMPS
 from utils.outputs.pictures import make_grid
@@ -48,10 +49,20 @@ def evaluate(args, run, net, dataset):
         run.log(f'{images} images evaluated; {where_to_look(run.directory, gallery)}')
 
 
-def validate(args, run, evaluator, dataset, epoch, best):
-    """Score an epoch on a dataset and draw some images; returns the mean IoU. best: the best one before, or None."""
+def validation_criterion(args, run, dataset):
+    """The criterion of --val_loss on the device of `run`; None for the cross-entropy."""
+    weights = read_class_weights(args.class_weights, dataset.classes.names), dataset.class_weights
+    criterion = build_validation_criterion(args, dataset.num_classes, dataset.ignore_label, *weights)
+    return None if criterion is None else criterion.to(run.device)
+
+
+def validate(args, run, evaluator, dataset, epoch, best, criterion):
+    """Score an epoch on a dataset and draw some images; returns the mean IoU.
+
+    best: the best one before, or None; criterion: what validation_criterion returned.
+    """
     [gallery] = build_writers(args, run, dataset)
-    sinks = [ScoreKeeper(dataset.num_classes, run.device), gallery]
+    sinks = [ScoreKeeper(dataset.num_classes, run.device, criterion), gallery]
     loader = build_eval_loader(args, run, dataset)
     images, (score, records) = evaluator.run(loader, sinks, f'validation of epoch {epoch}')
     mean_iou = score.numbers()['mean_iu']

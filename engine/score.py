@@ -14,7 +14,7 @@ from utils.pages.confusion_matrix import write_confusion_matrix
 
 @dataclass
 class Score:
-    """counts int64 (K, K), truth by prediction; loss: the mean cross-entropy over all valid pixels, nan without any."""
+    """counts int64 (K, K), truth by prediction; loss: as of ScoreKeeper, nan without any pixel or image."""
 
     counts: np.ndarray
     loss: float
@@ -56,29 +56,36 @@ class Score:
 
 
 class ScoreKeeper(Sink):
-    """Counts of (truth, prediction) and the cross-entropy of the labelled images. The counts are int64 and added over
-    ranks, so the score does not depend on world or batch size."""
+    """Counts of (truth, prediction) and the loss of the labelled images: the cross-entropy, mean over all valid pixels,
+    or a criterion's mean over images. Counts are int64 and all is added over ranks and images one by one, so the score
+    does not depend on world or batch size."""
 
-    def __init__(self, num_classes: int, device):
+    def __init__(self, num_classes: int, device, criterion=None):
         self.confusion = metrics.ConfusionMatrix(num_classes)
+        self.criterion = criterion
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
-        self.pixels = torch.zeros((), dtype=torch.int64, device=device)
+        self.weight = torch.zeros((), dtype=torch.int64, device=device)  # pixels, or images of a criterion
 
     def wants(self, names, indices, labelled):
         return labelled
 
     def process(self, batch: EvalBatch):
         self.confusion.update(batch.prediction, batch.labels)
-        total, valid = cross_entropy_sum(batch.logits, batch.normaliser, batch.labels)
-        self.loss_sum += total
-        self.pixels += valid
+        if self.criterion is None:
+            total, valid = cross_entropy_sum(batch.logits, batch.normaliser, batch.labels)
+            self.loss_sum += total
+            self.weight += valid
+            return
+        for logits, labels in zip(batch.logits.split(1), batch.labels.split(1)):
+            self.loss_sum += self.criterion({'pred': logits}, labels)['loss']
+            self.weight += 1
 
     def gather(self, dist) -> Score:
         """The score of all images of all ranks."""
         counts = torch.as_tensor(self.confusion.counts, dtype=torch.int64).to(dist.device)
-        for tensor in (counts, self.loss_sum, self.pixels):
+        for tensor in (counts, self.loss_sum, self.weight):
             dist.all_reduce_sum(tensor)
-        loss = (self.loss_sum / self.pixels).item() if self.pixels.item() else float('nan')
+        loss = (self.loss_sum / self.weight).item() if self.weight.item() else float('nan')
         return Score(counts.cpu().numpy(), loss)
 
 

@@ -15,6 +15,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from engine.precision import autocast
+from loss.criterion import OutputsCriterion
 from utils.cli.progress import progress
 
 
@@ -56,14 +57,14 @@ class Learner:
     """The parts of a training that have a state, or compute a step.
 
     net: the bare network; wrapped: the same inside DistributedDataParallel, or itself. normalize: uint8 images -> what
-    the network takes; augment(images, numbers): the photometric work that the loaders leave to the device; criterion:
-    (outputs, labels) -> dict of losses; ema: the average of the weights, or None.
+    the network takes; augment(images, numbers): the photometric work that the loaders leave to the device; ema: the
+    average of the weights, or None.
     """
 
     net: torch.nn.Module
     wrapped: torch.nn.Module
     normalize: Callable
-    criterion: Callable
+    criterion: OutputsCriterion
     optimizer: torch.optim.Optimizer
     scheduler: object
     scaler: torch.amp.GradScaler
@@ -146,6 +147,7 @@ class Trainer:
     def _epoch(self, loader):
         """Train the rest of this epoch; False when asked to stop within it."""
         loader.set_epoch(self.position.epoch, self.position.batch)
+        self.learner.criterion.set_epoch(self.position.epoch)
         self.learner.net.train()
         total = self.options.batches(loader)
         remaining = itertools.islice(loader, total - self.position.batch)

@@ -4,7 +4,7 @@ import shlex
 import sys
 
 from engine.builders import build_evaluator, describe_network, train_options
-from engine.evaluation import validate
+from engine.evaluation import validate, validation_criterion
 from engine.keeper import CheckpointKeeper
 from engine.seeding import capture_rng
 from engine.state import pack_state, resume_learner, resume_optimizer, resume_random_state
@@ -26,6 +26,7 @@ class Training(Trainer):
         self.description = describe_network(args, learner.net, train_set)
         scored = learner.ema.module if learner.ema else learner.net
         self.evaluator = build_evaluator(args, run, scored, self.interrupt)
+        self.val_criterion = validation_criterion(args, run, val_set)
 
     @property
     def stop_requested(self):
@@ -109,7 +110,8 @@ class Training(Trainer):
         failures = learner.criterion.failures
         if failures:
             self.log(f'region mutual information: {failures} matrices of this run were singular and left out')
-        return validate(args, self.run, self.evaluator, self.val_set, epoch, self.keeper.best_score)
+        best = self.keeper.best_score
+        return validate(args, self.run, self.evaluator, self.val_set, epoch, best, self.val_criterion)
 
     def interrupt(self):
         """End a validation that was asked to stop; several ranks finish it together, the epoch is saved already."""

@@ -1,9 +1,12 @@
-"""Weights of the classes in cross-entropy (--class_weights): numbers, or those of a verification of the data."""
+"""Weights of the classes (--class_weights): numbers, or those of a verification of the data."""
 
 import json
+from itertools import zip_longest
 from pathlib import Path
 
 import torch
+
+from utils.cli.wording import listed
 
 KINDS = ('inverse', 'balanced', 'median')
 
@@ -54,9 +57,11 @@ def _from_file(path: str, kind: str, class_names: list) -> list[float]:
         raise ValueError(
             f'--class_weights {path}: holds no class weights of split train ({type(error).__name__}: {error}); {remedy}'
         ) from None
-    if names != list(class_names):
+    pairs = list(zip_longest(names, class_names))
+    differ = [f'class {c} is {one!r}, not {other!r}' for c, (one, other) in enumerate(pairs) if one != other]
+    if differ:
         raise ValueError(
-            f'--class_weights {path}: its classes ({", ".join(names[:3])}, ...) are not those of the data set '
-            f'({", ".join(class_names[:3])}, ...); {remedy} --dataset NAME, NAME that of this training'
+            f'--class_weights {path}: its classes are not those of the data set: {listed(differ, 3)}; {remedy}'
+            ' --dataset NAME, NAME that of this training'
         )
     return values

@@ -8,8 +8,6 @@ the next, and with pred together 1, as in nnU-Net.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,56 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from config import cfg
+from loss import border, cross_entropy, dice, focal, jaccard, lovasz, multilabel, rmi, topk  # noqa: F401 register losses
 from loss.checks import unknown
-from loss.cross_entropy import CrossEntropyLoss, ImageWeightedCrossEntropyLoss
-from loss.rmi import BCELoss, RMILoss
+from loss.registry import LOSSES
+from utils.settings import SETTINGS
 
-
-@dataclass(frozen=True)
-class LossOptions:
-    """Settings of single losses, beside the classes: see `get_criterion`."""
-
-    class_weights: Tensor | None = None
-    bound: float = 1.0
-    batch_weighting: bool = False
-
-
-LOSSES: dict[str, Callable[[int, int, LossOptions], nn.Module]] = {}
-
-
-def register(name: str) -> Callable:
-    """Decorator that makes a builder, (num_classes, ignore_label, options) -> criterion, the loss `name` of --loss.
-
-    A criterion is called with logits (N, K, H, W) and labels (N, H, W), returns a scalar, and keeps the last values of
-    its parts, detached, in `.parts`, under the names by which they are logged.
-    """
-
-    def file_under(build):
-        assert name not in LOSSES, f'loss {name} is registered twice'
-        LOSSES[name] = build
-        return build
-
-    return file_under
-
-
-@register('ce')
-def cross_entropy(num_classes: int, ignore_label: int, options: LossOptions) -> nn.Module:
-    return CrossEntropyLoss(num_classes, ignore_label, options.class_weights)
-
-
-@register('img_wt')
-def image_weighted(num_classes: int, ignore_label: int, options: LossOptions) -> nn.Module:
-    return ImageWeightedCrossEntropyLoss(num_classes, ignore_label, options.bound, options.batch_weighting)
-
-
-@register('rmi')
-def region_mutual_information(num_classes: int, ignore_label: int, options: LossOptions) -> nn.Module:
-    return RMILoss(num_classes, ignore_label)
-
-
-@register('bce')
-def binary_cross_entropy(num_classes: int, ignore_label: int, options: LossOptions) -> nn.Module:
-    return BCELoss(num_classes, ignore_label)
+WEIGHTED = ('wce', 'wrmi')  # losses that cannot do without class weights
 
 
 class OutputsCriterion(nn.Module):
@@ -93,17 +47,22 @@ class OutputsCriterion(nn.Module):
             parts.update({f'{name}/{part}': number for part, number in criterion.parts.items()})
         return {'loss': sum(values[1:], values[0]), **parts}
 
+    def set_epoch(self, epoch: int):
+        """Tell the criteria whose definition changes with the epoch, which is border relaxation, that it has begun."""
+        for criterion in self.criteria:
+            criterion.epoch = epoch
+
     @property
     def failures(self) -> int:
         """Factorisations of the region loss that failed so far, over all outputs (reading it waits for the device)."""
         return sum(getattr(criterion, 'failures', 0) for criterion in self.criteria)
 
     def _at_label_size(self, logits: Tensor, labels: Tensor) -> Tensor:
-        if logits.shape[2:] == labels.shape[1:]:
+        if logits.shape[2:] == labels.shape[-2:]:
             return logits
         with torch.autocast(logits.device.type, enabled=False):
             logits = logits if logits.dtype == torch.float64 else logits.float()
-            return F.interpolate(logits, size=labels.shape[1:], mode='bilinear', align_corners=self.align_corners)
+            return F.interpolate(logits, size=labels.shape[-2:], mode='bilinear', align_corners=self.align_corners)
 
 
 def get_criterion(
@@ -114,19 +73,20 @@ def get_criterion(
     class_weights=None,
     *,
     align_corners=False,
-    bound=1.0,
-    batch_weighting=False,
+    **settings,
 ) -> OutputsCriterion:
     """The criterion of a network: a loss and a weight for each of its logit outputs, in their order.
 
     Args:
         names: from LOSSES.
         weights: of the losses in their sum.
-        class_weights: (K,), of 'ce'.
+        class_weights: (K,), of 'wce' and 'wrmi'; without these two of 'ce', which then is 'wce'.
         align_corners: of the resizing of outputs to the size of the labels; that of the network.
-        bound, batch_weighting: of 'img_wt' (see ImageWeightedCrossEntropyLoss).
+        settings: what single losses read (see their `register`), by the names of the flags; the others have the flags'
+            defaults.
 
-    Raises: ValueError for an unknown name, counts that differ, and weights that are negative, not finite or all 0.
+    Raises: ValueError for an unknown name, counts that differ, weights that are negative, not finite or all 0, and
+        settings that none of the losses reads.
     """
     for name in names:
         if name not in LOSSES:
@@ -141,53 +101,84 @@ def get_criterion(
             f'--loss_weights: {list(weights)} cannot be used; give finite weights, none negative and at least one'
             ' above 0'
         )
-    if class_weights is not None and 'ce' not in names:
+    weighted = [name for name in names if name in WEIGHTED]
+    if weighted and class_weights is None:
         raise ValueError(
-            f'--class_weights: class weights apply to ce alone, which is not among the losses ({", ".join(names)});'
-            ' drop them or name ce'
+            f'--loss {weighted[0]}: there are no class weights, and the data set has none of its own; give'
+            f' --class_weights, or {weighted[0][1:]} instead'
         )
-    options = LossOptions(class_weights, bound, batch_weighting)
-    return OutputsCriterion(
-        [LOSSES[name](num_classes, ignore_label, options) for name in names], weights, align_corners
-    )
+    values = {'class_weights': class_weights, **settings}
+    check_read(names, values)
+    criteria = []
+    for name in names:
+        read = {argument: values.get(key, SETTINGS[key].default) for argument, key in LOSSES[name].settings.items()}
+        if name == 'ce' and weighted:
+            read['class_weights'] = None
+        criteria.append(LOSSES[name].build(num_classes, ignore_label, **read))
+    return OutputsCriterion(criteria, weights, align_corners)
 
 
-def build_criterion(args, output_names, num_classes, ignore_label, class_weights=None):
+def build_criterion(
+    args, output_names, num_classes, ignore_label, class_weights=None, own_weights=None
+) -> OutputsCriterion:
     """The training criterion that the flags describe, for a network with these logit outputs.
 
-    args.rmi_loss goes before args.img_wt_loss, and without either it is cross-entropy; args.loss names the losses one
-    by one instead, and args.loss_weights replaces the published weights (1, alpha, w, w).
+    args.rmi_loss goes before args.img_wt_loss and that before args.jointwtborder, and without any it is cross-entropy;
+    args.loss names the losses one by one instead, and args.loss_weights replaces the published weights (1, alpha, w,
+    w). Of both lists the last is repeated for the outputs that are left.
 
     Args:
         args: the flags of the groups loss and network.
         output_names: of the network's logits, in their order.
-        class_weights: (K,) of cross-entropy.
+        class_weights: (K,) of --class_weights.
+        own_weights: (K,) of the data set, for losses that need some.
 
     Raises: ValueError for losses that contradict each other, or do not fit the outputs.
     """
-    main = 'rmi' if args.rmi_loss else 'img_wt' if args.img_wt_loss else 'ce'
     names, weights = published_objective(
-        output_names, main, args.ocr_alpha, args.ocr_aux_loss_rmi, args.supervised_mscale_loss_wt
+        output_names, main_loss(args), args.ocr_alpha, args.ocr_aux_loss_rmi, args.supervised_mscale_loss_wt
     )
     if args.loss:
-        if args.rmi_loss or args.img_wt_loss:
-            flag = '--rmi_loss' if args.rmi_loss else '--img_wt_loss'
-            raise ValueError(f'--loss and {flag} both choose the loss; give one of them')
-        names = list(args.loss)
-        check_count('--loss: losses', len(names), output_names)
+        names = repeated('--loss: losses', args.loss, output_names)
     if args.loss_weights:
-        weights = list(args.loss_weights)
-        check_count('--loss_weights: weights', len(weights), output_names)
+        weights = repeated('--loss_weights: weights', args.loss_weights, output_names)
+    if class_weights is None and set(names) & set(WEIGHTED):
+        class_weights = own_weights
+    settings = {
+        setting: getattr(args, setting)
+        for name, loss in LOSSES.items()
+        for setting in loss.settings.values()
+        # where switches chose the losses, a note says which settings have no effect
+        if setting != 'class_weights' and (args.loss or name in names or not SETTINGS[setting].idle_without)
+    }
     return get_criterion(
-        names,
-        weights,
-        num_classes,
-        ignore_label,
-        class_weights,
-        align_corners=args.align_corners,
-        bound=args.wt_bound,
-        batch_weighting=args.batch_weighting,
+        names, weights, num_classes, ignore_label, class_weights, align_corners=args.align_corners, **settings
     )
+
+
+def main_loss(args) -> str:
+    """The name of the loss that the flags give the main output."""
+    published = 'rmi' if args.rmi_loss else 'img_wt' if args.img_wt_loss else 'border' if args.jointwtborder else 'ce'
+    return args.loss[0] if args.loss else published
+
+
+def build_validation_criterion(args, num_classes, ignore_label, class_weights=None, own_weights=None):
+    """The criterion of --val_loss, for the output 'pred'; None for cross-entropy without weights, the default.
+
+    Args:
+        class_weights, own_weights: as of build_criterion.
+    """
+    if args.val_loss in ('ce', None):
+        return None
+    name = main_loss(args) if args.val_loss == 'same' else args.val_loss
+    if name not in LOSSES:
+        raise ValueError(unknown('--val_loss:', name, ['same', *LOSSES]))
+    read = set(LOSSES[name].settings.values())
+    if class_weights is None and name in WEIGHTED:
+        class_weights = own_weights
+    settings = {setting: getattr(args, setting) for setting in read - {'class_weights'}}
+    weights = class_weights if 'class_weights' in read else None
+    return get_criterion([name], [1.0], num_classes, ignore_label, weights, **settings)
 
 
 def published_objective(output_names, main='ce', alpha=None, full_aux=None, scale_weight=None):
@@ -228,6 +219,24 @@ def published_objective(output_names, main='ce', alpha=None, full_aux=None, scal
 def logit_outputs(outputs) -> list[str]:
     """The names of a network's outputs that are logits, in their order."""
     return [name for name in outputs if not name.startswith('attn')]
+
+
+def check_read(names, values):
+    """Raise ValueError for a setting of the group loss, not at its default, that none of the losses reads."""
+    for setting, value in values.items():
+        readers = [name for name, loss in LOSSES.items() if setting in loss.settings.values()]
+        given = value is not None and value != SETTINGS[setting].default
+        if given and SETTINGS[setting].group == 'loss' and not set(readers) & set(names):
+            raise ValueError(
+                f'--{setting}: none of the losses ({", ".join(names)}) reads it; drop it or name {" or ".join(readers)}'
+            )
+
+
+def repeated(what, values, output_names) -> list:
+    """A value for each output: `values`, and the last of them for the outputs that are left."""
+    if len(values) > len(output_names):
+        check_count(what, len(values), output_names)
+    return [*values, *[values[-1]] * (len(output_names) - len(values))]
 
 
 def check_count(what, count, output_names):

@@ -1,74 +1,55 @@
-"""Cross-entropy criteria: plain, class-weighted, weighted by each image's class balance, and the sums of validation.
-
-All compute in float32 (float64 for float64 logits) whatever autocast says. Labels outside [0, K) and the ignore label
-do not count; where nothing counts the loss is 0 with zero gradient, not nan. Sums are taken over per-pixel maps:
-torch's own reductions have no deterministic form on a GPU.
-"""
+"""Cross-entropy of softmax probabilities: plain, with class weights, and weighted by each image's class balance."""
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from loss.checks import check_shapes
+from loss.base import PixelLoss, pixel_nll
+from loss.checks import checked_weights
+from loss.registry import register
 
-IGNORED = -100  # what F.cross_entropy skips by default
 
+@register('wce', class_weights='class_weights', smoothing='label_smoothing')
+@register('ce', class_weights='class_weights', smoothing='label_smoothing')
+class CrossEntropyLoss(PixelLoss):
+    """Mean over valid pixels; with class weights sum(w nll) / sum(w), w that of the pixel's class.
 
-class CrossEntropyLoss(nn.Module):
-    """Mean cross-entropy over valid pixels of logits (N, K, H, W), labels (N, H, W); weighted: sum(w nll) / sum(w)."""
+    smoothing (Szegedy et al., arXiv 1512.00567, section 7): this share of the truth is spread evenly over all classes.
+    """
 
-    part = 'ce'
     class_weights: Tensor | None
 
-    def __init__(self, num_classes: int, ignore_label: int = 255, class_weights=None):
-        super().__init__()
-        self.num_classes = num_classes
-        self.ignore_label = ignore_label
-        self.register_buffer('class_weights', _class_weights(class_weights, num_classes), persistent=False)
-        self.parts: dict[str, Tensor] = {}
+    def __init__(self, num_classes: int, ignore_label: int = 255, class_weights=None, smoothing: float = 0.0):
+        super().__init__(num_classes, ignore_label)
+        self.register_buffer('class_weights', checked_weights(class_weights, num_classes), persistent=False)
+        self.smoothing = smoothing
 
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        check_shapes(logits, labels, self.num_classes)
-        with torch.autocast(logits.device.type, enabled=False):
-            logits, labels, valid = _prepare(logits, labels, self.num_classes, self.ignore_label)
-            weights = None if self.class_weights is None else self.class_weights.to(logits)
-            total = F.cross_entropy(logits, labels, weight=weights, ignore_index=IGNORED, reduction='none').sum()
-            count = valid.sum().to(total.dtype) if weights is None else (weights[labels.clamp(min=0)] * valid).sum()
-            loss = total / torch.where(count > 0, count, 1)
-        self.parts = {self.part: loss.detach()}
-        return loss
+    def terms(self, logits: Tensor, labels: Tensor, valid: Tensor) -> dict[str, Tensor]:
+        weights = None if self.class_weights is None else self.class_weights.to(logits)
+        total = pixel_nll(logits, labels, weight=weights, label_smoothing=self.smoothing).sum()
+        count = valid.sum().to(total.dtype) if weights is None else (weights[labels.clamp(min=0)] * valid).sum()
+        return {'ce': total / torch.where(count > 0, count, 1)}
 
 
-class ImageWeightedCrossEntropyLoss(nn.Module):
+@register('img_wt', bound='wt_bound', batch_weighting='batch_weighting')
+class ImageWeightedCrossEntropyLoss(PixelLoss):
     """Cross-entropy weighted by each image's own class balance, mean over the images that have a valid pixel.
 
     With h_c the share of class c among the image's valid pixels, w_c = 1 + bound * (1 - h_c) where the class occurs; an
     image's loss is sum(w nll) / sum(w). batch_weighting takes the shares over the whole batch instead.
     """
 
-    part = 'img_wt'
-
     def __init__(self, num_classes: int, ignore_label: int = 255, bound: float = 1.0, batch_weighting: bool = False):
-        super().__init__()
-        self.num_classes = num_classes
-        self.ignore_label = ignore_label
+        super().__init__(num_classes, ignore_label)
         self.bound = bound
         self.batch_weighting = batch_weighting
-        self.parts: dict[str, Tensor] = {}
 
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        check_shapes(logits, labels, self.num_classes)
-        with torch.autocast(logits.device.type, enabled=False):
-            logits, labels, valid = _prepare(logits, labels, self.num_classes, self.ignore_label)
-            weights = self.image_weights(labels, valid).to(logits.dtype)
-            labels = labels.flatten(1)
-            per_pixel = weights.gather(1, labels.clamp(min=0)) * valid.flatten(1)
-            nll = F.cross_entropy(logits.flatten(2), labels, ignore_index=IGNORED, reduction='none')
-            total, weight = (per_pixel * nll).sum(1), per_pixel.sum(1)
-            used = weight > 0
-            loss = (total / torch.where(used, weight, 1)).sum() / used.sum().clamp(min=1)
-        self.parts = {self.part: loss.detach()}
-        return loss
+    def terms(self, logits: Tensor, labels: Tensor, valid: Tensor) -> dict[str, Tensor]:
+        weights = self.image_weights(labels, valid).to(logits.dtype)
+        labels = labels.flatten(1)
+        per_pixel = weights.gather(1, labels.clamp(min=0)) * valid.flatten(1)
+        total, weight = (per_pixel * pixel_nll(logits.flatten(2), labels)).sum(1), per_pixel.sum(1)
+        used = weight > 0
+        return {'img_wt': (total / torch.where(used, weight, 1)).sum() / used.sum().clamp(min=1)}
 
     def image_weights(self, labels: Tensor, valid: Tensor) -> Tensor:
         """Weights (N, K) float64 from labels (N, H, W) int64; valid bool."""
@@ -79,24 +60,3 @@ class ImageWeightedCrossEntropyLoss(nn.Module):
             counts = counts.sum(0, keepdim=True).expand_as(counts)
         share = counts / counts.sum(1, keepdim=True).clamp(min=1)
         return 1 + (counts > 0) * self.bound * (1 - share)
-
-
-def _prepare(logits: Tensor, labels: Tensor, num_classes: int, ignore_label: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits in float32 or float64, labels int64 with IGNORED where they do not count, and where they do (bool)."""
-    labels = labels.long()
-    valid = (labels >= 0) & (labels < num_classes) & (labels != ignore_label)
-    if logits.dtype != torch.float64:
-        logits = logits.float()
-    return logits, labels.masked_fill(~valid, IGNORED), valid
-
-
-def _class_weights(weights, num_classes: int) -> Tensor | None:
-    if weights is None:
-        return None
-    weights = torch.as_tensor(weights, dtype=torch.float64)
-    if weights.shape != (num_classes,) or not bool((weights >= 0).all()):
-        raise ValueError(
-            f'class weights have shape {tuple(weights.shape)}; expected {num_classes} numbers, none negative, one for'
-            ' each class'
-        )
-    return weights

@@ -7,6 +7,7 @@
     python scripts/bench.py --device cuda                     the GPU: bf16 and fp16, compiled, at 1024x2048
     python scripts/bench.py --trunk hrnetv2_w18 --size 128,256 --repeats 2     small and quick
     python scripts/bench.py --out docs/results/bench_cpu.md   keeps the table
+    python scripts/bench.py losses --out docs/results/losses.md   every loss against cross-entropy, time and memory
 
 Budgets are ratios to the plain form, measured in one process in turn, so they hold on any machine. `--baseline` runs
 the plain forms alone. Exit code 0 whether budgets hold or not, 2 for a mistake in the flags.
@@ -23,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from engine.seeding import seed_everything, set_deterministic
 from network import TRUNKS
-from scripts import bench_data, bench_ensemble, bench_network, bench_report
+from scripts import bench_data, bench_ensemble, bench_losses, bench_network, bench_report
 from scripts.bench_measure import measure
 from utils.cli.parser import Parser
 from utils.cli.program import run_program
@@ -37,7 +38,8 @@ LINES = {
     'photometric': bench_data.photometric,
     'index': bench_data.index,
     'verification': bench_data.verification,
-    'rmi': bench_data.rmi,
+    'rmi': bench_losses.rmi,
+    'losses': bench_losses.losses,
     'confusion': bench_data.confusion,
     'evaluation': bench_network.evaluation,
     'training': bench_network.training,

@@ -11,7 +11,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 import config
 import datasets
@@ -20,7 +19,6 @@ from datasets.loading.threads import usable_cores
 from datasets.sampling import class_uniform
 from datasets.sampling.sets import TrainSet
 from datasets.verify.whole import verify
-from loss.rmi import RMILoss
 from scripts.baseline_transforms import photo_like_pair
 from scripts.bench_measure import Case, Form
 from transforms import build_train_transform
@@ -215,30 +213,6 @@ def verification(settings):
             [Form(lambda: verify('cityscapes', ['train'], log=lambda line: None), 1.5)],
             repeats=7,
         )
-
-
-@contextmanager
-def rmi(settings):
-    """Region mutual information against cross-entropy, forward and backward, fp32 logits."""
-    criterion = RMILoss(NUM_CLASSES, IGNORE)
-    _, labels = photo_batch(settings.photo_size, settings.device)
-    labels = labels.long()
-    logits = torch.randn(1, NUM_CLASSES, *settings.photo_size, device=settings.device).mul_(3).requires_grad_()
-
-    def run(loss):
-        logits.grad = None
-        loss(logits, labels).backward()
-
-    def cross_entropy(logits, labels):
-        return F.cross_entropy(logits, labels, ignore_index=IGNORE)
-
-    yield Case(
-        f'RMI forward and backward, {NUM_CLASSES}x{shape(settings.photo_size)}',
-        'cross-entropy forward and backward',
-        Form(lambda: run(cross_entropy)),
-        [Form(lambda: run(criterion), 3.0)],
-        repeats=7,
-    )
 
 
 @contextmanager

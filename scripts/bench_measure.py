@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import cv2
 import torch
@@ -38,8 +39,8 @@ class Case:
     """The plain form of something and the forms measured against it.
 
     title and plain_title say in words what is measured and against what. images: how many of them one call takes, for
-    images per second. threads: how many each form may use (None: as many as the program has). repeats: how often each
-    runs.
+    images per second. memory: tell the peak memory of every form. threads: how many each form may use (None: as many as
+    the program has). repeats: how often each runs.
     """
 
     title: str
@@ -48,6 +49,7 @@ class Case:
     forms: list
     repeats: int
     images: int | None = None
+    memory: bool = False
     threads: int | None = None
 
 
@@ -92,7 +94,7 @@ def measure(name: str, case: Case, device: torch.device, repeats: int | None = N
     try:
         with limited_threads(case.threads):
             times = interleaved([form.call for form in forms], repeats or case.repeats, device)
-            peaks = [peak_memory(form, device) for form in forms] if device.type == 'cuda' else [None] * len(forms)
+            peaks = [peak_memory(form, device) if case.memory or device.type == 'cuda' else None for form in forms]
     except torch.OutOfMemoryError:
         return [Row(name, case.title, case.plain_title, note='out of memory; give a smaller --size')]
     rate = '{:.3g} images/s'.format
@@ -105,6 +107,8 @@ def measure(name: str, case: Case, device: torch.device, repeats: int | None = N
         row = compare(name, case, form, times[0], own)
         if case.images and not form.added:
             row.note = f'{rate(case.images / row.ours)}, plain {rate(case.images / row.plain)}'
+        if case.memory and peak and peaks[0]:
+            row.note = f'{MEMORY} {peak / peaks[0]:.2f} x plain: {peak / 2**30:.2f} GiB'
         rows.append(row)
         if peak is not None and form.memory_budget is not None:
             rows.append(
@@ -171,11 +175,14 @@ def synchronise(device: torch.device):
         torch.cuda.synchronize(device)
 
 
-def peak_memory(form: Form, device: torch.device) -> int:
+def peak_memory(form: Form, device: torch.device) -> int | None:
     """Bytes that a call needs at its worst on a GPU: its own resident tensors and what it allocates on top.
 
-    What other forms keep there meanwhile is left out.
+    What other forms keep there meanwhile is left out. On a CPU what the process takes on top; None where the system
+    does not tell.
     """
+    if device.type == 'cpu':
+        return resident_growth(form.call)
     torch.cuda.synchronize(device)
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(device)
@@ -183,6 +190,22 @@ def peak_memory(form: Form, device: torch.device) -> int:
     form.call()
     torch.cuda.synchronize(device)
     return torch.cuda.max_memory_allocated(device) - before + resident_bytes(form.resident)
+
+
+def resident_growth(call: Callable) -> int | None:
+    """Bytes by which the memory of this process is larger at the peak of a call than before; None without Linux."""
+    try:
+        Path('/proc/self/clear_refs').write_text('5')  # the peak begins anew
+    except OSError:
+        return None
+    before = memory_of_process('VmRSS')
+    call()
+    return memory_of_process('VmHWM') - before
+
+
+def memory_of_process(line: str) -> int:
+    """Bytes that a line of /proc/self/status states."""
+    return 1024 * int(Path('/proc/self/status').read_text().partition(f'{line}:')[2].split()[0])
 
 
 def resident_bytes(owners) -> int:

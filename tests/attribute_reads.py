@@ -2,9 +2,9 @@
 alone: not as a part of a longer one, nor as a word in a text or comment.
 
 A flag is read as `args.NAME`, `getattr(args, 'NAME')`, `getattr(args, kind.key)` where class attributes `key` hold
-names, or where '--NAME' is looked for in a command line. A key is read as `cfg.A.B`, through a local name for a section
-(`settings = cfg.A`, `options = options or cfg.A`), or by a subscript: `cfg.A['B']`, or `cfg.A[self.key]` where a class
-attribute `key` holds the name.
+names, where '--NAME' is looked for in a command line, or by a loss that is registered with it, `@register('loss',
+argument='NAME')`. A key is read as `cfg.A.B`, through a local name for a section (`settings = cfg.A`, `options =
+options or cfg.A`), or by a subscript: `cfg.A['B']`, or `cfg.A[self.key]` where a class attribute `key` holds the name.
 """
 
 import ast
@@ -64,7 +64,7 @@ class Reads:
                 self.flags.add(node.attr)
             else:
                 self.writes.append(f'{module}:{node.lineno}')
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) > 1:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
             of_args = isinstance(node.args[0], ast.Name) and node.args[0].id == 'args'
             if of_args and node.func.id == 'getattr' and isinstance(node.args[1], ast.Constant):
                 self.flags.add(node.args[1].value)
@@ -72,6 +72,8 @@ class Reads:
                 self.flags |= self.attributes[node.args[1].attr]
             if of_args and node.func.id == 'setattr':
                 self.writes.append(f'{module}:{node.lineno}')
+            if module.startswith('loss/') and node.func.id == 'register':
+                self.flags |= {keyword.value.value for keyword in node.keywords}
         if isinstance(node, ast.Compare) and isinstance(node.left, ast.Constant):
             self.flags |= {word[2:] for word in (str(node.left.value),) if word.startswith('--')}
         if isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.ctx, ast.Load):

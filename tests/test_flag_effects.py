@@ -95,7 +95,7 @@ def test_class_weights_change_the_loss_and_need_cross_entropy(program, tmp_path)
         losses.append(re.findall(r'train main loss ([0-9.]+)', printed)[-1])
     assert losses[0] != losses[1]
     code, printed = program(*EPOCH, '--rmi_loss', '--class_weights', ','.join(['1'] * 19))
-    assert code == 2 and '--class_weights: class weights apply to ce alone' in printed
+    assert code == 2 and '--class_weights: none of the losses (rmi, bce, bce, bce) reads it' in printed
 
 
 @pytest.mark.parametrize(
@@ -150,6 +150,8 @@ def test_a_log_line_every_log_freq_steps_and_at_the_end_of_the_epoch(program):
         (['--img_wt_loss', '--wt_bound', '2', '--batch_weighting'], 'pred/img_wt'),
         (['--rmi_loss', '--ocr_aux_loss_rmi', '--ocr_alpha', '0.3'], 'aux/mi'),
         (['--rmi_loss'], 'pred/mi'),
+        (['--loss', 'wrmi,wce', '--rmi_pool', 'max3', '--label_smoothing', '0.1'], 'pred/mi'),
+        (['--jointwtborder', '--strict_bdr_cls', '5,6', '--border_window', '2', '--wt_bound', '2'], 'aux/border'),
     ],
 )
 def test_every_loss_trains_and_its_parts_are_logged(program, monkeypatch, flags, key):
@@ -161,6 +163,31 @@ def test_every_loss_trains_and_its_parts_are_logged(program, monkeypatch, flags,
     assert code == 0, printed
     train = [numbers for phase, numbers in logged if phase == 'train']
     assert len(train) == 6 and key in train[0] and all(np.isfinite(list(numbers.values())).all() for numbers in train)
+
+
+def test_validations_can_have_the_loss_of_training(program, tmp_path):
+    losses = []
+    for number, flags in enumerate(([], ['--val_loss', 'same'], ['--val_loss', 'lovasz'])):
+        code, printed = program(
+            *EPOCH, '--rmi_loss', '--test_mode', '--max_epoch', '1', '--result_dir', tmp_path / str(number), *flags
+        )
+        assert code == 0, printed
+        losses.append(float(re.findall(r'this : .*?\[loss ([-0-9.]+)\]', printed)[-1]))
+    assert len(set(losses)) == 3 and np.isfinite(losses).all()
+    code, printed = program(*EPOCH, '--val_loss', 'lovas')
+    assert code == 2 and "--val_loss: 'lovas' is not known; did you mean lovasz?" in printed
+    assert 'iter' not in printed  # told before anything was trained
+
+
+def test_border_relaxation_ends_after_its_last_epoch(program, tmp_path):
+    losses = []
+    for name, last in (('one', '0'), ('all', '-1')):
+        flags = ['--jointwtborder', '--rlx_off_epoch', last, '--test_mode', '--max_epoch', '2', '--lr', '0']
+        code, printed = program(*EPOCH, *flags, '--result_dir', tmp_path / name)
+        assert code == 0, printed
+        losses.append(re.findall(r'train main loss ([0-9.]+)', printed))
+    half = len(losses[0]) // 2
+    assert losses[0][:half] == losses[1][:half] and losses[0][half:] != losses[1][half:]
 
 
 @pytest.mark.parametrize(

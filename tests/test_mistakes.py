@@ -52,7 +52,7 @@ def snapshot(program, tmp_path):
         (['--trunk', 'hrnetv3'], ['--trunk', "no trunk 'hrnetv3'", 'mean hrnetv2 or']),
         (['--dataset', 'cityscape'], ['--dataset cityscape:', 'no such dataset', 'mean cityscapes?', 'acdc, ade20k']),
         (['--loss', 'ce,rmi'], ['--loss', '2 given for 4', '(pred, aux, pred_05x, pred_10x)', 'give one for each']),
-        (['--loss', 'ce,ce,ce,diec'], ['--loss', "'diec' is not known", 'ce, img_wt, rmi, bce']),
+        (['--loss', 'ce,ce,ce,diec'], ['--loss', "'diec' is not known", 'rmi, wrmi, bce']),
         (['--bs_trn', '64'], ['--bs_trn 64', '64 images per step', "'synthetic' has 12", 'a smaller --bs_trn']),
         (['--crop_size', '900,900'], ['--crop_size 900,900', '128 x 256', 'use --crop_size 128,256', '--scale_max']),
         (['--lr_schedule', 'scl-poly'], ['--rlx_off_epoch, which is -1', 'from 0 to --max_epoch - 1 = 1']),

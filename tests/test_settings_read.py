@@ -68,8 +68,9 @@ def f(settings, section=None):
     cfg.MODEL.WRITTEN = 1
     return settings.QUALITY, section.BETA, (cfg.LOSS if n else other).GAMMA, cfg[n]
 """
-    reads = Reads({'a.py': code}, {'options': 'MODEL'})
-    assert reads.flags == {'rate', 'decay', 'debug'}
+    loss = "@register('name', argument='registered')\nclass Loss:\n    pass"
+    reads = Reads({'a.py': code, 'loss/b.py': loss}, {'options': 'MODEL'})
+    assert reads.flags == {'rate', 'decay', 'debug', 'registered'}
     assert reads.writes == ['a.py:2', 'a.py:3']
     expected = {'DATASET.CV', 'DATASET.ROOT', 'DATASET.A_DIR', 'LOSS.ALPHA', 'LOSS.BETA', 'LOSS.GAMMA'}
     assert {key for key in reads.keys if key.count('.') and key.isupper()} == expected | {

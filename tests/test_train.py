@@ -126,16 +126,24 @@ def test_accumulating_two_batches_of_one_equals_one_batch_of_two_without_batch_s
     """Checked on a linear network, where batch normalisation does not tell batch sizes apart."""
     from engine.distributed import Dist
     from engine.trainer import Learner, Trainer, TrainOptions
+    from loss import get_criterion
+
+    class Linear(torch.nn.Conv2d):
+        def __init__(self):
+            super().__init__(3, 4, 1)
+
+        def forward(self, images):
+            return {'pred': super().forward(images)}
 
     def one_step(batches, accumulate):
         torch.manual_seed(0)
-        net = torch.nn.Conv2d(3, 4, 1)
+        net = Linear()
         optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
         learner = Learner(
             net,
             net,
             torch.nn.Identity(),
-            lambda outputs, labels: {'loss': torch.nn.functional.cross_entropy(outputs, labels)},
+            get_criterion(['ce'], [1.0], 4),
             optimizer,
             torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0),
             torch.amp.GradScaler('cpu', enabled=False),

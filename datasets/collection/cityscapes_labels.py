@@ -60,6 +60,11 @@ LABELS = (
 
 SCORED = tuple(sorted((label for label in LABELS if label.trainid != IGNORE), key=lambda label: label.trainid))
 _NAMES_AND_COLORS = tuple(label.name for label in SCORED), [label.color for label in SCORED]
+# Of HRNet's published training: rare classes weigh more, with a mean of 1.
+CLASS_WEIGHTS = (
+    *(0.8373, 0.918, 0.866, 1.0345, 1.0166, 0.9969, 0.9754, 1.0489, 0.8786, 1.0023),
+    *(0.9539, 0.9843, 1.1116, 0.9037, 1.0865, 1.0955, 1.0865, 1.1529, 1.0507),
+)
 
 # Of files that hold ids; what is not scored is written as 0, unlabeled.
 CLASSES = Classes(

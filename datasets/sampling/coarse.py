@@ -34,6 +34,7 @@ class Joined(Dataset):
         first = parts[0]
         assert all(part.classes == first.classes for part in parts)
         self.name, self.classes, self.root = first.name, first.classes, first.root
+        self.class_weights = first.class_weights
         self.split, self.quality, self.cv = first.split, first.quality, first.cv
         self.mapper = first.mapper
         self.parts = list(parts)

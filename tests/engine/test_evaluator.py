@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from engine.distributed import Dist
 from engine.evaluator import EvalOptions, Evaluator, average_logits
 from engine.score import ScoreKeeper, cross_entropy_sum
+from loss import get_criterion
 from utils.outputs.sink import EvalBatch, Sink
 
 
@@ -89,6 +90,17 @@ def batch(*labels):
         'name': [f'{label}.png' for label in labels],
         'index': list(range(len(labels))),
     }
+
+
+def test_the_loss_of_a_criterion_is_its_mean_over_images_whatever_the_batches():
+    first, second, third = (0, 1, 1, 255), (1, 1, 1, 1), (255, 255, 255, 0)
+    criterion = get_criterion(['dc'], [1.0], 2)
+    logits = torch.tensor([0.0, 2.0]).view(1, 2, 1, 1).expand(1, 2, 2, 2)
+    images = torch.tensor([first, second, third]).view(3, 1, 2, 2)
+    expected = sum(criterion({'pred': logits}, image)['loss'].item() for image in images) / 3
+    for batches in ([batch(first, second, third)], [batch(first), batch(second, third)]):
+        _, [found] = evaluator().run(batches, [ScoreKeeper(2, 'cpu', criterion)])
+        assert found.loss == pytest.approx(expected, rel=1e-6)
 
 
 def test_counts_and_loss_are_those_of_all_valid_pixels_whatever_the_batches():

@@ -52,8 +52,10 @@ def test_mistakes_name_the_flag_and_the_remedy(text, expected):
 
 
 def test_a_file_of_other_classes_or_of_something_else_is_refused(verified, tmp_path):
-    with pytest.raises(ValueError, match='classes .* are not those of the data set'):
+    with pytest.raises(ValueError, match="data set: class 0 is 'sky', not 'road', class 2 is 'road', not 'sky'; write"):
         read_class_weights(f'{verified(NAMES[::-1])}:median', NAMES)
+    with pytest.raises(ValueError, match="class 2 is None, not 'sky'; write it with .* --dataset NAME"):
+        read_class_weights(f'{verified(NAMES[:2])}:median', NAMES)
     for content in (
         '{}',
         'no json',

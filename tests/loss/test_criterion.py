@@ -6,9 +6,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.nn.functional as F
+from loss_cases import CITYSCAPES_WEIGHTS
 
 from config import scope
-from loss import build_criterion, get_criterion, published_objective
+from datasets.collection.cityscapes import Cityscapes
+from loss import build_criterion, build_validation_criterion, get_criterion, published_objective
 from loss.rmi import RMILoss
 from utils.settings import SETTINGS
 
@@ -89,12 +91,6 @@ def test_without_flags_it_is_cross_entropy_with_the_same_weights():
     assert losses['loss'].item() == pytest.approx(expected.item(), rel=1e-6)
 
 
-def test_rmi_goes_before_image_weighting():
-    outputs, labels = batch()
-    assert 'pred/mi' in build_criterion(flags(rmi_loss=True, img_wt_loss=True), OUTPUTS, 3, 255)(outputs, labels)
-    assert 'pred/img_wt' in build_criterion(flags(img_wt_loss=True), OUTPUTS, 3, 255)(outputs, labels)
-
-
 def test_image_weighting_takes_its_flags():
     criterion = build_criterion(
         flags(img_wt_loss=True, wt_bound=2.5, batch_weighting=True), ('pred',), 3, 255
@@ -158,12 +154,17 @@ def test_class_weights_reach_cross_entropy():
     'values, message',
     [
         ({'loss': ['rmi', 'cee', 'bce', 'bce']}, "--loss: 'cee' is not known; did you mean"),
-        ({'loss': ['ce', 'ce']}, '--loss: losses: 2 given for 4 network outputs (pred, aux, pred_05x, pred_10x)'),
+        ({'loss': ['ce'] * 5}, '--loss: losses: 5 given for 4 network outputs (pred, aux, pred_05x, pred_10x)'),
         (
-            {'loss': ['ce'] * 4, 'loss_weights': [1, 1]},
-            '--loss_weights: weights: 2 given for 4 network outputs (pred, aux, pred_05x, pred_10x)',
+            {'loss': ['ce'] * 4, 'loss_weights': [1] * 5},
+            '--loss_weights: weights: 5 given for 4 network outputs (pred, aux, pred_05x, pred_10x)',
         ),
-        ({'loss': ['ce'] * 4, 'rmi_loss': True}, '--loss and --rmi_loss both choose the loss'),
+        ({'loss': ['rmi', 'wce']}, '--loss wce: there are no class weights'),
+        (
+            {'loss': ['ce'], 'focal_gamma': 3.0},
+            '--focal_gamma: none of the losses (ce, ce, ce, ce) reads it; drop it or',
+        ),
+        ({'rmi_loss': True, 'label_smoothing': 0.1}, '--label_smoothing: none of the losses (rmi, bce, bce, bce)'),
         ({'loss_weights': [1, -1, 0, 0]}, 'none negative'),
         ({'loss_weights': [0, 0, 0, 0]}, 'at least one above 0'),
     ],
@@ -185,7 +186,7 @@ def test_weights_and_losses_of_different_number_are_refused():
 
 
 def test_class_weights_without_cross_entropy_are_refused():
-    with pytest.raises(ValueError, match='class weights apply to ce alone'):
+    with pytest.raises(ValueError, match=r'--class_weights: none of the losses \(rmi\) reads it; drop it or name ce'):
         get_criterion(['rmi'], [1], 3, class_weights=torch.ones(3))
 
 
@@ -208,3 +209,76 @@ def test_deep_supervision_halves_the_weight_from_output_to_output_and_sums_to_on
 def test_deep_supervision_beside_the_region_loss_is_its_cross_entropy_part():
     criterion = build_criterion(flags(rmi_loss=True), ('pred', 'pred_ds2'), 3, 255)
     assert [type(part).__name__ for part in criterion.criteria] == ['RMILoss', 'BCELoss']
+
+
+def test_the_last_loss_and_the_last_weight_are_those_of_all_outputs_that_are_left():
+    criterion = build_criterion(flags(loss=['rmi', 'ce'], loss_weights=[1, 0.4, 0.05]), OUTPUTS, 3, 255)
+    assert [type(part).__name__ for part in criterion.criteria] == ['RMILoss'] + 3 * ['CrossEntropyLoss']
+    assert criterion.weights == [1, 0.4, 0.05, 0.05]
+
+
+def test_class_weights_beside_a_weighted_loss_leave_ce_alone():
+    outputs, labels = batch()
+    weights = torch.tensor([0.5, 1.0, 1.5], dtype=torch.float64)
+    criterion = get_criterion(['wrmi', 'wce', 'ce'], [1, 1, 1], 3, class_weights=weights)
+    losses = criterion({name: outputs[name] for name in OUTPUTS[:3]}, labels)
+    assert losses['pred/bce'] == RMILoss(3, class_weights=weights)(outputs['pred'], labels, do_rmi=False)
+    expected = F.cross_entropy(outputs['aux'], labels, weight=weights.float(), ignore_index=255)
+    assert losses['aux/ce'].item() == pytest.approx(expected.item(), rel=1e-6)
+    low = F.interpolate(outputs['pred_05x'], size=(24, 20), mode='bilinear')
+    assert losses['pred_05x/ce'].item() == pytest.approx(
+        F.cross_entropy(low, labels, ignore_index=255).item(), rel=1e-6
+    )
+
+
+def test_weighted_losses_fall_back_on_the_weights_of_the_data_set_and_ce_does_not():
+    criterion = build_criterion(flags(loss=['wce']), ('pred',), 3, 255, own_weights=(1, 2, 3))
+    assert criterion.criteria[0].class_weights.tolist() == [1, 2, 3]
+    criterion = build_criterion(flags(loss=['wce']), ('pred',), 3, 255, torch.ones(3), own_weights=(1, 2, 3))
+    assert criterion.criteria[0].class_weights.tolist() == [1, 1, 1]
+    assert build_criterion(flags(), ('pred',), 3, 255, own_weights=(1, 2, 3)).criteria[0].class_weights is None
+
+
+def test_cityscapes_has_the_weights_it_was_published_with():
+    weights = Cityscapes.class_weights
+    assert list(weights) == CITYSCAPES_WEIGHTS and sum(weights) / 19 == pytest.approx(1.000005, abs=1e-6)
+
+
+def test_border_relaxation_is_chosen_by_its_switch_and_told_the_epoch():
+    values = {'strict_bdr_cls': (1, 2), 'border_window': 2, 'wt_bound': 3.0, 'batch_weighting': True}
+    criterion = build_criterion(flags(jointwtborder=True, rlx_off_epoch=3, **values), ('pred', 'aux'), 5, 255)
+    first, second = criterion.criteria
+    assert (first.window, first.bound, first.batch_weighting, first.off_epoch) == (2, 3.0, True, 3)
+    assert first.is_strict.tolist() == [False, True, True, False, False, False]
+    criterion.set_epoch(4)
+    assert (first.epoch, second.epoch) == (4, 4)
+
+
+def test_rmi_goes_before_image_weighting_and_that_before_border_relaxation():
+    for switches, main in ((('rmi', 'img_wt', 'border'), 'RMILoss'), (('img_wt', 'border'), 'ImageWeighted')):
+        names = {'rmi': 'rmi_loss', 'img_wt': 'img_wt_loss', 'border': 'jointwtborder'}
+        criterion = build_criterion(flags(**{names[one]: True for one in switches}), ('pred',), 3, 255)
+        assert type(criterion.criteria[0]).__name__.startswith(main)
+
+
+def test_outputs_are_resized_to_labels_that_have_a_map_for_each_class():
+    outputs, labels = batch()
+    maps = (labels.unsqueeze(1) == torch.arange(3).view(-1, 1, 1)).long()
+    losses = get_criterion(['mlbce'], [1], 3)({'pred': outputs['pred_05x']}, maps)
+    low = F.interpolate(outputs['pred_05x'], size=(24, 20), mode='bilinear')
+    expected = F.binary_cross_entropy_with_logits(low, maps.float())
+    assert losses['loss'].item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_the_loss_of_validations_is_cross_entropy_another_or_the_one_of_training():
+    def built(**values):
+        criterion = build_validation_criterion(flags(**values), 3, 255, own_weights=(1, 2, 3))
+        return criterion and criterion.criteria[0]
+
+    assert built() is None and built(val_loss='ce', rmi_loss=True) is None
+    assert built(val_loss='wce').class_weights.tolist() == [1, 2, 3]
+    assert built(val_loss='same', loss=['topk', 'ce'], topk_share=0.3).share == 0.3
+    assert isinstance(built(val_loss='same', rmi_loss=True), RMILoss)
+    assert built(val_loss='same').class_weights is None
+    with pytest.raises(ValueError, match="--val_loss: 'sme' is not known; did you mean same"):
+        built(val_loss='sme')

@@ -120,3 +120,15 @@ def test_an_image_without_labels_does_not_dilute_the_mean():
 def test_class_weights_that_do_not_fit_are_refused(weights):
     with pytest.raises(ValueError, match='expected 5 numbers, none negative'):
         CrossEntropyLoss(5, class_weights=weights)
+
+
+@pytest.mark.parametrize('weights', [None, [0.5, 1, 1.5, 2, 0]])
+def test_label_smoothing_spreads_a_share_of_the_truth_over_all_classes(weights):
+    logits, labels = batch(dtype=torch.float64)
+    criterion = CrossEntropyLoss(5, class_weights=weights, smoothing=0.2)
+    w = torch.ones(5) if weights is None else torch.tensor(weights)
+    valid = labels != 255
+    truth = 0.8 * F.one_hot(labels.where(valid, 0), 5) + 0.2 / 5
+    per_pixel = -(truth * w * logits.log_softmax(1).movedim(1, -1)).sum(-1)[valid]
+    expected = per_pixel.sum() / w[labels[valid]].sum()
+    assert criterion(logits, labels).item() == pytest.approx(expected.item(), rel=1e-6)

@@ -204,7 +204,7 @@ def test_a_covariance_that_cannot_be_factorised_is_left_out_and_counted():
 
 
 def test_failures_are_summed_over_calls(monkeypatch):
-    monkeypatch.setattr('loss.rmi.mutual_information', lambda yy, yp, pp: (yp.sum(), torch.tensor(2)))
+    monkeypatch.setattr('loss.rmi.mutual_information', lambda yy, yp, pp, weights: (yp.sum(), torch.tensor(2)))
     logits, labels = random_case((1, 16, 16), 3)
     criterion = RMILoss(3)
     criterion(logits, labels)
@@ -213,7 +213,7 @@ def test_failures_are_summed_over_calls(monkeypatch):
 
 
 def test_an_unknown_pool_names_the_choices():
-    with pytest.raises(ValueError, match=r"pool 'avg' is not known; did you mean avg4\? \(choose from avg4\)"):
+    with pytest.raises(ValueError, match=r"pool 'avg' is not known; did you mean avg4\? \(choose from avg4, max3\)"):
         RMILoss(3, pool='avg')
 
 

@@ -187,7 +187,9 @@ def test_the_notes_on_the_flags_are_printed_too(monkeypatch, capsys):
         )
         == 0
     )
-    assert capsys.readouterr().out.startswith('--wt_bound has no effect without --img_wt_loss\nbasic.HRNet on ')
+    assert capsys.readouterr().out.startswith(
+        '--wt_bound has no effect without --img_wt_loss or --jointwtborder or --loss\nbasic.HRNet on '
+    )
 
 
 def test_small_networks_are_told_in_units_that_do_not_round_to_nothing(monkeypatch, capsys):

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from loss.registry import LOSSES
 from scripts import bench, bench_data, bench_measure, bench_network, bench_report
 from scripts.bench_measure import Case, Form, Row
 
@@ -55,6 +56,23 @@ def test_the_lines_without_a_network_make_one_row_each(tmp_path, capsys):
         assert row['holds'] == (None if row['budget'] is None else row['ratio'] <= row['budget'])
         assert len(row['samples']['plain']) == len(row['samples']['ours']) == 1
     assert page == capsys.readouterr().out.removesuffix('\n')
+
+
+def test_every_loss_is_a_row_with_its_peak_memory(tmp_path):
+    code, _, result = run(tmp_path, 'losses')
+    assert code == 0
+    rows = {row['name'].removeprefix('losses-'): row for row in result['rows']}
+    assert list(rows) == list(LOSSES)
+    assert all(row['ratio'] > 0 and row['budget'] is None for row in rows.values())
+
+
+@pytest.mark.skipif(bench_measure.resident_growth(lambda: None) is None, reason='the system does not tell')
+def test_the_peak_of_a_call_is_what_it_allocates_at_once():
+    def call():
+        for _ in range(3):
+            torch.zeros(1 << 24)  # 64 MiB, given back each time
+
+    assert bench_measure.resident_growth(call) == pytest.approx(1 << 26, rel=0.1)
 
 
 def test_the_page_says_what_the_numbers_depend_on(tmp_path):

@@ -142,7 +142,7 @@ def test_flags_of_a_training_are_told_when_they_are_given_to_an_evaluation():
 def test_the_old_name_of_a_flag_is_the_flag():
     args = train.parse_args(['-wb', '3'])
     assert (args.wt_bound, args.given) == (3.0, ['wt_bound'])
-    assert flags.unread(args) == ['--wt_bound has no effect without --img_wt_loss']
+    assert flags.unread(args) == ['--wt_bound has no effect without --img_wt_loss or --jointwtborder or --loss']
     assert flags.unread(train.parse_args(['-wb=3', '--eval', 'val'])) == ['--wt_bound: no effect with --eval']
 
 

@@ -80,8 +80,9 @@ def check(args):
         raise ValueError(
             '--dump_topn ranks images by their errors and needs labels; evaluate val or trn and leave out --no_metrics'
         )
-    if args.loss and (args.rmi_loss or args.img_wt_loss):
-        raise ValueError('--loss and --rmi_loss or --img_wt_loss were both given; give one')
+    for name in ('rmi_loss', 'img_wt_loss', 'jointwtborder'):
+        if args.loss and getattr(args, name):
+            raise ValueError(f'--loss and --{name} both choose the loss; give one')
     if args.fp16 and args.precision != 'fp16' and 'precision' in args.given:
         raise ValueError(f'--fp16 and --precision {args.precision} contradict each other; give one')
     check_coarse(args)
