@@ -29,6 +29,8 @@ class Config(EasyDict):
             raise AttributeError(f'cfg is frozen: {name} cannot change once the flags are merged')
         if state == 'closed' and name not in self:
             getattr(self, name)  # raises, naming the nearest key
+        if state == 'closed' and isinstance(self[name], Config):
+            raise AttributeError(f'{name} is a section of cfg; set its keys: {", ".join(sorted(self[name]))}')
         if type(value) is dict:
             value = Config(value)
         super().__setattr__(name, value)

@@ -14,7 +14,7 @@ from network import get_net, load
 
 __all__ = ['deeplabv3plus', 'get_net', 'hrnet', 'hrnet_mscale', 'hrnet_ocr', 'load', 'unet']
 
-dependencies = ['easydict', 'numpy', 'torch', 'yaml']
+dependencies = ['PIL', 'cv2', 'easydict', 'numpy', 'torch', 'tqdm']
 
 
 def _entry(arch: str, what: str):
@@ -23,7 +23,7 @@ def _entry(arch: str, what: str):
     def entry(num_classes: int = 19, **options):
         return build(num_classes, **options).eval()
 
-    entry.__doc__ = f'{what} (--arch {arch}), randomly initialised, in eval mode; arguments as of network.get_net.'
+    entry.__doc__ = f'{what} (--arch {arch}), randomly initialised, in eval mode; arguments: those of network.get_net.'
     return entry
 
 

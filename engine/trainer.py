@@ -17,6 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from engine.precision import autocast
 from loss.criterion import OutputsCriterion
 from utils.cli.progress import progress
+from utils.cli.wording import listed
 
 
 @dataclass
@@ -229,8 +230,8 @@ class Trainer:
         where = f'epoch {self.position.epoch}, batch {self.position.batch}, images {", ".join(names)}'
         if broken:
             raise ValueError(
-                f'non-finite activations at {where}: they have reached the batch statistics ({broken[0]} and'
-                f' {len(broken) - 1} more), which cannot recover; resume from the last checkpoint with a lower --lr or'
+                f'non-finite activations at {where}: they have reached the batch statistics'
+                f' ({listed(broken, 1)}), which cannot recover; resume from the last checkpoint with a lower --lr or'
                 ' --precision bf16'
             )
         if self.learner.scaler.is_enabled() and self.learner.scaler.get_scale() > 1:

@@ -159,7 +159,7 @@ def _is_aligned(form: Format, names) -> bool:
 
 
 def _known_trunk(name) -> str | None:
-    """A trunk that a file names; those of other projects may name what is none here."""
+    """The trunk that a file names, None for a name that is no trunk here, as files of other projects may hold."""
     return name if isinstance(name, str) and (name in TRUNKS or name.startswith('timm/')) else None
 
 

@@ -44,7 +44,9 @@ def load(
     state = checkpoint.load(file)
     values, num_classes, state = _told(state, file)
     wanted = state.get('n_scales') if n_scales is None else n_scales
-    scales = tuple(wanted or ()) or values.get('n_scales')  # of attention to scale, whose head they shape
+    scales = (tuple(wanted) if isinstance(wanted, Iterable) else wanted) or values.get(
+        'n_scales'
+    )  # of attention to scale, whose head they shape
     if not (strict_scales or takes_scales(values['arch'])):
         scales = None
     net = build({**values, 'n_scales': scales}, num_classes)

@@ -4,6 +4,7 @@ Every network that predicts logits and an attention map can be trained on two sc
 `MultiScale` is mixed in before such a `Segmentor` and replaces its forward pass.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -34,8 +35,8 @@ def check_scales(n_scales) -> tuple[float, ...]:
         raise ValueError(
             f'--n_scales {listed} lacks 1.0, the scale that predictions are returned at; add 1.0 to the list'
         )
-    if len(set(scales)) < len(scales) or min(scales) <= 0:
-        raise ValueError(f'--n_scales {listed}: scales must be positive and each be given once')
+    if len(set(scales)) < len(scales) or not all(0 < scale < math.inf for scale in scales):
+        raise ValueError(f'--n_scales {listed}: scales must be positive, finite and each be given once')
     return tuple(scales)
 
 

@@ -22,7 +22,7 @@ def complete(options: Mapping[str, Any] | None = None) -> Options:
     """All settings of cfg.MODEL, with those of `options`, a mapping of any of its keys, nested as they are there.
 
     What `options` leaves out has its declared default; None stands for cfg.MODEL as it is now. Raises ValueError for a
-    key that cfg.MODEL does not have.
+    key that cfg.MODEL does not have, and for a value of another kind than its default.
     """
     return Options(as_dict(cfg.MODEL) if options is None else _filled(SETTINGS.cfg_tree()['MODEL'], options, 'MODEL'))
 
@@ -35,6 +35,20 @@ def _filled(defaults: dict, given: Any, path: str) -> dict:
             hint = did_you_mean(key, defaults, otherwise=f'choose one of {", ".join(defaults)}')
             raise ValueError(f'options: cfg.{path} has no key {key!r}; {hint}')
     return {
-        key: _filled(value, given.get(key, {}), f'{path}.{key}') if isinstance(value, dict) else given.get(key, value)
+        key: _filled(value, given.get(key, {}), f'{path}.{key}')
+        if isinstance(value, dict)
+        else _checked(given.get(key, value), value, f'{path}.{key}')
         for key, value in defaults.items()
     }
+
+
+def _checked(value: Any, default: Any, path: str) -> Any:
+    """The value of an option, if it is of the kind of its default: a switch, a number of channels, a scale."""
+    kind, expected = (
+        type(default),
+        {bool: 'True or False', int: 'a whole number above 0'}.get(type(default), 'a number'),
+    )
+    fits = isinstance(value, (int, float) if kind is float else kind) and (kind is bool or not isinstance(value, bool))
+    if not fits or (kind is int and value < 1):
+        raise ValueError(f'options: cfg.{path} is {value!r}, expected {expected}')
+    return value

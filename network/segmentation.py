@@ -53,7 +53,7 @@ def segment(net: nn.Module, trained_on: TrainedOn | None, image: np.ndarray) -> 
             " convert it, for instance with np.array(PIL.Image.open(file).convert('RGB'))"
         )
     device = next(net.parameters()).device
-    pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1).unsqueeze(0)
+    pixels = torch.from_numpy(np.require(image, requirements=('C', 'W'))).to(device).permute(2, 0, 1).unsqueeze(0)
     normalize = Normalize(trained_on.mean, trained_on.std, channels_last=True).to(device)
     was_training = net.training
     try:

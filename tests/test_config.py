@@ -11,6 +11,13 @@ def test_a_typo_in_a_key_is_an_error_that_names_the_nearest_key():
         cfg.DATSET = 1
 
 
+def test_a_section_is_not_a_value():
+    with pytest.raises(AttributeError, match='OCR is a section of cfg; set its keys: KEY_CHANNELS, MID_CHANNELS'):
+        with config.scope(MODEL__SEGATTN_BOT_CH=8, MODEL__OCR=1):
+            raise AssertionError('the block is not entered')
+    assert (cfg.MODEL.SEGATTN_BOT_CH, cfg.MODEL.OCR.MID_CHANNELS) == (256, 512)
+
+
 def test_scope_restores_the_defaults_after_the_block():
     with config.scope(MODEL__OCR__MID_CHANNELS=8):
         assert cfg.MODEL.OCR.MID_CHANNELS == 8

@@ -1,6 +1,7 @@
 """Files of a fusion: `<stem>_pred.png` trainIds uint8, `<stem>_conf.png` uint16, `<stem>_<score>.npz`, fusion.json.
 
-The folder can be gone on with: fusion.json is written first, with the settings; a folder of other settings is refused.
+A run that was interrupted can be continued: fusion.json is written first, with the settings; a folder of other
+settings is refused.
 """
 
 from pathlib import Path
@@ -68,7 +69,7 @@ class Outputs:
     def _remove_stale(self, before: dict, overwrite: bool):
         """Remove what must be made again.
 
-        Now, so that a run that is interrupted and gone on with takes nothing old for new.
+        Now, so that a run that is interrupted and continued takes nothing old for new.
         """
         if overwrite:
             stale = self._results(before)

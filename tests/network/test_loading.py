@@ -73,11 +73,28 @@ def test_a_checkpoint_alone_is_enough(tmp_path, photo, ending):
     assert segmentation.classes.paint(segmentation.labels).shape == (65, 97, 3)
 
 
+def test_a_photo_that_cannot_be_written_to_is_read_without_a_warning(recwarn, photo):
+    net = make()
+    net.trained_on = network.TrainedOn(Classes(tuple('abcde'), [[0, 0, 0]] * 5))
+    locked = photo.copy()
+    locked.flags.writeable = False
+    assert (net.predict(locked).labels == net.predict(photo).labels).all() and not recwarn.list
+
+
+def test_a_safetensors_file_does_not_take_tensors_for_a_description(tmp_path):
+    net = make()
+    with pytest.raises(ValueError, match='found tensors in ema, optimizer too; leave them out'):
+        save(net, tmp_path / 'net.safetensors', ema=net.state_dict(), optimizer={'state': [{0: torch.zeros(1)}]})
+    assert not (tmp_path / 'net.safetensors').exists()
+
+
 def test_scales_are_those_given_else_those_of_the_file(tmp_path):
     path = save(make(), tmp_path / 'net.pth', n_scales=(0.5, 1.0, 2.0))
     assert network.load(path).scales() == (2.0, 1.0, 0.5)
     assert network.load(path, n_scales=[1.0, 0.25]).scales() == (1.0, 0.25)
     assert network.load(path, n_scales=()).scales() == (1.0, 0.5), 'as it was trained'
+    with pytest.raises(ValueError, match='1.0 is no list of numbers'):
+        network.load(path, n_scales=1.0)
     one = save(make('basic.HRNet'), tmp_path / 'one.pth')
     with pytest.raises(ValueError, match='--n_scales: basic.HRNet predicts at one scale only'):
         network.load(one, n_scales=[0.5, 1.0])

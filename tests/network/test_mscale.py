@@ -168,6 +168,8 @@ def test_scales_are_sorted_and_checked():
         ([1.0, 1.0], 'each be given once'),
         ([1.0, -1.0], 'must be positive'),
         ([1.0, 0.0], 'must be positive'),
+        ([1.0, float('nan')], 'finite'),
+        ([1.0, float('inf')], 'finite'),
         (['x', 1.0], 'no list of numbers'),
         (3, 'no list of numbers'),
     ]:

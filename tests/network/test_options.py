@@ -61,9 +61,14 @@ def test_the_options_of_a_network_are_a_copy():
         ({'segattn_bot': 1}, "cfg.MODEL has no key 'segattn_bot'; did you mean SEGATTN_BOT_CH?"),
         ({'OCR': {'MID_CHANNEL': 1}}, "OCR has no key 'MID_CHANNEL'; did you mean MID_CHANNELS or KEY_CHANNELS?"),
         ({'OCR': 512}, 'cfg.MODEL.OCR is a section, found 512; give a mapping'),
+        ({'OCR': {'MID_CHANNELS': '16'}}, "cfg.MODEL.OCR.MID_CHANNELS is '16', expected a whole number above 0"),
+        ({'SEGATTN_BOT_CH': 0}, 'SEGATTN_BOT_CH is 0, expected a whole number above 0'),
+        ({'SEGATTN_BOT_CH': True}, 'SEGATTN_BOT_CH is True, expected a whole number above 0'),
+        ({'OCR_ASPP': 'no'}, "OCR_ASPP is 'no', expected True or False"),
+        ({'MSCALE_LO_SCALE': None}, 'MSCALE_LO_SCALE is None, expected a number'),
     ],
 )
-def test_a_key_that_is_none_is_refused_naming_the_near_one(options, message):
+def test_an_option_that_is_none_or_of_another_kind_is_refused(options, message):
     with pytest.raises(ValueError, match=message.replace('?', r'\?')):
         mscale(options=options)
 

@@ -70,6 +70,7 @@ def test_a_yaml_file_stands_under_the_command_line(tmp_path):
         ('- 1', 'holds a list'),
         ('fp16: 1', 'is a switch'),
         ('lr: quick', 'not a number'),
+        ('config: more.yml', 'names another file of flags, which is not read'),
     ],
 )
 def test_a_mistake_in_a_yaml_file_is_an_error(tmp_path, text, message):

@@ -201,6 +201,13 @@ def test_a_partial_load_needs_half_of_the_network():
     assert equal(net, Net(seed=1))
 
 
+def test_half_of_the_network_is_enough_for_a_partial_load():
+    names = [name for name in Net().state_dict() if name.startswith(('backbone', 'cls_head.weight'))]
+    state = {name: Net(seed=2).state_dict()[name] for name in names if not name.endswith('num_batches_tracked')}
+    report = restore_weights(Net(seed=1), state, partial=True)
+    assert (len(report.matched), report.total) == (7, 14)
+
+
 def test_half_precision_weights_become_those_of_the_network():
     net, other = Net(seed=1), Net(seed=2)
     restore_weights(

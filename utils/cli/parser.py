@@ -56,6 +56,8 @@ class Parser(argparse.ArgumentParser):
             action = self._option_string_actions.get(f'--{key}')
             if action is None:
                 raise ValueError(f'--config {path}: {self._describe_unknown(f"--{key}", "unknown key for flag")}')
+            if key == 'config':
+                raise ValueError(f'--config {path}: names another file of flags, which is not read; put its lines here')
             if action.nargs == 0:
                 if not isinstance(value, bool):
                     raise ValueError(f'--config {path}: {key} is a switch and takes true or false, found {value!r}')

@@ -12,7 +12,7 @@ def run_program(name: str, body, argv=None, interrupted: str = 'interrupted', mi
         name: of the program, as a person calls it: 'train.py', 'python -m datasets.verify'.
         argv: the arguments, by default those of this process. With --debug among them errors keep their stack trace.
         interrupted: what Ctrl-C leaves behind, for the line that says so (exit code 130).
-        mistakes: the kinds of errors that are told in one line (exit code 2).
+        mistakes: the kinds of errors that are reported in one line (exit code 2).
         remedy: error -> what to add to that line; None: it is a fault of the program after all and is raised.
     """
     argv = list(sys.argv[1:] if argv is None else argv)

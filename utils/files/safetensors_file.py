@@ -7,6 +7,9 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
+
+from utils.cli.wording import listed
 from utils.files.atomic import plain, write_bytes
 
 SUFFIX = '.safetensors'
@@ -24,11 +27,25 @@ def _package(path):
 
 
 def write(path, state: Mapping):
-    """Write a checkpoint atomically: `state_dict` as tensors, every other entry as metadata."""
+    """Write a checkpoint atomically: `state_dict` as tensors, every other entry as metadata.
+
+    Raises ValueError where another entry holds tensors, which metadata cannot.
+    """
     package = _package(path)
+    nested = [key for key, value in state.items() if key != 'state_dict' and _holds_tensor(value)]
+    if nested:
+        raise ValueError(
+            f'{path}: .safetensors files hold weights and plain values, found tensors in {listed(nested)} too; leave'
+            ' them out, or save the file as .pth'
+        )
     tensors = {key: value.contiguous() for key, value in state['state_dict'].items()}
     metadata = {key: json.dumps(plain(value)) for key, value in state.items() if key != 'state_dict'}
     write_bytes(path, package.torch.save(tensors, metadata={'format': 'pt', **metadata}))
+
+
+def _holds_tensor(value) -> bool:
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
+    return isinstance(value, torch.Tensor) or any(map(_holds_tensor, inner))
 
 
 def read(path) -> dict:

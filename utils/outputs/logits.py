@@ -257,7 +257,7 @@ def _are_names(values) -> bool:
 
 
 def _stem(file: str) -> str:
-    """The path of an image without what logits end in: by this readers know it."""
+    """The path of an image without what logits end in, which readers know it by."""
     return next(file.removesuffix(suffix) for suffix in FORMATS.values() if file.endswith(suffix))
 
 
