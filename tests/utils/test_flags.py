@@ -108,6 +108,15 @@ def test_a_start_from_other_weights_under_resume_auto_may_have_another_network()
         flags.adopt_network(args, {'arch': 'ocrnet.HRNet_Mscale'}, lambda line: None)
 
 
+def test_a_run_that_stopped_within_an_epoch_goes_on_in_as_many_processes():
+    args = train.parse_args([])
+    state = {'args': vars(args), 'rng': [{}, {}]}
+    flags.check_same_steps(args, state, 2)
+    for world in (1, 3):
+        with pytest.raises(ValueError, match=rf'found {world} processes \(were 2\); resume with the old values'):
+            flags.check_same_steps(args, state, world)
+
+
 def test_how_a_snapshot_was_loaded_does_not_matter_to_a_resumed_run():
     before = vars(
         train.parse_args(['--snapshot', 'F', '--allow_class_mismatch', '--snapshot_partial', '--restore_optimizer'])
