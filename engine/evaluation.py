@@ -86,6 +86,8 @@ def report(run, score, gallery, records, dataset, about, images):
         run.log(score.table(classes))
         score.write(run.directory, classes, {**about, 'images': images})
         rows = score.rows(classes)
+        if rows:
+            about = {**about, 'mean IoU': f'{100 * score.numbers()["mean_iu"]:.2f} %'}
     write_page(gallery.page, records, classes, dataset.name, facts=about, rows=rows)
 
 

@@ -29,6 +29,13 @@ start_from() {                  # FLAGS...: sets `start` to the flags that a tra
     esac
 }
 
+best_checkpoint() {             # RUN REMEDY: the newest best checkpoint of a run; fails where there is none
+    local files=("$1"/best_checkpoint_ep*.pth)
+    [ -e "${files[0]}" ] ||
+        fail "$1 holds no best checkpoint: the training was stopped before its first validation; $2"
+    ls -t "${files[@]}" | head -n 1
+}
+
 launch() {                      # N PROGRAM FLAGS...: ends this script with N processes of a program
     local processes=$1 python
     shift

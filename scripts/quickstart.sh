@@ -24,7 +24,7 @@ run python train.py "${common[@]}" "${network[@]}" --result_dir "$result" --resu
     --crop_size 128,256 --scale_min 0.6 --scale_max 1.5 --bs_trn 4 --bs_val 2 --val_freq 8 \
     --optimizer adamw --lr 3e-3 --weight_decay 1e-2 --lr_step iter --max_epoch 25
 
-best=$(ls -t "$result"/best_checkpoint_ep*.pth | head -n 1)
+best=$(best_checkpoint "$result" "the same command again continues it")
 run python train.py "${common[@]}" --result_dir "$result/eval" --snapshot "$best" \
     --eval val --n_scales 0.5,1.0,2.0 --bs_val 1 --dump_logits --dump_all_images --overwrite
 

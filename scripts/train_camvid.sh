@@ -19,5 +19,6 @@ python train.py "${common[@]}" --result_dir "$result" --arch ocrnet.HRNet_Mscale
     --class_uniform_pct 0.5 --class_uniform_tile 180 --crop_size "256,320" --bs_trn 4 --val_freq 5 \
     --optimizer adamw --lr 2e-3 --weight_decay 1e-2 --lr_step iter --poly_exp 0.9 --ema 0.99 --max_epoch 40 "${start[@]+"${start[@]}"}" "$@"
 
+best=$(best_checkpoint "$result" "RESUME=auto continues it")
 python train.py "${common[@]}" --result_dir "$result/eval" --eval val --n_scales "0.5,1.0,2.0" --dump_all_images \
-    --snapshot "$(ls -t "$result"/best_checkpoint_ep*.pth | head -n 1)"
+    --snapshot "$best"

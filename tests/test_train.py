@@ -39,7 +39,9 @@ def test_a_training_leaves_everything_a_run_directory_holds(program):
         'last_checkpoint_ep1.pth',
     } <= found
     assert 'last_checkpoint_ep0.pth' not in found
-    assert (program.run_dir / 'best_images' / 'index.html').exists()
+    page = (program.run_dir / 'best_images' / 'index.html').read_text()
+    mean_iou = json.loads((program.run_dir / 'metrics.json').read_text())['mean_iou']
+    assert f'<dt>mean IoU</dt><dd>{100 * mean_iou:.2f} %</dd>' in page
     assert json.loads((program.run_dir / 'hparams.json').read_text())['max_epoch'] == 2
     with open(program.run_dir / 'metrics.csv') as file:
         assert [row[0] for row in csv.reader(file)] == ['start', 'val', 'val']

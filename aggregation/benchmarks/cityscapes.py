@@ -180,7 +180,7 @@ def _label_ids(tree: Tree, name: str, trainid_to_id, size) -> np.ndarray:
     if size is not None and ids.shape != tuple(size):
         raise ValueError(
             f'{tree.path}: {name} is {ids.shape[1]}x{ids.shape[0]} pixels, expected {size[1]}x{size[0]}; predict at the'
-            ' size of the images'
+            f' size of the images, or give --size {ids.shape[0]},{ids.shape[1]} if that is their size'
         )
     limit = IDS if trainid_to_id is None else len(set(np.asarray(trainid_to_id).tolist()) - {0})
     if ids.max(initial=0) >= limit:

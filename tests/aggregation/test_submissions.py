@@ -114,7 +114,7 @@ def test_cityscapes_files_hold_label_ids_under_the_names_of_the_images(tmp_path,
     [
         (TRAINID_TO_ID, None, np.full((6, 8), 26, np.uint8), 'expected trainIds 0 to 18; choose the other --ids'),
         (None, None, np.full((6, 8), 255, np.uint8), 'expected label ids 0 to 33'),
-        (TRAINID_TO_ID, (1024, 2048), None, 'expected 2048x1024'),
+        (TRAINID_TO_ID, (1024, 2048), None, 'expected 2048x1024; .* or give --size 6,8'),
         (TRAINID_TO_ID, None, np.full((6, 8), 3, np.uint16), 'expected 8-bit'),
     ],
 )

@@ -41,7 +41,7 @@ STUB = """#!/usr/bin/env bash
 printf '%s\\0' "$(basename "$0")" "$@" >> "$NOTES"
 printf '\\n' >> "$NOTES"
 while [ $# -gt 1 ]; do
-    [ "$1" = --result_dir ] && mkdir -p "$2" && touch "$2/best_checkpoint_ep3.pth"
+    [ "$1" = --result_dir ] && mkdir -p "$2" && touch "$2/${STUB_LEAVES:-best_checkpoint_ep3.pth}"
     shift
 done
 exit "${STUB_CODE:-0}"
@@ -218,6 +218,15 @@ def test_the_quickstart_renders_trains_and_evaluates_what_it_trained(tmp_path):
     )
     for words in recorded:  # each command is shown before it runs
         assert '+ ' + shlex.join(words) in done.stderr.replace('\\,', ',')
+
+
+@pytest.mark.parametrize('script, remedy', [('quickstart.sh', 'the same command'), ('train_camvid.sh', 'RESUME=auto')])
+def test_a_training_that_was_stopped_before_its_first_validation_is_not_scored(script, remedy, tmp_path):
+    done, recorded = calls(tmp_path, script, STUB_LEAVES='last_checkpoint_ep0.pth')
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f'{tmp_path}/run holds no best checkpoint: ') and remedy in last
+    assert [args.eval for args in trainings(recorded)] == [None]
 
 
 def runx_commands(name, tmp_path):

@@ -106,7 +106,7 @@ def test_the_page_needs_nothing_but_the_files_beside_it(tmp_path):
     write_page(tmp_path / 'index.html', [record_of(tmp_path, 'a.png')], *STREET)
     text = (tmp_path / 'index.html').read_text(encoding='utf-8')
     assert not re.search(r'https?:|//\w+\.\w|@import|<link|<iframe|\{\{', text)
-    assert '<title>Experiment = prediction examples · street</title>' in text
+    assert '<title>Predictions · street</title>' in text
 
 
 def test_cards_stand_in_the_order_of_the_data_set_with_their_scores(tmp_path):
@@ -133,12 +133,12 @@ def test_facts_and_class_scores_are_shown_with_dashes_for_what_is_not_defined(tm
         tmp_path / 'index.html',
         [],
         *STREET,
-        facts={'scales': (0.5, 1.0), 'flip': False, 'checkpoint': None},
+        facts={'n_scales': [0.5, 1.0], 'scales': (1.0,), 'flip': False, 'checkpoint': None},
         rows=rows,
     )
     text = read(tmp_path / 'index.html').text
     assert '98.77' in text and '100.00' in text and text.count('–') == 2
-    assert '0.5, 1.0' in text and 'no' in text and 'none' in text
+    assert 'scales in the network0.5, 1.0scales averaged1.0mirroredno' in text and 'checkpointnone' in text
 
 
 def test_the_legend_has_the_colour_of_every_class_and_of_no_label(tmp_path):

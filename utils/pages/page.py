@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from utils.files.atomic import write_text
 
-TITLE = 'Experiment = prediction examples'
+TITLE = 'Predictions'
 _ASSETS = Path(__file__).parent / 'assets'
 
 
@@ -87,11 +87,15 @@ def _percent(value) -> str:
     return '–' if value is None or math.isnan(value) else f'{100 * value:.2f}'
 
 
+# facts whose names on a page are not those of metrics.json
+FACTS = {'n_scales': 'scales in the network', 'scales': 'scales averaged', 'flip': 'mirrored'}
+
+
 def _header(title, records, facts):
     scored = [record.miou for record in records if record.miou is not None]
-    shown = {**(facts or {}), 'images shown': len(records)}
+    shown = {FACTS.get(name, name): value for name, value in (facts or {}).items()} | {'images shown': len(records)}
     if scored:
-        shown['mean image mIoU'] = f'{_percent(sum(scored) / len(scored))} %'
+        shown['mean of their mIoUs'] = f'{_percent(sum(scored) / len(scored))} %'
     return html_facts(title, shown)
 
 

@@ -165,7 +165,8 @@ function filterCards(text) {
   const wanted = text.trim().toLowerCase();
   for (const card of cards) card.hidden = !card.dataset.name.toLowerCase().includes(wanted);
   const count = shown().length;
-  $('#count').textContent = count === cards.length ? `${count} images` : `${count} of ${cards.length} images`;
+  const all = cards.length === 1 ? '1 image' : `${cards.length} images`;
+  $('#count').textContent = count === cards.length ? all : `${count} of ${all}`;
 }
 
 function remember(key, value) {
