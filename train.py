@@ -5,8 +5,8 @@
     many     torchrun --standalone --nproc-per-node=8 train.py --dataset cityscapes --syncbn --precision bf16 ...
     score    python train.py --dataset cityscapes --eval val --n_scales 0.5,1.0,2.0 --snapshot runs/a/best.pth
 
-Exit code 0: done, or stopped by SIGTERM or SIGUSR1 after saving; 2: a mistake in flags, files or data, reported in one
-line; 130: interrupted by Ctrl-C.
+Exit code 0: done; 2: a mistake in flags, files or data, reported in one line; 75: a training stopped by SIGTERM or
+SIGUSR1, saved and to be continued; 130: interrupted by Ctrl-C, a training saved like that.
 """
 
 import os
@@ -134,7 +134,7 @@ def evaluate(args, run, state):
 
 
 def fit(args, run, state):
-    """Train, validate, save; ends early, with everything saved, when the run is asked to stop."""
+    """Train, validate, save; ends early, with everything saved, when the run is asked to stop. Returns the exit code."""
     qualities = training_qualities()
     sets = [*(get_dataset(args, run, 'train', quality) for quality in qualities), get_dataset(args, run, 'val')]
     class_weights = read_class_weights(args.class_weights, sets[0].class_names)
@@ -151,7 +151,7 @@ def fit(args, run, state):
             training.start(state)
         else:
             training.resume(state)
-        training.fit(loader)
+        return training.fit(loader)
 
 
 if __name__ == '__main__':

@@ -3,6 +3,8 @@
 import sys
 
 MISTAKES = (ValueError, OSError)  # what a person can mend; anything else is a fault of the program and keeps its trace
+STOPPED = 75  # exit code of a training that was told to stop and has saved; sysexits.h: try again later
+INTERRUPTED = 130  # of one that Ctrl-C ended, as shells count it
 
 
 def run_program(name: str, body, argv=None, interrupted: str = 'interrupted', mistakes=MISTAKES, remedy=None) -> int:
@@ -20,7 +22,7 @@ def run_program(name: str, body, argv=None, interrupted: str = 'interrupted', mi
         return body(argv) or 0
     except KeyboardInterrupt:
         print(f'{name}: {interrupted}', file=sys.stderr)
-        return 130
+        return INTERRUPTED
     except mistakes as error:
         hint = remedy(error) if remedy else ''
         if hint is None or '--debug' in argv:
