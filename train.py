@@ -19,9 +19,17 @@ import datasets
 import network
 from datasets.sampling.coarse import join, training_qualities
 from engine import evaluation, precision
-from engine.builders import build_learner, build_network, build_train_loader, get_dataset, verify, with_cache
+from engine.builders import (
+    build_learner,
+    build_network,
+    build_train_loader,
+    dump_samples,
+    get_dataset,
+    verify,
+    with_cache,
+)
 from engine.keeper import CheckpointKeeper
-from engine.run import run_context
+from engine.run import evaluation_directory, run_context
 from engine.stop import StopSignal
 from engine.training import Training
 from loss import read_class_weights
@@ -56,6 +64,8 @@ def start(argv):
         check_names(args)
         if args.summary:
             return print_summary(args, notes)
+        if args.eval:
+            args = flags.with_values(args, result_dir=evaluation_directory(args, notes.append))
         with run_context(args, training=not args.eval) as run:
             for note in notes:
                 run.log(note)
@@ -134,15 +144,15 @@ def evaluate(args, run, state):
 
 
 def fit(args, run, state):
-    """Train, validate, save; ends early, with everything saved, when the run is asked to stop. Returns the exit code."""
+    """Train, validate, save; ends early, with everything saved, when asked to stop. Returns the exit code."""
     qualities = training_qualities()
     sets = [*(get_dataset(args, run, 'train', quality) for quality in qualities), get_dataset(args, run, 'val')]
     class_weights = read_class_weights(args.class_weights, sets[0].class_names)
     transform = build_train_transform(args, sets[0].ignore_label)
+    net = build_network(args, sets[0], run, state, training=True)
     verify(args, run, sets)
     *train_sets, val_set = (with_cache(dataset, run) for dataset in sets)
     train_set = join(train_sets)
-    net = build_network(args, train_set, run, state, training=True)
     loader = build_train_loader(args, run, train_set, transform)
     learner = build_learner(args, run, net, train_set, loader, class_weights)
     with StopSignal(run.log) as stop:
@@ -151,6 +161,9 @@ def fit(args, run, state):
             training.start(state)
         else:
             training.resume(state)
+        run.open()
+        if args.dump_augmentation_images:
+            dump_samples(run, loader.train_set)
         return training.fit(loader)
 
 

@@ -25,7 +25,7 @@ from transforms.deferred import augment
 from transforms.normalize import Normalize
 from utils.files.archives import on_disk
 from utils.outputs.dumper import Dumper
-from utils.outputs.dumps import DumpOptions, check_outputs
+from utils.outputs.dumps import DumpOptions, check_outputs, claim
 from utils.outputs.gallery import Gallery
 from utils.outputs.logits import Storage
 from utils.outputs.writers import WriterPool
@@ -138,10 +138,14 @@ def build_train_loader(args, run, dataset, transform):
     """Batches of augmented crops, drawn class-uniformly, in the same order whatever the number of workers."""
     transform.check_crop(dataset.sizes())
     train_set = TrainSet(dataset, transform, args.seed, is_main=run.is_main, barrier=run.dist.barrier, log=run.log)
-    if args.dump_augmentation_images and run.is_main:
+    return train_loader(train_set, args.bs_trn, args.num_workers, run.dist.world, run.dist.rank, args.seed)
+
+
+def dump_samples(run, train_set):
+    """Write the first training samples as the network sees them; on rank 0."""
+    if run.is_main:
         paths = dump_augmented(train_set, run.directory / 'augmented', 50)
         run.log(f'{len(paths)} training samples written to {paths[0].parent}')
-    return train_loader(train_set, args.bs_trn, args.num_workers, run.dist.world, run.dist.rank, args.seed)
 
 
 def build_eval_loader(args, run, dataset):
@@ -206,6 +210,7 @@ def build_writers(args, run, dataset, made_by=None, about=None, dumps=(), **chan
         storage = Storage(args.logits_format, args.logits_dtype, args.logits_stride)
         options = DumpOptions(made_by, about, storage, overwrite)
         sinks.append(Dumper(dumps, options, run.directory, classes, names, run.dist.rank, run.log, pool))
+        claim(sinks[-1].dumps, run.directory, write=False)
     check_outputs(
         names,
         lambda name: [path for sink in sinks for path in sink.files(name)],

@@ -31,6 +31,7 @@ def evaluate(args, run, net, dataset):
     model = {'model': f'{args.arch} on {args.trunk}', 'weights_sha256': made_by['weights']}
     dumps = [name for name, dump in DUMPS.items() if getattr(args, dump.flag)]
     gallery, *dumpers = build_writers(args, run, dataset, made_by, {**model, **about}, dumps)
+    run.open()
     is_scored = dataset.items[0].label is not None and not args.no_metrics
     scoring = ScoreKeeper(len(classes), run.device) if is_scored else None
     worst = WorstImages(args.dump_topn, len(classes), classes.ignore_label) if args.dump_topn else None

@@ -129,7 +129,13 @@ def page(title, run, evaluations):
         read_json(Path(run) / 'hparams.json'),
         [read_json(Path(folder) / 'metrics.json') for folder in evaluations],
     )
+    if hparams.get('eval'):
+        raise ValueError(
+            f'{run}: is the directory of an evaluation (--eval {hparams["eval"]}); give that of a training'
+        )
     rows = validations(run)
+    if not rows:
+        raise ValueError(f'{run}/metrics.csv: holds no validation; give the directory of a training that has validated')
     lines = [
         f'# {title}',
         '',

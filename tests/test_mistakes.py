@@ -206,6 +206,27 @@ def test_a_loss_that_is_not_finite_stops_with_the_names_of_the_images(program, m
     assert printed.count('step skipped') == 3
 
 
+def test_a_wrong_command_leaves_a_run_as_it_was_and_a_new_one_no_directory(program, tmp_path):
+    assert program(*TRAIN, '--max_epoch', '1')[0] == 0
+    files = {path: path.read_bytes() for path in program.run_dir.rglob('*') if path.is_file()}
+    weights = program.run_dir / 'best_checkpoint_ep0.pth'
+    for wrong in (
+        ['--resume', 'auto', '--max_epoch', '3', '--optimizer', 'adamw'],
+        ['--resume', 'auto', '--max_epoch', '3', '--arch', 'ocrnet.HRNet'],
+        ['--resume', 'auto', '--max_epoch', '3', '--crop_size', '4096,4096'],
+        ['--result_dir', tmp_path / 'new', '--crop_size', '4096,4096'],
+        ['--result_dir', tmp_path / 'new', '--eval', 'val', '--snapshot', weights, '--arch', 'ocrnet.HRNet'],
+        ['--result_dir', tmp_path / 'new', '--eval', 'folder', '--eval_folder', tmp_path / 'nowhere'],
+    ):
+        code, printed = program(*TRAIN, *wrong)
+        assert code == 2, (wrong, printed)
+    assert not (tmp_path / 'new').exists()
+    code, printed = program('--eval', 'val', '--snapshot', weights)
+    assert code == 0 and f'this evaluation writes to {program.run_dir}/eval_val' in printed
+    assert (program.run_dir / 'eval_val/metrics.json').exists()
+    assert {path: path.read_bytes() for path in files} == files
+
+
 def test_a_full_disk_stops_with_the_file_and_leaves_no_half_checkpoint(program, monkeypatch):
     import errno
     import os
@@ -216,7 +237,7 @@ def test_a_full_disk_stops_with_the_file_and_leaves_no_half_checkpoint(program, 
     monkeypatch.setattr('utils.files.atomic.os.fsync', full)
     code, printed = program(*TRAIN, '--max_epoch', '1')
     assert code == 2
-    one_line(printed, f'{program.run_dir}: cannot be written, the disk is full', 'free some space')
+    one_line(printed, f'{program.run_dir.parent}/', ': cannot be written, the disk is full', 'free some space')
     assert not list(program.run_dir.glob('*.pth')) and not list(program.run_dir.glob('.*.tmp'))
 
 
