@@ -5,8 +5,9 @@
     many     torchrun --standalone --nproc-per-node=8 train.py --dataset cityscapes --syncbn --precision bf16 ...
     score    python train.py --dataset cityscapes --eval val --n_scales 0.5,1.0,2.0 --snapshot runs/a/best.pth
 
-Exit code 0: done; 2: a mistake in flags, files or data, reported in one line; 75: a training stopped by SIGTERM or
-SIGUSR1, saved and to be continued; 130: interrupted by Ctrl-C, a training saved like that.
+Exit code 0: done; 1: an evaluation done but for images that could not be read, which are listed; 2: a mistake in flags,
+files or data, reported in one line; 75: a training stopped by SIGTERM or SIGUSR1, saved and to be continued; 130:
+interrupted by Ctrl-C, a training saved like that.
 """
 
 import os
@@ -135,12 +136,12 @@ def print_summary(args, notes):
 
 
 def evaluate(args, run, state):
-    """Score a split or a folder of images and write what was asked for."""
+    """Score a split or a folder of images and write what was asked for. Returns the exit code."""
     dataset = get_dataset(args, run, SPLITS[args.eval])
     net = build_network(args, dataset, run, state)
     if state is None:
         run.log('no --snapshot was given: these are the results of random weights')
-    evaluation.evaluate(args, run, net, dataset)
+    return evaluation.evaluate(args, run, net, dataset)
 
 
 def fit(args, run, state):

@@ -148,11 +148,11 @@ def dump_samples(run, train_set):
         run.log(f'{len(paths)} training samples written to {paths[0].parent}')
 
 
-def build_eval_loader(args, run, dataset):
-    """Whole images of this rank in order; a folder's images are never resized."""
+def build_eval_loader(args, run, dataset, faults=None):
+    """Whole images of this rank in order; a folder's images are never resized. faults: see eval_loader."""
     transform = None if args.eval == 'folder' else build_val_transform(args, dataset.ignore_label)
     workers = args.num_workers if args.num_workers < 2 else args.num_workers // 2
-    return eval_loader(EvalSet(dataset, transform), args.bs_val, workers, run.dist.world, run.dist.rank)
+    return eval_loader(EvalSet(dataset, transform), args.bs_val, workers, run.dist.world, run.dist.rank, faults)
 
 
 def build_learner(args, run, net, dataset, loader, class_weights):

@@ -14,9 +14,13 @@ from utils.settings import SETTINGS
 
 
 def evaluate(args, run, net, dataset):
-    """Evaluate `net` on a dataset and write what the flags ask for."""
+    """Evaluate `net` on a dataset and write what the flags ask for.
+
+    Images that cannot be read are left out and listed at the end, unless --strict: returns the exit code, 1 with any.
+    """
     evaluator, classes = build_evaluator(args, run, net), dataset.classes
-    loader = build_eval_loader(args, run, dataset)
+    faults: list = []
+    loader = build_eval_loader(args, run, dataset, None if args.strict else faults)
     about = {
         'arch': args.arch,
         'checkpoint': args.source,
@@ -37,8 +41,11 @@ def evaluate(args, run, net, dataset):
     worst = WorstImages(args.dump_topn, len(classes), classes.ignore_label) if args.dump_topn else None
     sinks = [sink for sink in (scoring, worst, *dumpers, gallery) if sink is not None]
     images, results = evaluator.run(loader, sinks, f'{args.eval} of {dataset.name}')
+    faults = all_faults(run.dist, faults, images)
     found = dict(zip(sinks, results))
     score, records = found.get(scoring), found[gallery]
+    if faults:
+        about['left_out'] = faults
     if worst is not None:
         show_worst(args, run, evaluator, dataset, worst, about, made_by)
     if run.is_main:
@@ -47,6 +54,25 @@ def evaluate(args, run, net, dataset):
             run.log(score.line())
             run.metric('val', score.numbers(), 0)
         run.log(f'{images} images evaluated; {where_to_look(run.directory, gallery)}')
+        for line in left_out_lines(faults, images, is_scored):
+            run.log(line)
+    return int(bool(faults))
+
+
+def all_faults(dist, faults, images) -> list:
+    """The messages of every rank about images that were left out; ValueError when nothing else was there."""
+    every = [fault for part in dist.gather_objects(faults) for fault in part]
+    if every and not images:
+        raise ValueError(f'none of {len(every)} images could be used, the first because: {every[0]}')
+    return every
+
+
+def left_out_lines(faults, images, is_scored=False) -> list:
+    """What is said of images that were left out, a line for each."""
+    if not faults:
+        return []
+    score = '; the score is of the others alone' if is_scored else ''
+    return [f'{len(faults)} of {len(faults) + images} images were left out{score}:', *(f'  {one}' for one in faults)]
 
 
 def validate(args, run, evaluator, dataset, epoch, best):

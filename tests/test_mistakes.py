@@ -227,6 +227,25 @@ def test_a_wrong_command_leaves_a_run_as_it_was_and_a_new_one_no_directory(progr
     assert {path: path.read_bytes() for path in files} == files
 
 
+def test_an_evaluation_leaves_out_unreadable_images_and_lists_all_of_them_at_the_end(program, tmp_path):
+    folder = tmp_path / 'photos'
+    folder.mkdir()
+    for name in 'abcd':
+        cv2.imwrite(str(folder / f'{name}.png'), np.full((64, 96, 3), 90, np.uint8))
+    for name in 'bd':
+        (folder / f'{name}.png').write_bytes((folder / f'{name}.png').read_bytes()[:60])
+    flags = ['--eval', 'folder', '--eval_folder', folder, '--dump_for_auto_labelling', '--bs_val', '2']
+    code, printed = program(*flags, '--strict')
+    assert code == 2 and 'b.png: ' in printed
+    code, printed = program(*flags)
+    lines = printed.splitlines()
+    at = lines.index('2 of 4 images were left out:')
+    assert code == 1 and [line.split('.png: ')[0] for line in lines[at + 1 : at + 3]] == [
+        f'  {folder}/{name}' for name in 'bd'
+    ]
+    assert sorted(path.name for path in program.run_dir.glob('*_prob.png')) == ['a_prob.png', 'c_prob.png']
+
+
 def test_a_full_disk_stops_with_the_file_and_leaves_no_half_checkpoint(program, monkeypatch):
     import errno
     import os

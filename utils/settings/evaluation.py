@@ -33,6 +33,12 @@ SETTINGS = group(
         idle_without=('multi_scale_inference',),
     ),
     switch('do_flip', 'average with the mirrored image'),
+    switch(
+        'strict',
+        'end at the first image that cannot be read, instead of leaving it out',
+        decides=(),
+        read_by=EVALUATION,
+    ),
     switch('no_metrics', 'write what is to be dumped and compute no score', decides=(), read_by=EVALUATION),
     decides=(NUMBERS, VALUES),
 )
