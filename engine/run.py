@@ -1,6 +1,7 @@
 """Run of a program: a directory with its log, its metrics and the record of how it was started, and the signals that
 end it early. Checkpoints lie there too (utils.checkpoint)."""
 
+import csv
 import os
 import sys
 import threading
@@ -218,9 +219,22 @@ def _open_log(directory: Path, rank: int):
     logx.get_best_checkpoint = lambda: None
     try:
         logx.initialize(logdir=str(directory), tensorboard=True, global_rank=rank)
+        if logx.rank0:
+            _reopen_as_utf8(directory)
     except OSError as error:
         logx.initialized = False
         raise write_error(directory, error) from error
+
+
+def _reopen_as_utf8(directory: Path):
+    """logx opens its text files in the encoding of the locale, which need not have the names of classes and images."""
+    for file in (logx.log_file, logx.metrics_fp):
+        file.close()
+    logx.log_file, logx.metrics_fp = (
+        open(directory / name, 'a', encoding='utf-8', errors='backslashreplace')  # noqa: SIM115 (the run closes them)
+        for name in ('logging.log', 'metrics.csv')
+    )
+    logx.metrics_writer = csv.writer(logx.metrics_fp)
 
 
 @contextmanager

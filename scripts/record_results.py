@@ -71,7 +71,7 @@ def command_of(hparams):
 def validations(run):
     """(epoch, mean IoU, seconds since the start) of every validation in metrics.csv."""
     rows, start = [], None
-    with open(Path(run) / 'metrics.csv', newline='') as file:
+    with open(Path(run) / 'metrics.csv', newline='', encoding='utf-8') as file:
         for line in csv.reader(file):
             values = dict(zip(line[1::2], line[2::2]))
             if line[0] == 'start':

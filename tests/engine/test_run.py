@@ -299,6 +299,38 @@ def test_a_result_dir_that_is_a_file_is_named(tmp_path):
             pass
 
 
+SPEAK = r"""
+import argparse, sys
+from engine.run import run_context
+from utils.cli.program import run_program
+args = argparse.Namespace(result_dir=sys.argv[1], seed=1, deterministic=False, distributed=False, resume=None)
+def body(argv):
+    with run_context(args, training=True, device='cpu') as run:
+        run.log('before: Stra\xdfe')
+        run.open()
+        run.log('classes: Stra\xdfe \u8eca \udcff')
+        run.metric('val', {'Stra\xdfe': 0.5}, 0)
+sys.exit(run_program('p.py', body))
+"""
+
+
+def test_names_that_the_console_or_the_locale_lacks_end_nothing_and_files_are_utf8(tmp_path):
+    environment = {**os.environ, 'LC_ALL': 'C', 'PYTHONUTF8': '0', 'PYTHONCOERCECLOCALE': '0'}
+    environment['PYTHONIOENCODING'] = 'ascii'
+    done = subprocess.run(
+        [sys.executable, '-c', SPEAK, tmp_path / 'run'],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b'classes: Stra?e ? ?' in done.stdout
+    lines = (tmp_path / 'run/logging.log').read_text(encoding='utf-8').splitlines()
+    assert lines == ['before: Stra\xdfe', 'classes: Stra\xdfe \u8eca \\udcff']
+    assert 'Stra\xdfe' in (tmp_path / 'run/metrics.csv').read_text(encoding='utf-8')
+
+
 FULL = """
 import argparse, resource, signal, sys
 from engine.run import run_context
