@@ -33,6 +33,7 @@ from aggregation.statistics import calibration
 from config import cfg
 from datasets.loading.loader import eval_loader
 from datasets.sampling.sets import EvalSet
+from engine import machine
 from engine.distributed import init_from_env
 from engine.evaluation import all_faults, left_out_lines
 from engine.evaluator import EvalOptions, Evaluator
@@ -119,6 +120,7 @@ def fuse(args):
 
 
 @command('run', 'the same straight from checkpoints, without writing logits', flags.run, ('out', 'dataset'))
+@machine.told()
 def run(args):
     """Fuse the members' outputs on the device as they are made; torchrun shares the images out to its processes."""
     options = fuse_options(args)

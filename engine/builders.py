@@ -13,7 +13,7 @@ from datasets.loading.cache import with_cache as read_from_cache
 from datasets.loading.loader import eval_loader, train_loader
 from datasets.sampling.sets import EvalSet, TrainSet
 from datasets.verify.quick import check_before_training
-from engine import precision, syncbn
+from engine import machine, precision, syncbn
 from engine.evaluator import EvalOptions, Evaluator
 from engine.trainer import Learner, TrainOptions, ema_of
 from loss import build_criterion
@@ -99,7 +99,11 @@ def build_network(args, dataset, run, state, training=False):
     elif args.syncbn and training:
         run.log('--syncbn: one process has the statistics of its own batch, nothing to synchronise')
     if args.compile:
-        net.compile()
+        lacking = machine.compiler_lacks(run.device)
+        if lacking:
+            run.log(f'--compile: {lacking}, so the network runs uncompiled: the same results, slower; install one')
+        else:
+            net.compile()
     return net
 
 

@@ -17,6 +17,7 @@ from runx.logx import logx
 from tqdm import tqdm
 
 import config
+from engine import machine
 from engine.distributed import Dist, init_from_env
 from engine.keeper import CheckpointKeeper
 from engine.lock import RunLock
@@ -146,11 +147,11 @@ def run_context(args, training: bool, device=None):
     """
     run = Run(Path(args.result_dir), Dist(), args, training)
     run.check()
-    run.dist = dist = init_from_env(args.distributed, device)
+    run.dist = dist = init_from_env(args.distributed, device, args.timeout)
     try:
         seed_everything(args.seed, dist.rank)
         set_deterministic(args.deterministic)
-        with _background_failures(run.failures), _ending_log(run):
+        with _background_failures(run.failures), _ending_log(run), machine.told():
             yield run
             dist.barrier()  # a rank that leaves early would break the collectives of the others
     finally:

@@ -37,6 +37,7 @@ def flags(tmp_path, **other):
             'seed': 5,
             'deterministic': False,
             'distributed': False,
+            'timeout': 30,
             'resume': None,
             'crop_size': (8, 16),
             **other,
@@ -235,7 +236,9 @@ def test_lines_of_before_the_opening_stand_at_the_top_of_the_log(tmp_path):
 HOLD = """
 import argparse, sys, time
 from engine.run import run_context
-args = argparse.Namespace(result_dir=sys.argv[1], seed=1, deterministic=False, distributed=False, resume=None)
+args = argparse.Namespace(
+    result_dir=sys.argv[1], seed=1, deterministic=False, distributed=False, timeout=30, resume=None
+)
 with run_context(args, training=True, device='cpu') as run:
     run.open()
     print('open', flush=True)
@@ -303,7 +306,9 @@ SPEAK = r"""
 import argparse, sys
 from engine.run import run_context
 from utils.cli.program import run_program
-args = argparse.Namespace(result_dir=sys.argv[1], seed=1, deterministic=False, distributed=False, resume=None)
+args = argparse.Namespace(
+    result_dir=sys.argv[1], seed=1, deterministic=False, distributed=False, timeout=30, resume=None
+)
 def body(argv):
     with run_context(args, training=True, device='cpu') as run:
         run.log('before: Stra\xdfe')
@@ -335,7 +340,9 @@ FULL = """
 import argparse, resource, signal, sys
 from engine.run import run_context
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-args = argparse.Namespace(result_dir=sys.argv[1], seed=1, deterministic=False, distributed=False, resume=None)
+args = argparse.Namespace(
+    result_dir=sys.argv[1], seed=1, deterministic=False, distributed=False, timeout=30, resume=None
+)
 try:
     with run_context(args, training=True, device='cpu') as run:
         run.open()
