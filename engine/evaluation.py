@@ -6,6 +6,7 @@ from dataclasses import replace
 from engine.builders import build_eval_loader, build_evaluator, build_writers
 from engine.score import ScoreKeeper
 from engine.worst import WorstImages
+from utils.cli.wording import told
 from utils.files.atomic import sha256
 from utils.outputs.dumps import DUMPS
 from utils.outputs.pictures import make_grid
@@ -72,7 +73,10 @@ def left_out_lines(faults, images, is_scored=False) -> list:
     if not faults:
         return []
     score = '; the score is of the others alone' if is_scored else ''
-    return [f'{len(faults)} of {len(faults) + images} images were left out{score}:', *(f'  {one}' for one in faults)]
+    return [
+        f'{len(faults)} of {len(faults) + images} images were left out{score}:',
+        *(f'  {told(one)}' for one in faults),
+    ]
 
 
 def validate(args, run, evaluator, dataset, epoch, best):

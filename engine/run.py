@@ -23,6 +23,7 @@ from engine.keeper import CheckpointKeeper
 from engine.lock import RunLock
 from engine.provenance import describe_start
 from engine.seeding import seed_everything, set_deterministic
+from utils.cli.wording import told
 from utils.files import stamps
 from utils.files.atomic import atomic_write, write_error, write_json
 
@@ -271,7 +272,7 @@ def _ending_log(run):
 def _log_error(error):
     """One line for a person's mistake or Ctrl-C, the whole trace for anything else; the program prints its own."""
     short = isinstance(error, (ValueError, OSError, KeyboardInterrupt))
-    text = f'{type(error).__name__}: {error}' if short else ''.join(traceback.format_exception(error)).rstrip()
+    text = f'{type(error).__name__}: {told(error)}' if short else ''.join(traceback.format_exception(error)).rstrip()
     with suppress(OSError):
         logx.log_file.write(f'stopped by {text}\n')
         logx.log_file.flush()

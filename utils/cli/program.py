@@ -3,6 +3,8 @@
 import io
 import sys
 
+from utils.cli.wording import told
+
 MISTAKES = (ValueError, OSError)  # what a person can mend; anything else is a fault of the program and keeps its trace
 STOPPED = 75  # exit code of a training that was told to stop and has saved; sysexits.h: try again later
 INTERRUPTED = 130  # of one that Ctrl-C ended, as shells count it
@@ -36,5 +38,5 @@ def run_program(name: str, body, argv=None, interrupted: str = 'interrupted', mi
         hint = remedy(error) if remedy else ''
         if hint is None or '--debug' in argv:
             raise
-        print(f'{name}: error: {" ".join(str(error).split())}{hint}', file=sys.stderr)
+        print(f'{name}: error: {told(error)}{hint}', file=sys.stderr)
         return 2
