@@ -12,6 +12,9 @@ FROM ${BASE}
 ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 NO_VENV=1
 WORKDIR /hmsa
 
+# --compile needs a compiler; an image of another kind brings its own, or the network runs uncompiled.
+RUN command -v g++ || { apt-get update && apt-get install -y --no-install-recommends g++ && rm -rf /var/lib/apt/lists/*; }
+
 # Before the code, so that a changed line of code does not install everything again.
 COPY requirements*.txt ./
 ARG PIP_ARGS=""

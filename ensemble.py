@@ -5,8 +5,9 @@
     score    python ensemble.py eval bravo --gt gt.tar --submission sub.tar --json scores.json
     submit   python ensemble.py submit bravo fused sub.tar --samples bravo_SAMPLING.tar
 
-`ensemble.py` alone lists every command; those of benchmarks stand in aggregation/benchmarks/. Exit code 0: done;
-1: `check` found faults; 2: a mistake in flags or files, printed as one line.
+`ensemble.py` alone lists every command; those of benchmarks stand in aggregation/benchmarks/.
+Exit code 0: done; 1: `check` found faults, or images could not be used and were left out, unless --strict; 2: a mistake
+in flags or files, printed as one line.
 """
 
 import sys
@@ -32,7 +33,9 @@ from aggregation.statistics import calibration
 from config import cfg
 from datasets.loading.loader import eval_loader
 from datasets.sampling.sets import EvalSet
+from engine import machine
 from engine.distributed import init_from_env
+from engine.evaluation import all_faults, left_out_lines
 from engine.evaluator import EvalOptions, Evaluator
 from transforms.normalize import Normalize
 from utils.cli.program import run_program
@@ -101,7 +104,8 @@ def fuse(args):
         raise ValueError(f'--out {args.out}: lies in {inside[0]}, a folder of logits; give a folder of its own')
     made_with = {**settings(args, options, members.describe()), 'prefix': prefix}
     outputs = Outputs(args.out, options, made_with, prefix, args.overwrite, members.missing)
-    written, kept = stored.fuse_stored(members, options, outputs, args.num_workers)
+    faults = None if args.strict else []
+    written, kept = stored.fuse_stored(members, options, outputs, args.num_workers, faults=faults)
     if members.missing:
         print(
             f'{len(members.missing)} images were fused from fewer members: {listed(members.missing)}; {outputs.record}'
@@ -111,9 +115,12 @@ def fuse(args):
         f'{len(members)} members: {written} images fused{f", {kept} were there already" if kept else ""}; see'
         f' {outputs.folder}'
     )
+    print_faults(faults, written + kept)
+    return int(bool(faults))
 
 
 @command('run', 'the same straight from checkpoints, without writing logits', flags.run, ('out', 'dataset'))
+@machine.told()
 def run(args):
     """Fuse the members' outputs on the device as they are made; torchrun shares the images out to its processes."""
     options = fuse_options(args)
@@ -147,18 +154,27 @@ def run(args):
                 {**settings(args, options, members), **how},
                 overwrite=args.overwrite and dist.is_main,
             )
-        loader = eval_loader(EvalSet(dataset), 1, args.num_workers, dist.world, dist.rank)
+        faults = None if args.strict else []
+        loader = eval_loader(EvalSet(dataset), 1, args.num_workers, dist.world, dist.rank, faults)
         evaluation = EvalOptions(
             flip=args.do_flip, precision=args.precision, tile=args.crop_eval, overlap=args.crop_overlap
         )
         fusion = MemberFusion(paths, weights, options, outputs)
-        Evaluator(nets, normalize, dist, evaluation).run(loader, [fusion], 'run', 'images')
-        dist.barrier()
+        images, _ = Evaluator(nets, normalize, dist, evaluation).run(loader, [fusion], 'run', 'images')
+        faults = all_faults(dist, faults or [], images)
         if dist.is_main:
-            outputs.finish(stems, {'members': members, 'class_names': list(dataset.classes.names)})
-            print(f'{len(nets)} members: {len(stems)} images; see {outputs.folder}')
+            done = {'members': members, 'class_names': list(dataset.classes.names)}
+            outputs.finish([stem for stem in stems if outputs.done(stem)], done, faults)
+            print(f'{len(nets)} members: {images} images; see {outputs.folder}')
+            print_faults(faults, images)
+        return int(bool(faults))
     finally:
         dist.shutdown()
+
+
+def print_faults(faults, images):
+    for line in left_out_lines(faults, images):
+        print(line)
 
 
 def checkpoints_in_order(args) -> tuple[list[str], list]:

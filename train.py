@@ -5,8 +5,9 @@
     many     torchrun --standalone --nproc-per-node=8 train.py --dataset cityscapes --syncbn --precision bf16 ...
     score    python train.py --dataset cityscapes --eval val --n_scales 0.5,1.0,2.0 --snapshot runs/a/best.pth
 
-Exit code 0: done, or stopped by SIGTERM or SIGUSR1 after saving; 2: a mistake in flags, files or data, reported in one
-line; 130: interrupted by Ctrl-C.
+Exit code 0: done; 1: an evaluation done but for images that could not be read, which are listed; 2: a mistake in flags,
+files or data, reported in one line; 75: a training stopped by SIGTERM or SIGUSR1, saved and to be continued; 130:
+interrupted by Ctrl-C, a training saved like that.
 """
 
 import os
@@ -19,9 +20,17 @@ import datasets
 import network
 from datasets.sampling.coarse import join, training_qualities
 from engine import evaluation, precision
-from engine.builders import build_learner, build_network, build_train_loader, get_dataset, verify, with_cache
+from engine.builders import (
+    build_learner,
+    build_network,
+    build_train_loader,
+    dump_samples,
+    get_dataset,
+    verify,
+    with_cache,
+)
 from engine.keeper import CheckpointKeeper
-from engine.run import run_context
+from engine.run import evaluation_directory, run_context
 from engine.stop import StopSignal
 from engine.training import Training
 from loss import read_class_weights
@@ -56,6 +65,8 @@ def start(argv):
         check_names(args)
         if args.summary:
             return print_summary(args, notes)
+        if args.eval:
+            args = flags.with_values(args, result_dir=evaluation_directory(args, notes.append))
         with run_context(args, training=not args.eval) as run:
             for note in notes:
                 run.log(note)
@@ -125,24 +136,24 @@ def print_summary(args, notes):
 
 
 def evaluate(args, run, state):
-    """Score a split or a folder of images and write what was asked for."""
+    """Score a split or a folder of images and write what was asked for. Returns the exit code."""
     dataset = get_dataset(args, run, SPLITS[args.eval])
     net = build_network(args, dataset, run, state)
     if state is None:
         run.log('no --snapshot was given: these are the results of random weights')
-    evaluation.evaluate(args, run, net, dataset)
+    return evaluation.evaluate(args, run, net, dataset)
 
 
 def fit(args, run, state):
-    """Train, validate, save; ends early, with everything saved, when the run is asked to stop."""
+    """Train, validate, save; ends early, with everything saved, when asked to stop. Returns the exit code."""
     qualities = training_qualities()
     sets = [*(get_dataset(args, run, 'train', quality) for quality in qualities), get_dataset(args, run, 'val')]
     class_weights = read_class_weights(args.class_weights, sets[0].classes.names)
     transform = build_train_transform(args, sets[0].ignore_label)
+    net = build_network(args, sets[0], run, state, training=True)
     verify(args, run, sets)
     *train_sets, val_set = (with_cache(dataset, run) for dataset in sets)
     train_set = join(train_sets)
-    net = build_network(args, train_set, run, state, training=True)
     loader = build_train_loader(args, run, train_set, transform)
     learner = build_learner(args, run, net, train_set, loader, class_weights)
     with StopSignal(run.log) as stop:
@@ -151,7 +162,10 @@ def fit(args, run, state):
             training.start(state)
         else:
             training.resume(state)
-        training.fit(loader)
+        run.open()
+        if args.dump_augmentation_images:
+            dump_samples(run, loader.train_set)
+        return training.fit(loader)
 
 
 if __name__ == '__main__':

@@ -86,6 +86,7 @@ def fuse(parser):
     members(parser)
     fusion(parser)
     results(parser)
+    share(parser, ('strict',))
     parser.add_argument(
         '--prefix',
         metavar='PATH',
@@ -97,7 +98,7 @@ def fuse(parser):
 
 # Settings of train.py that a command shares, and what it declares otherwise.
 _DATA = ('dataset', 'data_yaml', 'override_dataset_root', 'assets_path', 'cv')
-_FORWARD = ('eval_folder', 'n_scales', 'do_flip', 'crop_eval', 'crop_overlap', 'precision', 'num_workers')
+_FORWARD = ('eval_folder', 'n_scales', 'do_flip', 'crop_eval', 'crop_overlap', 'precision', 'num_workers', 'strict')
 _CHANGES = {
     'dataset': {'default': None, 'help': 'dataset with the labels (default: the one of the manifests)'},
     'assets_path': {'help': 'folder of data/'},

@@ -13,7 +13,7 @@ from datasets.loading.cache import with_cache as read_from_cache
 from datasets.loading.loader import eval_loader, train_loader
 from datasets.sampling.sets import EvalSet, TrainSet
 from datasets.verify.quick import check_before_training
-from engine import precision, syncbn
+from engine import machine, precision, syncbn
 from engine.evaluator import EvalOptions, Evaluator
 from engine.trainer import Learner, TrainOptions, ema_of
 from loss import build_criterion
@@ -25,7 +25,7 @@ from transforms.deferred import augment
 from transforms.normalize import Normalize
 from utils.files.archives import on_disk
 from utils.outputs.dumper import Dumper
-from utils.outputs.dumps import DumpOptions, check_outputs
+from utils.outputs.dumps import DumpOptions, check_outputs, claim
 from utils.outputs.gallery import Gallery
 from utils.outputs.logits import Storage
 from utils.outputs.writers import WriterPool
@@ -99,7 +99,11 @@ def build_network(args, dataset, run, state, training=False):
     elif args.syncbn and training:
         run.log('--syncbn: one process has the statistics of its own batch, nothing to synchronise')
     if args.compile:
-        net.compile()
+        lacking = machine.compiler_lacks(run.device)
+        if lacking:
+            run.log(f'--compile: {lacking}, so the network runs uncompiled: the same results, slower; install one')
+        else:
+            net.compile()
     return net
 
 
@@ -138,17 +142,21 @@ def build_train_loader(args, run, dataset, transform):
     """Batches of augmented crops, drawn class-uniformly, in the same order whatever the number of workers."""
     transform.check_crop(dataset.sizes())
     train_set = TrainSet(dataset, transform, args.seed, is_main=run.is_main, barrier=run.dist.barrier, log=run.log)
-    if args.dump_augmentation_images and run.is_main:
-        paths = dump_augmented(train_set, run.directory / 'augmented', 50)
-        run.log(f'{len(paths)} training samples written to {paths[0].parent}')
     return train_loader(train_set, args.bs_trn, args.num_workers, run.dist.world, run.dist.rank, args.seed)
 
 
-def build_eval_loader(args, run, dataset):
-    """Whole images of this rank in order; a folder's images are never resized."""
+def dump_samples(run, train_set):
+    """Write the first training samples as the network sees them; on rank 0."""
+    if run.is_main:
+        paths = dump_augmented(train_set, run.directory / 'augmented', 50)
+        run.log(f'{len(paths)} training samples written to {paths[0].parent}')
+
+
+def build_eval_loader(args, run, dataset, faults=None):
+    """Whole images of this rank in order; a folder's images are never resized. faults: see eval_loader."""
     transform = None if args.eval == 'folder' else build_val_transform(args, dataset.ignore_label)
     workers = args.num_workers if args.num_workers < 2 else args.num_workers // 2
-    return eval_loader(EvalSet(dataset, transform), args.bs_val, workers, run.dist.world, run.dist.rank)
+    return eval_loader(EvalSet(dataset, transform), args.bs_val, workers, run.dist.world, run.dist.rank, faults)
 
 
 def build_learner(args, run, net, dataset, loader, class_weights):
@@ -207,6 +215,7 @@ def build_writers(args, run, dataset, made_by=None, about=None, dumps=(), **chan
         storage = Storage(args.logits_format, args.logits_dtype, args.logits_stride)
         options = DumpOptions(made_by, about, storage, overwrite)
         sinks.append(Dumper(dumps, options, run.directory, classes, names, run.dist.rank, run.log, pool))
+        claim(sinks[-1].dumps, run.directory, write=False)
     check_outputs(
         names,
         lambda name: [path for sink in sinks for path in sink.files(name)],

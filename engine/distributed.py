@@ -14,8 +14,8 @@ from datetime import timedelta
 import torch
 import torch.distributed as group
 
-# While one rank builds an index of a large dataset the others wait in a collective; torchrun notices a rank that died.
-TIMEOUT = timedelta(hours=3)
+from utils.settings import SETTINGS
+
 MEETING = timedelta(minutes=10)  # for all processes to start
 _starts = itertools.count()
 
@@ -103,12 +103,13 @@ class Dist:
             group.destroy_process_group()
 
 
-def init_from_env(distributed=False, device=None) -> Dist:
+def init_from_env(distributed=False, device=None, minutes=SETTINGS['timeout'].default) -> Dist:
     """Join the process group of torchrun's environment variables, or stay alone when there are none.
 
     distributed: the --distributed flag, which torchrun implies; device: 'cpu' or 'cuda', by default a GPU when there is
-    one. LOCAL_RANK chooses the GPU, before NCCL starts. Raises ValueError for --distributed without torchrun, an
-    incomplete environment, more processes than GPUs, or an unreachable master.
+    one; minutes: how long a collective waits for the others. LOCAL_RANK chooses the GPU, before NCCL starts. Raises
+    ValueError for --distributed without torchrun, an incomplete environment, more processes than GPUs, or an
+    unreachable master.
     """
     kind = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     if kind == 'cuda' and not torch.cuda.is_available():
@@ -124,7 +125,7 @@ def init_from_env(distributed=False, device=None) -> Dist:
     own_device = _device(kind, local_rank)
     started = not group.is_initialized()
     if started:
-        _start_group(own_device)
+        _start_group(own_device, minutes)
     return Dist(rank, world, local_rank, own_device, is_group=True, owns_group=started)
 
 
@@ -155,7 +156,7 @@ def _device(kind, local_rank) -> torch.device:
     return own_device
 
 
-def _start_group(own_device):
+def _start_group(own_device, minutes):
     on_gpu = own_device.type == 'cuda'
     try:
         store, rank, world = next(group.rendezvous('env://', timeout=MEETING))
@@ -166,7 +167,7 @@ def _start_group(own_device):
             store=group.PrefixStore(f'start{next(_starts)}', store),
             rank=rank,
             world_size=world,
-            timeout=TIMEOUT,
+            timeout=timedelta(minutes=minutes),
             device_id=own_device if on_gpu else None,
         )
     except (ValueError, RuntimeError) as error:  # torch's DistError is a RuntimeError

@@ -7,6 +7,7 @@ from engine.builders import build_eval_loader, build_evaluator, build_writers
 from engine.score import ScoreKeeper
 from engine.worst import WorstImages
 from loss import build_validation_criterion, read_class_weights
+from utils.cli.wording import told
 from utils.files.atomic import sha256
 from utils.outputs.dumps import DUMPS
 from utils.outputs.pictures import make_grid
@@ -15,9 +16,13 @@ from utils.settings import SETTINGS
 
 
 def evaluate(args, run, net, dataset):
-    """Evaluate `net` on a dataset and write what the flags ask for."""
+    """Evaluate `net` on a dataset and write what the flags ask for.
+
+    Images that cannot be read are left out and listed at the end, unless --strict: returns the exit code, 1 with any.
+    """
     evaluator, classes = build_evaluator(args, run, net), dataset.classes
-    loader = build_eval_loader(args, run, dataset)
+    faults: list = []
+    loader = build_eval_loader(args, run, dataset, None if args.strict else faults)
     about = {
         'arch': args.arch,
         'checkpoint': args.source,
@@ -32,13 +37,17 @@ def evaluate(args, run, net, dataset):
     model = {'model': f'{args.arch} on {args.trunk}', 'weights_sha256': made_by['weights']}
     dumps = [name for name, dump in DUMPS.items() if getattr(args, dump.flag)]
     gallery, *dumpers = build_writers(args, run, dataset, made_by, {**model, **about}, dumps)
+    run.open()
     is_scored = dataset.items[0].label is not None and not args.no_metrics
     scoring = ScoreKeeper(len(classes), run.device) if is_scored else None
     worst = WorstImages(args.dump_topn, len(classes), classes.ignore_label) if args.dump_topn else None
     sinks = [sink for sink in (scoring, worst, *dumpers, gallery) if sink is not None]
     images, results = evaluator.run(loader, sinks, f'{args.eval} of {dataset.name}')
+    faults = all_faults(run.dist, faults, images)
     found = dict(zip(sinks, results))
     score, records = found.get(scoring), found[gallery]
+    if faults:
+        about['left_out'] = faults
     if worst is not None:
         show_worst(args, run, evaluator, dataset, worst, about, made_by)
     if run.is_main:
@@ -47,6 +56,28 @@ def evaluate(args, run, net, dataset):
             run.log(score.line())
             run.metric('val', score.numbers(), 0)
         run.log(f'{images} images evaluated; {where_to_look(run.directory, gallery)}')
+        for line in left_out_lines(faults, images, is_scored):
+            run.log(line)
+    return int(bool(faults))
+
+
+def all_faults(dist, faults, images) -> list:
+    """The messages of every rank about images that were left out; ValueError when nothing else was there."""
+    every = [fault for part in dist.gather_objects(faults) for fault in part]
+    if every and not images:
+        raise ValueError(f'none of {len(every)} images could be used, the first because: {every[0]}')
+    return every
+
+
+def left_out_lines(faults, images, is_scored=False) -> list:
+    """What is said of images that were left out, a line for each."""
+    if not faults:
+        return []
+    score = '; the score is of the others alone' if is_scored else ''
+    return [
+        f'{len(faults)} of {len(faults) + images} images were left out{score}:',
+        *(f'  {told(one)}' for one in faults),
+    ]
 
 
 def validation_criterion(args, run, dataset):

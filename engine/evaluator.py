@@ -32,6 +32,10 @@ class EvalOptions:
     overlap: float = 0.25
 
 
+class Unfit(ValueError):
+    """Images that a network cannot take, such as one that is too small for it."""
+
+
 def average_logits(net, images, options, keep_scales=False):
     """Logits (N, C, h, w) fp32 of normalised images (N, 3, h, w), averaged over scales and flips, and the last outputs.
 
@@ -96,6 +100,7 @@ class Evaluator:
     def run(self, loader, sinks, description='evaluate', unit='batches'):
         """Evaluate every batch of loader that a sink wants.
 
+        Images that do not fit the network are left out where the loader has a list of faults, to which they are added.
         Returns (images seen, what each sink gathered), the same on every rank. After an error every sink is aborted.
         """
         images, modes = 0, [net.training for net in self.nets]
@@ -112,8 +117,14 @@ class Evaluator:
                 self.interrupt()
                 images += len(batch['name'])
                 wanting = [sink for sink in sinks if sink.wants(batch['name'], batch['index'], 'label' in batch)]
-                if wanting:
-                    self._batch(batch, wanting)
+                try:
+                    if wanting:
+                        self._batch(batch, wanting)
+                except Unfit as error:
+                    if getattr(loader, 'faults', None) is None:
+                        raise
+                    loader.faults.append(str(error))
+                    images -= len(batch['name'])
             for sink in sinks:
                 sink.close()
         except BaseException:
@@ -143,4 +154,4 @@ class Evaluator:
         try:
             return average_logits(net, images, self.options, keep_scales)
         except ValueError as error:
-            raise ValueError(f'{", ".join(names)}: {error}') from error
+            raise Unfit(f'{", ".join(names)}: {error}') from error

@@ -1,22 +1,31 @@
-"""Stop signals: SIGTERM or SIGUSR1, which job schedulers send before they kill, becomes a flag to look at."""
+"""Stop signals: Ctrl-C, or SIGTERM or SIGUSR1, which job schedulers send before they kill, become a flag to look at."""
 
 import os
 import signal
 import threading
+import time
+
+from utils.cli.program import INTERRUPTED, STOPPED
 
 # no SIGUSR1 on Windows
-SIGNALS = tuple(getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1') if hasattr(signal, name))
+SIGNALS = tuple(getattr(signal, name) for name in ('SIGINT', 'SIGTERM', 'SIGUSR1') if hasattr(signal, name))
+ECHO_SECONDS = 2  # torchrun passes on a Ctrl-C that its processes got from the terminal already
 
 
 class StopSignal:
-    """Within the block, the first SIGTERM or SIGUSR1 sets `.requested`; a second one has its usual effect at once.
+    """Within the block, the first of SIGNALS sets `.requested`; a second one has its usual effect at once.
 
     Used around a training, which ends at the next step, saved. Outside the main thread it never fires.
     """
 
     def __init__(self, log=None):
         self.name, self._log = None, log
-        self._previous, self._owner = {}, None
+        self._previous, self._owner, self._received = {}, None, 0.0
+
+    @property
+    def exit_code(self) -> int:
+        """Of a training that has saved and ended for this signal, or for one that another process got."""
+        return INTERRUPTED if self.name == 'SIGINT' else STOPPED
 
     @property
     def requested(self) -> bool:
@@ -37,10 +46,17 @@ class StopSignal:
         for number in list(self._previous):
             signal.signal(number, self._previous.pop(number) or signal.SIG_DFL)
 
-    def _receive(self, number, _frame):
+    def _receive(self, number, frame):
         # a forked child is not the training: it ends as usual
         if os.getpid() != self._owner or self.name is not None:
+            if self._is_echo():
+                return
+            if number == signal.SIGINT:
+                signal.default_int_handler(number, frame)
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
-        self.name = signal.Signals(number).name
+        self._received, self.name = time.monotonic(), signal.Signals(number).name
+
+    def _is_echo(self) -> bool:
+        return 'TORCHELASTIC_RUN_ID' in os.environ and time.monotonic() - self._received < ECHO_SECONDS

@@ -67,18 +67,22 @@ class Training(Trainer):
         self.position = Position(epoch, batch, state.get('global_step', 0), state.get('skipped', 0))
 
     def fit(self, loader):
-        """Train from the present position to the last epoch, or until the run is asked to stop; logs how it ended."""
+        """Train from the present position to the last epoch, or until the run is asked to stop; logs how it ended.
+
+        Returns the exit code: 0 when the last epoch was reached, else StopSignal.exit_code."""
         position = self.position
         is_trained = position.batch == self.options.batches(loader)  # the run was stopped in the validation
         steps = 0 if is_trained else position.batch // self.args.accumulate
         self.learner.scheduler.enter(position.epoch + is_trained, steps)
-        ending = 'finished'
+        ending, code = 'finished', 0
         if not super().fit(loader):
+            code = self.stop.exit_code
             signal = self.stop.name or 'a signal to another process'
             ending = f'stopped by {signal}, saved; continue with --resume auto'
         best = self.keeper.best_score
         score = 'none' if best is None else f'{best:.4f} in epoch {self.keeper.best_epoch}'
         self.log(f'{ending}; best mean IoU: {score}; see {self.run.directory}')
+        return code
 
     def save(self, score=None):
         """Write the last checkpoint, and the best one when `score` is above all before it."""

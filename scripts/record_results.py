@@ -71,7 +71,7 @@ def command_of(hparams):
 def validations(run):
     """(epoch, mean IoU, seconds since the start) of every validation in metrics.csv."""
     rows, start = [], None
-    with open(Path(run) / 'metrics.csv', newline='') as file:
+    with open(Path(run) / 'metrics.csv', newline='', encoding='utf-8') as file:
         for line in csv.reader(file):
             values = dict(zip(line[1::2], line[2::2]))
             if line[0] == 'start':
@@ -129,7 +129,13 @@ def page(title, run, evaluations):
         read_json(Path(run) / 'hparams.json'),
         [read_json(Path(folder) / 'metrics.json') for folder in evaluations],
     )
+    if hparams.get('eval'):
+        raise ValueError(
+            f'{run}: is the directory of an evaluation (--eval {hparams["eval"]}); give that of a training'
+        )
     rows = validations(run)
+    if not rows:
+        raise ValueError(f'{run}/metrics.csv: holds no validation; give the directory of a training that has validated')
     lines = [
         f'# {title}',
         '',

@@ -22,8 +22,9 @@ MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))
 export MASTER_ADDR MASTER_PORT
 
-# srun passes USR1 on to its tasks; exec, so that it arrives at python and not at a shell.
-srun --kill-on-bad-exit=1 bash -c \
+# srun passes USR1 on to its tasks; exec, so that it arrives at python and not at a shell. A task that has ended, stopped
+# or failed, leaves the others a minute, so that all of a stopped training end with the code 75 that says so.
+srun --kill-on-bad-exit=0 --wait=60 bash -c \
     'RANK=$SLURM_PROCID LOCAL_RANK=$SLURM_LOCALID WORLD_SIZE=$SLURM_NTASKS exec python train.py --distributed --resume auto "$@"' \
     train "$@" &
 training=$!
@@ -35,8 +36,9 @@ wait "$training" || code=$?
 if [ -n "$stopping" ]; then                     # that wait ended with the signal; this one ends with the training
     code=0
     wait "$training" || code=$?
-    if [ "$code" -eq 0 ]; then
+    if [ "$code" -eq 75 ]; then                 # stopped and saved; 0: finished meanwhile
         scontrol requeue "$SLURM_JOB_ID"
+        code=0
     fi
 fi
 exit "$code"

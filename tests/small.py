@@ -37,14 +37,15 @@ def command(*arguments, timeout=300, **options):
     )
 
 
-def stop_after(steps: int):
-    """Send this process SIGTERM when it has taken `steps` more optimizer steps."""
+def stop_after(steps: int, number=signal.SIGTERM, times=1):
+    """Send this process a signal, `times` times, when it has taken `steps` more optimizer steps."""
 
     def count(*_):
         nonlocal steps
         steps -= 1
         if steps == 0:
             hook.remove()
-            signal.raise_signal(signal.SIGTERM)
+            for _ in range(times):
+                signal.raise_signal(number)
 
     hook = register_optimizer_step_post_hook(count)

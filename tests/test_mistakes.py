@@ -206,6 +206,46 @@ def test_a_loss_that_is_not_finite_stops_with_the_names_of_the_images(program, m
     assert printed.count('step skipped') == 3
 
 
+def test_a_wrong_command_leaves_a_run_as_it_was_and_a_new_one_no_directory(program, tmp_path):
+    assert program(*TRAIN, '--max_epoch', '1')[0] == 0
+    files = {path: path.read_bytes() for path in program.run_dir.rglob('*') if path.is_file()}
+    weights = program.run_dir / 'best_checkpoint_ep0.pth'
+    for wrong in (
+        ['--resume', 'auto', '--max_epoch', '3', '--optimizer', 'adamw'],
+        ['--resume', 'auto', '--max_epoch', '3', '--arch', 'ocrnet.HRNet'],
+        ['--resume', 'auto', '--max_epoch', '3', '--crop_size', '4096,4096'],
+        ['--result_dir', tmp_path / 'new', '--crop_size', '4096,4096'],
+        ['--result_dir', tmp_path / 'new', '--eval', 'val', '--snapshot', weights, '--arch', 'ocrnet.HRNet'],
+        ['--result_dir', tmp_path / 'new', '--eval', 'folder', '--eval_folder', tmp_path / 'nowhere'],
+    ):
+        code, printed = program(*TRAIN, *wrong)
+        assert code == 2, (wrong, printed)
+    assert not (tmp_path / 'new').exists()
+    code, printed = program('--eval', 'val', '--snapshot', weights)
+    assert code == 0 and f'this evaluation writes to {program.run_dir}/eval_val' in printed
+    assert (program.run_dir / 'eval_val/metrics.json').exists()
+    assert {path: path.read_bytes() for path in files} == files
+
+
+def test_an_evaluation_leaves_out_unreadable_images_and_lists_all_of_them_at_the_end(program, tmp_path):
+    folder = tmp_path / 'photos'
+    folder.mkdir()
+    for name in 'abcd':
+        cv2.imwrite(str(folder / f'{name}.png'), np.full((64, 96, 3), 90, np.uint8))
+    for name in 'bd':
+        (folder / f'{name}.png').write_bytes((folder / f'{name}.png').read_bytes()[:60])
+    flags = ['--eval', 'folder', '--eval_folder', folder, '--dump_for_auto_labelling', '--bs_val', '2']
+    code, printed = program(*flags, '--strict')
+    assert code == 2 and 'b.png: ' in printed
+    code, printed = program(*flags)
+    lines = printed.splitlines()
+    at = lines.index('2 of 4 images were left out:')
+    assert code == 1 and [line.split('.png: ')[0] for line in lines[at + 1 : at + 3]] == [
+        f'  {folder}/{name}' for name in 'bd'
+    ]
+    assert sorted(path.name for path in program.run_dir.glob('*_prob.png')) == ['a_prob.png', 'c_prob.png']
+
+
 def test_a_full_disk_stops_with_the_file_and_leaves_no_half_checkpoint(program, monkeypatch):
     import errno
     import os
@@ -216,7 +256,7 @@ def test_a_full_disk_stops_with_the_file_and_leaves_no_half_checkpoint(program, 
     monkeypatch.setattr('utils.files.atomic.os.fsync', full)
     code, printed = program(*TRAIN, '--max_epoch', '1')
     assert code == 2
-    one_line(printed, f'{program.run_dir}: cannot be written, the disk is full', 'free some space')
+    one_line(printed, f'{program.run_dir.parent}/', ': cannot be written, the disk is full', 'free some space')
     assert not list(program.run_dir.glob('*.pth')) and not list(program.run_dir.glob('.*.tmp'))
 
 

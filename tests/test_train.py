@@ -88,7 +88,7 @@ def test_a_stopped_and_resumed_run_ends_in_the_same_weights_bit_for_bit(program,
     assert code == 0, printed
     stop_after(4)  # the first step of the second epoch
     code, printed = program(*flags, '--result_dir', tmp_path / 'parts')
-    assert code == 0 and 'SIGTERM received' in printed and 'continue with --resume auto' in printed
+    assert code == 75 and 'SIGTERM received' in printed and 'continue with --resume auto' in printed
     assert checkpoint.load(tmp_path / 'parts' / 'last_checkpoint_ep1.pth')['batch_in_epoch'] == 2
     code, printed = program(*flags, '--result_dir', tmp_path / 'parts', '--resume', 'auto')
     assert code == 0 and 'continuing at epoch 1, batch 2' in printed
@@ -96,6 +96,21 @@ def test_a_stopped_and_resumed_run_ends_in_the_same_weights_bit_for_bit(program,
     assert same(whole['state_dict'], parts['state_dict'])
     assert same(whole['ema'], parts['ema'])
     assert (whole['mean_iu'], whole['global_step']) == (parts['mean_iu'], parts['global_step'])
+
+
+def test_the_first_ctrl_c_finishes_the_step_and_saves_it(program):
+    stop_after(1, signal.SIGINT)
+    code, printed = program(*TRAIN, '--max_epoch', '1')
+    assert code == 130 and 'SIGINT received' in printed and 'stopped by SIGINT, saved' in printed
+    state = checkpoint.load(program.run_dir / 'last_checkpoint_ep0.pth')
+    assert (state['epoch_done'], state['batch_in_epoch']) == (False, 1)
+
+
+def test_a_second_ctrl_c_ends_at_once(program):
+    stop_after(1, signal.SIGINT, times=2)
+    code, printed = program(*TRAIN, '--max_epoch', '1')
+    assert code == 130 and 'interrupted; --resume auto' in printed
+    assert not list(program.run_dir.glob('*.pth'))
 
 
 def test_a_signal_during_validation_stops_without_losing_the_epoch(program, tmp_path, monkeypatch):
@@ -111,7 +126,7 @@ def test_a_signal_during_validation_stops_without_losing_the_epoch(program, tmp_
     with monkeypatch.context() as patch:
         patch.setattr(MultiScale, 'forward', interrupted)
         code, printed = program(*TRAIN, '--max_epoch', '1')
-    assert code == 0 and 'stopped by SIGUSR1, saved' in printed
+    assert code == 75 and 'stopped by SIGUSR1, saved' in printed
     state = checkpoint.load(program.run_dir / 'last_checkpoint_ep0.pth')
     assert (state['epoch_done'], state['batch_in_epoch']) == (False, 6)
     code, printed = program(*TRAIN, '--max_epoch', '1', '--resume', 'auto')

@@ -6,8 +6,11 @@ rank), epoch, epoch_done, batch_in_epoch, global_step, score, best_score, best_e
 plain Python values, so that `torch.load(weights_only=True)` reads it.
 """
 
+import io
 import pickle
+import pickletools
 import re
+import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -22,6 +25,8 @@ from utils.files.atomic import atomic_write
 from utils.files.safetensors_file import is_safetensors
 from utils.restore import clean_key
 
+PEEK = 1 << 24  # bytes of a refused pickle that are looked at for the name of its code
+
 
 def save(path, state: Mapping):
     """Write `state` to `path` atomically, as safetensors if it is so called.
@@ -32,7 +37,7 @@ def save(path, state: Mapping):
     if is_safetensors(path):
         safetensors_file.write(path, state)
         return
-    with atomic_write(path) as file:
+    with atomic_write(path, needed=_bytes_of(state)) as file:
         recorder = _WriteRecorder(file)
         try:
             torch.save(state, cast(Any, recorder))
@@ -40,6 +45,17 @@ def save(path, state: Mapping):
             if recorder.error is not None:
                 raise recorder.error from None
             raise
+
+
+def _bytes_of(value) -> int:
+    """The bytes of the tensors in nested mappings and sequences."""
+    if isinstance(value, torch.Tensor):
+        return value.nbytes
+    if isinstance(value, Mapping):
+        value = value.values()
+    elif not isinstance(value, (list, tuple)):
+        return 0
+    return sum(map(_bytes_of, value))
 
 
 class _WriteRecorder:
@@ -124,12 +140,13 @@ def load(path) -> dict:
     if is_safetensors(path):
         return safetensors_file.read(path)
     try:
-        with torch.serialization.safe_globals(_NUMPY_SCALARS):
+        with torch.serialization.safe_globals(_NUMPY_SCALARS), warnings.catch_warnings():
+            warnings.filterwarnings('ignore', message='Detected pickle protocol')  # the error below says it
             content = torch.load(path, map_location='cpu', weights_only=True)
     except OSError:
         raise
     except pickle.UnpicklingError as error:
-        raise ValueError(f'{path}: {_why_refused(str(error))}') from None
+        raise ValueError(f'{path}: {_why_refused(path, str(error))}') from None
     except Exception as error:  # what torch raises for a damaged file depends on where the damage is
         if 'TorchScript' in str(error):
             raise ValueError(
@@ -193,17 +210,55 @@ def _check_sums(path: Path):
         raise ValueError(f'{path}: is damaged (wrong checksum of its part {altered}); copy or download it again')
 
 
-def _why_refused(message: str) -> str:
+def _why_refused(path: Path, message: str) -> str:
     found = re.search(r'GLOBAL (\S+)', message)
-    if found:
+    protocol, code = (None, found.group(1)) if found else _newer_pickle(path)
+    if code:
         return (
-            f'holds code ({found.group(1)}) beside weights and was refused, nothing of it was run; if you trust where'
+            f'holds code ({code}) beside weights and was refused, nothing of it was run; if you trust where'
             " it comes from, re-save its weights alone: torch.save({'state_dict': torch.load(FILE,"
             " weights_only=False)['state_dict']}, NEW)"
+        )
+    if protocol is not None and not _first_line(message):
+        return (
+            f'is a pickle of protocol {protocol}, of which weights alone cannot be read; save it again with protocol 2:'
+            ' torch.save(torch.load(FILE, weights_only=False), NEW), if you trust where it comes from'
         )
     return (
         f'is damaged, or holds more than weights and plain values ({_first_line(message)}); copy or download it again'
     )
+
+
+def _newer_pickle(path: Path) -> tuple[int | None, str]:
+    """(protocol, name) of the first thing in a pickle of protocol 4 and 5 that is neither torch's nor a plain value.
+
+    Nothing is run. (None, '') for other files; '' without such a name.
+    """
+    protocol, words, memo, last = None, ['', ''], [], None
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                [member] = [name for name in archive.namelist() if name.endswith('data.pkl')]
+                with archive.open(member) as file:
+                    data = io.BytesIO(file.read(PEEK))
+        else:
+            with open(path, 'rb') as file:
+                data = io.BytesIO(file.read(PEEK))
+        while True:  # older files are several pickles one after another; the end of the data is a ValueError
+            for code, value, _ in pickletools.genops(data):
+                if code.name == 'PROTO':
+                    protocol, memo = value, []
+                elif code.name == 'MEMOIZE':
+                    memo.append(last)
+                elif code.name == 'STACK_GLOBAL' and words[0].partition('.')[0] not in ('torch', 'collections'):
+                    return protocol, '.'.join(words)
+                if code.name in ('BINGET', 'LONG_BINGET'):
+                    value = memo[value]
+                last = value if isinstance(value, str) else None if code.name != 'MEMOIZE' else last
+                words = [words[1], value] if isinstance(value, str) else words
+    except (ValueError, OSError, EOFError, IndexError, zipfile.BadZipFile, RuntimeError, zlib.error):
+        pass
+    return (protocol, '') if protocol is not None and protocol > 3 else (None, '')
 
 
 def _first_line(error) -> str:

@@ -120,11 +120,12 @@ class Outputs:
         for path, name in zip(maps, self.options.scores):
             write_npz(path, {KEY: fused.scores[name].cpu().numpy().astype(np.float16)}, durable=False)
 
-    def finish(self, stems, about: dict):
-        """Say in fusion.json that everything stands, and what the members were."""
+    def finish(self, stems, about: dict, faults=()):
+        """Say in fusion.json that everything stands but for `faults`, and what the members were."""
         for folder in {path.parent for stem in stems for path in self.files(stem)}:
             remove_temporaries(folder)
-        stamps.write(self.record, {**self.log, 'complete': True, 'images': len(stems), **about})
+        left_out = {'left_out': list(faults)} if faults else {}
+        stamps.write(self.record, {**self.log, 'complete': not faults, 'images': len(stems), **about, **left_out})
 
 
 def _endings(scores) -> tuple[str, ...]:

@@ -204,7 +204,7 @@ def _leave_out(found: Measured, stem: str, stream, pool: Pool, truth: Tensor, op
             if tally is not None:
                 tally.add(pool.band, options, len(found.members), truth)
             continue
-        values, weight = next(stream).full(), weights[store]
+        values, weight = next(stream)().full(), weights[store]
         if tally is not None and _enough(pool.weights - weight):
             others = partial(_without, pool, values, store.kind, weight)
             tally.add(others, options, len(found.members), truth)

@@ -166,8 +166,8 @@ def one_thread():
         torch.set_num_threads(before)
 
 
-def read_ahead(members: Members, stems, readers: int = 2, passes: int = 1) -> Iterator[Logits]:
-    """The logits of every member of each of `stems`, in the order of `members.of`.
+def read_ahead(members: Members, stems, readers: int = 2, passes: int = 1) -> Iterator[Callable[[], Logits]]:
+    """The logits of every member of each of `stems`, in the order of `members.of`: functions that return them or raise.
 
     At most `readers` + 2 files are in memory: one that is summed up, one that waits, and those that are being read.
 
@@ -181,13 +181,18 @@ def read_ahead(members: Members, stems, readers: int = 2, passes: int = 1) -> It
         for store, stem in jobs:
             ahead.append(executor.submit(store.read, stem))
             if len(ahead) > readers + 1:
-                yield ahead.pop(0).result()
+                yield ahead.pop(0).result
         while ahead:
-            yield ahead.pop(0).result()
+            yield ahead.pop(0).result
 
 
 def pool_of(
-    members: Members, stem: str, stream: Iterator[Logits], needs, seen: Callable | None = None, used: Pool | None = None
+    members: Members,
+    stem: str,
+    stream: Iterator[Callable[[], Logits]],
+    needs,
+    seen: Callable | None = None,
+    used: Pool | None = None,
 ) -> Pool:
     """The Pool of an image.
 
@@ -199,11 +204,22 @@ def pool_of(
             is taken, which spares the system new pages.
 
     Raises:
-        ValueError: size or number of classes differ between files, or one holds nan; it is named.
+        ValueError: size or number of classes differ between files, or one holds nan; it is named. The stream is then
+            at the next image.
     """
+    left = iter(members.of(stem))
+    try:
+        return _pooled(left, stem, stream, needs, members, seen, used)
+    except (ValueError, OSError):
+        for _ in left:
+            next(stream)
+        raise
+
+
+def _pooled(left, stem, stream, needs, members, seen, used):
     pool, first = None, None
-    for store, weight in members.of(stem):
-        logits = next(stream)
+    for store, weight in left:
+        logits = next(stream)()
         shape = (len(logits.values), *logits.size)
         if pool is None:
             fits = used is not None and shape == (used.num_classes, *used.size)

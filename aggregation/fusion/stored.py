@@ -11,20 +11,32 @@ from utils.outputs.writers import WriterPool
 
 
 def fuse_stored(
-    members: Members, options: FuseOptions, outputs: Outputs, readers: int = 2, log=None
+    members: Members, options: FuseOptions, outputs: Outputs, readers: int = 2, log=None, faults: list | None = None
 ) -> tuple[int, int]:
     """Write the results of every image that has none yet; returns (images written, images kept).
 
-    readers: threads that read files; no result depends on it.
+    readers: threads that read files; no result depends on it. faults: takes the message about each image whose files
+    cannot be used, which is then left out; None: it is raised, as it is when there is no other image.
     """
     todo = [stem for stem in members.stems if not outputs.done(stem)]
     stream, pool = read_ahead(members, todo, readers), None
     with one_thread(), WriterPool() as writers:
         for stem in progress(todo, total=len(todo), desc='fuse', log=log):
-            pool = pool_of(members, stem, stream, options.needs, used=pool)
-            writers.submit(outputs.write, stem, finish(pool, options, len(members)))
-    outputs.finish(members.stems, {'members': members.describe(), 'class_names': members.class_names})
-    return len(todo), len(members.stems) - len(todo)
+            try:
+                pool = pool_of(members, stem, stream, options.needs, used=pool)
+                fused = finish(pool, options, len(members))
+            except (ValueError, OSError) as error:
+                if faults is None or len(faults) + 1 == len(members.stems):
+                    raise
+                faults.append(str(error))
+                pool = None
+            else:
+                writers.submit(outputs.write, stem, fused)
+    failed = len(faults or ())
+    kept = len(members.stems) - len(todo)
+    done = [stem for stem in members.stems if outputs.done(stem)]
+    outputs.finish(done, {'members': members.describe(), 'class_names': members.class_names}, faults or ())
+    return len(todo) - failed, kept
 
 
 def calibrate_stored(members: Members, options: FuseOptions, truths: Truths, method: str, readers: int = 2, log=None):

@@ -105,9 +105,14 @@ class TrainLoader:
         return raised(self.loader)
 
 
-def eval_loader(eval_set: EvalSet, batch_size: int, num_workers: int, world: int = 1, rank: int = 0) -> 'EvalLoader':
-    """The loader of one rank: images rank, rank + world, ... in order, none padded, dropped or repeated."""
-    return EvalLoader(eval_set, batch_size, num_workers, range(rank, len(eval_set), world))
+def eval_loader(
+    eval_set: EvalSet, batch_size: int, num_workers: int, world: int = 1, rank: int = 0, faults: list | None = None
+) -> 'EvalLoader':
+    """The loader of one rank: images rank, rank + world, ... in order, none padded, dropped or repeated.
+
+    faults: takes the message about each image that cannot be read, which is then left out; None: it is raised.
+    """
+    return EvalLoader(eval_set, batch_size, num_workers, range(rank, len(eval_set), world), faults)
 
 
 class EvalLoader:
@@ -117,8 +122,8 @@ class EvalLoader:
     equal, num_images the number of images of this rank.
     """
 
-    def __init__(self, eval_set, batch_size, num_workers, chosen):
-        self.batch_size, self.num_images = batch_size, len(chosen)
+    def __init__(self, eval_set, batch_size, num_workers, chosen, faults=None):
+        self.batch_size, self.num_images, self.faults = batch_size, len(chosen), faults
         self.loader = DataLoader(Guarded(eval_set), batch_size=None, sampler=chosen, **_worker_options(num_workers))
 
     def __len__(self):
@@ -126,7 +131,7 @@ class EvalLoader:
 
     def __iter__(self):
         group = []
-        for sample in raised(self.loader):
+        for sample in raised(self.loader, self.faults):
             if group and (len(group) == self.batch_size or sample['image'].shape != group[0]['image'].shape):
                 yield collate(group)
                 group = []
@@ -168,9 +173,12 @@ class Guarded(TorchDataset):
             return Failure(error)
 
 
-def raised(batches):
-    """Iterate over `batches`, raising the error of the first Failure among them."""
+def raised(batches, faults=None):
+    """Iterate over `batches`, raising the error of the first Failure among them, or adding all messages to `faults`."""
     for batch in batches:
+        if isinstance(batch, Failure) and faults is not None:
+            faults.append(str(batch.error))
+            continue
         if isinstance(batch, Failure):
             error, origin = batch.error, batch.origin
             # The error will hold this frame; a frame that held the error would keep the workers until Python collects

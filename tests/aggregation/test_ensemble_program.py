@@ -336,12 +336,12 @@ def spoilt(tmp_path, two, how):
         'empty': (['fuse', two[0], tmp_path / 'empty', *out], 'holds no files'),
         'file': (['fuse', two[0], tmp_path / 'file', *out], 'is a file, no folder'),
         'twice': (['fuse', two[0], f'{two[0]}/', *out], 'given twice'),
-        'corrupt': (['fuse', *two, *out], 'b_logits.npz: holds no logits that can be read'),
-        'nan': (['fuse', *two, *out], 'b_logits.npz: holds nan or infinity'),
-        'empty array': (['fuse', *two, *out], 'b_logits.npz: holds no logits that can be read'),
+        'corrupt': (['fuse', *two, *out, '--strict'], 'b_logits.npz: holds no logits that can be read'),
+        'nan': (['fuse', *two, *out, '--strict'], 'b_logits.npz: holds nan or infinity'),
+        'empty array': (['fuse', *two, *out, '--strict'], 'b_logits.npz: holds no logits that can be read'),
         'prefix': (['fuse', *two, *out, '--prefix', '../x/'], '--prefix ../x/: leads out of --out'),
         'absolute prefix': (['fuse', *two, *out, '--prefix', f'{tmp_path}/x/'], 'leads out of --out'),
-        'classes': (['fuse', *two, *out], 'b_logits.npz: holds 7 classes'),
+        'classes': (['fuse', *two, *out, '--strict'], 'b_logits.npz: holds 7 classes'),
         'no manifest, no logits': (['fuse', *two, *out], 'names no file below the folder'),
         'out is a file': (['fuse', *two, '--out', tmp_path / 'file'], 'cannot be written'),
         'out among logits': (['fuse', *two, '--out', two[0] / 'o'], 'a folder of logits; give a folder of its own'),
@@ -389,6 +389,22 @@ def test_mistakes_are_told_in_one_sentence(program, two, tmp_path, how):
     code, told = program(*arguments)
     errors = [line for line in told.splitlines() if 'images/s' not in line]
     assert code == 2 and len(errors) == 1 and errors[0].startswith('ensemble.py: error: ') and words in errors[0]
+
+
+def test_images_whose_logits_are_broken_are_left_out_and_listed_at_the_end(program, two, tmp_path):
+    broken = two[0] / 'val/ulm/b_logits.npz'  # of the first member: the second's file of that image is passed over
+    broken.write_bytes(broken.read_bytes()[:90])
+    whole = ['fuse', two[1], two[0], '--out', tmp_path / 'o']
+    code, told = program(*whole)
+    done = len(list((tmp_path / 'o').rglob('*_pred.png')))
+    lines = told.splitlines()
+    fault = lines[lines.index(f'1 of {done + 1} images were left out:') + 1]
+    assert code == 1 and fault.startswith(f'  {broken}: holds no logits')
+    assert f'{done} images fused' in told and not log(tmp_path / 'o')['complete']
+    assert log(tmp_path / 'o')['left_out'] == [fault.strip()]
+    shutil.rmtree(two[0])
+    dumps.make(two[0], 0)
+    assert program(*whole)[0] == 0 and log(tmp_path / 'o')['complete']
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,13 @@ import argparse
 import csv
 import json
 import os
+import platform
+import re
 import shlex
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -34,6 +37,7 @@ def flags(tmp_path, **other):
             'seed': 5,
             'deterministic': False,
             'distributed': False,
+            'timeout': 30,
             'resume': None,
             'crop_size': (8, 16),
             **other,
@@ -41,8 +45,11 @@ def flags(tmp_path, **other):
     )
 
 
+@contextmanager
 def start(args, training=True):
-    return run_context(args, training=training, device='cpu')
+    with run_context(args, training=training, device='cpu') as started:
+        started.open()
+        yield started
 
 
 def test_a_record_holds_the_versions_of_all_packages_that_change_numbers(monkeypatch):
@@ -192,6 +199,86 @@ def test_an_evaluation_may_write_beside_a_training(trained):
         assert (trained / 'run/hparams.json').exists()
 
 
+def test_an_evaluation_in_the_directory_of_a_training_gets_a_folder_of_its_own(trained):
+    said = []
+    args = flags(trained, eval='val')
+    assert run.evaluation_directory(args, said.append) == str(trained / 'run' / 'eval_val')
+    assert said == [f'--result_dir {trained}/run: holds a training; this evaluation writes to {trained}/run/eval_val']
+    assert (
+        run.evaluation_directory(flags(trained, eval='val', result_dir=f'{trained}/b'), said.append) == f'{trained}/b'
+    )
+
+
+def test_a_run_that_ends_before_its_inputs_are_checked_leaves_everything_as_it_was(tmp_path, trained):
+    with start(flags(trained, resume='auto')):
+        pass
+    before = {path.name: path.read_bytes() for path in (trained / 'run').iterdir()}
+    for directory in ('run', 'new'):
+        args = flags(tmp_path, result_dir=str(tmp_path / directory), resume='auto', seed=9)
+        with pytest.raises(ValueError), run_context(args, training=True, device='cpu') as started:
+            started.log('a line')
+            raise ValueError('--snapshot: another network')
+    assert {path.name: path.read_bytes() for path in (trained / 'run').iterdir()} == before
+    assert not (tmp_path / 'new').exists()
+
+
+def test_lines_of_before_the_opening_stand_at_the_top_of_the_log(tmp_path):
+    with run_context(flags(tmp_path), training=True, device='cpu') as started:
+        started.log('first')
+        started.open()
+        started.log('second')
+    assert (tmp_path / 'run/logging.log').read_text() == 'first\nsecond\n'
+
+
+# One process in a directory
+
+
+HOLD = """
+import argparse, sys, time
+from engine.run import run_context
+args = argparse.Namespace(
+    result_dir=sys.argv[1], seed=1, deterministic=False, distributed=False, timeout=30, resume=None
+)
+with run_context(args, training=True, device='cpu') as run:
+    run.open()
+    print('open', flush=True)
+    time.sleep(60)
+"""
+
+
+def test_the_second_of_two_runs_in_a_directory_is_told_who_holds_it_and_a_killed_one_holds_nothing(tmp_path):
+    first = subprocess.Popen(
+        [sys.executable, '-c', HOLD, str(tmp_path / 'run')], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert first.stdout.readline() == 'open\n'
+        before = sorted(os.listdir(tmp_path / 'run'))
+        for training in (True, False):
+            with pytest.raises(ValueError) as caught, start(flags(tmp_path), training):
+                pass
+            assert re.fullmatch(
+                rf'--result_dir {tmp_path}/run: is being written by process {first.pid} on {platform.node()} since'
+                r' 20\d\d-\S+ \S+ \S+ \(-c .*\); wait for its end or stop it, or give another --result_dir',
+                str(caught.value),
+            )
+        assert sorted(os.listdir(tmp_path / 'run')) == before
+    finally:
+        first.kill()
+        first.wait()
+    with start(flags(tmp_path)) as started:
+        started.log('here')
+    assert not (tmp_path / 'run/.lock').exists()
+
+
+def test_a_training_that_another_one_has_continued_meanwhile_is_refused(trained):
+    args = flags(trained, resume='auto')
+    with pytest.raises(ValueError, match='another process has trained there since this one started'):
+        with run_context(args, training=True, device='cpu') as started:
+            checkpoint.save(trained / 'run' / 'last_checkpoint_ep5.pth', {'state_dict': {}, 'epoch': 5})
+            started.open()
+    assert not (trained / 'run/hparams.json').exists()
+
+
 # Errors
 
 
@@ -215,13 +302,50 @@ def test_a_result_dir_that_is_a_file_is_named(tmp_path):
             pass
 
 
+SPEAK = r"""
+import argparse, sys
+from engine.run import run_context
+from utils.cli.program import run_program
+args = argparse.Namespace(
+    result_dir=sys.argv[1], seed=1, deterministic=False, distributed=False, timeout=30, resume=None
+)
+def body(argv):
+    with run_context(args, training=True, device='cpu') as run:
+        run.log('before: Stra\xdfe')
+        run.open()
+        run.log('classes: Stra\xdfe \u8eca \udcff')
+        run.metric('val', {'Stra\xdfe': 0.5}, 0)
+sys.exit(run_program('p.py', body))
+"""
+
+
+def test_names_that_the_console_or_the_locale_lacks_end_nothing_and_files_are_utf8(tmp_path):
+    environment = {**os.environ, 'LC_ALL': 'C', 'PYTHONUTF8': '0', 'PYTHONCOERCECLOCALE': '0'}
+    environment['PYTHONIOENCODING'] = 'ascii'
+    done = subprocess.run(
+        [sys.executable, '-c', SPEAK, tmp_path / 'run'],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b'classes: Stra?e ? ?' in done.stdout
+    lines = (tmp_path / 'run/logging.log').read_text(encoding='utf-8').splitlines()
+    assert lines == ['before: Stra\xdfe', 'classes: Stra\xdfe \u8eca \\udcff']
+    assert 'Stra\xdfe' in (tmp_path / 'run/metrics.csv').read_text(encoding='utf-8')
+
+
 FULL = """
 import argparse, resource, signal, sys
 from engine.run import run_context
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-args = argparse.Namespace(result_dir=sys.argv[1], seed=1, deterministic=False, distributed=False, resume=None)
+args = argparse.Namespace(
+    result_dir=sys.argv[1], seed=1, deterministic=False, distributed=False, timeout=30, resume=None
+)
 try:
     with run_context(args, training=True, device='cpu') as run:
+        run.open()
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
         for step in range(10_000):
             run.metric('train', {'loss': 1.0, 'lr': 0.1}, step)
@@ -267,8 +391,9 @@ def test_the_failure_of_a_background_writer_is_raised_by_the_next_line(tmp_path)
 
 def test_other_ranks_write_and_print_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(run, 'init_from_env', lambda *_: run.Dist(rank=1, world=2))
+    monkeypatch.setattr(run.Dist, 'broadcast_object', lambda *_: None)
     with start(flags(tmp_path)) as started:
         started.log('hello')
         started.metric('val', {'mean_iu': 0.25}, 3)
-    assert os.listdir(tmp_path / 'run') == []
+    assert not (tmp_path / 'run').exists()
     assert capsys.readouterr() == ('', '')

@@ -8,7 +8,7 @@ import pytest
 from engine.stop import StopSignal
 
 
-@pytest.mark.parametrize('name', ['SIGTERM', 'SIGUSR1'])
+@pytest.mark.parametrize('name', ['SIGINT', 'SIGTERM', 'SIGUSR1'])
 def test_a_signal_becomes_a_flag_that_is_said_once(name):
     said = []
     with StopSignal(said.append) as stop:
@@ -17,6 +17,7 @@ def test_a_signal_becomes_a_flag_that_is_said_once(name):
         assert stop.requested
         assert stop.requested
     assert stop.name == name
+    assert stop.exit_code == (130 if name == 'SIGINT' else 75)
     assert said == [f'{name} received: saving, then ending; a second signal ends at once']
 
 
@@ -25,6 +26,21 @@ def test_the_handlers_of_before_come_back():
     with StopSignal():
         assert signal.getsignal(signal.SIGTERM) != before[0]
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGUSR1)) == before
+
+
+def test_a_second_ctrl_c_is_raised_but_not_the_one_that_torchrun_passes_on(monkeypatch):
+    with StopSignal():
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    monkeypatch.setenv('TORCHELASTIC_RUN_ID', '1')
+    with StopSignal() as stop:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        monkeypatch.setattr(time, 'monotonic', lambda: float('inf'))
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert stop.exit_code == 130
 
 
 def test_a_second_signal_ends_the_process_at_once():

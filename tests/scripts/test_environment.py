@@ -29,7 +29,7 @@ esac
 CHECKS = ['-m ruff check .', '-m ruff format --check .', '-m mypy', '-m pytest -n 2']  # what test.sh runs
 SRUN = """#!/usr/bin/env bash
 # Two tasks in a process group of their own, as srun starts them; SIGUSR1 goes to each of them.
-shift
+shift 2
 tasks=()
 for rank in 0 1; do
     SLURM_PROCID=$rank SLURM_LOCALID=$rank SLURM_NTASKS=2 setsid "$@" &
@@ -43,9 +43,9 @@ done
 exit "$code"
 """
 TASK = """#!/usr/bin/env bash
-# train.py: runs until SIGUSR1, saves and exits with 0; or fails at once.
+# train.py: runs until SIGUSR1, saves and exits with 75; or fails at once.
 echo "$RANK $LOCAL_RANK $WORLD_SIZE $MASTER_ADDR $*" >> "$NOTES"
-trap 'echo "saved $RANK" >> "$NOTES"; exit 0' USR1
+trap 'echo "saved $RANK" >> "$NOTES"; exit "${ENDS:-75}"' USR1
 touch "$NOTES.ready.$RANK"
 [ -n "${FAIL:-}" ] && exit 7
 [ -n "${SHORT:-}" ] && exit 0
@@ -155,6 +155,10 @@ STARTED = [f'{rank} {rank} 2 node7 train.py --distributed --resume auto --result
 
 def test_a_slurm_job_that_runs_out_of_time_saves_on_every_rank_and_queues_again(clone):
     assert slurm(clone, send=signal.SIGUSR1) == (0, [*STARTED, 'saved 0', 'saved 1', 'scontrol requeue 41'])
+
+
+def test_a_slurm_job_whose_training_finished_after_the_signal_does_not_queue_again(clone):
+    assert slurm(clone, send=signal.SIGUSR1, ENDS='0') == (0, [*STARTED, 'saved 0', 'saved 1'])
 
 
 def test_a_slurm_job_that_ends_or_fails_by_itself_does_not_queue_again(clone):

@@ -40,6 +40,7 @@ RUNX = [*SAME, 'train_camvid']
 STUB = """#!/usr/bin/env bash
 printf '%s\\0' "$(basename "$0")" "$@" >> "$NOTES"
 printf '\\n' >> "$NOTES"
+[ "$1" = train.py ] && [ -n "${TRAIN_CODE:-}" ] && exit "$TRAIN_CODE"
 while [ $# -gt 1 ]; do
     [ "$1" = --result_dir ] && mkdir -p "$2" && touch "$2/${STUB_LEAVES:-best_checkpoint_ep3.pth}"
     shift
@@ -201,6 +202,13 @@ def test_without_an_environment_a_machine_that_has_python3_alone_will_do(script,
     )
     assert done.returncode == 0, done.stderr
     assert [line.split('\0')[0] for line in (tmp_path / 'notes').read_text().splitlines()] == ['python3'] * commands
+
+
+@pytest.mark.parametrize('script, code', [('quickstart', 75), ('train_camvid', 75), ('train_camvid', 130)])
+def test_a_script_whose_training_was_stopped_does_not_go_on_to_the_evaluation(script, code, tmp_path):
+    done, recorded = calls(tmp_path, f'{script}.sh', TRAIN_CODE=str(code))
+    assert done.returncode == code
+    assert len(trainings(recorded)) == 1 and not trainings(recorded)[0].eval
 
 
 def test_the_quickstart_renders_trains_and_evaluates_what_it_trained(tmp_path):

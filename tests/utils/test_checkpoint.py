@@ -108,6 +108,19 @@ class Evil:
         return self.what
 
 
+@pytest.mark.parametrize('protocol', [2, 4, 5])
+@pytest.mark.parametrize('legacy', [False, True])
+def test_code_is_named_in_pickles_of_every_protocol(tmp_path, protocol, legacy):
+    torch.save(
+        {'state_dict': weights(), 'first': Evil(os.system, 'true'), 'second': Evil(os.system, 'true')},
+        tmp_path / 'evil.pth',
+        pickle_protocol=protocol,
+        _use_new_zipfile_serialization=not legacy,
+    )
+    with pytest.raises(ValueError, match=rf'evil.pth: holds code \({os.system.__module__}.system\) beside weights'):
+        checkpoint.load(tmp_path / 'evil.pth')
+
+
 @pytest.mark.parametrize('legacy', [False, True])
 @pytest.mark.parametrize(
     'function, name', [(os.system, 'posix.system'), (eval, 'eval'), (shutil.copyfile, 'shutil.copyfile')]
@@ -237,7 +250,8 @@ def test_a_full_disk_names_the_file_and_leaves_the_old_checkpoint(saved, monkeyp
 
     monkeypatch.setattr(os, 'fsync', full)
     with pytest.raises(
-        OSError, match=r'a.pth: cannot be written, the disk is full \([\d,]+ bytes free\); free some space'
+        OSError,
+        match=r'a.pth: cannot be written, the disk is full \([\d,]+ bytes free, [\d,]+ needed\); free some space',
     ):
         checkpoint.save(saved, {'state_dict': weights(2.0)})
     assert checkpoint.load(saved)['epoch'] == 3

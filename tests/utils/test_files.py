@@ -54,7 +54,7 @@ def test_a_full_disk_is_one_sentence_with_the_file_the_space_left_and_the_remedy
         files.write_text(tmp_path / 'logits.npz', 'x')
     free = files.shutil.disk_usage(tmp_path).free
     assert str(caught.value).startswith(f'{tmp_path}/logits.npz: cannot be written, the disk is full (')
-    assert str(caught.value).endswith(' bytes free); free some space or write to another folder')
+    assert str(caught.value).endswith(' bytes free, 1 needed); free some space or write to another folder')
     told = int(str(caught.value).split('(')[1].split(' ')[0].replace(',', ''))
     assert abs(told - free) < 1 << 30
     assert caught.value.errno == errno.ENOSPC

@@ -42,3 +42,11 @@ def test_the_nearest_name_is_found_whatever_its_case():
 
 def test_a_long_list_ends_in_how_many_lines_are_left_out():
     assert shortened(['a', 'b', 'c'], 2) == ['a', 'b', '  and 1 more'] and shortened(['a'], 2) == ['a']
+
+
+def test_a_long_message_is_cut_in_the_middle_and_control_characters_are_escaped(capsys):
+    error = ValueError('a.pth: holds \x1b[31m' + 'x' * 5000 + '; give another file')
+    assert run_program('p.py', failing(error), []) == 2
+    told = capsys.readouterr().err
+    assert told.startswith('p.py: error: a.pth: holds \\x1b[31mxxx') and told.endswith('; give another file\n')
+    assert 'characters left out) ... ' in told and len(told) < 600

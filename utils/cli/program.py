@@ -1,8 +1,20 @@
 """Programs: from a call to an exit code. A person's mistake ends as one line on stderr and exit code 2."""
 
+import io
 import sys
 
+from utils.cli.wording import told
+
 MISTAKES = (ValueError, OSError)  # what a person can mend; anything else is a fault of the program and keeps its trace
+STOPPED = 75  # exit code of a training that was told to stop and has saved; sysexits.h: try again later
+INTERRUPTED = 130  # of one that Ctrl-C ended, as shells count it
+
+
+def print_anything():
+    """Print what the console's encoding lacks, such as names of classes and files, as '?' instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors='replace')
 
 
 def run_program(name: str, body, argv=None, interrupted: str = 'interrupted', mistakes=MISTAKES, remedy=None) -> int:
@@ -16,14 +28,15 @@ def run_program(name: str, body, argv=None, interrupted: str = 'interrupted', mi
         remedy: error -> what to add to that line; None: it is a fault of the program after all and is raised.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
+    print_anything()
     try:
         return body(argv) or 0
     except KeyboardInterrupt:
         print(f'{name}: {interrupted}', file=sys.stderr)
-        return 130
+        return INTERRUPTED
     except mistakes as error:
         hint = remedy(error) if remedy else ''
         if hint is None or '--debug' in argv:
             raise
-        print(f'{name}: error: {" ".join(str(error).split())}{hint}', file=sys.stderr)
+        print(f'{name}: error: {told(error)}{hint}', file=sys.stderr)
         return 2

@@ -2,6 +2,18 @@
 
 import difflib
 
+LONGEST = 600  # characters of a message
+
+
+def told(text) -> str:
+    """A message as one line for a terminal: control characters escaped, and cut in the middle where it is too long."""
+    line = ''.join(c if c.isprintable() or c.isspace() else c.encode('unicode_escape').decode() for c in str(text))
+    line = ' '.join(line.split())
+    if len(line) <= LONGEST:
+        return line
+    left, right = LONGEST // 2, LONGEST // 3
+    return f'{line[:left]} ... ({len(line) - left - right:,} characters left out) ... {line[-right:]}'
+
 
 def listed(names, count: int = 10) -> str:
     """The first of some names: 'a, b and 3 more'; 'nothing' of none."""

@@ -36,13 +36,17 @@ class WriteError(OSError):
     """A file could not be written; the message names it, the reason, the space left and the remedy."""
 
 
-def write_error(path, error: OSError) -> WriteError:
-    """`error`, met while writing `path`, as one sentence for the person at the terminal; keeps its errno."""
+def write_error(path, error: OSError, needed: int | None = None) -> WriteError:
+    """`error`, met while writing `path`, as one sentence for the person at the terminal; keeps its errno.
+
+    needed: the bytes of the file, as far as they are known.
+    """
     reason = _REASONS.get(error.errno, error.strerror or str(error) or type(error).__name__)
     if error.errno is None:  # NumPy writes arrays past Python and only reports how many items went through
         reason = f'the disk took only part of it ({reason})'
     if error.errno in _SPACE:
-        reason += f' ({_free_bytes(Path(path).parent):,} bytes free)'
+        free = _free_bytes(Path(path).parent)
+        reason += f' ({free:,} bytes free{f", {needed:,} needed" if needed else ""})'
         remedy = 'free some space or write to another folder'
     else:
         remedy = 'name a folder that can be written'
@@ -59,11 +63,12 @@ def _free_bytes(folder: Path) -> int:
 
 
 @contextmanager
-def atomic_write(path, mode='wb', durable=True):
+def atomic_write(path, mode='wb', durable=True, needed=None):
     """Open a temporary file beside `path`; when the block ends without an error it becomes `path`, else it is removed.
 
     mode 'wb' or 'w' (UTF-8). Folders on the way are made. durable=False leaves the flush to the disk to the operating
-    system: for thousands of results that can be computed again. Raises WriteError, naming `path` and the remedy.
+    system: for thousands of results that can be computed again. needed: the bytes to come, where they are known, for
+    the message about a full disk. Raises WriteError, naming `path` and the remedy.
     """
     path = Path(path)
     temporary = path.parent / f'.{path.name[:40]}.{os.getpid()}.{secrets.token_hex(4)}.tmp'
@@ -83,7 +88,7 @@ def atomic_write(path, mode='wb', durable=True):
         _discard(temporary)
         if isinstance(error, WriteError) or _is_of_another_file(error, path, temporary):
             raise
-        raise write_error(path, error) from error
+        raise write_error(path, error, needed) from error
     except BaseException:
         _discard(temporary)
         raise
@@ -142,7 +147,7 @@ def _is_being_written(temporary: str) -> bool:
 
 def write_text(path, text: str, durable=True):
     """Write `text` as UTF-8, whole or not at all."""
-    with atomic_write(path, 'w', durable) as file:
+    with atomic_write(path, 'w', durable, len(text.encode(errors='replace'))) as file:
         file.write(text)
 
 
@@ -169,13 +174,13 @@ def plain(value):
 
 def write_npy(path, array: np.ndarray, durable=True):
     """Write `array` in NumPy's own format, without pickled objects."""
-    with atomic_write(path, 'wb', durable) as file:
+    with atomic_write(path, 'wb', durable, array.nbytes + 128) as file:
         np.save(file, array, allow_pickle=False)
 
 
 def write_bytes(path, data, durable=True):
     """Write bytes-like `data`, for example what `cv2.imencode` returns."""
-    with atomic_write(path, 'wb', durable) as file:
+    with atomic_write(path, 'wb', durable, memoryview(data).nbytes) as file:
         file.write(data)
 
 

@@ -50,6 +50,12 @@ SETTINGS = group(
         idle_without=('crop_eval',),
         recorded_if_given=True,
     ),
+    switch(
+        'strict',
+        'end at the first image that cannot be read, instead of leaving it out',
+        decides=(),
+        read_by=EVALUATION,
+    ),
     switch('no_metrics', 'write what is to be dumped and compute no score', decides=(), read_by=EVALUATION),
     decides=(NUMBERS, VALUES),
 )

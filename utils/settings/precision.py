@@ -1,7 +1,7 @@
 """Settings of arithmetic, speed, seeds and processes."""
 
 from utils.settings.setting import NUMBERS, TRAINING, VALUES, Setting, choice, group, switch
-from utils.settings.value_types import count
+from utils.settings.value_types import count, positive
 
 SETTINGS = group(
     'precision and speed',
@@ -24,6 +24,15 @@ SETTINGS = group(
     Setting('seed', count, 0, 'N', 'of weights, epoch lists and augmentation'),
     switch('deterministic', 'only deterministic GPU kernels'),
     switch('distributed', 'one process per GPU; implied under torchrun', decides=()),
+    # not too short: while one process builds an index of a large dataset the others wait
+    Setting(
+        'timeout',
+        positive,
+        30,
+        'MIN',
+        'minutes until a process that hears nothing from the others, perhaps because their machine is down, ends',
+        decides=(),
+    ),
     switch('syncbn', 'batch statistics over all processes'),
     decides=(NUMBERS,),
 )
