@@ -207,7 +207,7 @@ def _card(dataset, one, why, folder, name):
 
 def _pictures(dataset, one, folder, name, title):
     """Write the image, and its label over it where there is a usable one."""
-    image = read_image(one.item.image, upright=one.item.label is None)
+    image = read_image(one.item.image)
     pictures = [_picture(folder, f'{name}_image', fitted(image), title)]
     if one.counts is not None:
         label = dataset.mapper.table[dataset.raw_label(one.item)]
