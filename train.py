@@ -24,7 +24,7 @@ from engine.keeper import CheckpointKeeper
 from engine.run import run_context
 from engine.stop import StopSignal
 from engine.training import Training
-from loss import read_class_weights
+from loss import read_class_weights, verified_dataset
 from network.summary import EVALUATION_SIZE, summary
 from transforms import build_train_transform
 from utils import checkpoint
@@ -138,6 +138,11 @@ def fit(args, run, state):
     qualities = training_qualities()
     sets = [*(get_dataset(args, run, 'train', quality) for quality in qualities), get_dataset(args, run, 'val')]
     class_weights = read_class_weights(args.class_weights, sets[0].classes.names)
+    verified = verified_dataset(args.class_weights)
+    if verified not in (None, sets[0].name):
+        run.log(
+            f'--class_weights {args.class_weights}: holds the weights of {verified}, this training is on {sets[0].name}'
+        )
     transform = build_train_transform(args, sets[0].ignore_label)
     verify(args, run, sets)
     *train_sets, val_set = (with_cache(dataset, run) for dataset in sets)

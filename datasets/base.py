@@ -81,6 +81,11 @@ class Dataset:
         return cls.classes, cls.splits
 
     @classmethod
+    def own_name(cls) -> str:
+        """What results, records and messages call the dataset, without looking for images."""
+        return cls.name
+
+    @classmethod
     def directories(cls) -> tuple:
         """The names that the dataset's folder below the dataset root may have, likeliest first."""
         return cfg.DATASET[cls.directory_key] if cls.directory_key else cls.name, *cls.other_directories

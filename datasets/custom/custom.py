@@ -1,6 +1,7 @@
 """Custom dataset, described in a YAML file without any Python: --dataset custom --data_yaml FILE."""
 
 import os
+import re
 from pathlib import Path
 
 from config import cfg
@@ -15,6 +16,11 @@ from utils.cli.yaml_file import read_yaml
 from utils.files.archives import locate
 
 KEYS = ('root', 'images', 'labels', 'splits', 'ignore', 'unlisted', 'classes')
+
+
+def name_of(file) -> str:
+    """The name of the data set that a file of --data_yaml describes, fit for file names."""
+    return 'custom_' + re.sub(r'[^\w.-]+', '_', Path(file).expanduser().stem)
 
 
 class DataFile:
@@ -63,7 +69,13 @@ class Custom(Dataset):
             raise ValueError(f'{data.file}: splits: has no {split}, only {", ".join(data.splits)}; add it there')
         self.data, self.file, self.places = data, data.file, data.places
         self.classes, self.color_map, self.splits = data.classes, data.color_map, data.splits
+        self.name = self.own_name()
         super().__init__(split, quality)
+
+    @classmethod
+    def own_name(cls):
+        """custom_streets of streets.yaml: two files are two data sets, in file names and records too."""
+        return name_of(cfg.DATASET.DATA_YAML) if cfg.DATASET.DATA_YAML else cls.name
 
     @classmethod
     def describe(cls):
