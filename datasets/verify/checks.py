@@ -8,6 +8,7 @@ import numpy as np
 from datasets.base import Dataset
 from datasets.loading.orientation import TURN_REMEDY, UPRIGHT, why_sizes_differ
 from datasets.loading.reading import REPLACE, read_image
+from datasets.verify.colours import unknown_colours
 from datasets.verify.findings import ERROR, NOTE, WARNING, Fault, Finding, title
 from utils.cli.wording import counted, listed
 
@@ -17,14 +18,14 @@ def check_files(dataset: Dataset, examined: list) -> list:
     without any class."""
     return [
         finding
-        for check in (_unreadable, _turned, _sizes, _unknown_ids, _ignored)
+        for check in (_unreadable, unknown_colours, _turned, _sizes, _unknown_ids, _ignored)
         for finding in check(dataset, examined)
     ]
 
 
 def _unreadable(dataset, examined):
     images = [_fault(one.item.image, one.image_fault) for one in examined if one.image_fault]
-    labels = [_fault(one.item.label, one.label_fault) for one in examined if one.label_fault]
+    labels = [_fault(one.item.label, one.label_fault) for one in examined if one.label_fault and not one.colours]
     if images:
         yield Finding(
             ERROR,
@@ -38,7 +39,7 @@ def _unreadable(dataset, examined):
             ERROR,
             'unusable_labels',
             f'{title(dataset)}: {counted(len(labels), "label")} cannot be used; '
-            f'{_remedy([one.label_fault for one in examined if one.label_fault])}',
+            f'{_remedy([one.label_fault for one in examined if one.label_fault and not one.colours])}',
             tuple(labels),
         )
 

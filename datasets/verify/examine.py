@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from datasets.base import Dataset, Item
+from datasets.labels import UnknownColours
 from datasets.loading.orientation import UPRIGHT
 from datasets.loading.reading import peek_turned, read_image
 from datasets.loading.threads import MAX_THREADS, in_threads
@@ -21,6 +22,7 @@ class Examined(NamedTuple):
     image_fault, label_fault: the reader's sentence about an unusable file. counts int64 (256,): pixels of each raw id,
     None when the label was not decoded. mean, std (3,): of the RGB values in [0, 1]. digest: equal for images of equal
     pixels. orientations: of image and label, as EXIF has them.
+    colours: {(r, g, b): pixels} of those in the label that no class has.
     """
 
     item: Item
@@ -33,6 +35,7 @@ class Examined(NamedTuple):
     std: np.ndarray | None = None
     digest: bytes = b''
     orientations: tuple = (UPRIGHT, UPRIGHT)
+    colours: dict | None = None
 
 
 def examine(dataset: Dataset, item: Item) -> Examined:
@@ -53,6 +56,8 @@ def examine(dataset: Dataset, item: Item) -> Examined:
         return found
     try:
         raw = dataset.raw_label(item)
+    except UnknownColours as error:
+        return found._replace(label_fault=str(error), colours=error.pixels)
     except (ValueError, OSError) as error:
         return found._replace(label_fault=str(error))
     turned = (found.orientations[0], peek_turned(item.label)[1])
