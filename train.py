@@ -33,7 +33,7 @@ from engine.keeper import CheckpointKeeper
 from engine.run import evaluation_directory, run_context
 from engine.stop import StopSignal
 from engine.training import Training
-from loss import read_class_weights
+from loss import read_class_weights, verified_dataset
 from network.summary import EVALUATION_SIZE, summary
 from transforms import build_train_transform
 from utils import checkpoint
@@ -149,6 +149,11 @@ def fit(args, run, state):
     qualities = training_qualities()
     sets = [*(get_dataset(args, run, 'train', quality) for quality in qualities), get_dataset(args, run, 'val')]
     class_weights = read_class_weights(args.class_weights, sets[0].classes.names)
+    verified = verified_dataset(args.class_weights)
+    if verified not in (None, sets[0].name):
+        run.log(
+            f'--class_weights {args.class_weights}: holds the weights of {verified}, this training is on {sets[0].name}'
+        )
     transform = build_train_transform(args, sets[0].ignore_label)
     net = build_network(args, sets[0], run, state, training=True)
     verify(args, run, sets)

@@ -7,7 +7,8 @@ import numpy as np
 
 from config import cfg
 from datasets.labels import ColorTable, LabelMapper
-from datasets.loading.reading import label_size, read_image, read_label
+from datasets.loading.orientation import TURN_REMEDY, why_sizes_differ
+from datasets.loading.reading import label_size, peek_turned, read_image, read_label
 from utils.classes import Classes
 from utils.files.archives import ArchivePath, locate
 
@@ -82,6 +83,11 @@ class Dataset:
         return cls.classes, cls.splits
 
     @classmethod
+    def own_name(cls) -> str:
+        """What results, records and messages call the dataset, without looking for images."""
+        return cls.name
+
+    @classmethod
     def directories(cls) -> tuple:
         """The names that the dataset's folder below the dataset root may have, likeliest first."""
         return cfg.DATASET[cls.directory_key] if cls.directory_key else cls.name, *cls.other_directories
@@ -103,15 +109,16 @@ class Dataset:
         Raises ValueError naming the file when it is unreadable, when the sizes differ, or when the label holds ids
         outside the map.
         """
-        image = read_image(item.image, upright=item.label is None)
+        image = read_image(item.image)
         if item.label is None:
             return image, None
         raw = self.raw_label(item)
         if raw.shape != image.shape[:2]:
+            why = why_sizes_differ(image.shape[:2], raw.shape, peek_turned(item.image)[1], peek_turned(item.label)[1])
             raise ValueError(
                 f'{item.label}: the label is {raw.shape[1]}x{raw.shape[0]} pixels (width x height) but its image'
-                f' {item.image} is {image.shape[1]}x{image.shape[0]}; bring both to one size (labels without'
-                ' interpolation)'
+                f' {item.image} is {image.shape[1]}x{image.shape[0]}{why and f" ({why})"}; '
+                + (TURN_REMEDY if why else 'bring both to one size (labels without interpolation)')
             )
         return image, self.mapper(raw, item.label)
 

@@ -52,6 +52,12 @@ class LabelMapper:
         )
 
 
+class UnknownColours(ValueError):
+    """A label shows colours that the table does not hold. pixels: {(r, g, b): how many} of every such colour."""
+
+    pixels: dict = {}
+
+
 class ColorTable:
     """Label images (H, W, 3) RGB to raw ids by color_map {(r, g, b): raw id}.
 
@@ -93,7 +99,10 @@ class ColorTable:
         raw = self.table.take(colour_codes(image))
         outside = raw == self.unknown if self.strict else None
         if self.strict and outside.any():
-            raise ValueError(self._complaint(image, outside, path))
+            error = UnknownColours(self._complaint(image, outside, path))
+            colours, counts = np.unique(image[outside], axis=0, return_counts=True)
+            error.pixels = dict(zip(map(tuple, colours.tolist()), counts.tolist()))
+            raise error
         return raw
 
     def _complaint(self, image, outside, path):

@@ -213,7 +213,7 @@ def build_writers(args, run, dataset, made_by=None, about=None, dumps=(), **chan
     ]
     if dumps:
         storage = Storage(args.logits_format, args.logits_dtype, args.logits_stride)
-        options = DumpOptions(made_by, about, storage, overwrite)
+        options = DumpOptions(made_by, about, storage, overwrite, args.dump_grid)
         sinks.append(Dumper(dumps, options, run.directory, classes, names, run.dist.rank, run.log, pool))
         claim(sinks[-1].dumps, run.directory, write=False)
     check_outputs(

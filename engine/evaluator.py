@@ -146,7 +146,9 @@ class Evaluator:
         for member, net in enumerate(self.nets):
             logits, outputs = self._forward(net, normalised, keep_scales, batch['name'])
             assets = {key: value for key, value in outputs.items() if key != 'pred'}
-            evaluated = EvalBatch(batch['name'], batch['index'], images, labels, logits, assets, member)
+            evaluated = EvalBatch(
+                batch['name'], batch['index'], images, labels, logits, assets, member, batch.get('size')
+            )
             for sink in sinks:
                 sink.process(evaluated)
 

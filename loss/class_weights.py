@@ -30,6 +30,12 @@ def read_class_weights(text: str | None, class_names: list) -> torch.Tensor | No
     return torch.tensor(values, dtype=torch.float64)
 
 
+def verified_dataset(text: str | None) -> str | None:
+    """The name of the dataset whose verification FILE:KIND is; None for numbers and where the file does not say."""
+    path, _, kind = (text or '').rpartition(':')
+    return json.loads(Path(path).read_text(encoding='utf-8')).get('dataset') if kind in KINDS else None
+
+
 def _from_list(text: str) -> list[float]:
     try:
         return [float(part) for part in text.split(',')]

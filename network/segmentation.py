@@ -50,7 +50,7 @@ def segment(net: nn.Module, trained_on: TrainedOn | None, image: np.ndarray) -> 
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(
             f'predict: the image is {image.dtype} of shape {image.shape}, expected uint8 of shape (h, w, 3), RGB;'
-            " convert it, for instance with np.array(PIL.Image.open(file).convert('RGB'))"
+            " convert it, for instance with np.array(PIL.ImageOps.exif_transpose(PIL.Image.open(file)).convert('RGB'))"
         )
     device = next(net.parameters()).device
     pixels = torch.from_numpy(np.require(image, requirements=('C', 'W'))).to(device).permute(2, 0, 1).unsqueeze(0)

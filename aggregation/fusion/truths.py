@@ -67,7 +67,7 @@ class Truths:
         if tuple(truth.shape) != tuple(size):
             raise ValueError(
                 f'{stem}: its label has {truth.shape[0]}x{truth.shape[1]} pixels (height x width), its logits'
-                f' {size[0]}x{size[1]}; evaluate at the size of the labels, without --pre_size'
+                f' {size[0]}x{size[1]}; dump them at the size of the image, without --dump_grid network'
             )
         return truth
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import config
 from datasets.browse.pictures import CELL, SIDE, contact_sheet, fitted
 from datasets.browse.samples import augmented_samples, picture, raw_samples
-from datasets.registry import dataset_names, get_dataset
+from datasets.registry import dataset_names, get_dataset, own_name
 from datasets.sampling.coarse import join, training_qualities
 from datasets.sampling.sets import TrainSet
 from datasets.verify.whole import check_split
@@ -62,9 +62,8 @@ def parse_args(argv=None):
         help='a page (.html) or one picture (.png) (default: <assets_path>/browse/<dataset>_<split>.html)',
     )
     args = parser.parse_all(sys.argv[1:] if argv is None else argv)
-    ending = '_augmented' if args.augmented else ''
-    out = Path(args.out or f'{args.assets_path}/browse/{args.dataset}_{args.split}{ending}.html')
-    if out.suffix.lower() not in ('.html', '.png'):
+    out = args.out and Path(args.out)
+    if out and out.suffix.lower() not in ('.html', '.png'):
         raise ValueError(f'--out {out}: expected a name that ends with .html, for a page, or .png, for one picture')
     flags.check_coarse(args)
     SETTINGS.check_needs(args)
@@ -80,11 +79,18 @@ def _browse(argv):
     args = parse_args(argv)
     with config.scope(**SETTINGS.as_cfg(vars(args))):
         check_split(args.dataset, args.split, '--split')
+        args = flags.with_values(args, dataset=own_name(args.dataset))
+        out = args.out or Path(f'{args.assets_path}/browse/{args.dataset}_{args.split}{_ending(args)}.html')
+        args = flags.with_values(args, out=out)
         dataset = join([get_dataset(args.dataset, args.split, quality=quality) for quality in _qualities(args.split)])
         samples = list(_samples(args, dataset))
         write = _write_page if args.out.suffix.lower() == '.html' else _write_picture
         write(args.out, _title(args), dataset, samples)
     print(f'{len(samples)} of {len(dataset)} samples: {args.out}')
+
+
+def _ending(args) -> str:
+    return '_augmented' if args.augmented else ''
 
 
 def _qualities(split):

@@ -5,6 +5,7 @@ from pathlib import Path
 from datasets.base import Dataset
 from datasets.collection.layout import IMAGE_EXTENSIONS, make_items, walk_files
 from utils.classes import Classes
+from utils.cli.wording import by_ending, counted
 from utils.files.archives import locate
 
 
@@ -36,12 +37,12 @@ class Folder(Dataset):
         images = [path for path in files if path.suffix.lower() in IMAGE_EXTENSIONS]
         if not images:
             kinds = ', '.join(extension[1:] for extension in IMAGE_EXTENSIONS)
+            there = f'only {counted(len(files), "other file")} ({by_ending(files)})' if files else 'nothing'
             raise FileNotFoundError(
-                f'{self.folder}: holds no images ({kinds}), only {len(files)} other files; '
-                'give another folder with --eval_folder'
+                f'{self.folder}: holds no images ({kinds}), {there}; give another folder with --eval_folder'
             )
-        if len(files) > len(images):
-            self.notes.append(
-                f'{self.folder}: {len(files) - len(images)} of {len(files)} files are no images and are left out'
-            )
+        others = [path for path in files if path.suffix.lower() not in IMAGE_EXTENSIONS]
+        if others:
+            are = 'is no image and is' if len(others) == 1 else 'are no images and are'
+            self.notes.append(f'{self.folder}: {len(others)} of {len(files)} files {are} left out: {by_ending(others)}')
         return self.folder, make_items(images, self.folder)

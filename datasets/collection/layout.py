@@ -10,9 +10,11 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from datasets.base import Item
-from utils.files.archives import SEALED_ENDINGS, ArchivePath, locate
+from utils.files.archives import SEALED_ENDINGS, ArchivePath, locate, printed
 
-IMAGE_EXTENSIONS = ('.png', '.jpg', '.jpeg', '.webp', '.bmp', '.tif', '.tiff')
+IMAGE_EXTENSIONS = ('.png', '.jpg', '.jpeg', '.jpe', '.jfif', '.webp', '.bmp', '.tif', '.tiff')
+# Pictures that nothing here reads: they are told, where text beside the images is not.
+UNREAD_PICTURES = ('.gif', '.heic', '.heif', '.avif', '.jxl', '.jp2', '.j2k', '.ppm', '.pgm', '.exr', '.dng', '.raw')
 
 
 def find_directory(root: Path, names, markers, dataset: str, remedy: str) -> Path:
@@ -190,12 +192,19 @@ def make_items(images, image_root: Path, label_of=None) -> list:
         Item(image, label_of(image) if label_of else None, image.relative_to(image_root).as_posix()) for image in images
     ]
     folders = {folder: locate(folder) for folder in {item.label.parent for item in items if item.label is not None}}
-    listed = {folder: set(_names(folder)) if folder.is_dir() else set() for folder in folders.values()}
+    listed = {
+        folder: {printed(name): name for name in _names(folder)} if folder.is_dir() else {}
+        for folder in folders.values()
+    }
     items = [
-        item if item.label is None else item._replace(label=folders[item.label.parent] / item.label.name)
+        item
+        if item.label is None
+        else item._replace(label=_as_there(folders[item.label.parent], item.label.name, listed))
         for item in items
     ]
-    missing = [item for item in items if item.label is not None and item.label.name not in listed[item.label.parent]]
+    missing = [
+        item for item in items if item.label is not None and printed(item.label.name) not in listed[item.label.parent]
+    ]
     if missing and _unpaired.get() is not None:
         _unpaired.get().extend(missing)
         gone = set(missing)
@@ -206,3 +215,8 @@ def make_items(images, image_root: Path, label_of=None) -> list:
             ' images of this split have no label); add the missing labels or remove those images'
         )
     return sorted(items, key=lambda item: item.name)
+
+
+def _as_there(folder, name, listed):
+    """folder/name by the name that the file has there, where that prints alike. listed: {folder: {printed: name}}."""
+    return folder / listed[folder].get(printed(name), name)

@@ -1,10 +1,13 @@
 """Paired datasets, whose labels are found from their images: the same path below another folder, another ending."""
 
+import codecs
+
 from datasets.base import Dataset, dataset_root
 from datasets.collection.cityscapes_labels import TRAINID_CLASSES
-from datasets.collection.layout import find_split, make_items, walk_files
+from datasets.collection.layout import IMAGE_EXTENSIONS, find_split, make_items, walk_files
 from utils.classes import Classes
-from utils.files.archives import locate
+from utils.cli.wording import by_ending, counted
+from utils.files.archives import locate, printed
 
 
 class Paired(Dataset):
@@ -33,7 +36,7 @@ class Paired(Dataset):
         self.directory = find_split(dataset_root(), self.directories(), markers, self.split, self.name, self.remedy)
         root = self.directory / self.image_folder.partition('{split}')[0]
         folder = self.directory / self._of_split(self.image_folder)
-        images = self._choose(walk_files(folder, [ending.lower() for ending in self.image_endings]))
+        images = self._choose(self._images(folder))
         if self.split not in self.labelled_splits:
             self.notes.append(self._without_labels())
             return root, make_items(images, root)
@@ -41,6 +44,19 @@ class Paired(Dataset):
         return root, make_items(
             images, root, lambda image: labels / image.parent.relative_to(folder) / self._label_name(image)
         )
+
+    def _images(self, folder):
+        """The images in and below a folder; files of other endings that are images too are counted in the notes."""
+        endings = tuple(ending.lower() for ending in self.image_endings)
+        found = walk_files(folder, (*endings, *IMAGE_EXTENSIONS))
+        images = [path for path in found if path.name.lower().endswith(endings)]
+        if len(images) < len(found):
+            others = [path for path in found if not path.name.lower().endswith(endings)]
+            self.notes.append(
+                f'{folder}: {counted(len(others), "image is", "images are")} left out, which do not end in'
+                f' {" or ".join(endings)}: {by_ending(others)}'
+            )
+        return images
 
     def _of_split(self, folder: str, split: str = '') -> str:
         """A folder with that of `split`, or of self.split, in the place of {split}."""
@@ -84,10 +100,20 @@ def read_lines(path, remedy: str) -> list:
     """The lines of a text file without the space around them and without empty ones; FileNotFoundError with
     `remedy`."""
     try:
-        text = read_file(path, remedy).decode('utf-8-sig')
+        text = _decoded(read_file(path, remedy))
     except UnicodeDecodeError:
-        raise ValueError(f'{path}: is no text file; {remedy}') from None
+        raise ValueError(f'{path}: is no text file in UTF-8 or UTF-16; save it as UTF-8, {remedy}') from None
     return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _decoded(data: bytes) -> str:
+    """Text in UTF-8 or UTF-16, with or without a byte order mark: paths are mostly ASCII, half of whose bytes are zeros
+    in UTF-16."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode('utf-16')
+    if data[1:2] == b'\0' or data[:1] == b'\0':
+        return data.decode('utf-16-le' if data[1:2] == b'\0' else 'utf-16-be')
+    return data.decode('utf-8-sig')
 
 
 def read_file(path, remedy: str) -> bytes:
@@ -103,9 +129,9 @@ def with_stems(images: list, stems, source, remedy: str) -> list:
 
     Raises FileNotFoundError that counts the listed images that are not there.
     """
-    stems = set(stems)
-    chosen = [image for image in images if image.stem in stems]
-    missing = sorted(stems - {image.stem for image in chosen})
+    stems = set(map(printed, stems))
+    chosen = [image for image in images if printed(image.stem) in stems]
+    missing = sorted(stems - {printed(image.stem) for image in chosen})
     if missing:
         raise FileNotFoundError(
             f'{source}: lists {len(stems)} images, of which {len(missing)} are not there, {missing[0]} among them;'

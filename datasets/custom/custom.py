@@ -1,6 +1,7 @@
 """Custom dataset, described in a YAML file without any Python: --dataset custom --data_yaml FILE."""
 
 import os
+import re
 from pathlib import Path
 
 from config import cfg
@@ -10,11 +11,16 @@ from datasets.custom.classes import read_classes
 from datasets.custom.mistakes import Mistake, check_keys, counted_names
 from datasets.custom.places import FOLDERS, LISTS, SHARES, read_places
 from datasets.custom.splits import ListFile, Names, share_of
-from utils.cli.wording import listed
+from utils.cli.wording import by_ending, counted, listed
 from utils.cli.yaml_file import read_yaml
 from utils.files.archives import locate
 
 KEYS = ('root', 'images', 'labels', 'splits', 'ignore', 'unlisted', 'classes')
+
+
+def name_of(file) -> str:
+    """The name of the data set that a file of --data_yaml describes, fit for file names."""
+    return 'custom_' + re.sub(r'[^\w.-]+', '_', Path(file).expanduser().stem)
 
 
 class DataFile:
@@ -63,7 +69,13 @@ class Custom(Dataset):
             raise ValueError(f'{data.file}: splits: has no {split}, only {", ".join(data.splits)}; add it there')
         self.data, self.file, self.places = data, data.file, data.places
         self.classes, self.color_map, self.splits = data.classes, data.color_map, data.splits
+        self.name = self.own_name()
         super().__init__(split, quality)
+
+    @classmethod
+    def own_name(cls):
+        """custom_streets of streets.yaml: two files are two data sets, in file names and records too."""
+        return name_of(cfg.DATASET.DATA_YAML) if cfg.DATASET.DATA_YAML else cls.name
 
     @classmethod
     def describe(cls):
@@ -99,8 +111,8 @@ class Custom(Dataset):
     def _images(self, root) -> dict:
         """{path below the root: Found} of every image that the patterns match, those of other splits among them unless
         splits are folders."""
-        images = {}
-        for pattern in self._patterns(self.split):
+        images, others, patterns = {}, set(), self._patterns(self.split)
+        for pattern in patterns:
             found = pattern.find(root)
             if not found:
                 raise Mistake(
@@ -108,7 +120,21 @@ class Custom(Dataset):
                     ' splits'
                 )
             images.update(found)
+            others.update(pattern.others)
+        if self.places.kind != LISTS:  # which say themselves what is wanted
+            self._tell_others(others - images.keys(), patterns)
         return images
+
+    def _tell_others(self, others, patterns):
+        """Note how many files of which endings lie among the images and are none of them, nor their labels."""
+        labels = self._label_pattern()
+        others = [path for path in others if not labels.match(path)]
+        if others:
+            where = ' or '.join(pattern.text for pattern in patterns)
+            self.notes.append(
+                f'images ({where}): {counted(len(others), "file there is", "files there are")} left out, no image that'
+                f' can be read or of another name: {by_ending(others)}'
+            )
 
     def _patterns(self, split) -> list:
         patterns = self.places.images
@@ -168,32 +194,29 @@ class Custom(Dataset):
         """The same for the images that the split's list names; without a pattern of labels it names these too."""
         names, pattern = Names(images), self.places.labels
         lists = {
-            split: ListFile(root, self.file.parent, name, f'splits.{split}', pattern is None)
+            split: ListFile(root, self.file.parent, name, f'splits.{split}', pattern is None, names)
             for split, name in self.places.splits.items()
         }
         own = lists[self.split]
-        paths = own.paths(names)
-        absent = [line for line, path in zip(own.lines, paths) if path is None]
-        if absent:
-            raise Mistake(
-                f'{own.key}: {own.name} lists {counted_names(absent)} that are not among the {len(images)} images that'
-                f' match {" or ".join(pattern.text for pattern in self.places.images)} in {root}; correct the list,'
-                ' images or root'
-            )
+        paths = own.paths
+        if None in paths:
+            raise Mistake(own.why_absent(names, self.places.images))
         for split, other in lists.items():
             if split != self.split:
-                self._check_overlap(split, sorted(set(other.paths(names)) & set(paths)))
+                self._check_overlap(split, sorted({path for path in other.paths if path is not None} & set(paths)))
         chosen = {path: images[path] for path in paths}
         if len(chosen) < len(paths):
-            self.notes.append(f'{own.name} lists {len(paths) - len(chosen)} images more than once; they are taken once')
-        return (
-            self._with_labels(root, chosen)
-            if pattern
-            else (chosen, {path: root / label for path, label in zip(paths, own.labels)})
-        )
+            twice = counted(len(paths) - len(chosen), 'image')
+            self.notes.append(f'{own.name} lists {twice} more than once; they are taken once')
+        if own.second_columns:
+            self.notes.append(
+                f'{own.name} names labels too, which are not read, since labels in {self.file.name} says where they'
+                ' are; leave it out to read those of the list'
+            )
+        return self._with_labels(root, chosen) if pattern else (chosen, dict(zip(paths, own.label_files())))
 
     def _items(self, root, images, labels):
-        names = root / os.path.commonpath([f'/{pattern.base}' for pattern in self.places.images])[1:]
+        names = locate(root / os.path.commonpath([f'/{pattern.base}' for pattern in self.places.images])[1:])
         paths = {found.file: path for path, found in images.items()}
         try:
             return names, make_items(paths, names, labels and (lambda file: labels[paths[file]]))

@@ -10,9 +10,9 @@ import re
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from datasets.collection.layout import IMAGE_EXTENSIONS, list_files, subfolders, walk_files
-from utils.cli.wording import listed, nearest
-from utils.files.archives import locate
+from datasets.collection.layout import IMAGE_EXTENSIONS, UNREAD_PICTURES, list_files, subfolders, walk_files
+from utils.cli.wording import by_ending, counted, listed, nearest
+from utils.files.archives import locate, printed
 
 FIELDS = ('split', 'folder', 'stem')
 _TOKEN = re.compile(r'(\*|\?|\{.*?\})')
@@ -35,8 +35,9 @@ class Pattern:
     """
 
     def __init__(self, text: str):
-        self.text = text
+        self.text, self.others = text, []
         _check(text)
+        text = printed(text)
         self.fields = {field for field in FIELDS if f'{{{field}}}' in text}
         parts = text.split('/')
         fixed = next((place for place, part in enumerate(parts) if _TOKEN.search(part)), len(parts) - 1)
@@ -56,6 +57,7 @@ class Pattern:
     def match(self, path: str, file=None) -> Found | None:
         """What {folder} and {stem} are in a path below the root; without such a name the folders below `base` and the
         file's stem."""
+        path = printed(path)
         found = self._expression.fullmatch(path)
         if found is None:
             return None
@@ -73,16 +75,24 @@ class Pattern:
         return tuple(getattr(found, field) for field in ('folder', 'stem') if field in self.fields)
 
     def find(self, root) -> dict:
-        """{path below the root: Found} of every image file that matches, sorted; hidden ones are left out."""
+        """{path below the root: Found} of every image file that matches, sorted; hidden ones are left out.
+
+        `others` has the paths of what was seen and is not among them: files that match and are no images, and pictures
+        that do not match.
+        """
+        self.others = []
         folder = locate(root / self.base)
         if not folder.is_dir():
             return {}
-        files = (list_files if self.in_one_folder else walk_files)(folder, IMAGE_EXTENSIONS)
-        matches = (
-            (path, self.match(path, file))
-            for path, file in ((file.relative_to(root).as_posix(), file) for file in files)
-        )
-        return {path: found for path, found in matches if found is not None}
+        matches = {}
+        for file in (list_files if self.in_one_folder else walk_files)(folder, ('',)):
+            path, is_image = file.relative_to(root).as_posix(), file.name.lower().endswith(IMAGE_EXTENSIONS)
+            found = self.match(path, file)
+            if found is not None and is_image:
+                matches[path] = found
+            elif found is not None or is_image or file.name.lower().endswith(UNREAD_PICTURES):
+                self.others.append(path)
+        return matches
 
     def what_is_there(self, root) -> str:
         """Why nothing was found: the folder that is missing, or what its files are called instead."""
@@ -90,7 +100,8 @@ class Pattern:
         if folder.is_dir():
             files = (list_files if self.in_one_folder else walk_files)(folder, ('',))
             return f'{folder} holds ' + (
-                f'{len(files)} other files, {files[0].relative_to(folder).as_posix()} among them'
+                f'{counted(len(files), "other file")} ({by_ending(files)}),'
+                f' {files[0].relative_to(folder).as_posix()} among them'
                 if files
                 else 'no files'
             )

@@ -23,8 +23,8 @@ def collate(samples: list):
     """Samples of one size -> {'image' uint8 (N, 3, h, w), 'label' uint8 (N, h, w) if any, 'name' list, 'scale' float32
     (N,)}.
 
-    'photometric' becomes float32 (N, 9), 'index' a list. A Failure among the samples is returned in place of the batch.
-    Raises ValueError when sizes differ.
+    'photometric' becomes float32 (N, 9), 'index' and 'size' lists. A Failure among the samples is returned
+    in place of the batch. Raises ValueError when sizes differ.
     """
     failure = next((sample for sample in samples if isinstance(sample, Failure)), None)
     if failure is not None:
@@ -43,7 +43,7 @@ def collate(samples: list):
     batch['scale'] = torch.tensor([sample['scale'] for sample in samples], dtype=torch.float32)
     if 'photometric' in samples[0]:
         batch['photometric'] = torch.stack([sample['photometric'] for sample in samples])
-    for key in ('name', 'index'):
+    for key in ('name', 'index', 'size'):
         if key in samples[0]:
             batch[key] = [sample[key] for sample in samples]
     return batch

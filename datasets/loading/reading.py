@@ -1,5 +1,7 @@
 """Reading of images and label maps, on the disk or in an archive: the same pixels whatever the format.
 
+All are read as viewers show them, turned as their EXIF orientation says (datasets.loading.orientation).
+
 What cannot be decoded whole is an error that names the file.
 """
 
@@ -22,36 +24,37 @@ from datasets.loading.formats import (
     opened,
     problem,
 )
+from datasets.loading.orientation import orientation_of, shown, shown_size
 from utils.files.archives import ArchivePath
 
-RULES = 1  # raised when the same file gives other pixels than before; part of a cache's name
+RULES = 2  # raised when the same file gives other pixels than before; part of a cache's name
 _PNG_GRAY, _PNG_PALETTE = 0, 3
 _PNG_KINDS = {0: 'grey', 2: 'RGB colour', 3: 'palette', 4: 'grey with alpha', 6: 'RGB colour with alpha'}
 _GRAY_STEP = {1: 255, 2: 85, 4: 17, 8: 1}  # what a PNG decoder multiplies grey values of so many bits with
 _PILLOW_IDS = ('1', 'L', 'P')  # modes whose values are ids of 8 bits and fewer
 HUGE_BYTES, HUGE_PIXELS = 1 << 20, 1 << 27  # of an image file that is looked into for its size, and of a huge one
-PEEK_BYTES, TAIL_BYTES = 1 << 16, 64  # of a file, to know its size and whether it is whole
+PEEK_BYTES, TAIL_BYTES = 1 << 16, 1 << 12  # of a file, to know its size and whether it is whole
 REPLACE = 'replace the file or take it out of the dataset'
 LABEL_KINDS = 'a label map holds class ids from 0 to 255 as grey values or palette indices, best in an 8-bit PNG'
 COLOURS = 'or use a dataset with a table of its colours (rgb in the file of --data_yaml)'
 
 
-def read_image(path, upright=False) -> np.ndarray:
+def read_image(path) -> np.ndarray:
     """The image as uint8 (H, W, 3) RGB, whatever the file holds: grey is repeated, alpha dropped, a palette looked up,
     and of 16 bits the upper 8 are kept.
 
-    upright: turn it as its EXIF orientation says. Off for images with labels, whose pixels follow the stored grid.
     Raises FileNotFoundError, or ValueError when the file is no whole image.
     """
     data = _read_bytes(path)
-    flags = cv2.IMREAD_COLOR_RGB if upright else cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     if isinstance(path, Path) and _is_huge(data):
         del data
-        image = cv2.imread(str(path), None, flags)  # into the array itself: imdecode holds the pixels twice
+        image = cv2.imread(
+            str(path), None, cv2.IMREAD_COLOR_RGB
+        )  # into the array itself: imdecode holds the pixels twice
         if image is not None:
             return image
         data = _read_bytes(path)
-    return _decode(data, flags, path)
+    return _decode(data, cv2.IMREAD_COLOR_RGB, path)
 
 
 def _is_huge(data: bytes) -> bool:
@@ -79,37 +82,67 @@ def read_label(path, colors=None) -> np.ndarray:
 
 
 def label_size(path) -> tuple:
-    """(H, W) of a label map, of a PNG from its first bytes alone. Raises as read_label does when it can be none."""
-    header = _read_bytes(path, HEADER_BYTES)
-    if format_of(header) == PNG and len(header) == HEADER_BYTES:
-        return int.from_bytes(header[20:24], 'big'), int.from_bytes(header[16:20], 'big')
+    """(H, W) of a label map as it is read, of a PNG from its first and last bytes alone.
+
+    Raises as read_label does when it can be none.
+    """
+    head, tail = _ends(path, TAIL_BYTES)
+    if format_of(head) == PNG and len(head) >= HEADER_BYTES:
+        return shown_size(_png_size(head), orientation_of(head, tail))
     data = _read_bytes(path)
     _check_label(data, format_of(data), path)
-    return _by_pillow(data, path, lambda image: image.size[::-1])
+    return _pillow_size(data, path)
 
 
 def peek(path) -> tuple:
-    """(H, W) of an image or label map as it is stored, from the first and last bytes of the file where these tell it.
+    """(H, W) of an image or label map as it is read, from the first and last bytes of the file where these tell it.
 
     Raises FileNotFoundError, or ValueError when the file is empty, cut off or no image; what is damaged in between is
     not seen, nor the end of a file in an archive.
     """
-    head = _read_bytes(path, PEEK_BYTES)
+    return peek_turned(path)[0]
+
+
+def peek_turned(path) -> tuple:
+    """((H, W) as peek has it, EXIF orientation 1 to 8)."""
+    head, tail = _ends(path, PEEK_BYTES)
     whole = len(head) < PEEK_BYTES
-    tail = b'' if whole or isinstance(path, ArchivePath) else _read_bytes(path, start=-TAIL_BYTES)
     if (whole or tail) and problem(head + tail):  # of the parts; the whole file may say otherwise
         fault = problem(_read_bytes(path))
         if fault is not None:
             raise _unreadable(path, fault)
     form = format_of(head)
     if form == PNG and len(head) >= HEADER_BYTES:
-        return int.from_bytes(head[20:24], 'big'), int.from_bytes(head[16:20], 'big')
-    if form != TIFF:  # whose header may stand anywhere
+        orientation = orientation_of(head, tail)
+        return shown_size(_png_size(head), orientation), orientation
+    if form != TIFF and not _says_more_at_its_end(head):  # the header of a TIFF may stand anywhere
         try:
-            return _by_pillow(head, path, lambda image: image.size[::-1])
+            return _pillow_size(head, path), orientation_of(head)
         except ValueError:
             pass
-    return _by_pillow(_read_bytes(path), path, lambda image: image.size[::-1])
+    data = _read_bytes(path)
+    return _pillow_size(data, path), orientation_of(data)
+
+
+def _ends(path, count: int) -> tuple:
+    """The first `count` bytes of a file and, on the disk and when there are more, the last ones."""
+    head = _read_bytes(path, count)
+    return head, b'' if len(head) < count or isinstance(path, ArchivePath) else _read_bytes(path, start=-TAIL_BYTES)
+
+
+def _says_more_at_its_end(head: bytes) -> bool:
+    """True for a WebP with an EXIF record, which stands behind the pixels."""
+    return format_of(head) == WEBP and head[12:16] == b'VP8X' and bool(int.from_bytes(head[20:21], 'big') & 8)
+
+
+def _png_size(head: bytes) -> tuple:
+    return int.from_bytes(head[20:24], 'big'), int.from_bytes(head[16:20], 'big')
+
+
+def _pillow_size(data: bytes, path) -> tuple:
+    """(H, W) as it is read; Pillow has turned that of a TIFF already."""
+    size = _by_pillow(data, path, lambda image: image.size[::-1])
+    return size if format_of(data) == TIFF else shown_size(size, orientation_of(data))
 
 
 def _read_bytes(path, count=-1, start=0) -> bytes:
@@ -135,15 +168,15 @@ def _decode(data: bytes, flags: int, path) -> np.ndarray:
     fault = problem(data)
     if fault is None:
         try:
-            decoded = (
-                decode_tiff(data) if format_of(data) == TIFF else cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-            )
+            if format_of(data) == TIFF:  # which Pillow turns
+                return decode_tiff(data)
+            decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
         except Undecodable as error:
             decoded, fault = None, str(error)
         except cv2.error:
             decoded = None
         if decoded is not None:
-            return decoded
+            return shown(decoded, orientation_of(data))
     raise _unreadable(path, fault or UNDECODABLE)
 
 
@@ -174,20 +207,21 @@ def _label_colors(data: bytes, form, path) -> np.ndarray:
     bits = data[24] if form == PNG else _by_pillow(data, path, lambda image: 16 if image.mode[0] in 'IF' else 8)
     if bits > 8:
         raise ValueError(f'{path}: is a {bits}-bit {form}; a label map of colours has 8 bits per channel, convert it')
-    return _decode(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION, path)
+    return _decode(data, cv2.IMREAD_COLOR_RGB, path)
 
 
 def _png_ids(data: bytes, path) -> np.ndarray:
     bits, kind = (data[24], data[25]) if len(data) >= HEADER_BYTES else (8, _PNG_GRAY)
     if kind == _PNG_PALETTE:  # OpenCV turns palettes into colours; Pillow also unpacks 1, 2 and 4-bit indices
         _check_label(data, PNG, path)
-        return _by_pillow(data, path, lambda image: np.array(image, dtype=np.uint8))
+        indices = _by_pillow(data, path, lambda image: np.array(image, dtype=np.uint8))
+        return shown(indices, orientation_of(data))
     if kind != _PNG_GRAY:
         raise ValueError(
             f'{path}: is a PNG of {bits}-bit {_PNG_KINDS.get(kind, "unknown")} values, not of ids; '
             f'{LABEL_KINDS}: convert it, {COLOURS}'
         )
-    flags = cv2.IMREAD_UNCHANGED if bits == 16 else cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
+    flags = cv2.IMREAD_UNCHANGED if bits == 16 else cv2.IMREAD_GRAYSCALE
     values = _decode(data, flags, path)
     return _as_bytes(values, path) if bits == 16 else values if bits == 8 else values // _GRAY_STEP[bits]
 

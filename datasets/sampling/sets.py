@@ -121,7 +121,8 @@ class TrainSet(TorchDataset):
 class EvalSet(TorchDataset):
     """Every image of a dataset once, in order.
 
-    A sample is as in TrainSet with 'index', its place in the dataset, and without 'label' where there is none.
+    A sample is as in TrainSet with 'index', its place in the dataset, and 'size', (H, W) of the image before the
+    transform, and without 'label' where there is none.
     transform(image, label or None) -> (image, label or None, scale), or None.
     """
 
@@ -134,7 +135,7 @@ class EvalSet(TorchDataset):
     def __getitem__(self, index):
         item = self.dataset.items[index]
         image, label = self.dataset.load(item)
-        scale = 1.0
+        size, scale = image.shape[:2], 1.0
         if self.transform is not None:
             image, label, scale = self.transform(image, label)
-        return {**_sample(image, label, item.name, scale), 'index': index}
+        return {**_sample(image, label, item.name, scale), 'index': index, 'size': size}

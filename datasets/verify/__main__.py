@@ -4,12 +4,11 @@ Exit code 0: it can be trained on; 1: something would break training, or teach n
 """
 
 import sys
-from pathlib import Path
 
 import config
 from datasets.verify.commandline import parse_args
 from datasets.verify.findings import ERROR
-from datasets.verify.page import write_page
+from datasets.verify.page import folder_of, write_page
 from datasets.verify.whole import verify
 from utils.cli.program import run_program
 from utils.settings import SETTINGS
@@ -26,7 +25,7 @@ def _verify(argv) -> int:
         verified = verify(args.dataset, args.splits, args.workers)
         for finding in verified.findings:
             print('\n'.join(finding.lines()))
-        page = write_page(verified, args.out or Path(args.assets_path) / 'verify' / args.dataset)
+        page = write_page(verified, args.out or folder_of(args.assets_path, verified))
     print(f'{verified.summary}; see {page}')
     return 1 if verified.count(ERROR) else 0
 

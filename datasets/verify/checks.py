@@ -6,20 +6,26 @@ from collections import Counter, defaultdict
 import numpy as np
 
 from datasets.base import Dataset
+from datasets.loading.orientation import TURN_REMEDY, UPRIGHT, why_sizes_differ
 from datasets.loading.reading import REPLACE, read_image
+from datasets.verify.colours import unknown_colours
 from datasets.verify.findings import ERROR, NOTE, WARNING, Fault, Finding, title
 from utils.cli.wording import counted, listed
 
 
 def check_files(dataset: Dataset, examined: list) -> list:
-    """The findings about single files of a split: unreadable ones, sizes, ids outside the map, labels without any
-    class."""
-    return [finding for check in (_unreadable, _sizes, _unknown_ids, _ignored) for finding in check(dataset, examined)]
+    """The findings about single files of a split: unreadable ones, turned ones, sizes, ids outside the map, labels
+    without any class."""
+    return [
+        finding
+        for check in (_unreadable, unknown_colours, _turned, _sizes, _unknown_ids, _ignored)
+        for finding in check(dataset, examined)
+    ]
 
 
 def _unreadable(dataset, examined):
     images = [_fault(one.item.image, one.image_fault) for one in examined if one.image_fault]
-    labels = [_fault(one.item.label, one.label_fault) for one in examined if one.label_fault]
+    labels = [_fault(one.item.label, one.label_fault) for one in examined if one.label_fault and not one.colours]
     if images:
         yield Finding(
             ERROR,
@@ -33,7 +39,7 @@ def _unreadable(dataset, examined):
             ERROR,
             'unusable_labels',
             f'{title(dataset)}: {counted(len(labels), "label")} cannot be used; '
-            f'{_remedy([one.label_fault for one in examined if one.label_fault])}',
+            f'{_remedy([one.label_fault for one in examined if one.label_fault and not one.colours])}',
             tuple(labels),
         )
 
@@ -55,7 +61,7 @@ def _remedy(sentences) -> str:
 
 def _sizes(dataset, examined):
     wrong = [
-        Fault(one.item.label, f'{_shape(one.label_size)}, its image {_shape(one.size)}')
+        Fault(one.item.label, f'{_shape(one.label_size)}, its image {_shape(one.size)}{_why(one)}')
         for one in examined
         if has_wrong_size(one)
     ]
@@ -64,8 +70,37 @@ def _sizes(dataset, examined):
             ERROR,
             'size_mismatch',
             f'{title(dataset)}: {counted(len(wrong), "label has", "labels have")} another size (width x height) than '
-            'the image; bring both to one size (labels without interpolation)',
+            f'the image; bring both to one size (labels without interpolation){_for_turned(wrong)}',
             tuple(wrong),
+        )
+
+
+def _why(one) -> str:
+    why = why_sizes_differ(one.size, one.label_size, *one.orientations)
+    return why and f' ({why})'
+
+
+def _for_turned(faults) -> str:
+    return f', or where EXIF says a turn: {TURN_REMEDY}' if any('EXIF' in fault.why for fault in faults) else ''
+
+
+def _turned(dataset, examined):
+    """A note that counts the files with an EXIF orientation: turns by 180 degrees and mirror images pass every check
+    of sizes."""
+    turned = [
+        Fault(file, f'{what} with orientation {orientation}')
+        for one in examined
+        for what, file, orientation in zip(('image', 'label'), (one.item.image, one.item.label), one.orientations)
+        if orientation != UPRIGHT
+    ]
+    if turned:
+        yield Finding(
+            NOTE,
+            'exif_orientation',
+            f'{title(dataset)}: {counted(len(turned), "file has", "files have")} an EXIF orientation:'
+            f' {"it is" if len(turned) == 1 else "they are"} read turned or mirrored, as viewers show'
+            f' {"it" if len(turned) == 1 else "them"}; labels have to fit the shown picture, not the stored rows',
+            tuple(turned),
         )
 
 
@@ -235,6 +270,6 @@ def _equal_pixels(group: list):
         return [group]
     by_pixels = defaultdict(list)
     for split, one in group:
-        pixels = read_image(one.item.image, upright=one.item.label is None)
+        pixels = read_image(one.item.image)
         by_pixels[hashlib.sha256(pixels).digest()].append((split, one))
     return [copies for copies in by_pixels.values() if len(copies) > 1]

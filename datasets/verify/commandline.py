@@ -31,7 +31,10 @@ def build_parser():
         '--workers', type=positive, metavar='N', help='threads (default: as many as there are usable cores)'
     )
     group.add_argument(
-        '--out', metavar='DIR', help='folder of verify.json and index.html (default: <assets_path>/verify/<dataset>)'
+        '--out',
+        metavar='DIR',
+        help='folder of verify.json and index.html (default: <assets_path>/verify/<dataset>; custom_streets for'
+        ' streets.yaml)',
     )
     return parser
 
@@ -47,6 +50,7 @@ def parse_args(argv=None):
 def command(name: str) -> str:
     """What to paste into a terminal to verify dataset `name` as cfg describes it: every flag whose value is not the
     default."""
+    name = 'custom' if config.cfg.DATASET.DATA_YAML else name
     parts = ['python', '-m', 'datasets.verify', '--dataset', name]
     for flag, value in SETTINGS.from_tree(config.as_dict()).items():
         if flag in SHARED and value not in (None, '', (), SETTINGS[flag].default):

@@ -7,7 +7,9 @@ import cv2
 import numpy as np
 
 from datasets.base import Dataset, Item
-from datasets.loading.reading import peek, read_image
+from datasets.labels import UnknownColours
+from datasets.loading.orientation import UPRIGHT
+from datasets.loading.reading import peek_turned, read_image
 from datasets.loading.threads import MAX_THREADS, in_threads
 
 EXACT = 1 << 24  # pixels that cv2.calcHist counts exactly: it returns float32
@@ -19,7 +21,8 @@ class Examined(NamedTuple):
 
     image_fault, label_fault: the reader's sentence about an unusable file. counts int64 (256,): pixels of each raw id,
     None when the label was not decoded. mean, std (3,): of the RGB values in [0, 1]. digest: equal for images of equal
-    pixels.
+    pixels. orientations: of image and label, as EXIF has them.
+    colours: {(r, g, b): pixels} of those in the label that no class has.
     """
 
     item: Item
@@ -31,26 +34,34 @@ class Examined(NamedTuple):
     mean: np.ndarray | None = None
     std: np.ndarray | None = None
     digest: bytes = b''
+    orientations: tuple = (UPRIGHT, UPRIGHT)
+    colours: dict | None = None
 
 
 def examine(dataset: Dataset, item: Item) -> Examined:
     """Decode the image and the label of an item; faults are noted, not raised."""
     found = Examined(item)
     try:
-        image = read_image(item.image, upright=item.label is None)
+        image = read_image(item.image)
     except (ValueError, OSError) as error:
         found = found._replace(image_fault=str(error))
     else:
         mean, std = cv2.meanStdDev(image)
         digest = hashlib.sha1(image[::EVERY].tobytes() + repr(image.shape).encode(), usedforsecurity=False).digest()
-        found = found._replace(size=image.shape[:2], mean=mean.ravel() / 255, std=std.ravel() / 255, digest=digest)
+        turned = (peek_turned(item.image)[1], UPRIGHT)
+        found = found._replace(
+            size=image.shape[:2], orientations=turned, mean=mean.ravel() / 255, std=std.ravel() / 255, digest=digest
+        )
     if item.label is None:
         return found
     try:
         raw = dataset.raw_label(item)
+    except UnknownColours as error:
+        return found._replace(label_fault=str(error), colours=error.pixels)
     except (ValueError, OSError) as error:
         return found._replace(label_fault=str(error))
-    return found._replace(label_size=raw.shape, counts=count_ids(raw))
+    turned = (found.orientations[0], peek_turned(item.label)[1])
+    return found._replace(label_size=raw.shape, counts=count_ids(raw), orientations=turned)
 
 
 def count_ids(raw: np.ndarray) -> np.ndarray:
@@ -65,15 +76,17 @@ def count_ids(raw: np.ndarray) -> np.ndarray:
 
 def glance(item: Item) -> Examined:
     """What the first and last bytes of an item's files tell: their sizes, and whether they are cut off."""
-    sizes, faults = [], []
+    sizes, faults, turned = [], [], []
     for file in (item.image, item.label):
         try:
-            sizes.append(None if file is None else peek(file))
-            faults.append('')
+            size, orientation = (None, UPRIGHT) if file is None else peek_turned(file)
+            fault = ''
         except (ValueError, OSError) as error:
-            sizes.append(None)
-            faults.append(str(error))
-    return Examined(item, *sizes, *faults)
+            size, orientation, fault = None, UPRIGHT, str(error)
+        sizes.append(size)
+        turned.append(orientation)
+        faults.append(fault)
+    return Examined(item, *sizes, *faults, orientations=tuple(turned))
 
 
 def examine_all(dataset: Dataset, items, threads=None, log=None) -> list:

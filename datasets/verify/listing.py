@@ -9,7 +9,7 @@ from datasets.collection.layout import IMAGE_EXTENSIONS, every_file, listing_unp
 from datasets.registry import get_dataset, splits_of
 from datasets.sampling.coarse import training_qualities
 from datasets.verify.findings import ERROR, NOTE, WARNING, Fault, Finding
-from utils.cli.wording import counted, listed
+from utils.cli.wording import by_ending, counted
 
 # Left behind by operating systems; like hidden files they only take space.
 LITTER = ('thumbs.db', 'desktop.ini')
@@ -143,9 +143,8 @@ def _say(strays):
     def finding(level, kind, sentence):
         files = tuple(map(str, strays.pop(kind, ())))
         if files:
-            endings = Counter(file.rpartition('.')[2] if '.' in file else file for file in files)
-            shown = listed(f'{count:,} .{ending}' for ending, count in endings.most_common())
-            yield Finding(level, kind.replace(' ', '_'), sentence.format(count=len(files), endings=shown), files)
+            told = sentence.format(count=len(files), endings=by_ending(files))
+            yield Finding(level, kind.replace(' ', '_'), told, files)
 
     return [
         *finding(

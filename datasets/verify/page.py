@@ -13,6 +13,7 @@ from datasets.verify.findings import SHOWN
 from datasets.verify.statistics import class_weights
 from datasets.verify.whole import Verified
 from utils.cli.wording import counted, listed, shortened
+from utils.files import stamps
 from utils.files.atomic import write_json
 from utils.files.images import write_jpeg
 from utils.pages import sheet
@@ -20,6 +21,18 @@ from utils.pages.page import html_text
 
 EXAMPLES, FAULTY = 12, 4  # random samples of each split, and samples with each kind of fault, that the page shows
 UNKNOWN = (255, 0, 255)  # colour of pixels whose id is not in the map
+
+
+def folder_of(assets_path, verified: Verified) -> Path:
+    """Where the results go by default: verify/<dataset>, with a hash behind it where that folder holds the results of
+    another file of --data_yaml that has the same name."""
+    folder = Path(assets_path) / 'verify' / verified.name
+    try:
+        before = stamps.read(folder / 'verify.json', '') or {}
+    except (ValueError, OSError):
+        before = {}
+    other = before.get('data_yaml', verified.data_yaml) != verified.data_yaml
+    return folder.with_name(f'{folder.name}_{stamps.digest(verified.data_yaml or "")[:6]}') if other else folder
 
 
 def write_page(verified: Verified, folder) -> Path:
@@ -207,7 +220,7 @@ def _card(dataset, one, why, folder, name):
 
 def _pictures(dataset, one, folder, name, title):
     """Write the image, and its label over it where there is a usable one."""
-    image = read_image(one.item.image, upright=one.item.label is None)
+    image = read_image(one.item.image)
     pictures = [_picture(folder, f'{name}_image', fitted(image), title)]
     if one.counts is not None:
         label = dataset.mapper.table[dataset.raw_label(one.item)]

@@ -1,11 +1,12 @@
 """Verification of a whole dataset: list it, read every file once, gather the findings and the numbers."""
 
+import os
 from typing import NamedTuple
 
 import numpy as np
 
 from config import cfg
-from datasets.registry import splits_of
+from datasets.registry import own_name, splits_of
 from datasets.verify.checks import check_classes, check_copies, check_files
 from datasets.verify.examine import examine_all
 from datasets.verify.findings import ERROR, NOTE, WARNING, Finding, title
@@ -33,6 +34,12 @@ class Verified(NamedTuple):
         return sum(finding.level == level for finding in self.findings)
 
     @property
+    def data_yaml(self) -> str | None:
+        """The file that describes the dataset, None for those with a name of their own."""
+        file = cfg.DATASET.DATA_YAML
+        return os.path.realpath(os.path.expanduser(file)) if file else None
+
+    @property
     def summary(self) -> str:
         """One line: what was read and how much was found."""
         read = ', '.join(f'{counted(len(found), "image")} of split {split}' for split, found in self.examined.items())
@@ -43,6 +50,7 @@ class Verified(NamedTuple):
         """Everything for verify.json."""
         return {
             'dataset': self.name,
+            'data_yaml': self.data_yaml,
             'root': {split: str(dataset.root) for split, dataset in self.datasets.items()},
             'errors': self.count(ERROR),
             'warnings': self.count(WARNING),
@@ -79,7 +87,11 @@ def verify(name: str, chosen=(), threads=None, log=None) -> Verified:
         ]
     findings += check_copies(examined)
     return Verified(
-        name, datasets, examined, numbers, sorted(findings, key=lambda one: (ERROR, WARNING, NOTE).index(one.level))
+        own_name(name),
+        datasets,
+        examined,
+        numbers,
+        sorted(findings, key=lambda one: (ERROR, WARNING, NOTE).index(one.level)),
     )
 
 

@@ -175,7 +175,7 @@ def test_a_folder_of_images_may_be_an_archive(tmp_path, write, ending):
     archive = pack(tmp_path / 'shots', tmp_path / f'pack{ending}')
     dataset = get_dataset('cityscapes', 'folder', eval_folder=str(archive))
     assert [item.name for item in dataset.items] == ['1.png', 'b/2.png']
-    assert dataset.notes == [f'{archive}: 1 of 3 files are no images and are left out']
+    assert dataset.notes == [f'{archive}: 1 of 3 files is no image and is left out: 1 .txt']
     assert dataset.load(dataset.items[1])[0].max() == 7
     below = get_dataset('cityscapes', 'folder', eval_folder=str(archive / 'b'))
     assert [item.name for item in below.items] == ['2.png']

@@ -62,7 +62,7 @@ def test_lists_name_images_by_the_end_of_their_paths(opened, data):
     assert names(dataset) == ['c0/00.png', 'c0/02.png', 'c0/04.png', 'c1/01.png'] and names(opened(lists, 'val')) == [
         'c1/03.png'
     ]
-    assert dataset.notes == ['a.txt lists 1 images more than once; they are taken once']
+    assert dataset.notes == ['a.txt lists 1 image more than once; they are taken once']
     del lists['images']
     (data / 'a.txt').write_text('images/train/c0/00.png\n')
     (data / 'b.txt').write_text('c1/01\n')

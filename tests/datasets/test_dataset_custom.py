@@ -93,7 +93,7 @@ def test_the_documented_file_of_twelve_lines_trains_as_printed(program, tmp_path
     )
     assert (
         code == 2
-        and "1 of 7 differ, 'road' there is 'street' in dataset custom" in printed
+        and "1 of 7 differ, 'road' there is 'street' in dataset custom_streets" in printed
         and 'data_yaml' in printed
         and '--overwrite' in printed
     )

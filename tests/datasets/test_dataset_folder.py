@@ -23,7 +23,7 @@ def test_a_tree_of_images_is_searched_and_named_relative_to_itself(tmp_path):
     (tmp_path / 'pictures/notes.txt').write_text('no image')
     dataset = get_dataset('cityscapes', 'folder', eval_folder=tmp_path / 'pictures')
     assert [item.name for item in dataset.items] == ['a.jpg', 'b.PNG', 'deep/d.tif', 'deep/er/c.webp', 'e.bmp']
-    assert dataset.notes == [f'{tmp_path}/pictures: 1 of 6 files are no images and are left out']
+    assert dataset.notes == [f'{tmp_path}/pictures: 1 of 6 files is no image and is left out: 1 .txt']
     for item in dataset.items:
         image, label = dataset.load(item)
         assert image.shape == (6, 8, 3) and label is None
@@ -54,7 +54,7 @@ def test_links_to_folders_are_followed_once(tmp_path):
 
 def test_a_folder_without_images_is_an_error(tmp_path):
     (tmp_path / 'notes.txt').write_text('no image')
-    with pytest.raises(FileNotFoundError, match='holds no images .*only 1 other files; .*--eval_folder'):
+    with pytest.raises(FileNotFoundError, match='holds no images .*only 1 other file \\(1 .txt\\); .*--eval_folder'):
         get_dataset('cityscapes', 'folder', eval_folder=tmp_path)
 
 

@@ -336,14 +336,6 @@ def test_zeros_beside_the_coded_pixels_of_a_jpeg_are_no_hole(tmp_path):
     assert read_image(tmp_path / 'a.jpg').shape == (64, 64, 3)
 
 
-def test_only_images_without_labels_are_turned_upright(tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6  # a camera held upright: shown turned by 90 degrees
-    Image.new('RGB', (40, 20)).save(tmp_path / 'a.jpg', exif=exif)
-    assert read_image(tmp_path / 'a.jpg').shape == (20, 40, 3)
-    assert read_image(tmp_path / 'a.jpg', upright=True).shape == (40, 20, 3)
-
-
 def test_a_file_that_vanished_is_a_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match='gone.png: the file does not exist any more'):
         read_image(tmp_path / 'gone.png')

@@ -237,7 +237,7 @@ def test_the_command_that_is_proposed_runs_as_it_is_printed(tmp_path, capsys, mo
     assert (
         'label ids 77 (' in printed
         and not re.search(r'ids .*9 \(', printed)
-        and (tmp_path / 'some assets/verify/custom/index.html').is_file()
+        and (tmp_path / 'some assets/verify/custom_my_data/index.html').is_file()
     )
 
 

@@ -10,6 +10,8 @@ from utils.cli.parser import Parser
 from utils.settings import SETTINGS
 from utils.settings.setting import NETWORK, STEPS
 
+DUMP_FLAGS = ('dump_logits', 'dump_for_submission', 'dump_for_auto_labelling')
+
 
 def build_parser(dataset_names=(), settings=SETTINGS) -> Parser:
     """The whole parser. dataset_names: for the help of --dataset."""
@@ -83,6 +85,14 @@ def check(args):
     for name in ('rmi_loss', 'img_wt_loss', 'jointwtborder'):
         if args.loss and getattr(args, name):
             raise ValueError(f'--loss and --{name} both choose the loss; give one')
+    if args.crop_val and args.dump_grid == 'image' and args.eval not in (None, 'folder'):
+        dumps = [f'--{name}' for name in DUMP_FLAGS if getattr(args, name)]
+        if dumps:
+            raise ValueError(
+                f'--crop_val shows the network the middle square of an image alone, and {" and ".join(dumps)}'
+                f' {"write" if len(dumps) > 1 else "writes"} whole images; leave --crop_val out, or give --dump_grid'
+                ' network for that square'
+            )
     if args.fp16 and args.precision != 'fp16' and 'precision' in args.given:
         raise ValueError(f'--fp16 and --precision {args.precision} contradict each other; give one')
     check_coarse(args)

@@ -1,6 +1,7 @@
 """Parts of sentences that messages have in common: lists, counts, and the nearest known name."""
 
 import difflib
+from collections import Counter
 
 LONGEST = 600  # characters of a message
 
@@ -21,6 +22,13 @@ def listed(names, count: int = 10) -> str:
     if not names:
         return 'nothing'
     return ', '.join(names[:count]) + (f' and {len(names) - count:,} more' if len(names) > count else '')
+
+
+def by_ending(names) -> str:
+    """How many files have which ending: '3 .heic, 1 .txt'; a file without one counts by its name."""
+    names = [str(name).replace('\\', '/').rpartition('/')[2] for name in names]
+    endings = Counter(f'.{name.rpartition(".")[2].lower()}' if '.' in name[1:] else name for name in names)
+    return listed(f'{count:,} {ending}' for ending, count in endings.most_common())
 
 
 def shortened(lines, count: int, indent: str = '  ') -> list[str]:

@@ -12,6 +12,7 @@ import os
 import posixpath
 import stat
 import tarfile
+import unicodedata
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -250,14 +251,30 @@ def locate(path):
         for file in (part, *(part.with_name(part.name + ending) for ending in (*ENDINGS, *map(str.upper, ENDINGS)))):
             if file.name.lower().endswith(ENDINGS) and file.is_file():
                 return _below(_archive(file), PurePosixPath(path.relative_to(part)))
-    return path
+    return alike(path) or path
+
+
+def printed(name: str) -> str:
+    """A name in one of the ways (NFC) in which Unicode spells what prints alike: macOS spells ü as u and two
+    dots."""
+    return name if name.isascii() else unicodedata.normalize('NFC', name)
+
+
+def alike(path):
+    """The file or folder that exists and whose path prints as `path` does, None when there is none."""
+    if path.exists():
+        return path
+    if str(path).isascii():
+        return None
+    parent = alike(path.parent)
+    if parent is None or not parent.is_dir():
+        return None
+    return next((entry for entry in parent.iterdir() if printed(entry.name) == printed(path.name)), None)
 
 
 def _below(archive, rest):
     top = ArchivePath(archive, archive.top)
-    return (
-        top / rest if (top / rest).exists() or not ArchivePath(archive, rest).exists() else ArchivePath(archive, rest)
-    )
+    return alike(top / rest) or alike(ArchivePath(archive, rest)) or top / rest
 
 
 def on_disk(path) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from utils.outputs.dumps import DUMPS, TENSORS, DumpOptions, claim, remove_stale_temporaries
+from utils.outputs.dumps import DUMPS, IMAGE, TENSORS, DumpOptions, claim, remove_stale_temporaries
 from utils.outputs.sink import EvalBatch, Sink
 from utils.outputs.writers import HostCopy, WriterPool
 
@@ -67,13 +67,16 @@ class Dumper(Sink):
 
     def process(self, batch: EvalBatch):
         """Hand over what is missing of a batch; waits while the writers are behind, raises their first error."""
-        size = tuple(batch.logits.shape[-2:])
         for k, name in enumerate(batch.names):
-            copies = {}
-            for dump in self.missing(name):
+            missing, copies = self.missing(name), {}
+            if not missing:
+                continue
+            view, place = batch.in_image_grid(k) if self.options.grid == IMAGE else (batch, k)
+            size = tuple(view.logits.shape[-2:])
+            for dump in missing:
                 for need in dump.needs:
                     if need not in copies:
-                        copies[need] = HostCopy(TENSORS[need](batch, k, self.options))
+                        copies[need] = HostCopy(TENSORS[need](view, place, self.options))
                 self._writers.submit(_write, dump, name, size, *(copies[need] for need in dump.needs))
 
     def close(self):

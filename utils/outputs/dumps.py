@@ -24,6 +24,7 @@ from utils.outputs.pictures import quantise
 from utils.outputs.writers import half_saturated
 
 DUMPS = {}  # name -> subclass of Dump
+IMAGE, NETWORK = 'image', 'network'
 RECORD, LABEL_SET = 'dumps.json', 'label_set'  # the second: key of the classes in an entry of the first
 _LARGEST, _INFINITE = 0x7BFF, 0x7C00  # float16 bit patterns without the sign: 65504, infinity; NaN lies above
 
@@ -43,13 +44,14 @@ class DumpOptions:
 
     made_by: what decides the values (weights, scales, flips ...), as plain JSON values; dumps of other settings are
     refused. about: what the manifest of logits says beside that. storage: how logits are stored. overwrite: write files
-    again that are there already.
+    again that are there already. grid: whose pixels they have, IMAGE, or NETWORK where --pre_size resized the image.
     """
 
     made_by: dict | None = None
     about: dict = field(default_factory=dict)
     storage: stored.Storage = stored.Storage()
     overwrite: bool = False
+    grid: str = IMAGE
 
 
 class Dump:
@@ -79,7 +81,7 @@ class Dump:
         """What dumps.json says of this dump."""
         files = ', '.join(str(PurePosixPath(self.folder) / f'<name>{suffix}') for suffix in self.suffixes)
         made = {'classes': list(self.classes.names), 'made_by': self.options.made_by}
-        return {'files': files, **self.content, **made, LABEL_SET: self.classes.as_dict()}
+        return {'files': files, 'grid': self.options.grid, **self.content, **made, LABEL_SET: self.classes.as_dict()}
 
     def write(self, name: str, size: tuple, *arrays: np.ndarray):
         """Write the files of an image of `size` (h, w) from the arrays that it needs; runs in a writer's thread."""
@@ -147,7 +149,7 @@ class StoredLogits(Dump):
         entries = {name: entry for part in dist.gather_objects(self._entries) for name, entry in part.items()}
         if dist.is_main:
             files = {name: self.files(name)[0].relative_to(self.root).as_posix() for name in names}
-            about = {**self.options.about, 'storage': self.options.storage._asdict()}
+            about = {**self.options.about, 'grid': self.options.grid, 'storage': self.options.storage._asdict()}
             stored.write_manifest(self.root, entries, files, self.classes, about)
         return entries
 
@@ -209,6 +211,8 @@ def claim(dumps, result_dir, write=True):
     path, entries = Path(result_dir) / RECORD, read_record(result_dir)
     for dump in dumps:
         before, entry = entries.get(dump.name), dump.entry()
+        if before and 'grid' not in before:  # an earlier version wrote what the network saw
+            before = {**before, 'grid': NETWORK if (before.get('made_by') or {}).get('pre_size') else IMAGE}
         # the names of the classes decide; records of earlier versions lack the rest
         changed = before and stamps.differences({**before, LABEL_SET: None}, {**entry, LABEL_SET: None})
         if changed and not dump.options.overwrite:

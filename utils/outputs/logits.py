@@ -265,7 +265,7 @@ def _stem(file: str) -> str:
 _FIELDS = {
     'class_names': (_are_names, 'a list of names'),
     'num_classes': (_is_count, 'a whole number'),
-    **dict.fromkeys(('kind', 'model', 'weights_sha256', 'dataset'), (_is_text, 'text')),
+    **dict.fromkeys(('kind', 'model', 'weights_sha256', 'dataset', 'grid'), (_is_text, 'text')),
 }
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
+import torch.nn.functional as F
 
 
 @dataclass
@@ -14,6 +15,7 @@ class EvalBatch:
     images uint8 (N, 3, h, w) RGB; labels (N, h, w) trainIds or None; logits (N, K, h, w) float32, averaged over scales
     and flips. assets: 'attn_05x' (N, 1, h', w') in [0, 1], 'pred_05x' (N, K, h', w') logits, and so on, where a sink
     wants them. member: the number of the network, where several are run.
+    sizes: (H, W) of each image as it is stored, None where these are the h and w of all; with --pre_size they differ.
 
     What follows from the logits is computed when it is first read, once: prediction uint8 (N, h, w); normaliser, the
     log-sum-exp over classes, and confidence, the largest probability, both float32 (N, h, w).
@@ -26,6 +28,21 @@ class EvalBatch:
     logits: torch.Tensor
     assets: dict = field(default_factory=dict)
     member: int = 0
+    sizes: list | None = None
+
+    def in_image_grid(self, k: int) -> tuple['EvalBatch', int]:
+        """Image k at its own size: a batch and the place in it. Where the network saw another size, the logits are
+        resized bilinearly, in a batch of one without labels and assets."""
+        size = tuple(self.sizes[k]) if self.sizes else tuple(self.logits.shape[-2:])
+        if size == tuple(self.logits.shape[-2:]):
+            return self, k
+
+        def resized(tensor):
+            return F.interpolate(tensor[k : k + 1].float(), size, mode='bilinear', align_corners=False)
+
+        images = resized(self.images).round().to(self.images.dtype)
+        alone = EvalBatch([self.names[k]], [self.indices[k]], images, None, resized(self.logits), member=self.member)
+        return alone, 0
 
     @cached_property
     def _largest(self):

@@ -1,0 +1,134 @@
+"""`python -m datasets.describe FOLDER`: writes the file for --data_yaml as far as the folder says it.
+
+It finds which images have which labels, the ids or colours of these, and a split by folder or video. Names of classes
+and what is ignored are left to a person. The pairs are in list files beside the YAML file.
+"""
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from datasets.collection.layout import IMAGE_EXTENSIONS, walk_files
+from datasets.custom.classes import IGNORE, MAX_CLASSES
+from datasets.describe.pairing import find_pairs, split_pairs
+from datasets.loading.reading import read_image, read_label
+from datasets.loading.threads import in_threads
+from utils.cli.parser import Parser
+from utils.cli.program import run_program
+from utils.cli.wording import counted, listed
+from utils.files.atomic import atomic_write
+
+
+def main(argv=None) -> int:
+    """Describe, write, say what is next; returns the exit code."""
+    return run_program('python -m datasets.describe', _describe, argv, 'interrupted, nothing was written')
+
+
+def parse_args(argv=None):
+    """The flags; ValueError for a mistake."""
+    parser = Parser(prog='python -m datasets.describe', description='Write a first --data_yaml file of a folder.')
+    parser.add_argument('folder', metavar='FOLDER', help='that holds images and labels, in any folders')
+    parser.add_argument('--out', metavar='FILE', help='the file to write (default: <name of FOLDER>.yaml here)')
+    parser.add_argument('--overwrite', action='store_true', help='replace that file and the lists beside it')
+    args = parser.parse_all(sys.argv[1:] if argv is None else argv)
+    args.folder = Path(args.folder).expanduser()
+    args.out = Path(args.out or f'{args.folder.resolve().name}.yaml').expanduser()
+    return args
+
+
+def _describe(argv):
+    args = parse_args(argv)
+    if not args.folder.is_dir():
+        raise FileNotFoundError(f'{args.folder}: is no folder; give the one that holds images and labels')
+    root = args.folder.resolve()
+    paths = [path.relative_to(root).as_posix() for path in walk_files(root, IMAGE_EXTENSIONS)]
+    pairs, alone = find_pairs(root, paths)
+    if not pairs:
+        raise ValueError(
+            f'{args.folder}: of its {counted(len(paths), "image file")} none is a label (lossless, of few colours) with'
+            ' the name of another image; put labels below a folder of their own, named as their images are'
+        )
+    kind, pixels, images = _values(root, pairs)
+    splits, why = split_pairs(pairs)
+    lists = {name: args.out.with_name(f'{args.out.stem}_{name}.txt') for name in splits}
+    there = [str(path) for path in (args.out, *lists.values()) if path.exists()]
+    if there and not args.overwrite:
+        raise ValueError(f'{listed(there)}: there already; give --out for another name, or --overwrite')
+    for name, path in lists.items():
+        _write(path, ''.join(f'{pair.image}\t{pair.label}\n' for pair in splits[name]))
+    _write(args.out, _yaml(root, kind, pixels, images, lists, why))
+    left = f', {counted(len(alone), "image")} without a label left out ({listed(alone, 3)})' if alone else ''
+    held = ', '.join(f'{len(splits[name])} {name}' for name in splits)
+    values = {'id': 'id', 'rgb': 'colour'}[kind]
+    print(
+        f'{args.out}: {counted(len(pairs), "pair")} ({pairs[0].image} with {pairs[0].label}){left}; {held}: {why};'
+        f' {counted(len(pixels), values)}. Name the classes in it, then run'
+        f' `python -m datasets.verify --dataset custom --data_yaml {args.out}`'
+    )
+
+
+def _values(root, pairs) -> tuple:
+    """('id' or 'rgb', {value: pixels}, {value: images}) of all labels."""
+    try:
+        read_label(root / pairs[0].label)
+        kind, read = 'id', read_label
+    except ValueError:
+        kind, read = 'rgb', read_image
+    pixels, images = Counter(), Counter()
+    for values in in_threads(lambda pair: _counted(read(root / pair.label)), pairs, 'reading labels', 'labels'):
+        pixels.update(values)
+        images.update(values.keys())
+    most = 256 if kind == 'id' else MAX_CLASSES
+    if len(pixels) > most:
+        raise ValueError(
+            f'{root / pairs[0].label}, ...: the labels hold {len(pixels):,} colours, a data set has at most'
+            f' {MAX_CLASSES} classes; they were resized with interpolation or are no labels'
+        )
+    return kind, pixels, images
+
+
+def _counted(label: np.ndarray) -> dict:
+    """{id, or (r, g, b): pixels} of one label (H, W) or (H, W, 3)."""
+    if label.ndim == 2:
+        values, counts = np.unique(label, return_counts=True)
+        return dict(zip(values.tolist(), counts.tolist()))
+    colours, counts = np.unique(label.reshape(-1, 3), axis=0, return_counts=True)
+    return dict(zip(map(tuple, colours.tolist()), counts.tolist()))
+
+
+def _yaml(root, kind, pixels, images, lists, why) -> str:
+    total = sum(pixels.values())
+    ignored = [IGNORE] if kind == 'id' and IGNORE in pixels else []
+    rows = []
+    for number, value in enumerate(sorted(set(pixels) - set(ignored))):
+        shown = value if kind == 'id' else list(value)
+        name = f'class_{value}' if kind == 'id' else f'class_{number}'
+        seen = counted(images[value], 'image')
+        rows.append(f'  - {{name: {name}, {kind}: {shown}}}  # {100 * pixels[value] / total:.2f} % of pixels, {seen}')
+    listed_splits = yaml.safe_dump(
+        {name: path.name for name, path in lists.items()}, default_flow_style=True, width=999
+    )
+    return '\n'.join(
+        [
+            '# Written by python -m datasets.describe. Give the classes their names, and move those that are not to be',
+            '# learnt to ignore. Keys: docs/datasets.md, "Your own data set".',
+            yaml.safe_dump({'root': str(root)}, allow_unicode=True, width=999).strip(),
+            f'splits: {listed_splits.strip()}  # {why}',
+            f'ignore: {ignored}',
+            'classes:',
+            *rows,
+            '',
+        ]
+    )
+
+
+def _write(path, text):
+    with atomic_write(path) as file:
+        file.write(text.encode('utf-8', 'surrogateescape'))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
