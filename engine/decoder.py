@@ -126,7 +126,7 @@ class Decoder:
 
     def _decoded(self, source, cost):
         try:
-            image = read_image(source.path, upright=True)
+            image = read_image(source.path)
             return Frame(source, image, self._view(image), cost)
         except Exception as error:
             self.budget.release(cost)
