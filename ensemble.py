@@ -33,7 +33,7 @@ from config import cfg
 from datasets.loading.loader import eval_loader
 from datasets.sampling.sets import EvalSet
 from engine.distributed import init_from_env
-from engine.evaluator import EvalOptions, Evaluator
+from engine.evaluator import EvalOptions, Evaluator, not_finite_sentence
 from transforms.normalize import Normalize
 from utils.cli.program import run_program
 from utils.cli.wording import listed
@@ -148,8 +148,15 @@ def run(args):
         loader = eval_loader(EvalSet(dataset), 1, args.num_workers, dist.world, dist.rank)
         evaluation = EvalOptions(flip=args.do_flip, precision=args.precision)
         fusion = MemberFusion(paths, weights, options, outputs)
-        Evaluator(nets, normalize, dist, evaluation).run(loader, [fusion], 'run', 'images')
+        evaluator = Evaluator(nets, normalize, dist, evaluation)
+        images, _ = evaluator.run(loader, [fusion], 'run', 'images')
         dist.barrier()
+        if evaluator.not_finite:
+            faults = [f'{name} of {paths[member]}' for name, member in evaluator.not_finite]
+            raise ValueError(
+                f'{not_finite_sentence(faults, images)}; these images are not fused, the others are in'
+                f' {outputs.folder}; give --precision fp32, or leave the member out'
+            )
         if dist.is_main:
             outputs.finish(stems, {'members': members, 'class_names': list(dataset.classes.names)})
             print(f'{len(nets)} members: {len(stems)} images; see {outputs.folder}')

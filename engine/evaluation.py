@@ -4,8 +4,10 @@ import copy
 from dataclasses import replace
 
 from engine.builders import build_eval_loader, build_evaluator, build_writers
+from engine.evaluator import not_finite_sentence
 from engine.score import ScoreKeeper
 from engine.worst import WorstImages
+from utils.cli.wording import counted
 from utils.files.atomic import sha256
 from utils.outputs.dumps import DUMPS
 from utils.outputs.pictures import make_grid
@@ -36,41 +38,61 @@ def evaluate(args, run, net, dataset):
     worst = WorstImages(args.dump_topn, len(classes), classes.ignore_label) if args.dump_topn else None
     sinks = [sink for sink in (scoring, worst, *dumpers, gallery) if sink is not None]
     images, results = evaluator.run(loader, sinks, f'{args.eval} of {dataset.name}')
-    found = dict(zip(sinks, results))
+    found, lost = dict(zip(sinks, results)), [name for name, _ in evaluator.not_finite]
     score, records = found.get(scoring), found[gallery]
     if worst is not None:
         show_worst(args, run, evaluator, dataset, worst, about, made_by)
     if run.is_main:
-        report(run, score, gallery, records, dataset, about, images)
+        report(run, score, gallery, records, dataset, about, images, lost)
         if score is not None:
-            run.log(score.line())
+            run.log(f'{score.line()}{incomplete(lost)}')
             run.metric('val', score.numbers(), 0)
-        run.log(f'{images} images evaluated; {where_to_look(run.directory, gallery)}')
+        run.log(f'{counted(images, "image")} evaluated; {where_to_look(run.directory, gallery)}')
+    if lost:
+        raise ValueError(
+            f'{not_finite_sentence(lost, images)}, expected numbers; they are left out of the score and have no files;'
+            ' evaluate with --precision fp32, or another checkpoint'
+        )
 
 
 def validate(args, run, evaluator, dataset, epoch, best):
-    """Score an epoch on a dataset and draw some images; returns the mean IoU. best: the best one before, or None."""
+    """Score an epoch on a dataset and draw some images; returns the mean IoU, None where an image was not finite. best:
+    the best one before, or None."""
     [gallery] = build_writers(args, run, dataset)
     sinks = [ScoreKeeper(dataset.num_classes, run.device), gallery]
     loader = build_eval_loader(args, run, dataset)
     images, (score, records) = evaluator.run(loader, sinks, f'validation of epoch {epoch}')
-    mean_iou = score.numbers()['mean_iu']
+    mean_iou, lost = score.numbers()['mean_iu'], [name for name, _ in evaluator.not_finite]
     if run.is_main:
-        report(run, score, gallery, records, dataset, {'arch': args.arch, 'epoch': epoch}, images)
-        run.log(f'this : [epoch {epoch}], {score.line()}')
+        report(run, score, gallery, records, dataset, {'arch': args.arch, 'epoch': epoch}, images, lost)
+        run.log(f'this : [epoch {epoch}], {score.line()}{incomplete(lost)}')
         run.log(f'best : {"none before" if best is None else f"[mean_iu {best:0.5f}]"}')
+    if lost:
+        run.log(
+            f'validation of epoch {epoch}: {not_finite_sentence(lost, images)}; its score does not count, the best'
+            ' checkpoint stays and the training goes on; if it comes again, try a lower --lr or --precision bf16'
+        )
+        return None
+    if run.is_main:
         run.metric('val', score.numbers(), epoch)
         if best is None or mean_iou > best:
             run.picture('imgs', make_grid(records, gallery.folder), epoch)
     return mean_iou
 
 
-def report(run, score, gallery, records, dataset, about, images):
+def incomplete(lost) -> str:
+    """What is added to a score that lacks the images `lost`."""
+    return f' incomplete: without {counted(len(lost), "image")} that the network is not finite on' if lost else ''
+
+
+def report(run, score, gallery, records, dataset, about, images, lost=()):
     """Log the table of classes, and write metrics.json, the confusion matrix and the page of pictures; on rank 0.
 
-    score: a Score, or None; records: of the pictures of every rank; about: what was evaluated and how.
+    score: a Score, or None; records: of the pictures of every rank; about: what was evaluated and how; lost: names of
+    the images that the network was not finite on, in metrics.json under `not_finite`.
     """
     classes, rows = dataset.classes, None
+    about = {**about, 'not_finite': lost} if lost else about
     if score is not None:
         run.log(score.table(classes))
         score.write(run.directory, classes, {**about, 'images': images})

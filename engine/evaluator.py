@@ -2,7 +2,8 @@
 
 One minibatch: for every flip and scale the normalised image is resized, run and resized back; the logits are averaged
 in fp32. Sinks (utils.outputs.sink) make something of them: a score, files, pictures, the worst images, the fusion of
-several networks. Each rank sees its own images, each image once.
+several networks. Each rank sees its own images, each image once. An image whose logits are not finite reaches no sink:
+its labels would be class 0 everywhere.
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 
 from engine.precision import autocast
 from utils.cli.progress import progress
+from utils.cli.wording import counted, listed
 from utils.outputs.sink import EvalBatch
 
 
@@ -57,8 +59,23 @@ def average_logits(net, images, options, keep_scales=False):
     return (total / passes if passes > 1 else total), outputs
 
 
+def are_finite(logits):
+    """Whether each image of logits (N, C, h, w) is finite everywhere: a list of N booleans (waits for the device)."""
+    fine = torch.isfinite(logits.flatten(1).sum(1)).tolist()  # one pass; a sum may overflow where no value did
+    return [whole or bool(torch.isfinite(image).all()) for whole, image in zip(fine, logits)]
+
+
+def not_finite_sentence(names, images: int) -> str:
+    """'2 of 5 images have logits that are not finite (a.png, b.png)'."""
+    verb = 'has' if len(names) == 1 else 'have'
+    return f'{len(names)} of {counted(images, "image")} {verb} logits that are not finite ({listed(names)})'
+
+
 class Evaluator:
-    """Runs one or several networks over the images of a loader."""
+    """Runs one or several networks over the images of a loader.
+
+    not_finite: (name, number of the network) of the images of the last run, of all ranks, whose logits were not finite.
+    """
 
     def __init__(self, nets, normalize, dist, options: EvalOptions, log=None, interrupt=lambda: None):
         """Prepare.
@@ -73,6 +90,7 @@ class Evaluator:
         """
         self.nets, self.normalize, self.dist, self.options = list(nets), normalize, dist, options
         self.log, self.interrupt = log, interrupt
+        self.not_finite: list = []
 
     @torch.inference_mode()
     def run(self, loader, sinks, description='evaluate', unit='batches'):
@@ -80,7 +98,7 @@ class Evaluator:
 
         Returns (images seen, what each sink gathered), the same on every rank. After an error every sink is aborted.
         """
-        images, modes = 0, [net.training for net in self.nets]
+        images, modes, self.not_finite = 0, [net.training for net in self.nets], []
         for net in self.nets:
             net.eval()
         try:
@@ -105,6 +123,7 @@ class Evaluator:
         finally:
             for net, training in zip(self.nets, modes):
                 net.train(training)
+        self.not_finite = sorted(found for part in self.dist.gather_objects(self.not_finite) for found in part)
         seen = self.dist.all_reduce_sum(torch.tensor(images, dtype=torch.int64, device=self.dist.device))
         return int(seen), [sink.gather(self.dist) for sink in sinks]
 
@@ -118,8 +137,13 @@ class Evaluator:
             logits, outputs = self._forward(net, normalised, keep_scales, batch['name'])
             assets = {key: value for key, value in outputs.items() if key != 'pred'}
             evaluated = EvalBatch(batch['name'], batch['index'], images, labels, logits, assets, member)
-            for sink in sinks:
-                sink.process(evaluated)
+            fine = are_finite(logits)
+            if not all(fine):
+                self.not_finite += [(name, member) for name, is_fine in zip(batch['name'], fine) if not is_fine]
+                evaluated = evaluated.only([k for k, is_fine in enumerate(fine) if is_fine])
+            if evaluated.names:
+                for sink in sinks:
+                    sink.process(evaluated)
 
     def _forward(self, net, images, keep_scales, names):
         try:

@@ -1,6 +1,6 @@
 """Sinks of an evaluation: everything that takes evaluated batches, and the batch that they take."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -12,8 +12,8 @@ class EvalBatch:
 
     names: paths relative to the dataset, with extension; indices: each image's position in the whole sorted list.
     images uint8 (N, 3, h, w) RGB; labels (N, h, w) trainIds or None; logits (N, K, h, w) float32, averaged over scales
-    and flips. assets: 'attn_05x' (N, 1, h', w') in [0, 1], 'pred_05x' (N, K, h', w') logits, and so on, where a sink
-    wants them. member: the number of the network, where several are run.
+    and flips, finite. assets: 'attn_05x' (N, 1, h', w') in [0, 1], 'pred_05x' (N, K, h', w') logits, and so on, where a
+    sink wants them. member: the number of the network, where several are run.
 
     What follows from the logits is computed when it is first read, once: prediction uint8 (N, h, w); normaliser, the
     log-sum-exp over classes, and confidence, the largest probability, both float32 (N, h, w).
@@ -26,6 +26,22 @@ class EvalBatch:
     logits: torch.Tensor
     assets: dict = field(default_factory=dict)
     member: int = 0
+
+    def only(self, places: list) -> 'EvalBatch':
+        """The batch of the images at `places`."""
+
+        def chosen(tensor):
+            return None if tensor is None else tensor[places]
+
+        return replace(
+            self,
+            names=[self.names[k] for k in places],
+            indices=[self.indices[k] for k in places],
+            images=chosen(self.images),
+            labels=chosen(self.labels),
+            logits=chosen(self.logits),
+            assets={key: chosen(tensor) for key, tensor in self.assets.items()},
+        )
 
     @cached_property
     def _largest(self):
