@@ -47,7 +47,7 @@ def evaluate(args, run, net, dataset):
         if score is not None:
             run.log(f'{score.line()}{incomplete(lost)}')
             run.metric('val', score.numbers(), 0)
-        run.log(f'{counted(images, "image")} evaluated; {where_to_look(run.directory, gallery)}')
+        run.log(f'{images} images evaluated; {where_to_look(run.directory, gallery)}')
     if lost:
         raise ValueError(
             f'{not_finite_sentence(lost, images)}, expected numbers; they are left out of the score and have no files;'
@@ -55,14 +55,19 @@ def evaluate(args, run, net, dataset):
         )
 
 
-def validate(args, run, evaluator, dataset, epoch, best):
-    """Score an epoch on a dataset and draw some images; returns the mean IoU, None where an image was not finite. best:
-    the best one before, or None."""
+def validate(args, run, evaluator, dataset, epoch, best, rival=None):
+    """Score an epoch on a dataset and draw some images; returns the mean IoU, None where an image was not finite.
+
+    best: the best one before, or None; rival: that of other weights of this epoch, or None: where it is the better one,
+    this score is not reported.
+    """
     [gallery] = build_writers(args, run, dataset)
     sinks = [ScoreKeeper(dataset.num_classes, run.device), gallery]
     loader = build_eval_loader(args, run, dataset)
     images, (score, records) = evaluator.run(loader, sinks, f'validation of epoch {epoch}')
     mean_iou, lost = score.numbers()['mean_iu'], [name for name, _ in evaluator.not_finite]
+    if rival is not None and (lost or rival > mean_iou):
+        return None if lost else mean_iou
     if run.is_main:
         report(run, score, gallery, records, dataset, {'arch': args.arch, 'epoch': epoch}, images, lost)
         run.log(f'this : [epoch {epoch}], {score.line()}{incomplete(lost)}')
@@ -78,6 +83,13 @@ def validate(args, run, evaluator, dataset, epoch, best):
         if best is None or mean_iou > best:
             run.picture('imgs', make_grid(records, gallery.folder), epoch)
     return mean_iou
+
+
+def score_alone(args, run, evaluator, dataset, title):
+    """The mean IoU of a dataset and nothing else; None where an image was not finite."""
+    scoring = ScoreKeeper(dataset.num_classes, run.device)
+    _, [score] = evaluator.run(build_eval_loader(args, run, dataset), [scoring], title)
+    return None if evaluator.not_finite else score.numbers()['mean_iu']
 
 
 def incomplete(lost) -> str:

@@ -4,13 +4,15 @@ import shlex
 import sys
 
 from engine.builders import build_evaluator, describe_network, train_options
-from engine.evaluation import validate
+from engine.evaluation import score_alone, validate
 from engine.keeper import CheckpointKeeper
 from engine.seeding import capture_rng
 from engine.state import pack_state, resume_learner, resume_optimizer, resume_random_state
-from engine.trainer import Position, Stopped, Trainer
+from engine.trainer import Position, Stopped, Trainer, warm_decay
 from utils import checkpoint
 from utils.cli import flags
+
+AVERAGED, OWN = 'averaged', 'own'  # the weights of --ema, and those of the network itself
 
 
 class Training(Trainer):
@@ -24,8 +26,9 @@ class Training(Trainer):
         self.train_set, self.val_set = train_set, val_set
         self.keeper = CheckpointKeeper(run.directory)
         self.description = describe_network(args, learner.net, train_set)
-        scored = learner.ema.module if learner.ema else learner.net
-        self.evaluator = build_evaluator(args, run, scored, self.interrupt)
+        nets = {AVERAGED: learner.ema.module, OWN: learner.net} if learner.ema else {OWN: learner.net}
+        self.evaluators = {kept: build_evaluator(args, run, net, self.interrupt) for kept, net in nets.items()}
+        self.kept = next(iter(nets))  # the weights that scored best in the last validation
 
     @property
     def stop_requested(self):
@@ -62,6 +65,7 @@ class Training(Trainer):
         if changed:
             log(f'resumed with other flags, so not bit for bit: {", ".join(changed)}')
         self.keeper.continue_from(state)
+        self.kept = state.get('kept') if state.get('kept') in self.evaluators else self.kept
         log(f'continuing at epoch {epoch}, batch {batch}')
         self.position = Position(epoch, batch, state.get('global_step', 0), state.get('skipped', 0))
 
@@ -92,6 +96,7 @@ class Training(Trainer):
                 rng,
                 **self.description,
                 mean_iu=score,
+                kept=self.kept,
                 args=vars(self.args),
                 command=shlex.join(sys.argv),
             )
@@ -109,9 +114,35 @@ class Training(Trainer):
         failures = learner.criterion.failures
         if failures:
             self.log(f'region mutual information: {failures} matrices of this run were singular and left out')
-        return validate(args, self.run, self.evaluator, self.val_set, epoch, self.keeper.best_score)
+        other = self._rival()
+        if other is None:
+            return self._score(epoch)
+        rival = score_alone(args, self.run, self.evaluators[other], self.val_set, f'validation of the {other} weights')
+        score = self._score(epoch, rival)
+        if rival is not None and (score is None or rival > score):
+            self.kept, other = other, self.kept
+            rival, score = score, self._score(epoch)
+        self.log(f'kept: the {self.kept} weights, mean IoU {shown(score)}; the {other} ones have {shown(rival)}')
+        return score
+
+    def _rival(self):
+        """The weights to score beside those that are kept: while the average is young, or worse than the network's own
+        weights; else None."""
+        ema, decay = self.learner.ema, self.args.ema
+        if ema is None or (self.kept == AVERAGED and warm_decay(decay, int(ema.n_averaged)) == decay):
+            return None
+        return OWN if self.kept == AVERAGED else AVERAGED
+
+    def _score(self, epoch, rival=None):
+        """The score of the kept weights; where `rival`, that of the others, is better it is not reported."""
+        evaluator = self.evaluators[self.kept]
+        return validate(self.args, self.run, evaluator, self.val_set, epoch, self.keeper.best_score, rival)
 
     def interrupt(self):
         """End a validation that was asked to stop; several ranks finish it together, the epoch is saved already."""
         if self.dist.world == 1 and self.stop.requested:
             raise Stopped
+
+
+def shown(score) -> str:
+    return 'none' if score is None else f'{score:.4f}'
