@@ -58,8 +58,7 @@ def evaluate(args, run, net, dataset):
 def validate(args, run, evaluator, dataset, epoch, best, rival=None):
     """Score an epoch on a dataset and draw some images; returns the mean IoU, None where an image was not finite.
 
-    best: the best one before, or None; rival: that of other weights of this epoch, or None: where it is the better one,
-    this score is not reported.
+    best: the best one before, or None; rival: what the score has to reach, or None; a lower one is not reported.
     """
     [gallery] = build_writers(args, run, dataset)
     sinks = [ScoreKeeper(dataset.num_classes, run.device), gallery]

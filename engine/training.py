@@ -12,6 +12,7 @@ from engine.trainer import Position, Stopped, Trainer, warm_decay
 from utils import checkpoint
 from utils.cli import flags
 
+GAIN = 0.01  # of mean IoU, by which a network's own weights must be better to be kept: less is noise
 AVERAGED, OWN = 'averaged', 'own'  # the weights of --ema, and those of the network itself
 
 
@@ -118,8 +119,9 @@ class Training(Trainer):
         if other is None:
             return self._score(epoch)
         rival = score_alone(args, self.run, self.evaluators[other], self.val_set, f'validation of the {other} weights')
-        score = self._score(epoch, rival)
-        if rival is not None and (score is None or rival > score):
+        bar = None if rival is None else rival + (GAIN if other == AVERAGED else -GAIN)
+        score = self._score(epoch, bar)
+        if bar is not None and (score is None or bar > score):
             self.kept, other = other, self.kept
             rival, score = score, self._score(epoch)
         self.log(f'kept: the {self.kept} weights, mean IoU {shown(score)}; the {other} ones have {shown(rival)}')
@@ -134,7 +136,7 @@ class Training(Trainer):
         return OWN if self.kept == AVERAGED else AVERAGED
 
     def _score(self, epoch, rival=None):
-        """The score of the kept weights; where `rival`, that of the others, is better it is not reported."""
+        """The score of the kept weights; where it is below `rival` it is not reported."""
         evaluator = self.evaluators[self.kept]
         return validate(self.args, self.run, evaluator, self.val_set, epoch, self.keeper.best_score, rival)
 

@@ -240,7 +240,7 @@ def averaged_weights(state: Mapping) -> dict | None:
 
 def evaluated_weights(state: Mapping) -> dict:
     """What an evaluation of a checkpoint uses: the averaged weights if it holds any, unless its training found that the
-    network's own score better (entry `kept`)."""
+    network's own are clearly better (entry `kept`)."""
     return (None if state.get('kept') == 'own' else averaged_weights(state)) or state['state_dict']
 
 
