@@ -29,5 +29,5 @@ SETTINGS = group(
         'FILE|auto',
         'continue a run; auto: the last checkpoint of --result_dir, or a fresh start without one',
     ),
-    Setting('save_minutes', amount, 30.0, 'M', 'save within an epoch too when this long has passed'),
+    Setting('save_minutes', amount, 30.0, 'M', 'save within an epoch too after so long; 0: after an epoch only'),
 )
