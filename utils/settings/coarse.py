@@ -4,7 +4,7 @@ from typing import Any
 
 from utils.settings.data import text
 from utils.settings.setting import NUMBERS, STEPS, TRAINING, Setting, choice, group, switch
-from utils.settings.value_types import number, numbers, positive, share
+from utils.settings.value_types import count, number, numbers, share
 
 QUALITIES = ('fine', 'coarse', 'fine_coarse')
 WRITTEN: dict[str, Any] = {
@@ -47,7 +47,7 @@ SETTINGS = group(
     ),
     Setting(
         'max_cu_epoch',
-        positive,
+        count,
         150,
         'E',
         'first epoch that --coarse_boost_classes and --only_coarse leave alone',

@@ -26,7 +26,7 @@ SETTINGS = group(
     ),
     Setting(
         'mscale_lo_scale',
-        number(float, low=0.01, below=1),
+        number(float, low=0.01, high=1),
         0.5,
         'S',
         'low scale of two-scale training',
