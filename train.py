@@ -150,7 +150,7 @@ def fit(args, run, state):
         if state is None or args.snapshot:
             training.start(state)
         else:
-            training.resume(state)
+            training.resume(state, loader)
         training.fit(loader)
 
 

@@ -3,6 +3,7 @@
 import shlex
 import sys
 
+from datasets.sampling.listing import changes, files_of, order_of
 from engine.builders import build_evaluator, describe_network, train_options
 from engine.evaluation import score_alone, validate
 from engine.keeper import CheckpointKeeper
@@ -48,13 +49,15 @@ class Training(Trainer):
             resume_optimizer(state, self.args.source, self.learner.optimizer)
         self.position = Position(epoch=self.args.start_epoch)
 
-    def resume(self, state):
-        """Put everything but the weights back to where the run that wrote the checkpoint `state` was."""
+    def resume(self, state, loader):
+        """Put everything but the weights back to where the run that wrote the checkpoint `state` was; loader: the
+        batches that it will go on with."""
         args, source, log = self.args, self.args.source, self.log
         try:
             epoch, batch = checkpoint.resume_point(state, source)
             if batch:
                 flags.check_same_steps(args, state, self.dist.world)
+            batch = self._same_list(state, loader, epoch, batch)
             resume_learner(state, source, self.learner, log)
             resume_random_state(state, source, self.dist, log)
         except (TypeError, KeyError, AttributeError, IndexError) as error:
@@ -70,9 +73,34 @@ class Training(Trainer):
         log(f'continuing at epoch {epoch}, batch {batch}')
         self.position = Position(epoch, batch, state.get('global_step', 0), state.get('skipped', 0))
 
+    def _same_list(self, state, loader, epoch, batch):
+        """The batch to go on with, 0 where --restart_epoch asks for that; ValueError where `batch` is a place in a list
+        of samples that has changed since."""
+        before = state.get('data') or {}
+        changed = changes(before['files'], files_of(loader.train_set.dataset)) if 'files' in before else []
+        if not batch:
+            if changed:
+                self.log(f'the training images have changed since: {", ".join(changed)}')
+            return batch
+        if self.args.restart_epoch:
+            self.log(f'--restart_epoch: epoch {epoch} begins anew, {batch} batches of it were done before')
+            return 0
+        loader.set_epoch(epoch, batch)
+        is_same = before.get('order') in (None, order_of(loader.train_set)) and batch <= self.options.batches(loader)
+        if changed or not is_same:
+            changed += flags.changed_since(self.args, state)
+            what = ', '.join(changed) or 'other labels or places of classes'
+            raise ValueError(
+                f'{self.args.source}: the run stopped after batch {batch} of epoch {epoch}, a place in a list of'
+                f' samples that is another one now: {what}; bring the old'
+                ' data and flags back, or give --restart_epoch to begin the epoch anew'
+            )
+        return batch
+
     def fit(self, loader):
         """Train from the present position to the last epoch, or until the run is asked to stop; logs how it ended."""
-        position = self.position
+        position, self.samples = self.position, loader.train_set
+        self.files = files_of(self.samples.dataset) if self.run.is_main else {}
         is_trained = position.batch == self.options.batches(loader)  # the run was stopped in the validation
         steps = 0 if is_trained else position.batch // self.args.accumulate
         self.learner.scheduler.enter(position.epoch + is_trained, steps)
@@ -98,6 +126,7 @@ class Training(Trainer):
                 **self.description,
                 mean_iu=score,
                 kept=self.kept,
+                data={'files': self.files, 'order': None if is_epoch_end else order_of(self.samples)},
                 args=vars(self.args),
                 command=shlex.join(sys.argv),
             )
