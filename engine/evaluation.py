@@ -1,6 +1,7 @@
 """Evaluations as the flags describe them: of a split or folder, of an epoch, and of the worst images once more."""
 
 import copy
+import math
 from dataclasses import replace
 
 from engine.builders import build_eval_loader, build_evaluator, build_writers
@@ -70,7 +71,7 @@ def validate(args, run, evaluator, dataset, epoch, best, rival=None):
     if run.is_main:
         report(run, score, gallery, records, dataset, {'arch': args.arch, 'epoch': epoch}, images, lost)
         run.log(f'this : [epoch {epoch}], {score.line()}{incomplete(lost)}')
-        run.log(f'best : {"none before" if best is None else f"[mean_iu {best:0.5f}]"}')
+        run.log(best_line(best, None if lost else mean_iou))
     if lost:
         run.log(
             f'validation of epoch {epoch}: {not_finite_sentence(lost, images)}; its score does not count, the best'
@@ -82,6 +83,12 @@ def validate(args, run, evaluator, dataset, epoch, best, rival=None):
         if best is None or mean_iou > best:
             run.picture('imgs', make_grid(records, gallery.folder), epoch)
     return mean_iou
+
+
+def best_line(before, this) -> str:
+    """The line of the best mean IoU up to now, this one included; each None where there is none."""
+    scores = [score for score in (before, this) if score is not None and not math.isnan(score)]
+    return f'best : {f"[mean_iu {max(scores):0.5f}]" if scores else "none"}'
 
 
 def score_alone(args, run, evaluator, dataset, title):

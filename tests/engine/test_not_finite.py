@@ -8,6 +8,7 @@ import torch
 from small import TRAIN
 
 import network
+from engine.evaluation import best_line
 from network.mscale import MultiScale
 from utils import checkpoint
 
@@ -67,3 +68,17 @@ def test_a_photo_on_which_a_network_is_not_finite_has_no_labels(program, spoil):
     spoil(0)
     with pytest.raises(ValueError, match='predict: the logits of this image are not finite'):
         net.predict(torch.zeros(32, 64, 3, dtype=torch.uint8).numpy())
+
+
+@pytest.mark.parametrize(
+    'before, this, line',
+    [
+        (None, 0.25, 'best : [mean_iu 0.25000]'),
+        (0.25, 0.5, 'best : [mean_iu 0.50000]'),
+        (0.5, 0.25, 'best : [mean_iu 0.50000]'),
+        (0.5, None, 'best : [mean_iu 0.50000]'),
+        (None, float('nan'), 'best : none'),
+    ],
+)
+def test_the_best_score_is_the_best_up_to_now_and_not_the_one_before(before, this, line):
+    assert best_line(before, this) == line
