@@ -36,7 +36,7 @@ from datasets.sampling.sets import EvalSet
 from engine import machine
 from engine.distributed import init_from_env
 from engine.evaluation import all_faults, left_out_lines
-from engine.evaluator import EvalOptions, Evaluator
+from engine.evaluator import EvalOptions, Evaluator, not_finite_sentence
 from transforms.normalize import Normalize
 from utils.cli.program import run_program
 from utils.cli.wording import listed
@@ -160,8 +160,15 @@ def run(args):
             flip=args.do_flip, precision=args.precision, tile=args.crop_eval, overlap=args.crop_overlap
         )
         fusion = MemberFusion(paths, weights, options, outputs)
-        images, _ = Evaluator(nets, normalize, dist, evaluation).run(loader, [fusion], 'run', 'images')
+        evaluator = Evaluator(nets, normalize, dist, evaluation)
+        images, _ = evaluator.run(loader, [fusion], 'run', 'images')
         faults = all_faults(dist, faults or [], images)
+        if evaluator.not_finite:
+            lost = [f'{name} of {paths[member]}' for name, member in evaluator.not_finite]
+            raise ValueError(
+                f'{not_finite_sentence(lost, images)}; these images are not fused, the others are in {outputs.folder};'
+                ' give --precision fp32, or leave the member out'
+            )
         if dist.is_main:
             done = {'members': members, 'class_names': list(dataset.classes.names)}
             outputs.finish([stem for stem in stems if outputs.done(stem)], done, faults)

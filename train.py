@@ -166,7 +166,7 @@ def fit(args, run, state):
         if state is None or args.snapshot:
             training.start(state)
         else:
-            training.resume(state)
+            training.resume(state, loader)
         run.open()
         if args.dump_augmentation_images:
             dump_samples(run, loader.train_set)

@@ -131,11 +131,31 @@ def tell_other_classes(args, run, before, dataset):
         )
 
 
-def wrap(args, run, net):
-    """net inside DistributedDataParallel when there are several processes, else itself."""
+def wrap(args, run, net, weights=None):
+    """net inside DistributedDataParallel when there are several processes, else itself; weights: of its outputs in the
+    loss (default: all count)."""
     if run.dist.world == 1:
         return net
-    return DistributedDataParallel(net, device_ids=[run.device.index] if run.device.type == 'cuda' else None)
+    # A gradient that never comes would be waited for; those parameters keep None, as in one process.
+    idle = idle_parameters(args, net.num_classes, weights) if weights else set()
+    left_out = [parameter for name, parameter in net.named_parameters() if name in idle and parameter.requires_grad]
+    for parameter in left_out:
+        parameter.requires_grad_(False)
+    wrapped = DistributedDataParallel(net, device_ids=[run.device.index] if run.device.type == 'cuda' else None)
+    for parameter in left_out:
+        parameter.requires_grad_(True)
+    return wrapped
+
+
+def idle_parameters(args, num_classes, weights) -> set:
+    """The names of the parameters that get no gradient: no output with a weight in the loss above 0 depends on them."""
+    with torch.random.fork_rng(devices=()), torch.device('meta'):
+        net = loading.build(vars(args), num_classes).train()
+        outputs = net(torch.empty(2, 3, *args.crop_size))
+    loss = sum(outputs[name].mean() for name, weight in zip(net.output_names, weights) if weight)
+    names, parameters = zip(*net.named_parameters())
+    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+    return {name for name, gradient in zip(names, gradients) if gradient is None}
 
 
 def build_train_loader(args, run, dataset, transform):
@@ -170,7 +190,7 @@ def build_learner(args, run, net, dataset, loader, class_weights):
     batches = train_options(args).batches(loader)
     scheduler = get_scheduler(optimizer, args, steps_per_epoch=-(-batches // args.accumulate))
     scaler = precision.grad_scaler(run.device, args.precision)
-    wrapped = wrap(args, run, net)
+    wrapped = wrap(args, run, net, criterion.weights)
     return Learner(net, wrapped, build_normalize(run), criterion, optimizer, scheduler, scaler, ema, augment)
 
 

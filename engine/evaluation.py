@@ -1,13 +1,15 @@
 """Evaluations as the flags describe them: of a split or folder, of an epoch, and of the worst images once more."""
 
 import copy
+import math
 from dataclasses import replace
 
 from engine.builders import build_eval_loader, build_evaluator, build_writers
+from engine.evaluator import not_finite_sentence
 from engine.score import ScoreKeeper
 from engine.worst import WorstImages
 from loss import build_validation_criterion, read_class_weights
-from utils.cli.wording import told
+from utils.cli.wording import counted, told
 from utils.files.atomic import sha256
 from utils.outputs.dumps import DUMPS
 from utils.outputs.pictures import make_grid
@@ -44,20 +46,25 @@ def evaluate(args, run, net, dataset):
     sinks = [sink for sink in (scoring, worst, *dumpers, gallery) if sink is not None]
     images, results = evaluator.run(loader, sinks, f'{args.eval} of {dataset.name}')
     faults = all_faults(run.dist, faults, images)
-    found = dict(zip(sinks, results))
+    found, lost = dict(zip(sinks, results)), [name for name, _ in evaluator.not_finite]
     score, records = found.get(scoring), found[gallery]
     if faults:
         about['left_out'] = faults
     if worst is not None:
         show_worst(args, run, evaluator, dataset, worst, about, made_by)
     if run.is_main:
-        report(run, score, gallery, records, dataset, about, images)
+        report(run, score, gallery, records, dataset, about, images, lost)
         if score is not None:
-            run.log(score.line())
+            run.log(f'{score.line()}{incomplete(lost)}')
             run.metric('val', score.numbers(), 0)
         run.log(f'{images} images evaluated; {where_to_look(run.directory, gallery)}')
         for line in left_out_lines(faults, images, is_scored):
             run.log(line)
+    if lost:
+        raise ValueError(
+            f'{not_finite_sentence(lost, images)}, expected numbers; they are left out of the score and have no files;'
+            ' evaluate with --precision fp32, or another checkpoint'
+        )
     return int(bool(faults))
 
 
@@ -87,32 +94,64 @@ def validation_criterion(args, run, dataset):
     return None if criterion is None else criterion.to(run.device)
 
 
-def validate(args, run, evaluator, dataset, epoch, best, criterion):
-    """Score an epoch on a dataset and draw some images; returns the mean IoU.
+def validate(args, run, evaluator, dataset, epoch, best, criterion, rival=None):
+    """Score an epoch on a dataset and draw some images; returns the mean IoU, None where an image was not finite.
 
-    best: the best one before, or None; criterion: what validation_criterion returned.
+    Args:
+        best: the best score before, or None.
+        criterion: what validation_criterion returned.
+        rival: what the score has to reach, or None; a lower one is not reported.
     """
     [gallery] = build_writers(args, run, dataset)
     sinks = [ScoreKeeper(dataset.num_classes, run.device, criterion), gallery]
     loader = build_eval_loader(args, run, dataset)
     images, (score, records) = evaluator.run(loader, sinks, f'validation of epoch {epoch}')
-    mean_iou = score.numbers()['mean_iu']
+    mean_iou, lost = score.numbers()['mean_iu'], [name for name, _ in evaluator.not_finite]
+    if rival is not None and (lost or rival > mean_iou):
+        return None if lost else mean_iou
     if run.is_main:
-        report(run, score, gallery, records, dataset, {'arch': args.arch, 'epoch': epoch}, images)
-        run.log(f'this : [epoch {epoch}], {score.line()}')
-        run.log(f'best : {"none before" if best is None else f"[mean_iu {best:0.5f}]"}')
+        report(run, score, gallery, records, dataset, {'arch': args.arch, 'epoch': epoch}, images, lost)
+        run.log(f'this : [epoch {epoch}], {score.line()}{incomplete(lost)}')
+        run.log(best_line(best, None if lost else mean_iou))
+    if lost:
+        run.log(
+            f'validation of epoch {epoch}: {not_finite_sentence(lost, images)}; its score does not count, the best'
+            ' checkpoint stays and the training goes on; if it comes again, try a lower --lr or --precision bf16'
+        )
+        return None
+    if run.is_main:
         run.metric('val', score.numbers(), epoch)
         if best is None or mean_iou > best:
             run.picture('imgs', make_grid(records, gallery.folder), epoch)
     return mean_iou
 
 
-def report(run, score, gallery, records, dataset, about, images):
+def best_line(before, this) -> str:
+    """The line of the best mean IoU up to now, this one included; each None where there is none."""
+    scores = [score for score in (before, this) if score is not None and not math.isnan(score)]
+    return f'best : {f"[mean_iu {max(scores):0.5f}]" if scores else "none"}'
+
+
+def score_alone(args, run, evaluator, dataset, title):
+    """The mean IoU of a dataset and nothing else; None where an image was not finite."""
+    scoring = ScoreKeeper(dataset.num_classes, run.device)
+    _, [score] = evaluator.run(build_eval_loader(args, run, dataset), [scoring], title)
+    return None if evaluator.not_finite else score.numbers()['mean_iu']
+
+
+def incomplete(lost) -> str:
+    """What is added to a score that lacks the images `lost`."""
+    return f' incomplete: without {counted(len(lost), "image")} that the network is not finite on' if lost else ''
+
+
+def report(run, score, gallery, records, dataset, about, images, lost=()):
     """Log the table of classes, and write metrics.json, the confusion matrix and the page of pictures; on rank 0.
 
-    score: a Score, or None; records: of the pictures of every rank; about: what was evaluated and how.
+    score: a Score, or None; records: of the pictures of every rank; about: what was evaluated and how; lost: names of
+    the images that the network was not finite on, in metrics.json under `not_finite`.
     """
     classes, rows = dataset.classes, None
+    about = {**about, 'not_finite': lost} if lost else about
     if score is not None:
         run.log(score.table(classes))
         score.write(run.directory, classes, {**about, 'images': images})

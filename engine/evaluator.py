@@ -2,7 +2,8 @@
 
 One minibatch: for every flip and scale the normalised image is resized, run and resized back; the logits are averaged
 in fp32. Sinks (utils.outputs.sink) make something of them: a score, files, pictures, the worst images, the fusion of
-several networks. Each rank sees its own images, each image once.
+several networks. Each rank sees its own images, each image once. An image whose logits are not finite reaches no sink:
+its labels would be class 0 everywhere.
 """
 
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from engine.precision import autocast
 from engine.tiles import assembled, covers, tiled_logits
 from utils.cli.progress import progress
+from utils.cli.wording import counted, listed
 from utils.outputs.sink import EvalBatch
 
 
@@ -79,8 +81,23 @@ def _from_tiles(net, image, options):
     return assembled(tiled_logits(forward, image, options.tile, options.overlap), image.shape[-2:])
 
 
+def are_finite(logits):
+    """Whether each image of logits (N, C, h, w) is finite everywhere: a list of N booleans (waits for the device)."""
+    fine = torch.isfinite(logits.flatten(1).sum(1)).tolist()  # one pass; a sum may overflow where no value did
+    return [whole or bool(torch.isfinite(image).all()) for whole, image in zip(fine, logits)]
+
+
+def not_finite_sentence(names, images: int) -> str:
+    """'2 of 5 images have logits that are not finite (a.png, b.png)'."""
+    verb = 'has' if len(names) == 1 else 'have'
+    return f'{len(names)} of {counted(images, "image")} {verb} logits that are not finite ({listed(names)})'
+
+
 class Evaluator:
-    """Runs one or several networks over the images of a loader."""
+    """Runs one or several networks over the images of a loader.
+
+    not_finite: (name, number of the network) of the images of the last run, of all ranks, whose logits were not finite.
+    """
 
     def __init__(self, nets, normalize, dist, options: EvalOptions, log=None, interrupt=lambda: None):
         """Prepare.
@@ -95,6 +112,7 @@ class Evaluator:
         """
         self.nets, self.normalize, self.dist, self.options = list(nets), normalize, dist, options
         self.log, self.interrupt = log, interrupt
+        self.not_finite: list = []
 
     @torch.inference_mode()
     def run(self, loader, sinks, description='evaluate', unit='batches'):
@@ -103,7 +121,7 @@ class Evaluator:
         Images that do not fit the network are left out where the loader has a list of faults, to which they are added.
         Returns (images seen, what each sink gathered), the same on every rank. After an error every sink is aborted.
         """
-        images, modes = 0, [net.training for net in self.nets]
+        images, modes, self.not_finite = 0, [net.training for net in self.nets], []
         for net in self.nets:
             net.eval()
         try:
@@ -134,6 +152,7 @@ class Evaluator:
         finally:
             for net, training in zip(self.nets, modes):
                 net.train(training)
+        self.not_finite = sorted(found for part in self.dist.gather_objects(self.not_finite) for found in part)
         seen = self.dist.all_reduce_sum(torch.tensor(images, dtype=torch.int64, device=self.dist.device))
         return int(seen), [sink.gather(self.dist) for sink in sinks]
 
@@ -149,8 +168,13 @@ class Evaluator:
             evaluated = EvalBatch(
                 batch['name'], batch['index'], images, labels, logits, assets, member, batch.get('size')
             )
-            for sink in sinks:
-                sink.process(evaluated)
+            fine = are_finite(logits)
+            if not all(fine):
+                self.not_finite += [(name, member) for name, is_fine in zip(batch['name'], fine) if not is_fine]
+                evaluated = evaluated.only([k for k, is_fine in enumerate(fine) if is_fine])
+            if evaluated.names:
+                for sink in sinks:
+                    sink.process(evaluated)
 
     def _forward(self, net, images, keep_scales, names):
         try:

@@ -97,8 +97,20 @@ class Meter:
 
 
 def ema_of(net, decay):
-    """An exponential moving average of the weights of net; its batch statistics are averaged along."""
-    return AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    """An exponential moving average of the weights of net, warmed up; its batch statistics are averaged along."""
+    average = AveragedModel(net, use_buffers=True)
+
+    def update(averaged, current, _):
+        get_ema_multi_avg_fn(warm_decay(decay, int(average.n_averaged)))(averaged, current, _)
+
+    average.multi_avg_fn = update
+    return average
+
+
+def warm_decay(decay: float, updates: int) -> float:
+    """The decay after `updates` steps: a young average forgets the weights that it began with (as in TensorFlow and
+    timm)."""
+    return min(decay, (1 + updates) / (10 + updates))
 
 
 class Trainer:

@@ -3,14 +3,18 @@
 import shlex
 import sys
 
+from datasets.sampling.listing import changes, files_of, order_of
 from engine.builders import build_evaluator, describe_network, train_options
-from engine.evaluation import validate, validation_criterion
+from engine.evaluation import score_alone, validate, validation_criterion
 from engine.keeper import CheckpointKeeper
 from engine.seeding import capture_rng
 from engine.state import pack_state, resume_learner, resume_optimizer, resume_random_state
-from engine.trainer import Position, Stopped, Trainer
+from engine.trainer import Position, Stopped, Trainer, warm_decay
 from utils import checkpoint
 from utils.cli import flags
+
+GAIN = 0.01  # of mean IoU, by which a network's own weights must be better to be kept: less is noise
+AVERAGED, OWN = 'averaged', 'own'  # the weights of --ema, and those of the network itself
 
 
 class Training(Trainer):
@@ -24,8 +28,9 @@ class Training(Trainer):
         self.train_set, self.val_set = train_set, val_set
         self.keeper = CheckpointKeeper(run.directory)
         self.description = describe_network(args, learner.net, train_set)
-        scored = learner.ema.module if learner.ema else learner.net
-        self.evaluator = build_evaluator(args, run, scored, self.interrupt)
+        nets = {AVERAGED: learner.ema.module, OWN: learner.net} if learner.ema else {OWN: learner.net}
+        self.evaluators = {kept: build_evaluator(args, run, net, self.interrupt) for kept, net in nets.items()}
+        self.kept = next(iter(nets))  # the weights that scored best in the last validation
         self.val_criterion = validation_criterion(args, run, val_set)
 
     @property
@@ -45,13 +50,15 @@ class Training(Trainer):
             resume_optimizer(state, self.args.source, self.learner.optimizer)
         self.position = Position(epoch=self.args.start_epoch)
 
-    def resume(self, state):
-        """Put everything but the weights back to where the run that wrote the checkpoint `state` was."""
+    def resume(self, state, loader):
+        """Put everything but the weights back to where the run that wrote the checkpoint `state` was; loader: the
+        batches that it will go on with."""
         args, source, log = self.args, self.args.source, self.log
         try:
             epoch, batch = checkpoint.resume_point(state, source)
             if batch:
                 flags.check_same_steps(args, state, self.dist.world)
+            batch = self._same_list(state, loader, epoch, batch)
             resume_learner(state, source, self.learner, log)
             resume_random_state(state, source, self.dist, log)
         except (TypeError, KeyError, AttributeError, IndexError) as error:
@@ -63,14 +70,40 @@ class Training(Trainer):
         if changed:
             log(f'resumed with other flags, so not bit for bit: {", ".join(changed)}')
         self.keeper.continue_from(state)
+        self.kept = state.get('kept') if state.get('kept') in self.evaluators else self.kept
         log(f'continuing at epoch {epoch}, batch {batch}')
         self.position = Position(epoch, batch, state.get('global_step', 0), state.get('skipped', 0))
+
+    def _same_list(self, state, loader, epoch, batch):
+        """The batch to go on with, 0 where --restart_epoch asks for that; ValueError where `batch` is a place in a list
+        of samples that has changed since."""
+        before = state.get('data') or {}
+        changed = changes(before['files'], files_of(loader.train_set.dataset)) if 'files' in before else []
+        if not batch:
+            if changed:
+                self.log(f'the training images have changed since: {", ".join(changed)}')
+            return batch
+        if self.args.restart_epoch:
+            self.log(f'--restart_epoch: epoch {epoch} begins anew, {batch} batches of it were done before')
+            return 0
+        loader.set_epoch(epoch, batch)
+        is_same = before.get('order') in (None, order_of(loader.train_set)) and batch <= self.options.batches(loader)
+        if changed or not is_same:
+            changed += flags.changed_since(self.args, state)
+            what = ', '.join(changed) or 'other labels or places of classes'
+            raise ValueError(
+                f'{self.args.source}: the run stopped after batch {batch} of epoch {epoch}, a place in a list of'
+                f' samples that is another one now: {what}; bring the old'
+                ' data and flags back, or give --restart_epoch to begin the epoch anew'
+            )
+        return batch
 
     def fit(self, loader):
         """Train from the present position to the last epoch, or until the run is asked to stop; logs how it ended.
 
         Returns the exit code: 0 when the last epoch was reached, else StopSignal.exit_code."""
-        position = self.position
+        position, self.samples = self.position, loader.train_set
+        self.files = files_of(self.samples.dataset) if self.run.is_main else {}
         is_trained = position.batch == self.options.batches(loader)  # the run was stopped in the validation
         steps = 0 if is_trained else position.batch // self.args.accumulate
         self.learner.scheduler.enter(position.epoch + is_trained, steps)
@@ -97,6 +130,8 @@ class Training(Trainer):
                 rng,
                 **self.description,
                 mean_iu=score,
+                kept=self.kept,
+                data={'files': self.files, 'order': None if is_epoch_end else order_of(self.samples)},
                 args=vars(self.args),
                 command=shlex.join(sys.argv),
             )
@@ -114,10 +149,37 @@ class Training(Trainer):
         failures = learner.criterion.failures
         if failures:
             self.log(f'region mutual information: {failures} matrices of this run were singular and left out')
-        best = self.keeper.best_score
-        return validate(args, self.run, self.evaluator, self.val_set, epoch, best, self.val_criterion)
+        other = self._rival()
+        if other is None:
+            return self._score(epoch)
+        rival = score_alone(args, self.run, self.evaluators[other], self.val_set, f'validation of the {other} weights')
+        bar = None if rival is None else rival + (GAIN if other == AVERAGED else -GAIN)
+        score = self._score(epoch, bar)
+        if bar is not None and (score is None or bar > score):
+            self.kept, other = other, self.kept
+            rival, score = score, self._score(epoch)
+        self.log(f'kept: the {self.kept} weights, mean IoU {shown(score)}; the {other} ones have {shown(rival)}')
+        return score
+
+    def _rival(self):
+        """The weights to score beside those that are kept: while the average is young, or worse than the network's own
+        weights; else None."""
+        ema, decay = self.learner.ema, self.args.ema
+        if ema is None or (self.kept == AVERAGED and warm_decay(decay, int(ema.n_averaged)) == decay):
+            return None
+        return OWN if self.kept == AVERAGED else AVERAGED
+
+    def _score(self, epoch, rival=None):
+        """The score of the kept weights; where it is below `rival` it is not reported."""
+        evaluator = self.evaluators[self.kept]
+        best, criterion = self.keeper.best_score, self.val_criterion
+        return validate(self.args, self.run, evaluator, self.val_set, epoch, best, criterion, rival)
 
     def interrupt(self):
         """End a validation that was asked to stop; several ranks finish it together, the epoch is saved already."""
         if self.dist.world == 1 and self.stop.requested:
             raise Stopped
+
+
+def shown(score) -> str:
+    return 'none' if score is None else f'{score:.4f}'

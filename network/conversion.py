@@ -27,7 +27,7 @@ from network.keys import (
 from network.registry import ARCHS, TRUNKS
 from network.segmentor import head_keys
 from network.trunks import build_trunk
-from utils.checkpoint import averaged_weights
+from utils.checkpoint import evaluated_weights
 from utils.cli.wording import listed
 from utils.restore import clean_key, compare
 from utils.settings import SETTINGS
@@ -91,8 +91,9 @@ def convert(
     source, arch, trunk and align_corners overrule what the file says or its names tell. Raises ValueError when the file
     is of no known format, nothing of it fits, or shapes contradict the network.
     """
-    averaged = averaged_weights(state)
-    weights = {key: value for key, value in (averaged or state['state_dict']).items() if isinstance(value, Tensor)}
+    evaluated = evaluated_weights(state)
+    averaged = evaluated is not state['state_dict']
+    weights = {key: value for key, value in evaluated.items() if isinstance(value, Tensor)}
     if not weights:
         raise ValueError('it holds no tensor at all, expected the weights of a network; give another file')
     remedy = _remedy(arch, trunk, source)

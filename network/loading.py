@@ -75,10 +75,10 @@ def build(values: Mapping[str, Any], num_classes: int, pretrained: str | None = 
 def fill(net: Segmentor, state: Mapping, source, averaged: bool = True, **allowed) -> RestoreReport:
     """Give `net` the weights of a checkpoint `state` that came from the file `source`.
 
-    averaged: take the averaged weights if it holds any; allowed: what need not fit, see utils.restore.restore_weights,
-    which raises ValueError otherwise.
+    averaged: take the averaged weights if it holds any and kept them; allowed: what need not fit, see
+    utils.restore.restore_weights, which raises ValueError otherwise.
     """
-    weights = (checkpoint.averaged_weights(state) if averaged else None) or state['state_dict']
+    weights = checkpoint.evaluated_weights(state) if averaged else state['state_dict']
     return restore_weights(
         net, weights, source=source, source_arch=state.get('arch'), head_keys=head_keys(net), **allowed
     )

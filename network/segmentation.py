@@ -39,7 +39,8 @@ class Segmentation(NamedTuple):
 def segment(net: nn.Module, trained_on: TrainedOn | None, image: np.ndarray) -> Segmentation:
     """What `net` makes of `image`, uint8 (h, w, 3) RGB: in evaluation mode, at the scales that it was loaded with.
 
-    Raises ValueError without `trained_on`, or for an image of another form or size than the network can take.
+    Raises ValueError without `trained_on`, for an image of another form or size than the network can take, and for one
+    on which it is not finite.
     """
     if trained_on is None:
         raise ValueError(
@@ -60,6 +61,11 @@ def segment(net: nn.Module, trained_on: TrainedOn | None, image: np.ndarray) -> 
         logits = net.eval()(normalize(pixels))['pred'][0].float()
     finally:
         net.train(was_training)
+    if not bool(torch.isfinite(logits).all()):
+        raise ValueError(
+            'predict: the logits of this image are not finite, so it has no labels; load the network in fp32, or'
+            ' another checkpoint'
+        )
     best, labels = logits.max(dim=0)
     confidence = torch.exp(best - torch.logsumexp(logits, dim=0))
     return Segmentation(labels.to(torch.uint8).cpu().numpy(), confidence.cpu().numpy(), trained_on.classes)

@@ -288,9 +288,15 @@ def _with_state_dict(path, content) -> dict:
 
 
 def averaged_weights(state: Mapping) -> dict | None:
-    """The exponential moving average in a checkpoint (what --ema evaluates) as a state dict of the network, or None."""
+    """The exponential moving average in a checkpoint as a state dict of the network, or None."""
     ema = state.get('ema') or {}
     return {clean_key(key): value for key, value in ema.items() if key.startswith('module.')} or None
+
+
+def evaluated_weights(state: Mapping) -> dict:
+    """What an evaluation of a checkpoint uses: the averaged weights if it holds any, unless its training found that the
+    network's own are clearly better (entry `kept`)."""
+    return (None if state.get('kept') == 'own' else averaged_weights(state)) or state['state_dict']
 
 
 def resume_point(state: Mapping, source='the checkpoint') -> tuple[int, int]:

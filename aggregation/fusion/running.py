@@ -13,33 +13,33 @@ from utils.outputs.writers import WriterPool
 class MemberFusion(Sink):
     """Writes the fusion of the members to `outputs`; images whose results stand are not run.
 
-    checkpoints: of the members in the order of the evaluator's networks, for messages; weights: a number each, or one
-    per class. Raises ValueError naming the checkpoint whose logits are not finite.
+    checkpoints: of the members in the order of the evaluator's networks; weights: a number each, or one per class. An
+    image on which a member is not finite, which the evaluator leaves out and names, is not fused.
     """
 
     def __init__(self, checkpoints, weights, options: FuseOptions, outputs: Outputs):
         self.checkpoints, self.options, self.outputs = checkpoints, options, outputs
         self.weights = [torch.tensor(weight) if isinstance(weight, list) else weight for weight in weights]
-        self._pools, self._writers = [], WriterPool()
+        self._pools, self._writers = {}, WriterPool()  # name -> (pool, members in it)
 
     def wants(self, names, indices, labelled):
         return not all(self.outputs.done(stem_of(name)) for name in names)
 
     def process(self, batch: EvalBatch):
         if batch.member == 0:
-            shape, device = batch.logits.shape[1:], batch.logits.device
-            self._pools = [Pool(self.options.needs, shape[0], tuple(shape[1:]), device) for _ in batch.names]
-        for name, pool, logits in zip(batch.names, self._pools, batch.logits):
-            if not all(torch.isfinite(extreme) for extreme in logits.aminmax()):
-                raise ValueError(
-                    f'{self.checkpoints[batch.member]}: its logits of {name} hold nan or infinity; run it with'
-                    ' --precision fp32, or leave it out'
-                )
+            self._pools = {}
+        for name, logits in zip(batch.names, batch.logits):
+            pool, count = self._pools.get(name) or (self._empty(logits), 0)
+            if count < batch.member:  # an earlier member was not finite
+                continue
             pool.add(logits, LOGITS, self.weights[batch.member])
-        if batch.member == len(self.checkpoints) - 1:
-            for name, pool in zip(batch.names, self._pools):
+            self._pools[name] = pool, count + 1
+            if count + 1 == len(self.checkpoints):
                 fused = finish(pool, self.options, len(self.checkpoints))
                 self._writers.submit(self.outputs.write, stem_of(name), fused)
+
+    def _empty(self, logits) -> Pool:
+        return Pool(self.options.needs, logits.shape[0], tuple(logits.shape[1:]), logits.device)
 
     def close(self):
         self._writers.close()

@@ -252,10 +252,26 @@ def image_batch(*names):
     return {'image': torch.zeros(len(names), 3, 8, 8), 'name': list(names), 'index': list(range(len(names)))}
 
 
-def test_a_network_that_is_not_finite_is_named(tmp_path):
-    with pytest.raises(ValueError, match='nan.pth: its logits of a/b.png hold nan'):
-        run_members(tmp_path / 'o', [0.0, float('nan')], [image_batch('a/b.png')])
-    assert contents(tmp_path / 'o') == {}
+class FiniteOn(Constant):
+    """The same, but nan for the images that are black."""
+
+    def forward(self, images, keep_scales=False):
+        logits = super().forward(images)['pred']
+        logits[images.amax((1, 2, 3)) == 0] = float('nan')
+        return {'pred': logits}
+
+
+@pytest.mark.parametrize('place', [0, 1])
+def test_an_image_on_which_one_member_is_not_finite_is_not_fused_and_the_others_are(tmp_path, place):
+    batch = image_batch('a.png', 'b.png')
+    batch['image'][1] = 1.0
+    nets = [Constant(3.0)]
+    nets.insert(place, FiniteOn(3.0))
+    fusion = MemberFusion(['x.pth', 'y.pth'], [1.0, 1.0], FuseOptions(), Outputs(tmp_path / 'o', FuseOptions(), {}))
+    evaluator = Evaluator(nets, lambda images: images, Dist(), EvalOptions())
+    assert evaluator.run([batch], [fusion])[0] == 2
+    assert evaluator.not_finite == [('a.png', place)]
+    assert sorted(contents(tmp_path / 'o')) == ['b_conf.png', 'b_pred.png']
 
 
 def test_members_are_pooled_image_by_image_whatever_the_batches(tmp_path):

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from engine.distributed import Dist
-from engine.evaluator import EvalOptions, Evaluator, average_logits
+from engine.evaluator import EvalOptions, Evaluator, are_finite, average_logits
 from engine.score import ScoreKeeper, cross_entropy_sum
 from loss import get_criterion
 from utils.outputs.sink import EvalBatch, Sink
@@ -178,3 +178,35 @@ def test_an_error_of_one_sink_aborts_all_and_reaches_the_caller():
     with pytest.raises(OSError, match='the disk is full'):
         evaluator().run(THREE, [other, failing])
     assert other.calls[-1] == failing.calls[-1] == 'abort' and 'close' not in other.calls + failing.calls
+
+
+class NotFiniteOn(Constant):
+    """The same, but one logit of every image that begins with a value of 9 is `value`."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.value = value
+
+    def forward(self, images, keep_scales=None):
+        outputs = super().forward(images, keep_scales)
+        outputs['pred'][images[:, 0, 0, 0] == 9, 1, 1, 1] = self.value
+        return outputs
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf'), -float('inf')])
+def test_an_image_that_is_not_finite_reaches_no_sink_and_is_named(value):
+    both = batch((0, 1, 1, 255), (1, 1, 1, 0))
+    both['image'][0, 0, 0, 0] = 9
+    runner = evaluator(NotFiniteOn(value))
+    images, [result] = runner.run([both], [ScoreKeeper(2, 'cpu')])
+    assert runner.not_finite == [(both['name'][0], 0)] and images == 2
+    assert result.counts.tolist() == [[0, 1], [0, 3]], 'the second image alone'
+    alone = Recorder(wanted=(0,))
+    runner.run([{**both, 'image': both['image'][:1], 'name': both['name'][:1], 'index': [0]}], [alone])
+    assert alone.calls == ['open', 'close']
+
+
+def test_large_logits_whose_sum_overflows_are_finite():
+    logits = torch.full((2, 2, 2, 2), 3e38)
+    logits[1, 0, 0, 0] = float('nan')
+    assert are_finite(logits) == [True, False]

@@ -119,6 +119,8 @@ def unread(args) -> list[str]:
             '--override_dataset_root has no effect with --dataset custom: root in the file of --data_yaml says where'
             ' the images are'
         )
+    if args.lr == 0 and not args.eval:
+        lines.append('--lr 0: no weight will change, only batch statistics')
     if args.pretrained != 'none' and (args.snapshot or args.resume not in (None, 'auto')):
         lines.append('--pretrained has no effect: the checkpoint holds the trunk too')
     return lines

@@ -1,6 +1,6 @@
 """Sinks of an evaluation: everything that takes evaluated batches, and the batch that they take."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -13,8 +13,8 @@ class EvalBatch:
 
     names: paths relative to the dataset, with extension; indices: each image's position in the whole sorted list.
     images uint8 (N, 3, h, w) RGB; labels (N, h, w) trainIds or None; logits (N, K, h, w) float32, averaged over scales
-    and flips. assets: 'attn_05x' (N, 1, h', w') in [0, 1], 'pred_05x' (N, K, h', w') logits, and so on, where a sink
-    wants them. member: the number of the network, where several are run.
+    and flips, finite. assets: 'attn_05x' (N, 1, h', w') in [0, 1], 'pred_05x' (N, K, h', w') logits, and so on, where a
+    sink wants them. member: the number of the network, where several are run.
     sizes: (H, W) of each image as it is stored, None where these are the h and w of all; with --pre_size they differ.
 
     What follows from the logits is computed when it is first read, once: prediction uint8 (N, h, w); normaliser, the
@@ -43,6 +43,23 @@ class EvalBatch:
         images = resized(self.images).round().to(self.images.dtype)
         alone = EvalBatch([self.names[k]], [self.indices[k]], images, None, resized(self.logits), member=self.member)
         return alone, 0
+
+    def only(self, places: list) -> 'EvalBatch':
+        """The batch of the images at `places`."""
+
+        def chosen(tensor):
+            return None if tensor is None else tensor[places]
+
+        return replace(
+            self,
+            names=[self.names[k] for k in places],
+            indices=[self.indices[k] for k in places],
+            images=chosen(self.images),
+            labels=chosen(self.labels),
+            logits=chosen(self.logits),
+            assets={key: chosen(tensor) for key, tensor in self.assets.items()},
+            sizes=self.sizes and [self.sizes[k] for k in places],
+        )
 
     @cached_property
     def _largest(self):

@@ -29,5 +29,11 @@ SETTINGS = group(
         'FILE|auto',
         'continue a run; auto: the last checkpoint of --result_dir, or a fresh start without one',
     ),
-    Setting('save_minutes', amount, 30.0, 'M', 'save within an epoch too when this long has passed'),
+    switch(
+        'restart_epoch',
+        'a resumed run that stopped within an epoch begins that epoch anew, for instance because its images changed',
+        needs=('resume',),
+        decides=(),
+    ),
+    Setting('save_minutes', amount, 30.0, 'M', 'save within an epoch too after so long; 0: after an epoch only'),
 )

@@ -4,7 +4,7 @@ from typing import Any
 
 from utils.settings.data import text
 from utils.settings.setting import NUMBERS, STEPS, TRAINING, Setting, choice, group, switch
-from utils.settings.value_types import count, numbers, share
+from utils.settings.value_types import count, number, numbers, share
 
 QUALITIES = ('fine', 'coarse', 'fine_coarse')
 WRITTEN: dict[str, Any] = {
@@ -25,7 +25,7 @@ SETTINGS = group(
     ),
     Setting(
         'coarse_portion',
-        share,
+        number(float, above=0, high=1),
         1.0,
         'P',
         'share of the coarse images in each epoch of fine_coarse',

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from utils.settings.setting import NUMBERS, STEPS, TRAINING, VALUES, Setting, group, key, switch
-from utils.settings.value_types import count, numbers, positive, share
+from utils.settings.value_types import count, number, numbers, positive, share
 
 
 def text(value):
@@ -95,7 +95,7 @@ SETTINGS = group(
     ),
     Setting('bs_trn', positive, 2, 'N', 'training images per process and step', decides=(STEPS,), read_by=TRAINING),
     Setting('bs_val', positive, 1, 'N', 'evaluated images per process and step', decides=()),
-    Setting('num_workers', count, 4, 'N', 'loader processes; evaluation uses half', decides=()),
+    Setting('num_workers', number(int, low=0, high=512), 4, 'N', 'loader processes; evaluation uses half', decides=()),
     key('DATASET.CITYSCAPES_SPLITS', 3, 'number of cross-validation folds; --cv equal to it means train + val'),
     key('DATASET.CLASS_UNIFORM_BIAS', None, 'list of K factors on the per-class quota, or None'),
     key('DATASET.MEAN', (0.485, 0.456, 0.406), 'of the RGB values in [0, 1] that a network is fed, ImageNet'),

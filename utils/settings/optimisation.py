@@ -1,13 +1,13 @@
 """Settings of the optimizer, the schedule, and the length of a training."""
 
 from utils.settings.setting import NUMBERS, STEPS, TRAINING, Setting, choice, group, switch
-from utils.settings.value_types import amount, count, positive, share
+from utils.settings.value_types import above_zero, amount, count, number, positive, share
 
 SETTINGS = group(
     'optimisation',
     choice('optimizer', ('sgd', 'adam', 'adamw', 'radam'), 'sgd', 'update rule'),
     Setting('lr', amount, 0.002, 'RATE', 'learning rate at the start'),
-    Setting('momentum', share, 0.9, 'M', 'of SGD'),
+    Setting('momentum', number(float, low=0, below=1), 0.9, 'M', 'of SGD'),
     Setting('weight_decay', amount, 1e-4, 'W', 'of every parameter'),
     switch('amsgrad', 'the AMSGrad variant of Adam'),
     Setting('max_epoch', positive, 180, 'E', 'epochs to train, and the horizon of the schedule'),
@@ -23,10 +23,10 @@ SETTINGS = group(
         'E',
         'epoch at which scl-poly starts its second part, and the last one with border relaxation; -1: off',
     ),
-    Setting('rescale', amount, 1.0, 'F', 'factor of the second part of scl-poly'),
+    Setting('rescale', above_zero, 1.0, 'F', 'factor of the second part of scl-poly'),
     Setting('repoly', amount, 1.5, 'P', 'exponent of the second part of scl-poly'),
     Setting('accumulate', positive, 1, 'N', 'batches whose gradients are averaged into one step', decides=(STEPS,)),
-    Setting('clip_grad', amount, None, 'NORM', 'largest gradient norm (default: not clipped)'),
+    Setting('clip_grad', above_zero, None, 'NORM', 'largest gradient norm (default: not clipped)'),
     Setting(
         'ema',
         share,

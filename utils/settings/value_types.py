@@ -34,8 +34,10 @@ def numbers(kind: type, count: tuple = (), minimum: float | None = None) -> Call
     return parse
 
 
-def number(kind: type, low: float | None = None, high: float | None = None) -> Callable[[str], float]:
-    """A parser of one finite number of `kind`, int or float, within [low, high]."""
+def number(
+    kind: type, low: float | None = None, high: float | None = None, above: float | None = None, below=None
+) -> Callable[[str], float]:
+    """A parser of one finite number of `kind`, int or float, within [low, high], and above and below two more."""
 
     def parse(text):
         try:
@@ -44,8 +46,10 @@ def number(kind: type, low: float | None = None, high: float | None = None) -> C
             raise argparse.ArgumentTypeError(f'{text!r} is not a {_WORDS[kind]}, such as {_EXAMPLES[kind]}') from None
         if not math.isfinite(value):
             raise argparse.ArgumentTypeError(f'{text!r} is not a finite number')
-        if (low is not None and not value >= low) or (high is not None and not value <= high):
-            bounds = [f'of at {word} {bound}' for word, bound in (('least', low), ('most', high)) if bound is not None]
+        words = {'of at least': low, 'of at most': high, 'above': above, 'below': below}
+        outside = (low is not None and value < low) or (high is not None and value > high)
+        if outside or (above is not None and value <= above) or (below is not None and value >= below):
+            bounds = [f'{word} {bound}' for word, bound in words.items() if bound is not None]
             raise argparse.ArgumentTypeError(f'{text} is out of range; give a {_WORDS[kind]} {" and ".join(bounds)}')
         return value
 
@@ -68,5 +72,6 @@ count = number(int, low=0)
 positive = number(int, low=1)
 share = number(float, low=0, high=1)
 amount = number(float, low=0)
+above_zero = number(float, above=0)
 scale = number(float, low=0.01)
 scales = numbers(float, minimum=0.01)

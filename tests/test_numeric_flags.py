@@ -1,0 +1,80 @@
+"""Every numeric flag at its boundaries: what nobody can mean is refused in one sentence, before anything is written."""
+
+import pytest
+
+import train
+from utils.settings import SETTINGS
+
+REFUSED = {
+    'lr': '-1',
+    'momentum': '-0.1 1 1.5',
+    'weight_decay': '-1e-4',
+    'max_epoch': '0 -1',
+    'start_epoch': '-1',
+    'poly_exp': '-1',
+    'poly_step': '0',
+    'rescale': '0 -1',
+    'repoly': '-1',
+    'accumulate': '0',
+    'clip_grad': '0 -1',
+    'ema': '0 1 -0.1',
+    'max_skipped_steps': '-1',
+    'crop_size': '0 -1 0,5',
+    'scale_min': '0 -1',
+    'scale_max': '0',
+    'pre_size': '0',
+    'color_aug': '-0.1',
+    'coarse_portion': '0 1.1',
+    'max_cu_epoch': '-1',
+    'custom_coarse_prob': '-0.1 1.1',
+    'coarse_boost_classes': '-1',
+    'custom_coarse_dropout_classes': '-1',
+    'cv': '-1',
+    'class_uniform_pct': '-0.1 1.1',
+    'class_uniform_tile': '0',
+    'bs_trn': '0',
+    'bs_val': '0',
+    'num_workers': '-1 100000',
+    'val_freq': '0',
+    'default_scale': '0',
+    'extra_scales': '0,1',
+    'wt_bound': '-1',
+    'ocr_alpha': '-0.1',
+    'supervised_mscale_loss_wt': '-0.1',
+    'n_scales': '0,1.0',
+    'mscale_lo_scale': '0 2',
+    'segattn_bot_ch': '0',
+    'ocr_mid_channels': '0',
+    'ocr_key_channels': '0',
+    'aspp_bot_ch': '0',
+    'summary_size': '0',
+    'seed': '-1',
+    'log_freq': '0',
+    'logits_stride': '0 3',
+    'dump_topn': '-1',
+    'save_minutes': '-1',
+}
+FREE = {
+    'ignore_ids': 'ids of labels, negative ones too',
+    'rlx_off_epoch': 'negative is off; scl-poly checks it',
+    'loss_weights': 'get_criterion checks them',
+}
+
+
+@pytest.mark.parametrize('name, value', [(name, value) for name, values in REFUSED.items() for value in values.split()])
+def test_a_value_that_nobody_can_mean_is_refused_by_the_flags_name(name, value, capsys, tmp_path):
+    assert train.main([f'--{name}={value}', '--result_dir', str(tmp_path / 'run')]) == 2
+    printed = capsys.readouterr().err
+    assert f'--{name}' in printed and printed.count('\n') == 1 and not (tmp_path / 'run').exists()
+
+
+def test_every_numeric_flag_is_looked_at():
+    text = {bool, str}
+    named = {name for name, item in SETTINGS.items() if item.type not in text and item.type.__name__ != 'names'}
+    assert named == REFUSED.keys() | FREE.keys()
+
+
+def test_a_training_that_cannot_change_a_weight_says_so():
+    from utils.cli import flags
+
+    assert flags.unread(train.parse_args(['--lr', '0'])) == ['--lr 0: no weight will change, only batch statistics']
