@@ -1,9 +1,10 @@
 """Weights of the classes in cross-entropy (--class_weights): numbers, or those of a verification of the data."""
 
-import json
 from pathlib import Path
 
 import torch
+
+from utils.files.limits import parse_json
 
 KINDS = ('inverse', 'balanced', 'median')
 
@@ -40,7 +41,7 @@ def _from_list(text: str) -> list[float]:
 def _from_file(path: str, kind: str, class_names: list) -> list[float]:
     remedy = 'write it with python -m datasets.verify'
     try:
-        splits = json.loads(Path(path).read_text(encoding='utf-8'))['splits']
+        splits = parse_json(Path(path).read_bytes())['splits']
         of_training = [split for split in splits if split.split()[0] == 'train']
         if not of_training:
             raise ValueError(f'it has split {", ".join(splits)}')

@@ -22,6 +22,9 @@ from utils.files.atomic import atomic_write
 from utils.files.safetensors_file import is_safetensors
 from utils.restore import clean_key
 
+# How much larger than the file what it unpacks to may be: torch.save packs nothing, and weights hardly shrink.
+MOST_UNPACKED, FILE_SLACK = 4, 1 << 20
+
 
 def save(path, state: Mapping):
     """Write `state` to `path` atomically, as safetensors if it is so called.
@@ -184,6 +187,9 @@ def _check_sums(path: Path):
     """torch.load skips the checksums of a zip archive, and an altered byte is a wrong weight."""
     try:
         with zipfile.ZipFile(path) as archive:
+            unpacked, size = sum(info.file_size for info in archive.infolist()), path.stat().st_size
+            if unpacked > MOST_UNPACKED * size + FILE_SLACK:
+                raise ValueError(f'its {size:,} bytes would unpack to {unpacked:,}')
             altered = archive.testzip()
     except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, RuntimeError, zlib.error) as error:
         cut = str(error) == 'File is not a zip file'  # the table of contents at its end is missing

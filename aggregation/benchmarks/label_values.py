@@ -3,7 +3,6 @@
 What this program wrote is known by its record, fusion.json or dumps.json; of other files by the values themselves.
 """
 
-import json
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -13,6 +12,7 @@ from aggregation.benchmarks.trees import Tree, read_gray
 from aggregation.fusion import fused_files
 from datasets.collection.cityscapes_labels import IGNORE, LABELS, SCORED
 from utils.cli.wording import listed
+from utils.files.limits import parse_json
 from utils.outputs import dumps
 
 TRAIN, LABEL = 'train', 'label'  # values of --ids
@@ -85,7 +85,7 @@ def _below(folder, tree: Tree, name: str) -> str:
 
 def _content(data: bytes) -> dict | None:
     try:
-        content = json.loads(data)
+        content = parse_json(data)
     except (ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None

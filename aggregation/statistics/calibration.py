@@ -9,7 +9,6 @@ pool unless that is asked for; the confidence is then the calibrated probability
   isotonic      a rising function of the confidence itself (Zadrozny & Elkan, KDD 2002), linear between its steps
 """
 
-import json
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from aggregation.statistics.levels import LevelCounts, from_levels
 from utils.files.atomic import write_json
+from utils.files.limits import parse_json
 
 FORMAT = 1
 NO_LABELS = 'the images have not one labelled pixel; give a labelled split'
@@ -277,7 +277,7 @@ def load(path):
     if not path.exists():
         raise FileNotFoundError(f'{path}: no such calibration file; make one with ensemble.py calibrate')
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
+        content = parse_json(path.read_bytes())
         if content['format'] != FORMAT:
             raise ValueError(f'format {content["format"]}, expected {FORMAT}')
         return METHODS[content['method']](**content['parameters']), content['about']

@@ -3,6 +3,8 @@
 What cannot be decoded whole is an error that names the file.
 """
 
+import os
+
 import cv2
 import numpy as np
 
@@ -21,6 +23,7 @@ from datasets.loading.formats import (
     problem,
 )
 from utils.files.archives import ArchivePath
+from utils.files.limits import check_bytes
 
 RULES = 1  # raised when the same file gives other pixels than before; part of a cache's name
 _PNG_GRAY, _PNG_PALETTE = 0, 3
@@ -78,7 +81,7 @@ def peek(path) -> tuple:
     head = _read_bytes(path, PEEK_BYTES)
     whole = len(head) < PEEK_BYTES
     tail = b'' if whole or isinstance(path, ArchivePath) else _read_bytes(path, start=-TAIL_BYTES)
-    if (whole or tail) and problem(head + tail):  # of the parts; the whole file may say otherwise
+    if (whole or tail) and problem(head + tail, whole=False):  # of the parts; the whole file may say otherwise
         fault = problem(_read_bytes(path))
         if fault is not None:
             raise _unreadable(path, fault)
@@ -99,6 +102,8 @@ def _read_bytes(path, count=-1, start=0) -> bytes:
         if isinstance(path, ArchivePath):
             return path.read_bytes(count)
         with open(path, 'rb') as file:
+            if count < 0:
+                check_bytes(os.fstat(file.fileno()).st_size, f'{path}:')
             if start:
                 file.seek(start, 2)
             return file.read(count)

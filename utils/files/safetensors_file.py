@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from utils.files.atomic import plain, write_bytes
+from utils.files.limits import parse_json
 
 SUFFIX = '.safetensors'
 
@@ -56,7 +57,7 @@ def read(path) -> dict:
 def _value(text: str):
     """JSON as this module writes it, else the text itself."""
     try:
-        return json.loads(text)
+        return parse_json(text)
     except ValueError:
         return text
 

@@ -5,7 +5,6 @@ written last. Records are plain data: which pictures there are, and how well the
 from all ranks, and utils.pages.page renders them.
 """
 
-import json
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ import torch
 from utils.files import stamps
 from utils.files.atomic import write_json
 from utils.files.images import write_png
+from utils.files.limits import parse_json
 from utils.outputs.dumps import beside
 from utils.outputs.pictures import composite, error_mask, grey_image, palette_image
 from utils.outputs.sink import EvalBatch, Sink
@@ -63,7 +63,7 @@ class PageRecord:
 def load_record(path, run: str, folder):
     """The record stored at path, or None: not there, of another run, or with a picture missing below folder."""
     try:
-        stored = json.loads(Path(path).read_text(encoding='utf-8'))
+        stored = parse_json(Path(path).read_bytes())
         record = PageRecord(**{**stored, 'layers': [Layer(**layer) for layer in stored['layers']]})
     except (OSError, ValueError, TypeError, KeyError):
         return None

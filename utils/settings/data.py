@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from utils.settings.setting import NUMBERS, STEPS, TRAINING, VALUES, Setting, group, key, switch
-from utils.settings.value_types import count, numbers, positive, share
+from utils.settings.value_types import count, number, numbers, positive, share
 
 
 def text(value):
@@ -49,6 +49,15 @@ SETTINGS = group(
         'N',
         'which cross-validation fold is the validation set; 3: train + val for both',
         cfg='DATASET.CV',
+    ),
+    Setting(
+        'max_pixels',
+        number(int, 1, 1 << 30),
+        1 << 29,
+        'N',
+        'refuse images of more pixels (height x width), before memory is taken for them',
+        cfg='DATASET.MAX_PIXELS',
+        decides=(),
     ),
     Setting(
         'ignore_ids',
