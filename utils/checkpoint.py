@@ -10,7 +10,7 @@ import pickle
 import re
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -125,7 +125,7 @@ def load(path) -> dict:
     path = Path(path)
     _check_looks_like_checkpoint(path)
     if is_safetensors(path):
-        return safetensors_file.read(path)
+        return _checked(path, safetensors_file.read(path))
     try:
         with torch.serialization.safe_globals(_NUMPY_SCALARS):
             content = torch.load(path, map_location='cpu', weights_only=True)
@@ -143,7 +143,54 @@ def load(path) -> dict:
             f'{path}: is damaged or cut off ({_first_line(error)}); copy or download it again, or name an earlier'
             ' checkpoint'
         ) from None
-    return _with_state_dict(path, content)
+    return _checked(path, _with_state_dict(path, content))
+
+
+def _is_whole(value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_text(value) -> bool:
+    return isinstance(value, str)
+
+
+def _is_mapping(value) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _list_of(check) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, (list, tuple)) and all(map(check, value))
+
+
+# Entries that the programs read -> (check of the value, what it should be). All may be absent or None.
+_ENTRIES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    **dict.fromkeys(('arch', 'trunk', 'dataset', 'data_yaml', 'optimizer_name'), (_is_text, 'text')),
+    **dict.fromkeys(('network', 'args', 'optimizer', 'scheduler', 'scaler', 'ema'), (_is_mapping, 'a mapping')),
+    **dict.fromkeys(
+        ('num_classes', 'epoch', 'batch_in_epoch', 'global_step', 'skipped', 'best_epoch'),
+        (_is_whole, 'a whole number'),
+    ),
+    **dict.fromkeys(('score', 'best_score'), (_is_number, 'a number')),
+    'epoch_done': (lambda value: isinstance(value, bool), 'True or False'),
+    'class_names': (_list_of(_is_text), 'a list of names'),
+    'n_scales': (_list_of(lambda value: _is_number(value) and value > 0), 'a list of numbers above 0'),
+    'rng': (_list_of(_is_mapping), 'a list of mappings'),
+}
+
+
+def _checked(path, content: dict) -> dict:
+    """The content, whose entries have the types that the programs read; ValueError naming one that has not."""
+    for key, (is_right, form) in _ENTRIES.items():
+        if content.get(key) is not None and not is_right(content[key]):
+            raise ValueError(
+                f'{path}: its entry {key!r} is {content[key]!r:.60}, expected {form}; copy or download it again, or'
+                " keep its weights alone: torch.save({'state_dict': ...}, path)"
+            )
+    return content
 
 
 def _check_looks_like_checkpoint(path: Path):

@@ -304,6 +304,8 @@ def _zip_members(file):
     except Exception as error:  # zipfile has no error of its own for most of what a damaged directory can say
         raise _unusable(file, error) from None
     for info in infos:
+        if not info.filename:  # for which zipfile has an IndexError
+            raise ValueError(f'{file}: holds a member without a name; pack it anew')
         if info.is_dir():
             yield info.filename, None
             continue

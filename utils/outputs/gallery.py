@@ -23,6 +23,7 @@ from utils.outputs.sink import EvalBatch, Sink
 from utils.outputs.writers import HostCopy, WriterPool
 
 LAYERS = ('input', 'gt', 'prediction', 'err_mask', 'prob_mask')  # whatever the network
+KINDS = ('photo', 'classes', 'error', 'map')  # of layers
 PICTURED = 10  # images, when not all are asked for
 
 
@@ -65,10 +66,29 @@ def load_record(path, run: str, folder):
     try:
         stored = parse_json(Path(path).read_bytes())
         record = PageRecord(**{**stored, 'layers': [Layer(**layer) for layer in stored['layers']]})
-    except (OSError, ValueError, TypeError, KeyError):
+        if not _is_plain(record):
+            return None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
     complete = all((Path(folder) / layer.file).is_file() for layer in record.layers)
     return record if complete and run and record.run == run else None
+
+
+def _is_plain(record: PageRecord) -> bool:
+    """Whether the values are of the types that `save` writes; an altered record is drawn again."""
+
+    def number(*values):
+        return all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+
+    whole = (record.index, record.width, record.height, record.wrong, record.valid)
+    return (
+        all(type(value) is int and value >= 0 for value in whole)
+        and all(value is None or number(value) for value in (record.miou, record.accuracy))
+        and all(number(label, iou) for label, iou in record.ious)
+        and all(isinstance(text, str) for text in (record.name, record.run))
+        and all(isinstance(text, str) for layer in record.layers for text in asdict(layer).values())
+        and all(layer.kind in KINDS for layer in record.layers)
+    )
 
 
 def score(record: PageRecord, prediction: np.ndarray, labels: np.ndarray, valid: np.ndarray, num_classes: int):
