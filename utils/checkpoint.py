@@ -127,8 +127,7 @@ def load(path) -> dict:
     if is_safetensors(path):
         return _checked(path, safetensors_file.read(path))
     try:
-        with torch.serialization.safe_globals(_NUMPY_SCALARS):
-            content = torch.load(path, map_location='cpu', weights_only=True)
+        content = _load_plain(path)
     except OSError:
         raise
     except pickle.UnpicklingError as error:
@@ -144,6 +143,51 @@ def load(path) -> dict:
             ' checkpoint'
         ) from None
     return _checked(path, _with_state_dict(path, content))
+
+
+def _load_plain(path):
+    """What torch.load reads of weights and plain values; objects of other programs beside them become stand-ins."""
+    try:
+        with torch.serialization.safe_globals(_NUMPY_SCALARS):
+            return torch.load(path, map_location='cpu', weights_only=True)
+    except pickle.UnpicklingError:
+        if not zipfile.is_zipfile(path):
+            raise
+        names = set(torch.serialization.get_unsafe_globals_in_checkpoint(path)) - {name for _, name in _NUMPY_SCALARS}
+        if not names or any(name.split('.')[0] in _NO_DATA for name in names):
+            raise
+    inert: list = [(type('StandIn', (StandIn,), {}), name) for name in sorted(names)]
+    with torch.serialization.safe_globals([*_NUMPY_SCALARS, *inert]):
+        content = torch.load(path, map_location='cpu', weights_only=True)
+    return {'state_dict': dict(content.tensors())} if isinstance(content, StandIn) else content
+
+
+_NO_DATA = ('builtins', 'os', 'posix', 'nt', 'sys', 'subprocess', 'shutil', 'runpy', 'importlib', 'pty', 'socket')
+
+
+class StandIn:
+    """In place of an object whose class is not plain data (argparse's flags, message buffers, a whole module): it keeps
+    what it is told and does nothing, so that no code of the file or of its program runs."""
+
+    def __init__(self, *args, **kwargs):
+        self.state: Any = {}
+
+    def __setstate__(self, state):
+        self.state = state
+
+    def __setitem__(self, key, value):
+        pass
+
+    def tensors(self, prefix=''):
+        """(name, tensor) of a module saved whole, as its state_dict() names them."""
+        state = self.state if isinstance(self.state, Mapping) else {}
+        for part in ('_parameters', '_buffers'):
+            for name, value in (state.get(part) or {}).items():
+                if isinstance(value, torch.Tensor) and name not in (state.get('_non_persistent_buffers_set') or ()):
+                    yield prefix + name, value.detach()
+        for name, module in (state.get('_modules') or {}).items():
+            if isinstance(module, StandIn):
+                yield from module.tensors(f'{prefix}{name}.')
 
 
 def _is_whole(value) -> bool:
@@ -167,7 +211,7 @@ def _list_of(check) -> Callable[[Any], bool]:
 
 
 # Entries that the programs read -> (check of the value, what it should be). All may be absent or None.
-_ENTRIES: dict[str, tuple[Callable[[Any], bool], str]] = {
+ENTRIES: dict[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(('arch', 'trunk', 'dataset', 'data_yaml', 'optimizer_name'), (_is_text, 'text')),
     **dict.fromkeys(('network', 'args', 'optimizer', 'scheduler', 'scaler', 'ema'), (_is_mapping, 'a mapping')),
     **dict.fromkeys(
@@ -184,7 +228,7 @@ _ENTRIES: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 def _checked(path, content: dict) -> dict:
     """The content, whose entries have the types that the programs read; ValueError naming one that has not."""
-    for key, (is_right, form) in _ENTRIES.items():
+    for key, (is_right, form) in ENTRIES.items():
         if content.get(key) is not None and not is_right(content[key]):
             raise ValueError(
                 f'{path}: its entry {key!r} is {content[key]!r:.60}, expected {form}; copy or download it again, or'
@@ -251,8 +295,8 @@ def _why_refused(message: str) -> str:
     if found:
         return (
             f'holds code ({found.group(1)}) beside weights and was refused, nothing of it was run; if you trust where'
-            " it comes from, re-save its weights alone: torch.save({'state_dict': torch.load(FILE,"
-            " weights_only=False)['state_dict']}, NEW)"
+            " it comes from, re-save its weights alone: torch.save({'state_dict': m.state_dict() if hasattr(m :="
+            " torch.load(FILE, weights_only=False), 'state_dict') else m.get('state_dict', m.get('model'))}, NEW)"
         )
     return (
         f'is damaged, or holds more than weights and plain values ({_first_line(message)}); copy or download it again'
@@ -269,6 +313,14 @@ def _with_state_dict(path, content) -> dict:
     # as aligned_xception71.pth calls it
     if isinstance(content, Mapping) and isinstance(content.get('model_dict'), Mapping):
         content = {**content, 'state_dict': content['model_dict']}
+    for key in ('state_dict', 'model'):
+        if isinstance(content, Mapping) and isinstance(content.get(key), StandIn):
+            content = {**content, key: dict(content[key].tensors())}
+    # as the scripts of torchvision call it
+    if isinstance(content, Mapping) and 'state_dict' not in content and isinstance(content.get('model'), Mapping):
+        content = {**content, 'state_dict': content['model']}
+    if isinstance(content, Mapping):  # what stands for an object says nothing to the programs
+        content = {key: value for key, value in content.items() if not isinstance(value, StandIn)}
     if isinstance(content, Mapping) and content and all(isinstance(value, torch.Tensor) for value in content.values()):
         content = {'state_dict': content}
     if isinstance(content, Mapping) and isinstance(content.get('state_dict'), Mapping):

@@ -26,11 +26,11 @@ WRONG = [7, -1, 'x', [1], {'a': 1}, True, 1.5, [None]]
 
 
 @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
-@pytest.mark.parametrize('key', sorted(checkpoint._ENTRIES))  # private: every entry is tried
+@pytest.mark.parametrize('key', sorted(checkpoint.ENTRIES))
 def test_an_entry_of_a_wrong_type_is_named(tmp_path, key, suffix):
     if suffix == '.safetensors':
         pytest.importorskip('safetensors')
-    is_right, form = checkpoint._ENTRIES[key]  # private: as above
+    is_right, form = checkpoint.ENTRIES[key]
     for value in WRONG:
         checkpoint.save(tmp_path / f'a{suffix}', {'state_dict': {'a': torch.zeros(1)}, key: value})
         if is_right(value):
