@@ -7,6 +7,7 @@ import numpy as np
 
 from config import cfg
 from datasets.labels import ColorTable, LabelMapper
+from datasets.loading.formats import limit_pixels
 from datasets.loading.orientation import TURN_REMEDY, why_sizes_differ
 from datasets.loading.reading import label_size, peek_turned, read_image, read_label
 from utils.classes import Classes
@@ -62,6 +63,7 @@ class Dataset:
                 f'--cv {cfg.DATASET.CV}: dataset {self.name!r} has no folds for cross-validation, only cityscapes and'
                 ' synthetic have; leave the flag out'
             )
+        limit_pixels(cfg.DATASET.MAX_PIXELS)
         self.split, self.quality, self.cv = split, quality, cfg.DATASET.CV
         self.notes = []
         self._map_labels()

@@ -2,6 +2,7 @@
 resumed from one. The weights themselves are restored when the network is built."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 
@@ -51,11 +52,28 @@ def resume_learner(state: Mapping, source, learner, log=print):
         if part is None:
             continue
         if state.get(name):
-            part.load_state_dict(state[name])
+            with _readable(source, name):
+                if name == 'scaler' and not all(isinstance(value, (int, float)) for value in state[name].values()):
+                    raise TypeError(f'expected numbers, found {state[name]}')  # which torch would look at much later
+                part.load_state_dict(state[name])
         elif name != 'scaler' or part.is_enabled():
             log(f'{source}: holds no {name} state, it starts anew')
     if learner.ema is None and state.get('ema'):
         log(f'{source}: its averaged weights are left out; give --ema to continue them')
+
+
+@contextmanager
+def _readable(source, part: str):
+    """What Python and torch raise for a state with other entries or types, as a ValueError naming the file."""
+    try:
+        yield
+    except (AttributeError, LookupError, RuntimeError, TypeError, ArithmeticError, ValueError) as error:
+        if isinstance(error, ValueError) and str(error).startswith(str(source)):  # a sentence already
+            raise
+        raise ValueError(
+            f'{source}: its {part} state cannot be read ({type(error).__name__}: {" ".join(str(error).split())[:200]});'
+            ' copy the file again, name an earlier checkpoint, or take its weights alone with --snapshot'
+        ) from error
 
 
 def resume_optimizer(state: Mapping, source, optimizer):
@@ -63,6 +81,11 @@ def resume_optimizer(state: Mapping, source, optimizer):
 
     ValueError when the file has none, one of another kind, or one of another network.
     """
+    with _readable(source, 'optimizer'):
+        _resume_optimizer(state, source, optimizer)
+
+
+def _resume_optimizer(state: Mapping, source, optimizer):
     saved = state.get('optimizer')
     if not saved:
         raise ValueError(
@@ -101,7 +124,8 @@ def resume_random_state(state: Mapping, source, dist, log=print):
     """Put the random generators of this rank back; those that the file lacks stay seeded anew, which is logged."""
     states = state.get('rng') or []
     if len(states) == dist.world:
-        set_rng(states[dist.rank])
+        with _readable(source, 'random'):
+            set_rng(states[dist.rank])
     elif dist.is_main:
         log(
             f'{source}: holds the random states of {len(states)} processes, this run has {dist.world}; they start anew,'

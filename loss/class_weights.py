@@ -1,12 +1,12 @@
 """Weights of the classes (--class_weights): numbers, or those of a verification of the data."""
 
-import json
 from itertools import zip_longest
 from pathlib import Path
 
 import torch
 
 from utils.cli.wording import listed
+from utils.files.limits import parse_json
 
 KINDS = ('inverse', 'balanced', 'median')
 
@@ -33,7 +33,7 @@ def read_class_weights(text: str | None, class_names: list) -> torch.Tensor | No
 def verified_dataset(text: str | None) -> str | None:
     """The name of the dataset whose verification FILE:KIND is; None for numbers and where the file does not say."""
     path, _, kind = (text or '').rpartition(':')
-    return json.loads(Path(path).read_text(encoding='utf-8')).get('dataset') if kind in KINDS else None
+    return parse_json(Path(path).read_bytes()).get('dataset') if kind in KINDS else None
 
 
 def _from_list(text: str) -> list[float]:
@@ -49,7 +49,7 @@ def _from_list(text: str) -> list[float]:
 def _from_file(path: str, kind: str, class_names: list) -> list[float]:
     remedy = 'write it with python -m datasets.verify'
     try:
-        splits = json.loads(Path(path).read_text(encoding='utf-8'))['splits']
+        splits = parse_json(Path(path).read_bytes())['splits']
         of_training = [split for split in splits if split.split()[0] == 'train']
         if not of_training:
             raise ValueError(f'it has split {", ".join(splits)}')

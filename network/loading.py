@@ -49,7 +49,13 @@ def load(
     )  # of attention to scale, whose head they shape
     if not (strict_scales or takes_scales(values['arch'])):
         scales = None
-    net = build({**values, 'n_scales': scales}, num_classes)
+    try:
+        net = build({**values, 'n_scales': scales}, num_classes)
+    except (AttributeError, IndexError, KeyError, TypeError, OverflowError, RuntimeError) as error:
+        raise ValueError(
+            f'{file}: describes a network that cannot be built ({type(error).__name__}: {error}); copy it again, or'
+            ' describe its weights with python -m network.convert IN OUT --arch NAME'
+        ) from error
     log(str(fill(net, state, file)))
     net.trained_on = trained_on(state, num_classes, file)
     if classes is not None:

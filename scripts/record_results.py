@@ -9,7 +9,6 @@ another.
 
 import argparse
 import csv
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -20,6 +19,7 @@ sys.path.insert(0, str(ROOT))
 from utils.cli.program import MISTAKES, run_program  # noqa: E402
 from utils.cli.wording import listed  # noqa: E402
 from utils.files.atomic import write_text  # noqa: E402  (the repository is not installed)
+from utils.files.limits import parse_json  # noqa: E402
 
 PATH_FLAGS = (
     '--override_dataset_root',
@@ -50,7 +50,7 @@ def parse_args(argv=None):
 
 def read_json(path, remedy='give the directory of a finished training, then of evaluations that scored labels'):
     try:
-        return json.loads(Path(path).read_text(encoding='utf-8'))
+        return parse_json(Path(path).read_bytes())
     except OSError as error:
         raise FileNotFoundError(f'{path}: is not there; {remedy}') from error
     except ValueError as error:

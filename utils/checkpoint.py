@@ -13,7 +13,7 @@ import re
 import warnings
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,6 +26,8 @@ from utils.files.safetensors_file import is_safetensors
 from utils.restore import clean_key
 
 PEEK = 1 << 24  # bytes of a refused pickle that are looked at for the name of its code
+# How much larger than the file what it unpacks to may be: torch.save packs nothing, and weights hardly shrink.
+MOST_UNPACKED, FILE_SLACK = 4, 1 << 20
 
 
 def save(path, state: Mapping):
@@ -138,11 +140,11 @@ def load(path) -> dict:
     path = Path(path)
     _check_looks_like_checkpoint(path)
     if is_safetensors(path):
-        return safetensors_file.read(path)
+        return _checked(path, safetensors_file.read(path))
     try:
-        with torch.serialization.safe_globals(_NUMPY_SCALARS), warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.filterwarnings('ignore', message='Detected pickle protocol')  # the error below says it
-            content = torch.load(path, map_location='cpu', weights_only=True)
+            content = _load_plain(path)
     except OSError:
         raise
     except pickle.UnpicklingError as error:
@@ -157,7 +159,99 @@ def load(path) -> dict:
             f'{path}: is damaged or cut off ({_first_line(error)}); copy or download it again, or name an earlier'
             ' checkpoint'
         ) from None
-    return _with_state_dict(path, content)
+    return _checked(path, _with_state_dict(path, content))
+
+
+def _load_plain(path):
+    """What torch.load reads of weights and plain values; objects of other programs beside them become stand-ins."""
+    try:
+        with torch.serialization.safe_globals(_NUMPY_SCALARS):
+            return torch.load(path, map_location='cpu', weights_only=True)
+    except pickle.UnpicklingError:
+        if not zipfile.is_zipfile(path):
+            raise
+        names = set(torch.serialization.get_unsafe_globals_in_checkpoint(path)) - {name for _, name in _NUMPY_SCALARS}
+        if not names or any(name.split('.')[0] in _NO_DATA for name in names):
+            raise
+    inert: list = [(type('StandIn', (StandIn,), {}), name) for name in sorted(names)]
+    with torch.serialization.safe_globals([*_NUMPY_SCALARS, *inert]):
+        content = torch.load(path, map_location='cpu', weights_only=True)
+    return {'state_dict': dict(content.tensors())} if isinstance(content, StandIn) else content
+
+
+_NO_DATA = ('builtins', 'os', 'posix', 'nt', 'sys', 'subprocess', 'shutil', 'runpy', 'importlib', 'pty', 'socket')
+
+
+class StandIn:
+    """In place of an object whose class is not plain data (argparse's flags, message buffers, a whole module): it keeps
+    what it is told and does nothing, so that no code of the file or of its program runs."""
+
+    def __init__(self, *args, **kwargs):
+        self.state: Any = {}
+
+    def __setstate__(self, state):
+        self.state = state
+
+    def __setitem__(self, key, value):
+        pass
+
+    def tensors(self, prefix=''):
+        """(name, tensor) of a module saved whole, as its state_dict() names them."""
+        state = self.state if isinstance(self.state, Mapping) else {}
+        for part in ('_parameters', '_buffers'):
+            for name, value in (state.get(part) or {}).items():
+                if isinstance(value, torch.Tensor) and name not in (state.get('_non_persistent_buffers_set') or ()):
+                    yield prefix + name, value.detach()
+        for name, module in (state.get('_modules') or {}).items():
+            if isinstance(module, StandIn):
+                yield from module.tensors(f'{prefix}{name}.')
+
+
+def _is_whole(value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_text(value) -> bool:
+    return isinstance(value, str)
+
+
+def _is_mapping(value) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _list_of(check) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, (list, tuple)) and all(map(check, value))
+
+
+# Entries that the programs read -> (check of the value, what it should be). All may be absent or None.
+ENTRIES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    **dict.fromkeys(('arch', 'trunk', 'dataset', 'data_yaml', 'optimizer_name'), (_is_text, 'text')),
+    **dict.fromkeys(('network', 'args', 'optimizer', 'scheduler', 'scaler', 'ema'), (_is_mapping, 'a mapping')),
+    **dict.fromkeys(
+        ('num_classes', 'epoch', 'batch_in_epoch', 'global_step', 'skipped', 'best_epoch'),
+        (_is_whole, 'a whole number'),
+    ),
+    **dict.fromkeys(('score', 'best_score'), (_is_number, 'a number')),
+    'epoch_done': (lambda value: isinstance(value, bool), 'True or False'),
+    'class_names': (_list_of(_is_text), 'a list of names'),
+    'n_scales': (_list_of(lambda value: _is_number(value) and value > 0), 'a list of numbers above 0'),
+    'rng': (_list_of(_is_mapping), 'a list of mappings'),
+}
+
+
+def _checked(path, content: dict) -> dict:
+    """The content, whose entries have the types that the programs read; ValueError naming one that has not."""
+    for key, (is_right, form) in ENTRIES.items():
+        if content.get(key) is not None and not is_right(content[key]):
+            raise ValueError(
+                f'{path}: its entry {key!r} is {content[key]!r:.60}, expected {form}; copy or download it again, or'
+                " keep its weights alone: torch.save({'state_dict': ...}, path)"
+            )
+    return content
 
 
 def _check_looks_like_checkpoint(path: Path):
@@ -201,6 +295,9 @@ def _check_sums(path: Path):
     """torch.load skips the checksums of a zip archive, and an altered byte is a wrong weight."""
     try:
         with zipfile.ZipFile(path) as archive:
+            unpacked, size = sum(info.file_size for info in archive.infolist()), path.stat().st_size
+            if unpacked > MOST_UNPACKED * size + FILE_SLACK:
+                raise ValueError(f'its {size:,} bytes would unpack to {unpacked:,}')
             altered = archive.testzip()
     except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, RuntimeError, zlib.error) as error:
         cut = str(error) == 'File is not a zip file'  # the table of contents at its end is missing
@@ -216,8 +313,8 @@ def _why_refused(path: Path, message: str) -> str:
     if code:
         return (
             f'holds code ({code}) beside weights and was refused, nothing of it was run; if you trust where'
-            " it comes from, re-save its weights alone: torch.save({'state_dict': torch.load(FILE,"
-            " weights_only=False)['state_dict']}, NEW)"
+            " it comes from, re-save its weights alone: torch.save({'state_dict': m.state_dict() if hasattr(m :="
+            " torch.load(FILE, weights_only=False), 'state_dict') else m.get('state_dict', m.get('model'))}, NEW)"
         )
     if protocol is not None and not _first_line(message):
         return (
@@ -271,6 +368,14 @@ def _with_state_dict(path, content) -> dict:
     # as aligned_xception71.pth calls it
     if isinstance(content, Mapping) and isinstance(content.get('model_dict'), Mapping):
         content = {**content, 'state_dict': content['model_dict']}
+    for key in ('state_dict', 'model'):
+        if isinstance(content, Mapping) and isinstance(content.get(key), StandIn):
+            content = {**content, key: dict(content[key].tensors())}
+    # as the scripts of torchvision call it
+    if isinstance(content, Mapping) and 'state_dict' not in content and isinstance(content.get('model'), Mapping):
+        content = {**content, 'state_dict': content['model']}
+    if isinstance(content, Mapping):  # what stands for an object says nothing to the programs
+        content = {key: value for key, value in content.items() if not isinstance(value, StandIn)}
     if isinstance(content, Mapping) and content and all(isinstance(value, torch.Tensor) for value in content.values()):
         content = {'state_dict': content}
     if isinstance(content, Mapping) and isinstance(content.get('state_dict'), Mapping):

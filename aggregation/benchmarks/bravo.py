@@ -14,6 +14,7 @@ from aggregation.benchmarks import bravo_files as files
 from aggregation.benchmarks.bravo_codec import decode_prediction, decode_samples, encode_prediction
 from aggregation.benchmarks.bravo_files import read_prediction
 from aggregation.benchmarks.bravo_scores import OOD, SEMANTIC, evaluate, leverage
+from aggregation.benchmarks.label_values import need_trainids
 from aggregation.benchmarks.results import aligned, number, percent, show, write_page
 from aggregation.benchmarks.submission import Images, Written, check_read_back, wanted_of, write_archive
 from aggregation.benchmarks.trees import Tree
@@ -135,6 +136,7 @@ def submit(predictions, out, samples=None, allow_missing=False, images=None, log
     tree, sampling = Tree(predictions), None if samples is None else Tree(samples)
     known, out = Images(images, files.image_key), Path(out)
     keys, notes = _wanted(tree, sampling, known, allow_missing)
+    need_trainids(tree, [files.name_of(key, 'prediction') for key in keys])
     with write_archive(out) as file:
         with tarfile.open(fileobj=file, mode='w', format=tarfile.USTAR_FORMAT) as archive:
             for key in progress(keys, total=len(keys), desc='encode', log=log):

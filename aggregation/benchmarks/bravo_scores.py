@@ -15,7 +15,9 @@ import numpy as np
 from aggregation.benchmarks import bravo_files as files
 from aggregation.benchmarks.bravo_codec import Encoded, decode_prediction, decode_samples, draw_samples
 from aggregation.benchmarks.bravo_files import CLASSES, check_complete, read_prediction
+from aggregation.benchmarks.label_values import need_trainids
 from aggregation.benchmarks.trees import Tree, image_size, read_gray
+from aggregation.fusion.fused_files import PREDICTION
 from aggregation.statistics import ranking
 from aggregation.statistics.bootstrap import Histograms, image_weights, intervals
 from aggregation.statistics.levels import LEVELS, LevelCounts
@@ -62,7 +64,9 @@ def evaluate(truth, submission, samples=None, bootstrap=0, threads=2, log=None) 
         ValueError: something is missing, or a file cannot be scored; it is named.
     """
     sampling = None if samples is None else Tree(samples)
-    return _Evaluation(Tree(truth), Tree(submission), sampling, bootstrap, threads, log).run()
+    tree = Tree(submission)
+    need_trainids(tree, [name for name in tree.names if name.endswith(PREDICTION)])
+    return _Evaluation(Tree(truth), tree, sampling, bootstrap, threads, log).run()
 
 
 class Resampling:

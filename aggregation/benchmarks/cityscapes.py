@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from aggregation import flags
-from aggregation.benchmarks.cityscapes_scores import FRAME, IDS, evaluate, predictions_of
+from aggregation.benchmarks import label_values
+from aggregation.benchmarks.cityscapes_scores import FRAME, IDS, evaluate, pair_files, predictions_of
 from aggregation.benchmarks.results import aligned, number, percent, show, write_page
 from aggregation.benchmarks.submission import LISTS, Written, check_read_back, wanted_of, write_archive, write_folder
 from aggregation.benchmarks.trees import Tree, read_gray
@@ -23,6 +24,7 @@ from utils.pages.sheet import table
 from utils.settings.value_types import crop_size
 
 TEST_IMAGES = 1525
+TABLES = {label_values.TRAIN: CLASSES.trainid_to_id, label_values.LABEL: None}  # --ids -> what makes label ids of them
 NAMED = re.compile(r'[^\s_/"\',]+_\d{6}_\d{6}')  # a frame within text
 
 
@@ -32,13 +34,18 @@ def _eval_flags(parser):
         metavar='DIR',
         help='folder with *_gtFine_labelIds.png, and *_gtFine_instanceIds.png for instance-weighted scores',
     )
-    parser.add_argument('--pred', metavar='DIR', help='label-id PNGs named <city>_<number>_<number>*.png')
+    parser.add_argument('--pred', metavar='DIR', help='PNGs of ids named <city>_<number>_<number>*.png')
+    label_values.add_flag(parser)
     flags.evaluation(parser)
 
 
-@command('eval cityscapes', 'score label-id PNGs as the Cityscapes benchmark does', _eval_flags, ('gt', 'pred'))
+@command('eval cityscapes', 'score predictions as the Cityscapes benchmark does', _eval_flags, ('gt', 'pred'))
 def eval_cityscapes(args):
-    result = evaluate(args.gt, args.pred, LABELS, args.bootstrap, args.num_workers)
+    truths, tree = Tree(args.gt), Tree(args.pred)
+    frames = pair_files(truths, tree)
+    ids, notes = label_values.decide(tree, [frame.prediction for frame in frames], args.ids, label_values.LABEL)
+    result = evaluate(args.gt, args.pred, LABELS, args.bootstrap, args.num_workers, trainid_to_id=TABLES[ids])
+    result['notes'] = [*notes, *result['notes']]
     show(args, result, lines(result), page)
 
 
@@ -95,7 +102,7 @@ def _submit_flags(parser):
             'a list of names (.txt), or the manifest.json of a dump (default: any)'
         ),
     )
-    parser.add_argument('--ids', default='train', choices=('train', 'label'), help='what the predictions hold')
+    label_values.add_flag(parser)
     parser.add_argument(
         '--size', type=crop_size, default=(1024, 2048), metavar='H,W', help='size that every image must have, in pixels'
     )
@@ -103,8 +110,10 @@ def _submit_flags(parser):
 
 @command('submit cityscapes', 'write label-id PNGs for the Cityscapes server', _submit_flags)
 def submit_cityscapes(args):
-    table = CLASSES.trainid_to_id if args.ids == 'train' else None
-    submit(args.predictions, args.out, table, args.size, args.images, args.allow_missing).tell()
+    tree = Tree(args.predictions)
+    ids, notes = label_values.decide(tree, _one_of_each_frame(tree).values(), args.ids, label_values.TRAIN)
+    written = submit(args.predictions, args.out, TABLES[ids], args.size, args.images, args.allow_missing)
+    written._replace(notes=[*notes, *written.notes]).tell()
 
 
 def submit(

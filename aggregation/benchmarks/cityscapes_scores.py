@@ -179,8 +179,8 @@ def _count_instances(counted, instances, prediction, labels):
         counted[:, label] += weight * np.array([hits, pixels - hits, category_hits, pixels - category_hits])
 
 
-def evaluate(truth, prediction, labels, bootstrap=0, threads=2, log=None) -> dict:
-    """The official result of label-id PNGs.
+def evaluate(truth, prediction, labels, bootstrap=0, threads=2, log=None, trainid_to_id=None) -> dict:
+    """The official result of label-id PNGs, or of trainIds.
 
     Args:
         truth: folder or archive of *_gtFine_labelIds.png and, for instance-weighted scores, *_gtFine_instanceIds.png.
@@ -188,6 +188,7 @@ def evaluate(truth, prediction, labels, bootstrap=0, threads=2, log=None) -> dic
         labels: the label table, see LabelSet.
         bootstrap: how many resamplings of the images the 95 % intervals come from; 0: no intervals.
         threads: that read files; no number depends on it.
+        trainid_to_id: uint8 (256,), applied when the predictions hold trainIds; None: they hold label ids.
 
     Returns:
         {'scores': the official keys and values, 'notes', and with bootstrap 'intervals'}.
@@ -199,7 +200,9 @@ def evaluate(truth, prediction, labels, bootstrap=0, threads=2, log=None) -> dic
     truths, predictions, counts = Tree(truth), Tree(prediction), Counts(labels, bootstrap)
     frames = pair_files(truths, predictions)
     with ThreadPoolExecutor(threads) as pool:
-        counted = pool.map(lambda frame: count_image(*_read_frame(truths, predictions, frame), labels), frames)
+        counted = pool.map(
+            lambda frame: count_image(*_read_frame(truths, predictions, frame, trainid_to_id), labels), frames
+        )
         for frame, image in zip(frames, progress(counted, total=len(frames), desc='cityscapes', log=log)):
             counts.add(frame.truth, *image)
     with_instances = frames[0].instances is not None
@@ -275,9 +278,9 @@ def pair_files(truths: Tree, predictions: Tree) -> list[Frame]:
     ]
 
 
-def _read_frame(truths: Tree, predictions: Tree, frame: Frame):
+def _read_frame(truths: Tree, predictions: Tree, frame: Frame, trainid_to_id=None):
     truth = _read_ids(truths, frame.truth)
-    prediction = _read_ids(predictions, frame.prediction)
+    prediction = _read_ids(predictions, frame.prediction, trainid_to_id)
     if truth.shape != prediction.shape:
         raise ValueError(
             f'{predictions.path}: {frame.prediction} is {image_size(prediction)} pixels, its ground truth'
@@ -292,11 +295,16 @@ def _read_frame(truths: Tree, predictions: Tree, frame: Frame):
     return truth, prediction, instances
 
 
-def _read_ids(tree: Tree, name: str) -> np.ndarray:
+def _read_ids(tree: Tree, name: str, trainid_to_id=None) -> np.ndarray:
     image = read_gray(tree, name)
-    if image.dtype != np.uint8 or image.max(initial=0) >= IDS:
-        raise ValueError(
-            f'{tree.path}: {name} holds {image.dtype} values up to {image.max(initial=0)}, expected 8-bit label ids 0'
-            f' to {IDS - 1} (not trainIds with 255); write label ids'
+    limit = IDS if trainid_to_id is None else int((np.asarray(trainid_to_id) > 0).sum())
+    if image.dtype != np.uint8 or image.max(initial=0) >= limit:
+        expected = (
+            f'label ids 0 to {IDS - 1} (not trainIds with 255); write label ids'
+            if trainid_to_id is None
+            else f'trainIds 0 to {limit - 1}; write those, or give --ids label'
         )
-    return image
+        raise ValueError(
+            f'{tree.path}: {name} holds {image.dtype} values up to {image.max(initial=0)}, expected 8-bit {expected}'
+        )
+    return image if trainid_to_id is None else np.asarray(trainid_to_id, np.uint8)[image]

@@ -7,6 +7,7 @@ import numpy as np
 
 from aggregation.benchmarks.bravo_codec import decode_prediction
 from aggregation.benchmarks.bravo_files import ENCODED
+from aggregation.benchmarks.label_values import WORDS, recorded
 from aggregation.benchmarks.score_files import ENDINGS, find_scores, read_score
 from aggregation.benchmarks.trees import Tree, image_size, read_gray
 from aggregation.commands import command
@@ -66,6 +67,10 @@ def compare(first, second, log=None) -> dict:
             f'{first} and {second} have no file of the same name in common ({listed(mine.values(), 1)},'
             f' {listed(theirs.values(), 1)}); compare two submissions of one kind'
         )
+    if kind.files is _pictures:
+        _check_ids(
+            *((tree, recorded(tree, [files[key] for key in common])) for tree, files in ((one, mine), (other, theirs)))
+        )
     images = [
         {'name': mine[key], **kind.compare((one, mine[key]), (other, theirs[key]))}
         for key in progress(common, total=len(common), desc='compare', log=log)
@@ -78,6 +83,13 @@ def compare(first, second, log=None) -> dict:
         'images': images,
         **{key: _mean(image.get(key) for image in images) for key in measures},
     }
+
+
+def _check_ids(*sides):
+    """Raise ValueError when the records of two submissions say that their numbers are of two kinds."""
+    if all(record for _, record in sides) and len({record[0] for _, record in sides}) > 1:
+        told = ', '.join(f'{tree.path} holds {WORDS[kind]} ({file})' for tree, (kind, file) in sides)
+        raise ValueError(f'{told}: their numbers mean different classes; compare two submissions of one kind')
 
 
 def _likeness(image: dict) -> tuple[float, float]:

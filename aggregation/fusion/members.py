@@ -4,7 +4,6 @@ Files are read ahead in threads, sums are made in one. So memory does not grow w
 does not depend on the number of threads.
 """
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from aggregation.fusion.pooling import LOGITS, Pool
 from aggregation.fusion.store import Store
 from utils.classes import Classes
 from utils.cli.wording import listed
+from utils.files.limits import parse_json
 from utils.outputs.logits import Logits
 
 
@@ -254,7 +254,7 @@ def read_weights(text: str | None) -> list | None:
         return None
     if text.endswith('.json') or Path(text).is_file():
         try:
-            weights = json.loads(Path(text).read_text(encoding='utf-8'))
+            weights = parse_json(Path(text).read_bytes())
         except OSError as error:
             raise ValueError(
                 f'--weights {text}: cannot be read ({error.strerror}); give a JSON file with a list, or numbers such as'

@@ -90,6 +90,8 @@ class Store:
     def read(self, stem: str) -> Logits:
         """The stored values of an image, all finite; ValueError naming a file that holds nan or infinity."""
         logits = read_logits(self.path(stem))
+        if not self.manifest:
+            _check_layout(self.path(stem), tuple(logits.values.shape))
         # nan is passed on; isfinite takes memory and time
         if not all(torch.isfinite(extreme) for extreme in logits.values.aminmax()):
             raise ValueError(
@@ -131,6 +133,16 @@ class Store:
 
     def _entries(self) -> dict:
         return {_stem(entry['file']): entry for entry in self.manifest['images'].values()} if self.manifest else {}
+
+
+def _check_layout(path: Path, shape: tuple[int, int, int]):
+    """Raise ValueError for values without a manifest whose last axis is the shortest: those are (H, W, C)."""
+    if shape[2] < min(shape[:2]):
+        raise ValueError(
+            f'{path}: holds an array of {shape}, which looks like (height, width, classes), expected (classes, height,'
+            ' width); store np.moveaxis(logits, -1, 0), or dump it with train.py --dump_logits, whose manifest.json'
+            ' tells the axes'
+        )
 
 
 def _stem(file: str) -> str | None:

@@ -42,7 +42,8 @@ def fuse_stored(
 def calibrate_stored(members: Members, options: FuseOptions, truths: Truths, method: str, readers: int = 2, log=None):
     """(calibrator, about): one of calibration.METHODS, fitted on every image with a label.
 
-    about says on what it was fitted, and the calibration errors before and after.
+    about says on what it was fitted, and the calibration errors before and after. Raises ValueError where confidences
+    tell nothing, or where the calibration is worse than none.
     """
     check_method(method, options.score)
     stems = truths.shared(members)
@@ -64,7 +65,7 @@ def calibrate_stored(members: Members, options: FuseOptions, truths: Truths, met
         fit = {
             'temperature': lambda: calibration.fit_temperature(sample),
             'vector': lambda: calibration.fit_vector(sample),
-            'isotonic': lambda: calibration.fit_isotonic(before.counts),
+            'isotonic': lambda: calibration.fit_isotonic(before.counts, len(truths.classes)),
         }
         calibrator = fit[method]()
         each_image(
@@ -72,6 +73,8 @@ def calibrate_stored(members: Members, options: FuseOptions, truths: Truths, met
             lambda fused, truth: after.update(fused.probabilities, fused.prediction, fused.confidence, truth),
             'check',
         )
+    right = before.counts.positives.sum() / before.counts.totals.sum()
+    calibration.check_gain(method, before.scores(), after.scores(), right, len(truths.classes))
     return calibrator, {
         'images': len(stems),
         'pixels': before.pixels,

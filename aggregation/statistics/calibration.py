@@ -9,7 +9,7 @@ pool unless that is asked for; the confidence is then the calibrated probability
   isotonic      a rising function of the confidence itself (Zadrozny & Elkan, KDD 2002), linear between its steps
 """
 
-import json
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +19,12 @@ from torch import Tensor
 
 from aggregation.statistics.levels import LevelCounts, from_levels
 from utils.files.atomic import write_json
+from utils.files.limits import parse_json
 
 FORMAT = 1
 NO_LABELS = 'the images have not one labelled pixel; give a labelled split'
+SHARPEST, FLATTEST = 1 / 20, 20.0  # temperatures: beyond them confidences are all 1, or all alike
+WORSE = 1e-3  # share by which the error that a fit lessens may rise, as it is fitted on a part of the pixels
 PIXELS_PER_IMAGE = 5000  # drawn of each labelled image to fit temperature and vector scaling
 
 
@@ -36,8 +39,8 @@ class Temperature:
 
     def __init__(self, temperature: float):
         self.temperature = float(temperature)
-        if not 0 < self.temperature < float('inf'):
-            raise ValueError(f'temperature {temperature}, expected a number above 0')
+        if not SHARPEST <= self.temperature <= FLATTEST:
+            raise ValueError(f'temperature {self.temperature:.4g}, expected a number from {SHARPEST:g} to {FLATTEST:g}')
 
     def probabilities(self, p: Tensor) -> Tensor:
         """p (K, ...) -> calibrated (K, ...)."""
@@ -65,6 +68,10 @@ class Vector:
             raise ValueError(
                 f'{self.scale.numel()} scales and {self.shift.numel()} shifts, expected one finite number per class of'
                 ' each'
+            )
+        if not SHARPEST <= float(self.scale.mean()) <= FLATTEST:
+            raise ValueError(
+                f'a mean scale of {float(self.scale.mean()):.4g}, expected a number from {SHARPEST:g} to {FLATTEST:g}'
             )
 
     def probabilities(self, p: Tensor) -> Tensor:
@@ -160,7 +167,8 @@ def fit_temperature(sample: PixelSample) -> Temperature:
     logits, labels = sample.pixels()
     log_t = torch.zeros((), dtype=torch.float64, requires_grad=True)
     _minimise([log_t], lambda: F.cross_entropy(logits * torch.exp(-log_t), labels))
-    return Temperature(float(torch.exp(log_t.detach())))
+    with _explained(logits, labels):
+        return Temperature(float(torch.exp(log_t.detach())))
 
 
 def fit_vector(sample: PixelSample) -> Vector:
@@ -179,10 +187,42 @@ def fit_vector(sample: PixelSample) -> Vector:
             logits * torch.where(seen, scale, scale[seen].mean()) + torch.where(seen, shift, 0.0), labels
         ),
     )
-    with torch.no_grad():
+    with torch.no_grad(), _explained(logits, labels):
         return Vector(
             torch.where(seen, scale, scale[seen].mean()).float(),
             torch.where(seen, shift - shift[seen].mean(), 0.0).float(),
+        )
+
+
+@contextmanager
+def _explained(logits: Tensor, labels: Tensor):
+    """A ValueError of a calibrator whose parameters ran away says what the pixels of the fit were like."""
+    try:
+        yield
+    except ValueError as error:
+        right = float((logits.argmax(1) == labels).double().mean())
+        raise ValueError(f'the fit gave {error}: {why_useless(right, logits.shape[1])}') from None
+
+
+def why_useless(right: float, classes: int) -> str:
+    """What to look at where confidences tell nothing of which pixels are right. right: share of pixels that are."""
+    return (
+        f'{100 * right:.1f} % of the pixels are right, chance is {100 / classes:.1f} % for {classes} classes; are the'
+        ' classes of the logits in the order of the labels, and are these the labels of the images? No calibration was'
+        ' written'
+    )
+
+
+def check_gain(method: str, before: dict, after: dict, right: float, classes: int):
+    """Raise ValueError for a calibration that is worse than none by what it was fitted to lessen.
+
+    before, after: Reliability.scores() of the same pixels without and with it; right: share of them that are.
+    """
+    error = 'ece' if method == Isotonic.method else 'nll'
+    if not after[error] <= before[error] * (1 + WORSE) + 1e-9:
+        raise ValueError(
+            f'--method {method}: is worse than no calibration ({error.upper()} {before[error]:.4f} before,'
+            f' {after[error]:.4f} after): {why_useless(right, classes)}'
         )
 
 
@@ -200,10 +240,11 @@ def _minimise(parameters, loss):
     optimizer.step(closure)
 
 
-def fit_isotonic(counts: LevelCounts) -> Isotonic:
+def fit_isotonic(counts: LevelCounts, classes: int) -> Isotonic:
     """The rising function nearest to the accuracy at each level, by pool-adjacent-violators.
 
-    counts: of all labelled pixels.
+    counts: of all labelled pixels. classes: how many there are, for the message. Raises ValueError where accuracy does
+    not rise with confidence.
     """
     occupied = np.flatnonzero(counts.totals)
     if not len(occupied):
@@ -213,6 +254,11 @@ def fit_isotonic(counts: LevelCounts) -> Isotonic:
     totals = counts.totals[occupied]
     fitted = isotonic_regression(counts.positives[occupied] / totals, weights=totals)
     starts = fitted.blocks[:-1]
+    if len(starts) == 1 < len(occupied):
+        raise ValueError(
+            'the fit gave one accuracy for every confidence, as the pixels of high confidence are right no more often:'
+            f' {why_useless(float(fitted.x[0]), classes)}'
+        )
     mass = np.add.reduceat(totals, starts)
     centres = np.add.reduceat(totals * from_levels(occupied), starts) / mass
     return Isotonic(centres, fitted.x[starts])
@@ -231,7 +277,7 @@ def load(path):
     if not path.exists():
         raise FileNotFoundError(f'{path}: no such calibration file; make one with ensemble.py calibrate')
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
+        content = parse_json(path.read_bytes())
         if content['format'] != FORMAT:
             raise ValueError(f'format {content["format"]}, expected {FORMAT}')
         return METHODS[content['method']](**content['parameters']), content['about']

@@ -3,10 +3,9 @@
 import io
 import zipfile
 
-import numpy as np
-
 from datasets.base import registered
 from datasets.collection.paired import PairedTrainIds, read_file, with_stems
+from utils.files.npz import read_npy
 
 
 @registered
@@ -32,8 +31,9 @@ class GTA5(PairedTrainIds):
     def _choose(self, images):
         path = self.directory / 'split.npz'
         try:
-            with np.load(io.BytesIO(read_file(path, self.remedy))) as arrays:
-                frames = [int(frame) for frame in arrays[f'{self.split}Ids'].ravel()]
+            with zipfile.ZipFile(io.BytesIO(read_file(path, self.remedy))) as archive:
+                with archive.open(f'{self.split}Ids.npy') as file:
+                    frames = [int(frame) for frame in read_npy(file).ravel()]
         except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
             raise ValueError(
                 f'{path}: is no NumPy archive of frame numbers trainIds, valIds and testIds; {self.remedy}'

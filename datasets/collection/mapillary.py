@@ -1,12 +1,12 @@
 """Mapillary Vistas (Neuhold et al., ICCV 2017): street scenes from all over the world, versions 1.2 and 2.0."""
 
-import json
 from dataclasses import replace
 
 from datasets.base import registered
 from datasets.collection.layout import list_files
 from datasets.collection.paired import Paired, PairedTrainIds, classes_of, read_file
 from datasets.collection.tables import read_table
+from utils.files.limits import parse_json
 
 FOLDERS = {'train': 'training', 'val': 'validation', 'test': 'testing'}
 REMEDY = 'unpack {} of https://www.mapillary.com/dataset/vistas below ROOT/{} and give --override_dataset_root ROOT'
@@ -55,7 +55,7 @@ class Mapillary(Paired):
             )
             return
         try:
-            found = classes_of(_rows(json.loads(read_file(files[0], self.remedy))['labels']))
+            found = classes_of(_rows(parse_json(read_file(files[0], self.remedy))['labels']))
         except NO_CONFIG as error:
             raise ValueError(
                 f'{files[0]}: is no config file of Mapillary Vistas ({type(error).__name__}: {error}); {self.remedy}'

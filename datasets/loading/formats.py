@@ -5,10 +5,14 @@ and prints to the terminal about others. TIFF goes through Pillow altogether: Op
 """
 
 import io
+import math
+import os
 from contextlib import contextmanager
 
 import numpy as np
 from PIL import Image
+
+from utils.settings import SETTINGS
 
 PNG, JPEG, WEBP, TIFF, BMP = 'PNG', 'JPEG', 'WebP', 'TIFF', 'BMP'
 HEADER_BYTES = 33  # of a PNG: signature and the chunk with size, bits and kind
@@ -18,6 +22,9 @@ _FRAMES, _TABLES, _SCAN = (0xC0, 0xC1), 0xC4, 0xDA
 _HOLE = bytes(64)  # no coded picture has so many zero bytes, see _zeros_are_pixels
 _LOSSY_IN_TIFF = ('jpeg', 'tiff_jpeg', 'jpeg2000', 'webp')
 UNDECODABLE = 'is damaged or no image'
+PIXELS_VARIABLE = 'HMSA_MAX_PIXELS'  # an environment variable, so that loader processes and threads have it too
+MOST_PIXELS = 1 << 30  # what OpenCV decodes
+Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # from twice as many on Pillow raises; below that `problem` decides
 
 
 def format_of(data: bytes):
@@ -33,8 +40,20 @@ def format_of(data: bytes):
     return BMP if data.startswith(b'BM') else None
 
 
-def problem(data: bytes):
-    """Why these bytes are certainly not a whole image, or None."""
+def limit_pixels(count: int):
+    """Refuse images of more pixels from now on, in this process and those it starts (--max_pixels)."""
+    os.environ[PIXELS_VARIABLE] = str(count)
+
+
+def pixel_limit() -> int:
+    return int(os.environ.get(PIXELS_VARIABLE) or SETTINGS['max_pixels'].default)
+
+
+def problem(data: bytes, whole=True):
+    """Why these bytes are certainly not a whole image that can be read, or None.
+
+    whole: False for the first and last bytes of a file, of which what lies between is not looked at.
+    """
     if not data:
         return 'is empty'
     form = format_of(data)
@@ -47,10 +66,36 @@ def problem(data: bytes):
         and int.from_bytes(data[4:8], 'little') + 8 > len(data)
     ):
         return f'is a {form} cut off after {len(data)} bytes'
+    if form == PNG and whole and not _has_png_chunks(data):
+        return 'is a PNG with a chunk that is longer than the file'
+    pixels = math.prod(_declared_size(data, form))
+    if pixels > pixel_limit():
+        return f'has {pixels:,} pixels, expected at most the {pixel_limit():,} of --max_pixels'
     if form == JPEG:
         hole = _hole(data)
         return None if hole < 0 else f'is a JPEG with a hole of zero bytes at byte {hole}'
     return None
+
+
+def _has_png_chunks(data: bytes) -> bool:
+    """Whether the chunks up to the end mark lie in the file: OpenCV takes memory for any length that a chunk says."""
+    place = 8
+    while place + 8 <= len(data):
+        if data[place + 4 : place + 8] == b'IEND':
+            return True
+        place += 12 + int.from_bytes(data[place : place + 4], 'big')  # length, kind, check sum (PNG, 5.3)
+    return False
+
+
+def _declared_size(data: bytes, form) -> tuple:
+    """The (width, height) that the header says, (0, 0) where it says none."""
+    if form == PNG:
+        return int.from_bytes(data[16:20], 'big'), int.from_bytes(data[20:24], 'big')
+    try:
+        with opened(data) as image:
+            return image.size
+    except Undecodable:
+        return 0, 0
 
 
 def _has_jpeg_end(data: bytes) -> bool:
@@ -110,9 +155,7 @@ def opened(data: bytes):
         with Image.open(io.BytesIO(data)) as image:
             yield image
     except Image.DecompressionBombError:
-        raise Undecodable(
-            f'has more than {2 * Image.MAX_IMAGE_PIXELS / 1e6:.0f} million pixels, more than Pillow decodes'
-        ) from None
+        raise Undecodable(f'has more than {MOST_PIXELS:,} pixels, more than any reader decodes') from None
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError):
         raise Undecodable(UNDECODABLE) from None
 

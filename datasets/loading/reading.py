@@ -5,6 +5,7 @@ All are read as viewers show them, turned as their EXIF orientation says (datase
 What cannot be decoded whole is an error that names the file.
 """
 
+import os
 from pathlib import Path
 
 import cv2
@@ -26,6 +27,7 @@ from datasets.loading.formats import (
 )
 from datasets.loading.orientation import orientation_of, shown, shown_size
 from utils.files.archives import ArchivePath
+from utils.files.limits import check_bytes
 
 RULES = 2  # raised when the same file gives other pixels than before; part of a cache's name
 _PNG_GRAY, _PNG_PALETTE = 0, 3
@@ -48,9 +50,8 @@ def read_image(path) -> np.ndarray:
     data = _read_bytes(path)
     if isinstance(path, Path) and _is_huge(data):
         del data
-        image = cv2.imread(
-            str(path), None, cv2.IMREAD_COLOR_RGB
-        )  # into the array itself: imdecode holds the pixels twice
+        # into the array itself: imdecode holds the pixels twice
+        image = cv2.imread(str(path), None, cv2.IMREAD_COLOR_RGB)
         if image is not None:
             return image
         data = _read_bytes(path)
@@ -107,7 +108,7 @@ def peek_turned(path) -> tuple:
     """((H, W) as peek has it, EXIF orientation 1 to 8)."""
     head, tail = _ends(path, PEEK_BYTES)
     whole = len(head) < PEEK_BYTES
-    if (whole or tail) and problem(head + tail):  # of the parts; the whole file may say otherwise
+    if (whole or tail) and problem(head + tail, whole=False):  # of the parts; the whole file may say otherwise
         fault = problem(_read_bytes(path))
         if fault is not None:
             raise _unreadable(path, fault)
@@ -151,6 +152,8 @@ def _read_bytes(path, count=-1, start=0) -> bytes:
         if isinstance(path, ArchivePath):
             return path.read_bytes(count)
         with open(path, 'rb') as file:
+            if count < 0:
+                check_bytes(os.fstat(file.fileno()).st_size, f'{path}:')
             if start:
                 file.seek(start, 2)
             return file.read(count)

@@ -1,7 +1,5 @@
 """Label conversions that converters share: look-up of ids and colours, polygons, and PNGs with a palette."""
 
-import json
-
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw
@@ -11,6 +9,7 @@ from datasets.labels import colour_codes
 from datasets.loading.reading import read_image, read_label
 from utils.classes import lookup_table
 from utils.files.images import encode_png
+from utils.files.limits import parse_json
 from utils.outputs.pictures import palette_image
 
 IGNORE = 255
@@ -72,7 +71,7 @@ def copy_file(sources) -> tuple:
 def read_json(path, what: str):
     """The content of a JSON file; ValueError naming it and `what` it should be when it is none."""
     try:
-        return json.loads(path.read_bytes())
+        return parse_json(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise ValueError(
             f'{path}: is no whole JSON file ({error}), but should be {what}; unpack or download it again'

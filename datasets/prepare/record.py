@@ -13,6 +13,7 @@ from datasets.prepare.converter import Job
 from utils.cli.wording import counted, shortened
 from utils.files.archives import fingerprint
 from utils.files.atomic import write_error
+from utils.files.limits import parse_json
 
 try:
     import fcntl
@@ -43,7 +44,7 @@ class Record:
             for line in self.path.read_text(encoding='utf-8', errors='replace').splitlines():
                 # the last line of a killed run may be half
                 with suppress(ValueError, KeyError, TypeError, RecursionError):
-                    entry = json.loads(line)
+                    entry = parse_json(line)
                     self.entries[entry['target']] = entry
 
     def made(self, path: Path) -> bool:

@@ -14,6 +14,7 @@ from datasets.base import Dataset
 from datasets.loading.threads import in_threads
 from utils.files.archives import fingerprint
 from utils.files.atomic import atomic_write
+from utils.files.limits import parse_json
 from utils.files.stamps import digest
 
 FORMAT = 1  # of the file; part of the hash
@@ -169,7 +170,7 @@ def _write(path, index, dataset, tile):
 def _read(path, dataset, log):
     """The index in `path`, or None when there is no usable one; a damaged file is reported."""
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
+        content = parse_json(path.read_bytes())
         if content['images'] != [item.name for item in dataset.items]:
             raise ValueError('other images')
         places = [content['centroids'][str(trainid)] for trainid in range(dataset.num_classes)]

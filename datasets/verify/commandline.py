@@ -11,7 +11,7 @@ from utils.settings import SETTINGS
 from utils.settings.coarse import GROUP as COARSE
 from utils.settings.value_types import names, positive
 
-DATA = ('dataset', 'data_yaml', 'override_dataset_root', 'cv', 'ignore_ids')
+DATA = ('dataset', 'data_yaml', 'override_dataset_root', 'cv', 'max_pixels', 'ignore_ids')
 SHARED = ('config', 'assets_path', *DATA, *SETTINGS.of_group(COARSE))  # settings of train.py that stand here too
 ASSETS = {'group': '', 'help': 'folder of verify/ and data/'}
 

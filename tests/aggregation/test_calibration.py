@@ -68,7 +68,7 @@ def test_isotonic_is_rising_and_mends_the_calibration():
     p, truth = world(3.0)
     sure, prediction = p.max(0)
     counts = LevelCounts.of(to_levels(sure.numpy()), (prediction == truth).numpy())
-    fitted = calibration.fit_isotonic(counts)
+    fitted = calibration.fit_isotonic(counts, CLASSES)
     assert (np.diff(fitted.accuracy) >= 0).all() and (np.diff(fitted.confidence) > 0).all()
     p, truth = world(3.0, seed=1)
     sure, prediction = p.max(0)
@@ -114,6 +114,28 @@ def test_nothing_labelled_cannot_be_calibrated_on():
     p, truth = world()
     with pytest.raises(ValueError, match='not one labelled pixel'):
         calibration.fit_temperature(sample_of(p, torch.full_like(truth, 255)))
+
+
+@pytest.mark.parametrize('fit', [calibration.fit_temperature, calibration.fit_vector])
+def test_confidences_that_tell_nothing_are_not_calibrated(fit):
+    p, _ = world(3.0)
+    chance = torch.randint(0, CLASSES, p.shape[1:], generator=torch.Generator().manual_seed(1))
+    with pytest.raises(ValueError, match=r'expected a number .* 2[45]\.\d % of the pixels are right, chance is 25.0 %'):
+        fit(sample_of(p, chance))
+
+
+def test_an_isotonic_fit_of_falling_accuracy_is_refused():
+    counts = counts_of([0.2] * 10 + [0.9] * 10, [True] * 9 + [False] + [True] + [False] * 9)
+    with pytest.raises(ValueError, match='one accuracy for every confidence.* 50.0 % of the pixels are right'):
+        calibration.fit_isotonic(counts, CLASSES)
+
+
+@pytest.mark.parametrize('method, error', [('temperature', 'nll'), ('vector', 'nll'), ('isotonic', 'ece')])
+def test_a_calibration_that_is_worse_than_none_is_refused(method, error):
+    better, worse = {'nll': 0.5, 'ece': 0.5}, {'nll': 0.5, 'ece': 0.5, error: 0.51}
+    calibration.check_gain(method, better, better, 0.5, CLASSES)
+    with pytest.raises(ValueError, match=f'{error.upper()} 0.5000 before, 0.5100 after.*in the order of the labels'):
+        calibration.check_gain(method, better, worse, 0.5, CLASSES)
 
 
 def test_negative_log_likelihood_and_brier_by_hand():
@@ -177,6 +199,10 @@ def test_adaptive_bins_hold_equal_numbers_of_pixels():
     [
         (calibration.Temperature, [0]),
         (calibration.Temperature, [-1]),
+        (calibration.Temperature, [7e8]),
+        (calibration.Temperature, [0.01]),
+        (calibration.Temperature, [float('nan')]),
+        (calibration.Vector, [[1e-6, 1e-6], [0, 0]]),
         (calibration.Vector, [[1, 1], [0]]),
         (calibration.Vector, [[1, np.nan], [0, 0]]),
         (calibration.Isotonic, [[0, 1], [1]]),

@@ -488,6 +488,17 @@ def test_a_calibration_is_fitted_kept_and_applied_without_changing_labels(progra
     assert all((plain[name] == mended[name]) == name.endswith('_pred.png') for name in plain)
 
 
+@pytest.mark.parametrize('method', ['temperature', 'vector'])
+def test_no_calibration_is_written_where_the_classes_are_in_another_order(program, two, tmp_path, monkeypatch, method):
+    data = dumps.dataset()
+    turned = data.load_label
+    data.load_label = lambda item: np.where((label := turned(item)) < 255, (label + 1) % 5, 255).astype(np.uint8)
+    monkeypatch.setattr(ensemble.datasets, 'get_dataset', lambda name, split: data)
+    code, told = program('calibrate', *two, '--method', method, '--out', tmp_path / 'c.json')
+    assert code == 2 and not (tmp_path / 'c.json').exists()
+    assert 'are the classes of the logits in the order of the labels' in told
+
+
 def test_a_vector_calibration_changes_labels_when_asked(program, two, tmp_path, monkeypatch):
     labelled(monkeypatch)
     assert program('calibrate', *two, '--method', 'vector', '--out', tmp_path / 'c.json')[0] == 0

@@ -32,6 +32,19 @@ def test_a_manifest_tells_everything(two):
     assert torch.equal(store.read('val/ulm/a').full(), dumps.logits_of(0, 'val/ulm/a.png'))
 
 
+@pytest.mark.parametrize('ending', ['.npz', '.npy'])
+def test_logits_with_the_classes_last_are_refused_where_no_manifest_tells_the_axes(tmp_path, ending):
+    values = np.zeros((32, 48, 19), np.float16)
+    save = np.save if ending == '.npy' else lambda path, array: np.savez_compressed(path, logits=array)
+    save(tmp_path / f'a_logits{ending}', values)
+    with pytest.raises(ValueError, match=r'a_logits.* \(32, 48, 19\), which looks like \(height, width, classes\)'):
+        Store(tmp_path).read('a')
+    [fault] = check_stores([tmp_path], log=silent)[str(tmp_path)]['faults']
+    assert 'expected (classes, height, width)' in fault.why
+    save(tmp_path / f'a_logits{ending}', np.moveaxis(values, -1, 0))
+    assert Store(tmp_path).read('a').size == (32, 48)
+
+
 def test_published_folders_without_a_manifest_are_read_by_name(tmp_path):
     dumps.make(tmp_path / 'x', 0, manifest=False)
     store = Store(tmp_path / 'x', kind='mask scores')

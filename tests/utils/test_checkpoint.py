@@ -191,7 +191,7 @@ def test_a_folder_is_not_a_checkpoint(tmp_path):
 @pytest.mark.parametrize(
     'content, found',
     [
-        ({'epoch': 1, 'model': weights()}, r"entries \['epoch', 'model'\]"),
+        ({'epoch': 1, 'net': weights()}, r"entries \['epoch', 'net'\]"),
         ([torch.ones(2)], 'a list'),
         (torch.ones(2), 'a Tensor'),
         ({}, r'entries \[\]'),

@@ -1,10 +1,22 @@
 """YAML files that people write: one mapping, with every mistake told in a sentence."""
 
+import os
+
 import yaml
+
+from utils.files.limits import TEXT_BYTES, check_bytes
+
+MOST_VALUES = 100_000  # of a file with aliases; each stands for all values of its anchor
 
 
 class _Loader(yaml.SafeLoader):
-    """A SafeLoader that refuses a key that stands twice, of which YAML would silently take the last."""
+    """A SafeLoader that refuses a key that stands twice, of which YAML would silently take the last, and aliases that
+    multiply."""
+
+    def get_single_node(self):
+        node = super().get_single_node()
+        _count_values(node, {})
+        return node
 
     def construct_mapping(self, node, deep=False):
         seen = set()
@@ -16,6 +28,26 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def _count_values(node, known: dict) -> int:
+    """How many values a node holds once its aliases are written out; an error where these make it too many, or where a
+    node holds itself. known: node -> its count, None while it is being counted."""
+    if node is None:
+        return 0
+    if node in known:
+        if known[node] is None:
+            raise yaml.constructor.ConstructorError(None, None, 'an alias within its own anchor', node.start_mark)
+        return known[node]
+    known[node], parts = None, node.value if isinstance(node, yaml.CollectionNode) else ()
+    children = [child for part in parts for child in (part if isinstance(part, tuple) else (part,))]
+    counts = [_count_values(child, known) for child in children]
+    known[node] = 1 + sum(counts)
+    if known[node] > max(MOST_VALUES, len(known)):
+        raise yaml.constructor.ConstructorError(
+            None, None, f'aliases that stand for more than {MOST_VALUES:,} values', node.start_mark
+        )
+    return known[node]
+
+
 def read_yaml(path, flag: str, expected: str) -> dict:
     """The mapping in the YAML file that `flag` names; {} for an empty file. expected: what it should hold, for the
     errors.
@@ -24,6 +56,7 @@ def read_yaml(path, flag: str, expected: str) -> dict:
     """
     try:
         with open(path, 'rb') as file:
+            check_bytes(os.fstat(file.fileno()).st_size, f'{flag} {path}:', TEXT_BYTES)
             values = yaml.load(file, _Loader) or {}  # a SafeLoader: plain values only
     except OSError as error:
         raise FileNotFoundError(

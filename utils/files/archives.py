@@ -18,6 +18,8 @@ import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
+from utils.files.limits import check_bytes
+
 ENDINGS = ('.zip', '.tar')
 SEALED_ENDINGS = ('.tar.gz', '.tgz', '.tar.bz2', '.tbz2', '.tar.xz', '.txz', '.tar.zst', '.gz', '.7z', '.rar')
 LOCAL_HEADER_BYTES = 30  # of a zip member, before its name
@@ -109,6 +111,8 @@ class Archive:
         member = self.files.get(name)
         if member is None:
             raise FileNotFoundError(f'{self.file}: holds no {str(name)!r}')
+        if count < 0:
+            check_bytes(max(member.size, member.packed), f'{self.file / name}:')
         start = member.start + (self._zip_header(name, member) if self.is_zip else 0)
         wanted = member.packed if count < 0 else min(member.packed, count + DEFLATE_SLACK * member.deflated)
         if start + wanted > self.state[0]:  # pread takes memory for whatever it is asked for
@@ -317,6 +321,8 @@ def _zip_members(file):
     except Exception as error:  # zipfile has no error of its own for most of what a damaged directory can say
         raise _unusable(file, error) from None
     for info in infos:
+        if not info.filename:  # for which zipfile has an IndexError
+            raise ValueError(f'{file}: holds a member without a name; pack it anew')
         if info.is_dir():
             yield info.filename, None
             continue

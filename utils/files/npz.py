@@ -6,6 +6,7 @@ on a logits file, within a few percent of its size. zlib-ng does that in two thi
 where the package is missing.
 """
 
+import math
 import struct
 import zipfile
 from io import BytesIO
@@ -13,6 +14,7 @@ from io import BytesIO
 import numpy as np
 
 from utils.files.atomic import atomic_write
+from utils.files.limits import check_bytes
 
 try:
     from zlib_ng import zlib_ng as zlib
@@ -49,14 +51,42 @@ def read_npz(path, names) -> dict[str, np.ndarray]:
     """
     with zipfile.ZipFile(path) as archive, open(path, 'rb') as file:
         members = {name: archive.NameToInfo[f'{name}.npy'] for name in names if f'{name}.npy' in archive.NameToInfo}
-        if all(member.compress_type == zipfile.ZIP_DEFLATED for member in members.values()):
-            return {name: _read_member(file, member) for name, member in members.items()}
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in members}
+        found = {}
+        for name, member in members.items():
+            if member.compress_type == zipfile.ZIP_DEFLATED:
+                found[name] = _read_member(file, member)
+                continue
+            if member.compress_type != zipfile.ZIP_STORED:  # zipfile bounds no other method
+                raise ValueError(f'{member.filename} is packed with method {member.compress_type}')
+            with archive.open(member) as stored:
+                found[name] = read_npy(stored)
+        return found
+
+
+def read_npy(file) -> np.ndarray:
+    """The array of the .npy file that begins where `file` stands, which then stands behind it.
+
+    Raises ValueError for Python objects, for a file that ends too early, and for more bytes than a file may have.
+    """
+    shape, fortran, dtype = read_npy_header(file)
+    if dtype.hasobject:
+        raise ValueError('Object arrays cannot be loaded when allow_pickle=False')
+    size = math.prod(shape) * dtype.itemsize
+    check_bytes(size, f'an array of shape {shape}')
+    data = np.empty(size, np.uint8)
+    view, end = memoryview(data), 0
+    while end < size:
+        count = file.readinto(view[end : end + CHUNK])
+        if not count:
+            raise EOFError(f'the file ends after {end:,} of the {size:,} bytes of its array')
+        end += count
+    array = data.view(dtype)
+    return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)
 
 
 def _read_member(file, member) -> np.ndarray:
     """The array of a deflated member, decompressed piece by piece into its place."""
+    check_bytes(member.file_size, member.filename)
     file.seek(member.header_offset)
     _, name_length, extra_length = struct.unpack('<26s2H', file.read(30))  # PKWARE APPNOTE 6.3.10, 4.3.7
     file.seek(name_length + extra_length, 1)

@@ -11,6 +11,7 @@ import torch
 
 from utils.cli.wording import listed
 from utils.files.atomic import plain, write_bytes
+from utils.files.limits import parse_json
 
 SUFFIX = '.safetensors'
 
@@ -73,7 +74,7 @@ def read(path) -> dict:
 def _value(text: str):
     """JSON as this module writes it, else the text itself."""
     try:
-        return json.loads(text)
+        return parse_json(text)
     except ValueError:
         return text
 

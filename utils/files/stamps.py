@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 
 from utils.files.atomic import plain, write_json
+from utils.files.limits import parse_json
 
 
 def digest(*parts) -> str:
@@ -31,7 +32,7 @@ def read(path, remedy: str, what: str = 'record') -> dict | None:
     Raises ValueError, ending in `remedy`, for a file that is no `what`, and OSError for one that cannot be read.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding='utf-8'))
+        content = parse_json(Path(path).read_bytes())
         if not isinstance(content, dict):
             raise ValueError('no mapping')
     except (FileNotFoundError, NotADirectoryError):

@@ -5,7 +5,6 @@ written last. Records are plain data: which pictures there are, and how well the
 from all ranks, and utils.pages.page renders them.
 """
 
-import json
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,12 +16,14 @@ import torch
 from utils.files import stamps
 from utils.files.atomic import write_json
 from utils.files.images import write_png
+from utils.files.limits import parse_json
 from utils.outputs.dumps import beside
 from utils.outputs.pictures import composite, error_mask, grey_image, palette_image
 from utils.outputs.sink import EvalBatch, Sink
 from utils.outputs.writers import HostCopy, WriterPool
 
 LAYERS = ('input', 'gt', 'prediction', 'err_mask', 'prob_mask')  # whatever the network
+KINDS = ('photo', 'classes', 'error', 'map')  # of layers
 PICTURED = 10  # images, when not all are asked for
 
 
@@ -63,12 +64,31 @@ class PageRecord:
 def load_record(path, run: str, folder):
     """The record stored at path, or None: not there, of another run, or with a picture missing below folder."""
     try:
-        stored = json.loads(Path(path).read_text(encoding='utf-8'))
+        stored = parse_json(Path(path).read_bytes())
         record = PageRecord(**{**stored, 'layers': [Layer(**layer) for layer in stored['layers']]})
-    except (OSError, ValueError, TypeError, KeyError):
+        if not _is_plain(record):
+            return None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
     complete = all((Path(folder) / layer.file).is_file() for layer in record.layers)
     return record if complete and run and record.run == run else None
+
+
+def _is_plain(record: PageRecord) -> bool:
+    """Whether the values are of the types that `save` writes; an altered record is drawn again."""
+
+    def number(*values):
+        return all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+
+    whole = (record.index, record.width, record.height, record.wrong, record.valid)
+    return (
+        all(type(value) is int and value >= 0 for value in whole)
+        and all(value is None or number(value) for value in (record.miou, record.accuracy))
+        and all(number(label, iou) for label, iou in record.ious)
+        and all(isinstance(text, str) for text in (record.name, record.run))
+        and all(isinstance(text, str) for layer in record.layers for text in asdict(layer).values())
+        and all(layer.kind in KINDS for layer in record.layers)
+    )
 
 
 def score(record: PageRecord, prediction: np.ndarray, labels: np.ndarray, valid: np.ndarray, num_classes: int):

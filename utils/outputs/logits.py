@@ -10,7 +10,6 @@ them, how they are stored, and of every image the file, its bytes and SHA-256, a
 """
 
 import io
-import json
 import re
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -22,7 +21,8 @@ from torch import Tensor
 
 from utils.classes import Classes
 from utils.files.atomic import atomic_write, sha256, write_json
-from utils.files.npz import read_npz, write_npz
+from utils.files.limits import parse_json
+from utils.files.npz import read_npy, read_npz, write_npz
 
 FORMATS = {'npz': '_logits.npz', 'npy': '_logits.npy', 'zst': '_logits.npy.zst'}
 DTYPES = ('float16', 'int8')
@@ -165,7 +165,7 @@ def _load(path: Path) -> dict[str, np.ndarray]:
         arrays = {}
         for name in _NAMES:
             if file.peek(1):
-                arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
+                arrays[name] = read_npy(file)
     if 'steps' in arrays and not arrays['steps'].size:
         del arrays['steps']
     return arrays
@@ -200,7 +200,7 @@ def read_manifest(folder) -> dict | None:
     """The manifest in `folder`, None without one; ValueError naming a file that is no manifest."""
     path = Path(folder) / MANIFEST
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
+        content = parse_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as error:

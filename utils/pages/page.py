@@ -186,6 +186,7 @@ def _failure_list(title, note, failures, anchors):
 
 def _card(number, record):
     name, scores = html_text(record.name), ''
+    width, height = html_text(record.width), html_text(record.height)
     if record.miou is not None:
         scores = (
             f'<span class="badge" title="mean IoU over the classes in this image">mIoU <b>{_percent(record.miou)}'
@@ -198,8 +199,8 @@ def _card(number, record):
     layers = ''.join(_layer(record, layer, name) for layer in record.layers)
     return (
         f'<article class="card" id="image-{number}" data-index="{number}" data-name="{name}" data-miou="{miou}"'
-        f' data-wrong="{record.wrong}" data-ious="{ious}" data-width="{record.width}"'
-        f' data-height="{record.height}"><header><h2><a href="#image-{number}">{name}</a></h2>{scores}<button'
+        f' data-wrong="{html_text(record.wrong)}" data-ious="{html_text(ious)}" data-width="{width}"'
+        f' data-height="{height}"><header><h2><a href="#image-{number}">{name}</a></h2>{scores}<button'
         ' type="button" class="open">Compare full screen</button></header><div class="row"><div'
         f' class="slot"></div><div class="layers">{layers}</div></div></article>'
     )
@@ -210,7 +211,8 @@ def _layer(record, layer, name):
     title = html_text(layer.title)
     bar = '<span class="ramp" title="0 to 1"></span>' if layer.kind == 'map' else ''
     return (
-        f'<figure data-key="{html_text(layer.key)}" data-kind="{layer.kind}" data-title="{title}"><a href="{link}"><img'
-        f' src="{link}" alt="{title} of {name}" loading="lazy" decoding="async" width="{record.width}"'
-        f' height="{record.height}"></a><figcaption>{title}{bar}</figcaption></figure>'
+        f'<figure data-key="{html_text(layer.key)}" data-kind="{html_text(layer.kind)}" data-title="{title}">'
+        f'<a href="{link}"><img'
+        f' src="{link}" alt="{title} of {name}" loading="lazy" decoding="async" width="{html_text(record.width)}"'
+        f' height="{html_text(record.height)}"></a><figcaption>{title}{bar}</figcaption></figure>'
     )

@@ -51,6 +51,15 @@ SETTINGS = group(
         cfg='DATASET.CV',
     ),
     Setting(
+        'max_pixels',
+        number(int, 1, 1 << 30),
+        1 << 29,
+        'N',
+        'refuse images of more pixels (height x width), before memory is taken for them',
+        cfg='DATASET.MAX_PIXELS',
+        decides=(),
+    ),
+    Setting(
         'ignore_ids',
         numbers(int),
         (),
