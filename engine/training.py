@@ -77,22 +77,22 @@ class Training(Trainer):
     def _same_list(self, state, loader, epoch, batch):
         """The batch to go on with, 0 where --restart_epoch asks for that; ValueError where `batch` is a place in a list
         of samples that has changed since."""
-        before = state.get('data') or {}
+        args, before = self.args, state.get('data') or {}
         changed = changes(before['files'], files_of(loader.train_set.dataset)) if 'files' in before else []
         if not batch:
             if changed:
                 self.log(f'the training images have changed since: {", ".join(changed)}')
             return batch
-        if self.args.restart_epoch:
+        if args.restart_epoch:
             self.log(f'--restart_epoch: epoch {epoch} begins anew, {batch} batches of it were done before')
             return 0
         loader.set_epoch(epoch, batch)
         is_same = before.get('order') in (None, order_of(loader.train_set)) and batch <= self.options.batches(loader)
         if changed or not is_same:
-            changed += flags.changed_since(self.args, state)
+            changed += flags.changed_since(args, state)
             what = ', '.join(changed) or 'other labels or places of classes'
             raise ValueError(
-                f'{self.args.source}: the run stopped after batch {batch} of epoch {epoch}, a place in a list of'
+                f'{args.source}: the run stopped after batch {batch} of epoch {epoch}, a place in a list of'
                 f' samples that is another one now: {what}; bring the old'
                 ' data and flags back, or give --restart_epoch to begin the epoch anew'
             )
