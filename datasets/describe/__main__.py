@@ -16,6 +16,7 @@ from datasets.custom.classes import IGNORE, MAX_CLASSES
 from datasets.describe.pairing import find_pairs, split_pairs
 from datasets.loading.reading import read_image, read_label
 from datasets.loading.threads import in_threads
+from utils.cli.flags import with_values
 from utils.cli.parser import Parser
 from utils.cli.program import run_program
 from utils.cli.wording import counted, listed
@@ -34,9 +35,9 @@ def parse_args(argv=None):
     parser.add_argument('--out', metavar='FILE', help='the file to write (default: <name of FOLDER>.yaml here)')
     parser.add_argument('--overwrite', action='store_true', help='replace that file and the lists beside it')
     args = parser.parse_all(sys.argv[1:] if argv is None else argv)
-    args.folder = Path(args.folder).expanduser()
-    args.out = Path(args.out or f'{args.folder.resolve().name}.yaml').expanduser()
-    return args
+    folder = Path(args.folder).expanduser()
+    out = Path(args.out or f'{folder.resolve().name}.yaml').expanduser()
+    return with_values(args, folder=folder, out=out)
 
 
 def _describe(argv):
