@@ -30,7 +30,6 @@ from aggregation.fusion.running import MemberFusion
 from aggregation.fusion.store import check_stores, fault_lines
 from aggregation.fusion.truths import Truths, by_stem
 from aggregation.statistics import calibration
-from config import cfg
 from datasets.loading.loader import eval_loader
 from datasets.sampling.sets import EvalSet
 from engine import machine
@@ -131,7 +130,6 @@ def run(args):
             dataset = datasets.get_dataset(
                 args.dataset, 'folder' if args.eval_folder else args.split, eval_folder=args.eval_folder
             )
-            normalize = Normalize(cfg.DATASET.MEAN, cfg.DATASET.STD, channels_last=True).to(dist.device)
         stems = list(by_stem(dataset.items))
         nets = [load_member(path, args, dist) for path in paths]
         if {net.num_classes for net in nets} != {dataset.num_classes}:
@@ -139,6 +137,7 @@ def run(args):
                 f'{listed(paths)}: have {listed(net.num_classes for net in nets)} classes, dataset {dataset.name} has '
                 f'{dataset.num_classes}; run members of one label set'
             )
+        normalize = shared_normalization(paths, nets).to(dist.device)
         members = [
             {'checkpoint': path, 'weights_sha256': sha256(path), 'weight': weight}
             for path, weight in zip(paths, weights)
@@ -200,6 +199,17 @@ def load_member(path, args, dist):
     """The network of a checkpoint on this process's device; --n_scales are for those that have scales."""
     log = print if dist.is_main else lambda line: None
     return network.load(path, args.n_scales or (), dist.device, log=log, strict_scales=False)
+
+
+def shared_normalization(paths, nets) -> Normalize:
+    """Normalisation by the mean and std that all members were trained with; ValueError where they differ."""
+    kinds = {(tuple(net.trained_on.mean), tuple(net.trained_on.std)): path for path, net in zip(paths, nets)}
+    if len(kinds) > 1:
+        raise ValueError(
+            f'{" and ".join(list(kinds.values())[:2])}: were trained on images of another mean and std; dump the logits'
+            ' of each with train.py --dump_logits and fuse these'
+        )
+    return Normalize(*next(iter(kinds)), channels_last=True)
 
 
 def labels_of(args, members) -> Truths:
