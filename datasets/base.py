@@ -137,6 +137,10 @@ class Dataset:
         """The files that raw_label reads: index and cache are built again when one of them changes."""
         return (item.label,)
 
+    def files(self, item: Item) -> tuple:
+        """All files that an item is read from."""
+        return item.image, *self.label_files(item)
+
     def sizes(self):
         """Yield (H, W) of every image of a labelled dataset, from the headers of the labels, which have the same
         size."""

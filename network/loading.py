@@ -51,6 +51,8 @@ def load(
         scales = None
     try:
         net = build({**values, 'n_scales': scales}, num_classes)
+    except ValueError as error:
+        raise ValueError(error if n_scales is not None else f'{file}: {error}') from error
     except (AttributeError, IndexError, KeyError, TypeError, OverflowError, RuntimeError) as error:
         raise ValueError(
             f'{file}: describes a network that cannot be built ({type(error).__name__}: {error}); copy it again, or'

@@ -51,7 +51,7 @@ def snapshot(program, tmp_path):
         ),
         (['--trunk', 'hrnetv3'], ['--trunk', "no trunk 'hrnetv3'", 'mean hrnetv2 or']),
         (['--dataset', 'cityscape'], ['--dataset cityscape:', 'no such dataset', 'mean cityscapes?', 'acdc, ade20k']),
-        (['--loss', 'ce,rmi'], ['--loss', '2 given for 4', '(pred, aux, pred_05x, pred_10x)', 'give one for each']),
+        (['--loss', 'ce,rmi,ce,ce,ce'], ['--loss', '5 given for 4', '(pred, aux, pred_05x, pred_10x)', 'give one for']),
         (['--loss', 'ce,ce,ce,diec'], ['--loss', "'diec' is not known", 'rmi, wrmi, bce']),
         (['--bs_trn', '64'], ['--bs_trn 64', '64 images per step', "'synthetic' has 12", 'a smaller --bs_trn']),
         (['--crop_size', '900,900'], ['--crop_size 900,900', '128 x 256', 'use --crop_size 128,256', '--scale_max']),

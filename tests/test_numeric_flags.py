@@ -53,11 +53,23 @@ REFUSED = {
     'logits_stride': '0 3',
     'dump_topn': '-1',
     'save_minutes': '-1',
+    'border_window': '-1',
+    'crop_eval': '0',
+    'crop_overlap': '-0.1 1',
+    'focal_gamma': '-1',
+    'label_smoothing': '-0.1 1.1',
+    'max_pixels': '0',
+    'ohem_min_kept': '0',
+    'ohem_threshold': '-0.1 1.1',
+    'overlap_smooth': '-1',
+    'timeout': '0',
+    'topk_share': '0 1.1',
 }
 FREE = {
     'ignore_ids': 'ids of labels, negative ones too',
     'rlx_off_epoch': 'negative is off; scl-poly checks it',
     'loss_weights': 'get_criterion checks them',
+    'strict_bdr_cls': 'the criterion checks them against the classes',
 }
 
 

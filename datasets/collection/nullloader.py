@@ -38,5 +38,8 @@ class NullLoader(Dataset):
     def label_files(self, item):
         return ()
 
+    def files(self, item):
+        return ()
+
     def sizes(self):
         return (self.size for _ in self.items)

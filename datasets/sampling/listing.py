@@ -17,7 +17,7 @@ def files_of(dataset) -> dict:
     parts = dataset.parts if isinstance(dataset, Joined) else [dataset]
     return {
         item.name if len(parts) == 1 else f'{part.quality}: {item.name}': [
-            int(fingerprint(path)[0]) for path in (item.image, *part.label_files(item))
+            int(fingerprint(path)[0]) for path in part.files(item)
         ]
         for part in parts
         for item in part.items

@@ -307,7 +307,7 @@ def test_fine_and_coarse_labels_are_both_looked_at(tmp_path):
 
 def test_the_program_refuses_wrong_ids_and_goes_on_with_skip_verify(camvid, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(
-        train, 'build_network', lambda *given, **more: (_ for _ in ()).throw(ValueError('goes on to the network'))
+        train, 'build_train_loader', lambda *given, **more: (_ for _ in ()).throw(ValueError('goes on to the loader'))
     )
     for path in (camvid / 'camvid/trainannot').iterdir():
         write_png(path, striped_label((0, 77)))
@@ -328,7 +328,7 @@ def test_the_program_refuses_wrong_ids_and_goes_on_with_skip_verify(camvid, tmp_
     told = capsys.readouterr()
     assert (
         '--skip_verify: the files are not looked at' in told.out
-        and 'goes on to the network' in told.err
+        and 'goes on to the loader' in told.err
         and not (tmp_path / 'assets/verified').exists()
     )
     assert train.main([*argv, '--ignore_ids', '77']) == 2

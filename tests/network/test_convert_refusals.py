@@ -135,10 +135,10 @@ def test_nothing_is_replaced_unless_asked(convert, ocrnet_weights, tmp_path):
 @pytest.mark.parametrize(
     'entry, value, message',
     [
-        ('network', {'ocr_mid_channels': -4}, 'cannot be built'),
+        ('network', {'ocr_mid_channels': -4}, 'MID_CHANNELS is -4, expected a whole number above 0'),
         # nonsense is passed over: the shapes tell it
         ('network', {'ocr_mid_channels': 'wide', 'trunk': 3}, ''),
-        ('num_classes', 'many', ''),
+        ('num_classes', 'many', "its entry 'num_classes' is 'many', expected a whole number"),
         (
             'num_classes',
             7,

@@ -49,4 +49,4 @@ def test_a_long_message_is_cut_in_the_middle_and_control_characters_are_escaped(
     assert run_program('p.py', failing(error), []) == 2
     told = capsys.readouterr().err
     assert told.startswith('p.py: error: a.pth: holds \\x1b[31mxxx') and told.endswith('; give another file\n')
-    assert 'characters left out) ... ' in told and len(told) < 600
+    assert 'characters left out) ... ' in told and len(told) < 800

@@ -3,7 +3,7 @@
 import difflib
 from collections import Counter
 
-LONGEST = 600  # characters of a message
+LONGEST = 800  # characters of a message
 
 
 def told(text) -> str:

@@ -82,7 +82,14 @@ SETTINGS = group(
         'pooling before region mutual information: averages of 4x4 pixels (HMSA) or maxima of 3x3',
         idle_without=('rmi_loss', *NAMED),
     ),
-    Setting('topk_share', share, 0.1, 'S', 'share of the pixels that topk and dc_topk train', idle_without=NAMED),
+    Setting(
+        'topk_share',
+        number(float, low=0.001, high=1),
+        0.1,
+        'S',
+        'share of the pixels that topk and dc_topk train',
+        idle_without=NAMED,
+    ),
     Setting(
         'ohem_threshold',
         number(float, low=0.001, high=1),
