@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from small import command
 
 from loss.registry import LOSSES
 from scripts import bench, bench_data, bench_measure, bench_network, bench_report
@@ -68,11 +69,17 @@ def test_every_loss_is_a_row_with_its_peak_memory(tmp_path):
 
 @pytest.mark.skipif(bench_measure.resident_growth(lambda: None) is None, reason='the system does not tell')
 def test_the_peak_of_a_call_is_what_it_allocates_at_once():
-    def call():
-        for _ in range(3):
-            torch.zeros(1 << 24)  # 64 MiB, given back each time
-
-    assert bench_measure.resident_growth(call) == pytest.approx(1 << 26, rel=0.1)
+    """In a process of its own: one that has freed memory before hands it out again without growing."""
+    code = (
+        'import torch; from scripts.bench_measure import resident_growth\n'
+        'print(resident_growth(lambda: [torch.zeros(1 << 24) for _ in range(3)] and None),'
+        ' resident_growth(lambda: list(map(lambda n: len(torch.zeros(n)), 3 * [1 << 24])) and None))'
+    )
+    done = command('-c', code)
+    assert done.returncode == 0, done.stderr
+    kept, given_back = map(int, done.stdout.split())
+    assert kept == pytest.approx(3 << 26, rel=0.1), 'three tensors of 64 MiB at once'
+    assert given_back == pytest.approx(1 << 26, rel=0.1), 'one after the other'
 
 
 def test_the_page_says_what_the_numbers_depend_on(tmp_path):
