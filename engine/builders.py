@@ -85,8 +85,6 @@ def build_network(args, dataset, run, state, training=False):
         )
         run.log(str(restored))
         tell_other_classes(args, run, state.get('class_names'), dataset)
-        if not training and state.get('mean'):
-            net.trained_on = loading.trained_on(state, dataset.num_classes, args.source)
     if net.pretrained_report:
         run.log(str(net.pretrained_report))
     name = f'{args.arch} on {net.trunk_name}' if net.trunk_name else args.arch
@@ -193,7 +191,7 @@ def build_learner(args, run, net, dataset, loader, class_weights):
     scheduler = get_scheduler(optimizer, args, steps_per_epoch=-(-batches // args.accumulate))
     scaler = precision.grad_scaler(run.device, args.precision)
     wrapped = wrap(args, run, net, criterion.weights)
-    return Learner(net, wrapped, build_normalize(run, net), criterion, optimizer, scheduler, scaler, ema, augment)
+    return Learner(net, wrapped, build_normalize(run), criterion, optimizer, scheduler, scaler, ema, augment)
 
 
 def build_evaluator(args, run, net, interrupt=lambda: None):
@@ -208,14 +206,12 @@ def build_evaluator(args, run, net, interrupt=lambda: None):
         tile=args.crop_eval,
         overlap=args.crop_overlap,
     )
-    return Evaluator([net], build_normalize(run, net), run.dist, options, run.log, interrupt)
+    return Evaluator([net], build_normalize(run), run.dist, options, run.log, interrupt)
 
 
-def build_normalize(run, net):
-    """Normalisation by the mean and std of the network's training, where its checkpoint says them, else cfg's."""
-    known = net.trained_on
-    mean, std = (known.mean, known.std) if known else (cfg.DATASET.MEAN, cfg.DATASET.STD)
-    return Normalize(mean, std, channels_last=True).to(run.device)
+def build_normalize(run):
+    """Normalisation by the mean and std of cfg, on this run's device."""
+    return Normalize(cfg.DATASET.MEAN, cfg.DATASET.STD, channels_last=True).to(run.device)
 
 
 def build_writers(args, run, dataset, made_by=None, about=None, dumps=(), **changes):
