@@ -26,6 +26,7 @@ from engine.seeding import seed_everything, set_deterministic
 from utils.cli.wording import told
 from utils.files import stamps
 from utils.files.atomic import atomic_write, write_error, write_json
+from utils.outputs.dumps import remove_stale_temporaries
 
 
 @dataclass
@@ -59,6 +60,7 @@ class Run:
             try:
                 _check_space(self.directory)
                 self._lock.acquire()
+                remove_stale_temporaries(self.directory)
                 if self.is_training and newest_checkpoint(self.directory) != self._found:
                     raise ValueError(
                         f'--result_dir {self.directory}: another process has trained there since this one started;'

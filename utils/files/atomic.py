@@ -117,7 +117,7 @@ def sync_folder(folder):
 
 
 def remove_temporaries(folder, prefix='', suffix=''):
-    """Remove what killed writers of files named `prefix...` left in `folder`; returns the removed names, sorted.
+    """Remove what killed writers of files or folders `prefix...` left in `folder`; returns the removed names, sorted.
 
     suffix: what stands behind .tmp, for writers that go by the ending of a name.
 
@@ -127,7 +127,7 @@ def remove_temporaries(folder, prefix='', suffix=''):
     for leftover in sorted(Path(folder).glob(f'.{prefix}*.tmp{suffix}')):
         if not _is_being_written(leftover.name.removesuffix(suffix)):
             with suppress(OSError):
-                leftover.unlink()
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
                 removed.append(leftover.name)
     return removed
 
