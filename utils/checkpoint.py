@@ -145,11 +145,13 @@ def load(path) -> dict:
         with warnings.catch_warnings():
             warnings.filterwarnings('ignore', message='Detected pickle protocol')  # the error below says it
             content = _load_plain(path)
-    except OSError:
-        raise
     except pickle.UnpicklingError as error:
         raise ValueError(f'{path}: {_why_refused(path, str(error))}') from None
     except Exception as error:  # what torch raises for a damaged file depends on where the damage is
+        if (
+            isinstance(error, OSError) and error.filename is not None
+        ):  # of the disk; others are seeks to where nothing is
+            raise
         if 'TorchScript' in str(error):
             raise ValueError(
                 f'{path}: is an exported TorchScript program, expected a checkpoint with weights; name the file it was'
@@ -299,7 +301,9 @@ def _check_sums(path: Path):
             if unpacked > MOST_UNPACKED * size + FILE_SLACK:
                 raise ValueError(f'its {size:,} bytes would unpack to {unpacked:,}')
             altered = archive.testzip()
-    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, RuntimeError, zlib.error) as error:
+    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, RuntimeError, zlib.error, OSError) as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            raise
         cut = str(error) == 'File is not a zip file'  # the table of contents at its end is missing
         told = f'cut off after {path.stat().st_size:,} bytes' if cut else f'damaged ({_first_line(error)})'
         raise ValueError(f'{path}: is {told}; copy or download it again') from None
@@ -406,10 +410,15 @@ def evaluated_weights(state: Mapping) -> dict:
 
 def resume_point(state: Mapping, source='the checkpoint') -> tuple[int, int]:
     """(epoch, batch) at which a training from this checkpoint continues: the next epoch, or within one."""
-    if 'epoch' not in state:
+    if state.get('epoch') is None:
         raise ValueError(
             f'{source}: holds weights only (no entry epoch), nothing to resume; start a new run from it with --snapshot'
         )
     if state.get('epoch_done', True):  # files of earlier programs were only written after an epoch
         return int(state['epoch']) + 1, 0
+    if state.get('batch_in_epoch') is None:
+        raise ValueError(
+            f'{source}: is of the middle of epoch {state["epoch"]} but does not say which batch (no batch_in_epoch);'
+            ' name another checkpoint, or start a new run from its weights with --snapshot'
+        )
     return int(state['epoch']), int(state['batch_in_epoch'])
