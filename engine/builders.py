@@ -71,7 +71,13 @@ def without_results(dataset, run):
 
 
 def build_network(args, dataset, run, state, training=False):
-    """The network with the weights of `state` on this run's device, ready to be wrapped."""
+    """The network on this run's device, ready to be wrapped.
+
+    Args:
+        dataset: which says the number of classes.
+        state: of the checkpoint whose weights it takes; None: those of --pretrained.
+        training: whether it is trained, not only evaluated.
+    """
     net = loading.build(vars(args), dataset.num_classes, None if state else args.pretrained)
     if state:
         restored = loading.fill(
@@ -180,7 +186,14 @@ def build_eval_loader(args, run, dataset, faults=None):
 
 
 def build_learner(args, run, net, dataset, loader, class_weights):
-    """Everything that is trained or computes a step; class_weights: of --class_weights, or None."""
+    """Everything that is trained or computes a step.
+
+    Args:
+        net: of build_network.
+        dataset: of the training, which says the classes.
+        loader: of the training, which says the steps of an epoch.
+        class_weights: of --class_weights, or None.
+    """
     ema = ema_of(net, args.ema) if args.ema else None
     classes, own_weights = (dataset.num_classes, dataset.ignore_label), dataset.class_weights
     criterion = build_criterion(args, net.output_names, *classes, class_weights, own_weights).to(run.device)
