@@ -11,7 +11,7 @@ later.
 """
 
 from network import attnscale, basic, deeper, deepv3, framework, mscale_nets, ocrnet, pairwise, torchvision_nets, unet
-from network.building import check_names, check_pretrained, get_net, takes_scales
+from network.building import check_names, check_pretrained, get_net, options_read, takes_scales
 from network.loading import description, load, normalisation
 from network.pretrained import own_normalisation
 from network.registry import ARCHS, TRUNKS
@@ -35,6 +35,7 @@ __all__ = [
     'head_keys',
     'load',
     'normalisation',
+    'options_read',
     'own_normalisation',
     'takes_scales',
 ]
