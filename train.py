@@ -115,9 +115,15 @@ def load_state(args, log):
         state = checkpoint.load(source)
     args = flags.with_values(args, source=source and str(source), snapshot=snapshot)
     args = flags.adopt_network(args, state, log)
+    trunk = network.check_names(args.arch, args.trunk, args.n_scales)
+    if state:
+        args = flags.adopt_normalisation(args, network.normalisation(state, args.source), 'checkpoint', log)
+    else:
+        own = network.own_normalisation(args.pretrained, trunk)
+        args = flags.adopt_normalisation(args, own, f"trunk's {args.pretrained} weights", log)
     return flags.with_values(
         args,
-        trunk=network.check_names(args.arch, args.trunk, args.n_scales),
+        trunk=trunk,
         precision=precision.resolve(args.precision, 'cuda' if torch.cuda.is_available() else 'cpu', log),
     ), state
 

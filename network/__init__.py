@@ -12,7 +12,8 @@ later.
 
 from network import attnscale, basic, deeper, deepv3, framework, mscale_nets, ocrnet, pairwise, torchvision_nets, unet
 from network.building import check_names, check_pretrained, get_net, takes_scales
-from network.loading import description, load
+from network.loading import description, load, normalisation
+from network.pretrained import own_normalisation
 from network.registry import ARCHS, TRUNKS
 from network.segmentation import Segmentation, TrainedOn
 from network.segmentor import Segmentor, head_keys
@@ -33,5 +34,7 @@ __all__ = [
     'get_net',
     'head_keys',
     'load',
+    'normalisation',
+    'own_normalisation',
     'takes_scales',
 ]

@@ -59,9 +59,11 @@ REFUSED = {
     'focal_gamma': '-1',
     'label_smoothing': '-0.1 1.1',
     'max_pixels': '0',
+    'mean': '0.5 nan,0,0',
     'ohem_min_kept': '0',
     'ohem_threshold': '-0.1 1.1',
     'overlap_smooth': '-1',
+    'std': '0.5 0,1,1',
     'timeout': '0',
     'topk_share': '0 1.1',
 }

@@ -148,7 +148,7 @@ def restore_weights(
 
 
 def _check(report, net, state_dict, source_arch, allow_class_mismatch, head_keys, partial, allow_missing_prefixes):
-    """Raise ValueError unless what does not fit was allowed."""
+    """Raise ValueError unless what does not fit was allowed; arguments as of restore_weights."""
     if not report.matched:
         raise ValueError(
             f'{report.source}: none of its {len(state_dict)} tensors fits the network (first names in the file:'

@@ -79,9 +79,13 @@ class Record:
             yield self
 
     def add(self, job: Job, sources, state: str, notes=(), why=''):
-        """Enter what became of `job`: WRITTEN, STANDS (the right file stood there) or REFUSED, for the reason `why`.
+        """Enter what became of a job.
 
-        sources: their stamps from before it was made.
+        Args:
+            sources: their stamps from before it was made.
+            state: WRITTEN, STANDS (the right file stood there) or REFUSED.
+            notes: lines that go with the file.
+            why: the reason of a refusal.
         """
         self._count(job, state, notes)
         if state == REFUSED:

@@ -154,6 +154,18 @@ def adopt_network(args, state, log) -> Namespace:
     return with_values(args, **taken)
 
 
+def adopt_normalisation(args, known, holder: str, log) -> Namespace:
+    """The flags with mean and std of the weights that a run starts from, where they were not given.
+
+    known: (mean, std), or None where nothing tells them. holder: what does, for the line to `log`.
+    """
+    if known is None or known == (args.mean, args.std) or {'mean', 'std'} & set(args.given):
+        return args
+    mean, std = (','.join(f'{value:g}' for value in values) for values in known)
+    log(f'--mean {mean} --std {std}: taken from the {holder}')
+    return with_values(args, mean=known[0], std=known[1])
+
+
 def check_stored(name: str, value):
     """Raise ValueError for a value of a checkpoint that the flag cannot have, by its type."""
     default = SETTINGS[name].default

@@ -107,8 +107,27 @@ SETTINGS = group(
     Setting('num_workers', number(int, low=0, high=512), 4, 'N', 'loader processes; evaluation uses half', decides=()),
     key('DATASET.CITYSCAPES_SPLITS', 3, 'number of cross-validation folds; --cv equal to it means train + val'),
     key('DATASET.CLASS_UNIFORM_BIAS', None, 'list of K factors on the per-class quota, or None'),
-    key('DATASET.MEAN', (0.485, 0.456, 0.406), 'of the RGB values in [0, 1] that a network is fed, ImageNet'),
-    key('DATASET.STD', (0.229, 0.224, 0.225), 'standard deviation, likewise'),
+    Setting(
+        'mean',
+        numbers(float, count=(3,)),
+        (0.485, 0.456, 0.406),
+        'R,G,B',
+        'of the RGB values in [0, 1]: images are fed as (value - mean) / std; without the flags what the checkpoint or'
+        ' the trunk of --pretrained says, else those of ImageNet',
+        cfg='DATASET.MEAN',
+        decides=(NUMBERS, VALUES),
+        recorded_if_given=True,
+    ),
+    Setting(
+        'std',
+        numbers(float, count=(3,), minimum=1e-3),
+        (0.229, 0.224, 0.225),
+        'R,G,B',
+        'standard deviation, likewise',
+        cfg='DATASET.STD',
+        decides=(NUMBERS, VALUES),
+        recorded_if_given=True,
+    ),
     *(
         key(f'DATASET.{name}_DIR', folder, 'folder of this dataset below DATASET.ROOT')
         for name, folder in {
