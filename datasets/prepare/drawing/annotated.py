@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from datasets.collection.layout import IMAGE_EXTENSIONS, walk_files
+from datasets.custom.groups import SPLIT_NAMES
 from datasets.custom.mistakes import Mistake
 from datasets.custom.splits import Names
-from datasets.describe.pairing import SPLIT_NAMES
 from datasets.prepare.converter import Job
 from datasets.prepare.drawing.fill import rotated
 from datasets.prepare.drawing.label import ELLIPSE, POLYGONS

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import yaml
 
 from datasets.custom.classes import MAX_CLASSES, voc_color
-from datasets.describe.pairing import SPLIT_NAMES, Pair, split_pairs
+from datasets.custom.groups import SPLIT_NAMES
+from datasets.describe.pairing import Pair, split_pairs
 from datasets.prepare.convert import IGNORE
 from datasets.prepare.converter import Job
 from datasets.prepare.drawing.annotated import BACKGROUND, GROUND_NAMES, VOID, VOID_NAMES, told
