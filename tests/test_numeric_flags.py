@@ -33,6 +33,8 @@ REFUSED = {
     'coarse_boost_classes': '-1',
     'custom_coarse_dropout_classes': '-1',
     'cv': '-1',
+    'folds': '1 -1',
+    'fold': '-1',
     'class_uniform_pct': '-0.1 1.1',
     'class_uniform_tile': '0',
     'bs_trn': '0',
