@@ -13,6 +13,9 @@ interrupted by Ctrl-C, a training saved like that.
 import os
 import sys
 
+from utils.cli import waiting  # before torch
+
+# isort: split
 import torch
 
 import config
@@ -70,7 +73,7 @@ def start(argv):
         if args.eval:
             args = flags.with_values(args, result_dir=evaluation_directory(args, notes.append))
         with run_context(args, training=not args.eval) as run:
-            for note in notes:
+            for note in [waiting.line(), *notes]:
                 run.log(note)
             return evaluate(args, run, state) if args.eval else fit(args, run, state)
 
