@@ -56,6 +56,11 @@ class Training(Trainer):
         args, source, log = self.args, self.args.source, self.log
         try:
             epoch, batch = checkpoint.resume_point(state, source)
+            if epoch > args.max_epoch:
+                raise ValueError(
+                    f'--max_epoch {args.max_epoch}: the run has done {epoch} epochs already ({source}); give more to'
+                    ' train on, or evaluate it with --eval val --snapshot'
+                )
             if batch:
                 flags.check_same_steps(args, state, self.dist.world)
             batch = self._same_list(state, loader, epoch, batch)
@@ -107,7 +112,8 @@ class Training(Trainer):
         is_trained = position.batch == self.options.batches(loader)  # the run was stopped in the validation
         steps = 0 if is_trained else position.batch // self.args.accumulate
         self.learner.scheduler.enter(position.epoch + is_trained, steps)
-        ending, code = 'finished', 0
+        is_over = position.epoch >= self.options.max_epoch
+        ending, code = f'nothing to train, all {self.options.max_epoch} epochs are done' if is_over else 'finished', 0
         if not super().fit(loader):
             code = self.stop.exit_code
             signal = self.stop.name or 'a signal to another process'
