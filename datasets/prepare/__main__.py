@@ -7,7 +7,6 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from datasets import prepare as room
-from datasets.loading.threads import usable_cores
 from datasets.prepare import synthetic
 from datasets.prepare.converter import Converter
 from datasets.prepare.drawing import tool as drawing
@@ -17,6 +16,7 @@ from datasets.registry import dataset_names
 from utils.cli.parser import Parser
 from utils.cli.program import run_program
 from utils.cli.wording import did_you_mean
+from utils.cores import usable_cores
 from utils.settings.value_types import positive
 
 _MODULES = [

@@ -126,7 +126,14 @@ SETTINGS = group(
     ),
     Setting('bs_trn', positive, 2, 'N', 'training images per process and step', decides=(STEPS,), read_by=TRAINING),
     Setting('bs_val', positive, 1, 'N', 'evaluated images per process and step', decides=()),
-    Setting('num_workers', number(int, low=0, high=512), 4, 'N', 'loader processes; evaluation uses half', decides=()),
+    Setting(
+        'num_workers',
+        number(int, low=0, high=512),
+        None,
+        'N',
+        'loader processes; evaluation uses half (default: as many as there are usable cores, at most 4)',
+        decides=(),
+    ),
     key('DATASET.CITYSCAPES_SPLITS', 3, 'number of cross-validation folds; --cv equal to it means train + val'),
     key('DATASET.CLASS_UNIFORM_BIAS', None, 'list of K factors on the per-class quota, or None'),
     Setting(

@@ -66,7 +66,10 @@ def crop_size(text: str) -> tuple[int, int]:
 
 def names(text: str) -> tuple[str, ...]:
     """'a, b' -> ('a', 'b')."""
-    return tuple(item.strip() for item in text.split(',') if item.strip())
+    found = tuple(item.strip() for item in text.split(',') if item.strip())
+    if not found:
+        raise argparse.ArgumentTypeError(f'{text!r} names nothing')
+    return found
 
 
 count = number(int, low=0)
