@@ -22,7 +22,7 @@ def _package(path):
     except ImportError:
         raise ValueError(
             f'{path}: reading and writing .safetensors files needs a package more: pip install -r'
-            ' requirements-extras.txt'
+            ' requirements.txt'
         ) from None
     return safetensors
 
