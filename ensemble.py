@@ -14,6 +14,9 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+import utils.cli.waiting  # noqa: F401  (before torch)
+
+# isort: split
 import config
 import datasets
 import network

@@ -170,7 +170,7 @@ def _check(
     allow_missing_prefixes,
     class_remedy,
 ):
-    """Raise ValueError unless what does not fit was allowed."""
+    """Raise ValueError unless what does not fit was allowed; arguments as of restore_weights."""
     if not report.matched:
         raise ValueError(
             f'{report.source}: none of its {len(state_dict)} tensors fits the network (first names in the file:'

@@ -9,10 +9,14 @@ MAX_THREADS = 32  # what does not leave Python holds its lock: more threads woul
 
 
 def in_threads(function, items, description: str, unit: str, threads=None, log=None):
-    """Yield function(item) of every item, in order, from as many threads as there are usable cores; shows the progress
-    in `unit`s, as in 'files'.
+    """Yield function(item) of every item, in order, and show the progress.
 
     The first error is raised, and what has not begun by then is left undone.
+
+    Args:
+        description, unit: of the progress, such as 'reading' and 'files'.
+        threads: how many; as many as there are usable cores when None.
+        log: takes lines of progress, as in utils.cli.progress.
     """
     pool = ThreadPoolExecutor(threads or min(usable_cores(), MAX_THREADS))
     try:

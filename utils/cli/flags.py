@@ -77,6 +77,8 @@ def check(args):
             f'--start_epoch {args.start_epoch} leaves nothing to train before --max_epoch {args.max_epoch}; lower the'
             ' first or raise the second'
         )
+    if args.folds and args.dataset != 'custom':
+        raise ValueError(f'--folds {args.folds} divides --dataset custom; {args.dataset} has --cv, or no folds')
     if args.ema is not None and not 0 < args.ema < 1:
         raise ValueError(
             f'--ema {args.ema}: expected a decay between 0 and 1, such as 0.999; leave the flag out for none'
@@ -160,6 +162,18 @@ def adopt_network(args, state, log) -> Namespace:
                 'leave the flag out, or start a new run with --snapshot'
             )
     return with_values(args, **taken)
+
+
+def adopt_normalisation(args, known, holder: str, log) -> Namespace:
+    """The flags with mean and std of the weights that a run starts from, where they were not given.
+
+    known: (mean, std), or None where nothing tells them. holder: what does, for the line to `log`.
+    """
+    if known is None or known == (args.mean, args.std) or {'mean', 'std'} & set(args.given):
+        return args
+    mean, std = (','.join(f'{value:g}' for value in values) for values in known)
+    log(f'--mean {mean} --std {std}: taken from the {holder}')
+    return with_values(args, mean=known[0], std=known[1])
 
 
 def check_stored(name: str, value):
