@@ -14,6 +14,9 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+import utils.cli.waiting  # noqa: F401  (before torch)
+
+# isort: split
 import config
 import datasets
 import network
@@ -39,6 +42,7 @@ from engine.evaluator import EvalOptions, Evaluator, not_finite_sentence
 from transforms.normalize import Normalize
 from utils.cli.program import run_program
 from utils.cli.wording import listed
+from utils.cores import loader_processes
 from utils.files.atomic import sha256, write_json
 from utils.settings import SETTINGS
 
@@ -154,7 +158,8 @@ def run(args):
                 overwrite=args.overwrite and dist.is_main,
             )
         faults = None if args.strict else []
-        loader = eval_loader(EvalSet(dataset), 1, args.num_workers, dist.world, dist.rank, faults)
+        workers = loader_processes(most=2) if args.num_workers is None else args.num_workers
+        loader = eval_loader(EvalSet(dataset), 1, workers, dist.world, dist.rank, faults)
         evaluation = EvalOptions(
             flip=args.do_flip, precision=args.precision, tile=args.crop_eval, overlap=args.crop_overlap
         )

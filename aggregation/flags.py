@@ -74,7 +74,7 @@ def results(parser):
         type=names,
         default=(),
         metavar='LIST',
-        help='scores to write as <stem>_<score>.npz, float16, high where anomalous',
+        help=f'scores to write as <stem>_<score>.npz, float16, high where anomalous: {", ".join(SCORES)}',
     )
     parser.add_argument('--change_labels', action='store_true', help='let a vector calibration change labels too')
     parser.add_argument(
@@ -107,7 +107,7 @@ _CHANGES = {
     'n_scales': {'help': 'scales of hierarchical inference for members that have it, as in 0.5,1.0,2.0'},
     'do_flip': {'help': 'average every member with the mirrored image'},
     'precision': {'help': 'arithmetic of the networks'},
-    'num_workers': {'default': 2, 'help': 'loader processes'},
+    'num_workers': {'help': 'loader processes (default: as many as there are usable cores, at most 2)'},
 }
 
 

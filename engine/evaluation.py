@@ -157,7 +157,7 @@ def best_line(before, this) -> str:
 
 
 def score_alone(args, run, evaluator, dataset, title):
-    """The mean IoU of a dataset and nothing else; None where an image was not finite."""
+    """The mean IoU of a dataset and nothing else; None where an image was not finite. title: of the progress."""
     scoring = ScoreKeeper(dataset.num_classes, run.device)
     _, [score] = evaluator.run(build_eval_loader(args, run, dataset), [scoring], title)
     return None if evaluator.not_finite else score.numbers()['mean_iu']
@@ -171,8 +171,13 @@ def incomplete(lost) -> str:
 def report(run, score, gallery, records, dataset, about, images, lost=()):
     """Log the table of classes, and write metrics.json, the confusion matrix and the page of pictures; on rank 0.
 
-    score: a Score, or None; records: of the pictures of every rank; about: what was evaluated and how; lost: names of
-    the images that the network was not finite on, in metrics.json under `not_finite`.
+    Args:
+        score: a Score, or None.
+        gallery: whose page is written.
+        records: of the pictures of every rank.
+        about: what was evaluated and how, by name.
+        images: how many were evaluated.
+        lost: names of the images that the network was not finite on, in metrics.json under `not_finite`.
     """
     classes, rows = dataset.classes, None
     about = {**about, 'not_finite': lost} if lost else about
@@ -196,7 +201,13 @@ def where_to_look(result_dir, gallery):
 
 
 def show_worst(args, run, evaluator, dataset, worst, about, made_by):
-    """Evaluate the worst images of each class once more, for their pictures and the page that lists them."""
+    """Evaluate the worst images of each class once more, for their pictures and the page that lists them.
+
+    Args:
+        worst: the WorstImages of the evaluation.
+        about: the facts on top of the page.
+        made_by: what decides the values of the pictures, as build_writers takes it.
+    """
     places = worst.indices()
     chosen = copy.copy(dataset)
     chosen.items = [dataset.items[index] for index in places]

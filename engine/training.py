@@ -4,7 +4,7 @@ import shlex
 import sys
 import time
 
-from datasets.sampling.listing import changes, files_of, order_of
+from datasets.sampling.listing import changes, files_of, order_of, stamps_of
 from engine import gpu
 from engine.builders import build_evaluator, describe_network, train_options
 from engine.evaluation import score_alone, validate, validation_criterion
@@ -67,6 +67,11 @@ class Training(Trainer):
         args, source, log = self.args, self.args.source, self.log
         try:
             epoch, batch = checkpoint.resume_point(state, source)
+            if epoch > args.max_epoch:
+                raise ValueError(
+                    f'--max_epoch {args.max_epoch}: the run has done {epoch} epochs already ({source}); give more to'
+                    ' train on, or evaluate it with --eval val --snapshot'
+                )
             if batch:
                 flags.check_same_steps(args, state, self.dist.world)
             batch = self._same_list(state, loader, epoch, batch)
@@ -89,7 +94,7 @@ class Training(Trainer):
         """The batch to go on with, 0 where --restart_epoch asks for that; ValueError where `batch` is a place in a list
         of samples that has changed since."""
         args, before = self.args, state.get('data') or {}
-        changed = changes(before['files'], files_of(loader.train_set.dataset)) if 'files' in before else []
+        changed = changes(before, loader.train_set.dataset)
         if not batch:
             if changed:
                 self.log(f'the training images have changed since: {", ".join(changed)}')
@@ -114,12 +119,16 @@ class Training(Trainer):
 
         Returns the exit code: 0 when the last epoch was reached, else StopSignal.exit_code."""
         position, self.samples = self.position, loader.train_set
-        self.files = files_of(self.samples.dataset) if self.run.is_main else {}
+        self.data = {}
+        if self.run.is_main:
+            dataset = self.samples.dataset
+            self.data = {'files': files_of(dataset), 'stamps': stamps_of(dataset)}
         is_trained = position.batch == self.options.batches(loader)  # the run was stopped in the validation
         steps = 0 if is_trained else position.batch // self.args.accumulate
         self.learner.scheduler.enter(position.epoch + is_trained, steps)
         self.run.begin(position.epoch + is_trained, position.step)
-        ending, code = 'finished', 0
+        is_over = position.epoch >= self.options.max_epoch
+        ending, code = f'nothing to train, all {self.options.max_epoch} epochs are done' if is_over else 'finished', 0
         if not super().fit(loader):
             code = self.stop.exit_code
             signal = self.stop.name or 'a signal to another process'
@@ -144,7 +153,7 @@ class Training(Trainer):
                 **self.description,
                 mean_iu=score,
                 kept=self.kept,
-                data={'files': self.files, 'order': None if is_epoch_end else order_of(self.samples)},
+                data={**self.data, 'order': None if is_epoch_end else order_of(self.samples)},
                 args=vars(self.args),
                 command=shlex.join(sys.argv),
             )

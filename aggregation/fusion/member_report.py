@@ -197,6 +197,11 @@ def _leave_out(found: Measured, stem: str, stream, pool: Pool, truth: Tensor, op
     """Second pass over the members of an image: what the others make of it.
 
     A member without the image changes nothing.
+
+    Args:
+        stream: of read_ahead, in which the members of the image come next.
+        pool: of all its members.
+        truth: trainIds (H, W).
     """
     weights = dict(found.members.of(stem))
     for store, tally in zip(found.members.stores, found.left_out):

@@ -15,8 +15,11 @@ def fuse_stored(
 ) -> tuple[int, int]:
     """Write the results of every image that has none yet; returns (images written, images kept).
 
-    readers: threads that read files; no result depends on it. faults: takes the message about each image whose files
-    cannot be used, which is then left out; None: it is raised, as it is when there is no other image.
+    Args:
+        readers: threads that read files; no result depends on it.
+        log: takes lines of progress.
+        faults: takes the message about each image whose files cannot be used, which is then left out; None: it is
+            raised, as it is when there is no other image.
     """
     todo = [stem for stem in members.stems if not outputs.done(stem)]
     stream, pool = read_ahead(members, todo, readers), None
@@ -40,10 +43,17 @@ def fuse_stored(
 
 
 def calibrate_stored(members: Members, options: FuseOptions, truths: Truths, method: str, readers: int = 2, log=None):
-    """(calibrator, about): one of calibration.METHODS, fitted on every image with a label.
+    """(calibrator, about), fitted on every image with a label.
 
-    about says on what it was fitted, and the calibration errors before and after. Raises ValueError where confidences
-    tell nothing, or where the calibration is worse than none.
+    about says on what it was fitted, and the calibration errors before and after.
+
+    Args:
+        truths: the labels.
+        method: a key of calibration.METHODS.
+        readers, log: as of fuse_stored.
+
+    Raises:
+        ValueError: confidences tell nothing, or the calibration is worse than none.
     """
     check_method(method, options.score)
     stems = truths.shared(members)

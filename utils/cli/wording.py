@@ -50,6 +50,13 @@ def nearest(name, known, count: int = 3, cutoff: float = 0.5) -> list[str]:
 
 
 def did_you_mean(name, known, otherwise: str = '', count: int = 3, cutoff: float = 0.5) -> str:
-    """'did you mean a or b?' for a name that is not known; where none is near, `otherwise`."""
+    """'did you mean a or b?' for a name that is not known.
+
+    Args:
+        known: the names there are.
+        otherwise: what is said where none is near.
+        count: names that are suggested at most.
+        cutoff: how alike they are at least, from 0 to 1 (difflib's ratio).
+    """
     near = nearest(name, known, count, cutoff)
     return f'did you mean {" or ".join(near)}?' if near else otherwise

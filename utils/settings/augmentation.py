@@ -5,7 +5,15 @@ from utils.settings.value_types import amount, crop_size, positive, scale
 
 SETTINGS = group(
     'augmentation',
-    Setting('crop_size', crop_size, (896, 896), 'S|H,W', 'training crop in pixels', cfg='DATASET.CROP_SIZE'),
+    Setting(
+        'crop_size',
+        crop_size,
+        (896, 896),
+        'S|H,W',
+        'training crop in pixels',
+        cfg='DATASET.CROP_SIZE',
+        idle_beside=('full_crop_training',),
+    ),
     Setting('scale_min', scale, 0.5, 'S', 'smallest random scale'),
     Setting('scale_max', scale, 2.0, 'S', 'largest random scale'),
     Setting(
@@ -20,7 +28,7 @@ SETTINGS = group(
     switch('full_crop_training', 'crop to the size of each original image'),
     switch('translate_aug_fix', 'paste images that are smaller than the crop at a random place'),
     Setting('color_aug', amount, 0.25, 'A', 'strength of brightness, contrast, saturation and hue jitter'),
-    switch('gblur', 'Gaussian blur of every training image, sigma 0.15 to 1.3 pixels'),
+    switch('gblur', 'Gaussian blur of every training image, sigma 0.15 to 1.3 pixels', idle_beside=('bblur',)),
     switch('bblur', 'bilateral blur instead'),
     Setting('rand_augment', str, None, 'N,M', 'RandAugment: N operations of magnitude M in [0, 30]'),
     choice(

@@ -37,7 +37,8 @@ def numbers(kind: type, count: tuple = (), minimum: float | None = None) -> Call
 def number(
     kind: type, low: float | None = None, high: float | None = None, above: float | None = None, below=None
 ) -> Callable[[str], float]:
-    """A parser of one finite number of `kind`, int or float, within [low, high], and above and below two more."""
+    """A parser of one finite number of `kind`, int or float; low, high: its bounds; above, below: bounds that it must
+    not touch."""
 
     def parse(text):
         try:
@@ -65,7 +66,10 @@ def crop_size(text: str) -> tuple[int, int]:
 
 def names(text: str) -> tuple[str, ...]:
     """'a, b' -> ('a', 'b')."""
-    return tuple(item.strip() for item in text.split(',') if item.strip())
+    found = tuple(item.strip() for item in text.split(',') if item.strip())
+    if not found:
+        raise argparse.ArgumentTypeError(f'{text!r} names nothing')
+    return found
 
 
 def names_among(*known: str) -> Callable[[str], tuple[str, ...]]:
