@@ -4,9 +4,7 @@ import shutil
 
 import pytest
 import torch
-from small import EPOCH, SMALL
-
-import train
+from small import EPOCH, run
 
 
 @pytest.fixture(scope='session', autouse=True)
@@ -22,16 +20,6 @@ def street(tmp_path_factory):
     root = tmp_path_factory.mktemp('data')
     render(root / 'synthetic', train=12, val=5, size=(64, 128), seed=3)
     return root
-
-
-def run(street, folder, flags, dataset='synthetic', small=True) -> int:
-    """The exit code of train.main on a data set below `street`, with its results in folder/run, in this process."""
-    places = ['--override_dataset_root', street, '--assets_path', folder / 'assets', '--result_dir', folder / 'run']
-    argv = ['--dataset', dataset, *places, '--num_workers', '0', *(SMALL if small else []), *flags]
-    with pytest.MonkeyPatch.context() as patch:
-        # Pictures for TensorBoard of 32 pixels, not 384: to encode them took as long as an epoch.
-        patch.setattr('utils.outputs.pictures.GRID_SIDE', 32)
-        return train.main([str(word) for word in argv])
 
 
 @pytest.fixture

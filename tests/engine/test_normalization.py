@@ -4,7 +4,6 @@ import shutil
 
 import numpy as np
 import pytest
-from small import TRAIN
 
 import ensemble
 import network
@@ -12,10 +11,9 @@ from utils import checkpoint
 
 
 @pytest.fixture
-def two(program, tmp_path):
+def two(snapshot, tmp_path):
     """A checkpoint, and one of the same weights for images of another mean and std."""
-    assert program(*TRAIN, '--max_epoch', '1', '--test_mode')[0] == 0
-    shutil.copy(next(program.run_dir.glob('last*.pth')), tmp_path / 'a.pth')
+    shutil.copy(snapshot, tmp_path / 'a.pth')
     state = checkpoint.load(tmp_path / 'a.pth')
     checkpoint.save(tmp_path / 'b.pth', {**state, 'mean': [0.1, 0.2, 0.3], 'std': [0.9, 0.8, 0.7]})
     return tmp_path / 'a.pth', tmp_path / 'b.pth'
