@@ -13,7 +13,7 @@ from datasets.collection.cityscapes_labels import CLASSES
 from utils import checkpoint
 from utils.classes import Classes
 from utils.outputs.dumps import read_record
-from utils.outputs.logits import manifest_classes
+from utils.outputs.logits import read_manifest
 
 
 def weights(path):
@@ -232,7 +232,7 @@ def test_evaluation_dumps_agree_with_each_other_and_with_the_metrics(program, sn
         )
     assert np.array_equal(counts, np.load(out / 'confusion_matrix.npy'))
     assert (out / 'best_images' / 'topn_failures.html').exists()
-    classes = manifest_classes(out / 'logits')
+    classes = Classes.from_dict(read_manifest(out / 'logits')['classes'], 'manifest.json')
     assert classes.names[13] == 'car' and classes.ids[13] == 26 and classes.colors[13].tolist() == [0, 0, 142]
     labels = [Classes.from_dict(entry['label_set'], 'dumps.json') for entry in read_record(out).values()]
     assert labels == [classes] * 3
