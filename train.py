@@ -36,6 +36,7 @@ from engine.keeper import CheckpointKeeper
 from engine.run import evaluation_directory, run_context
 from engine.stop import StopSignal
 from engine.training import Training
+from engine.unread import unread_by_network
 from loss import read_class_weights, verified_dataset
 from network.summary import EVALUATION_SIZE, summary
 from transforms import build_train_transform
@@ -66,6 +67,7 @@ def start(argv):
     with config.scope(**SETTINGS.as_cfg(vars(args))):
         config.freeze()
         check_names(args)
+        notes += unread_by_network(args)
         if args.summary:
             return print_summary(args, notes)
         if args.eval:

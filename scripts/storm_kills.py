@@ -27,6 +27,7 @@ from datasets.prepare.synthetic import render
 from datasets.verify import __main__ as verify
 from scripts.storm_trials import Kind, Process
 from utils import checkpoint
+from utils.files.metrics_csv import MetricsTable
 
 SECONDS = 240.0  # after which a program that does not end is said to hang
 SIZE = (64, 128)
@@ -301,9 +302,10 @@ def same(one, other) -> bool:
     return one == other or one != one and other != other
 
 
-def epochs(path: Path) -> list[str]:
-    """The epoch and phase of each line of a metrics.csv."""
-    return [','.join(line.split(',')[:3]) for line in path.read_text().splitlines() if line.startswith('val')]
+def epochs(path: Path) -> list:
+    """Phase and epoch of each row of a metrics.csv, and the scores."""
+    rows = MetricsTable.read(path).rows
+    return [(*key, {name: row[name] for name in ('mean_iu', 'loss') if name in row}) for key, row in rows.items()]
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -337,7 +339,7 @@ READ = {
     '.jpg': lambda path: cv2.imread(str(path)).shape,
     '.npz': lambda path: {name: value.shape for name, value in np.load(path).items()},
     '.npy': np.load,
-    '.csv': lambda path: [line.index(',') for line in path.read_text().splitlines()],
+    '.csv': MetricsTable.read,
 }
 
 

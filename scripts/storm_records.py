@@ -22,6 +22,7 @@ from engine.run import evaluation_directory
 from loss.class_weights import read_class_weights, verified_dataset
 from scripts.storm_inputs import CLASSES, Damaged, need
 from utils.files.atomic import write_json
+from utils.files.metrics_csv import MetricsTable
 from utils.files.sources import find_sources
 from utils.outputs import logits as stored
 from utils.outputs.dumps import read_record
@@ -67,8 +68,12 @@ def records(folder) -> dict[str, bytes]:
     write_json(
         folder / 'polygons.json', {'imgWidth': 6, 'imgHeight': 4, 'objects': [polygon, {**polygon, 'deleted': 1}]}
     )
+    table = MetricsTable(1.5)
+    for epoch in range(2):
+        table.rows['val', epoch] = {'epoch': epoch, 'timestamp': 2.5, 'mean_iu': 0.25}
+    table.write(folder / 'metrics.csv')
     names = ('manifest calibration verify hparams dumps fusion weights predict page polygons').split()
-    files = [f'{name}.json' for name in names] + ['sources.jsonl', '.prepared_storm.jsonl']
+    files = [f'{name}.json' for name in names] + ['sources.jsonl', '.prepared_storm.jsonl', 'metrics.csv']
     return {name: (folder / name).read_bytes() for name in (*files, 'a_logits.npz')}
 
 
@@ -118,6 +123,12 @@ def as_polygons(path):
     need(ids.ndim == 2 and ids.dtype == np.uint8, f'{ids.dtype} {ids.shape}')
 
 
+def as_metrics(path):
+    for (phase, epoch), row in MetricsTable.read(path).rows.items():
+        need(isinstance(phase, str) and epoch >= 0, f'{phase} {epoch}')
+        need(all(isinstance(value, (int, float)) for value in row.values()), f'{row}')
+
+
 READERS = {
     'manifest.json': as_manifest,
     'calibration.json': as_calibration,
@@ -131,6 +142,7 @@ READERS = {
     'predict.json': as_predictions,
     'sources.jsonl': as_predictions,
     '.prepared_storm.jsonl': as_preparation,
+    'metrics.csv': as_metrics,
     'page.json': lambda path: load_record(path, 'r', path.parent),
     'polygons.json': as_polygons,
 }

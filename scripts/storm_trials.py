@@ -88,6 +88,8 @@ class Process:
             code = function() or 0
         except SystemExit as error:
             code = error.code if isinstance(error.code, int) else BROKEN
+        except KeyboardInterrupt:  # before or behind the program's own main
+            code = 130
         except BaseException:
             traceback.print_exc()
         finally:
