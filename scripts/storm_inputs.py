@@ -56,7 +56,7 @@ class Damaged(Kind):
     Wrong for a value that cannot be. also: what a message may name instead of the file.
     """
 
-    group, burst = 'files', 400
+    group, share, burst = 'files', 0.12, 400
 
     def __init__(self, name: str, make: Callable[[Path], dict[str, bytes]], read: Callable[[Path], object], also=()):
         self.name, self._make, self.read, self.also = name, make, read, also
@@ -64,13 +64,19 @@ class Damaged(Kind):
 
     def prepare(self, folder):
         self.samples = self._make(folder)
+        self._lay_out(folder)
+        for name in filter(self.samples.get, self.samples):
+            self.read(folder / name)
 
     def run(self, seed, numbers, folder):
+        self._lay_out(folder)
+        watched = Watched(lambda number: self.test(seed, number, folder), SECONDS, MEMORY)
+        yield from watched.run(numbers, folder / 'log')
+
+    def _lay_out(self, folder):
         for name, data in self.samples.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(data)
-        watched = Watched(lambda number: self.test(seed, number, folder), SECONDS, MEMORY)
-        yield from watched.run(numbers, folder / 'log')
 
     def test(self, seed: int, number: int, folder: Path) -> str | None:
         """What did not hold in a trial."""

@@ -88,7 +88,6 @@ def as_manifest(path):
         store.check(stem)
         store.read(stem)
     need(not store.classes or len(store.classes) > 0, 'no class')
-    stored.manifest_classes(path.parent)
 
 
 def as_calibration(path):

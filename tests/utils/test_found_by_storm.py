@@ -19,6 +19,7 @@ from utils import checkpoint
 from utils.cli import flags
 from utils.files.archives import locate
 from utils.files.atomic import write_json
+from utils.files.metrics_csv import MetricsTable
 from utils.files.sources import find_sources
 from utils.outputs.dumps import remove_stale_temporaries
 
@@ -136,3 +137,22 @@ def test_a_continued_training_removes_what_the_killed_one_left(program):
     code, printed = program(*'--crop_size 48,64 --bs_trn 4 --max_epoch 1 --class_uniform_tile 64'.split())
     assert code == 0, printed
     assert not left.exists()
+
+
+@pytest.mark.parametrize('epoch', ['-1', 'inf', 'nan', '1e999', 'x'])
+def test_a_table_of_numbers_with_an_epoch_that_cannot_be_is_refused(tmp_path, epoch):
+    table = MetricsTable(1.0)
+    table.rows['val', 7] = {'epoch': 77, 'timestamp': 2.0, 'mean_iu': 0.5}
+    table.write(tmp_path / 'metrics.csv')
+    text = (tmp_path / 'metrics.csv').read_text()
+    (tmp_path / 'metrics.csv').write_text(text.replace('77', epoch))
+    with pytest.raises(ValueError, match='metrics.csv: is no table of numbers of a run'):
+        MetricsTable.read(tmp_path / 'metrics.csv')
+
+
+def test_what_killed_writers_of_a_record_left_goes_with_its_next_writing(tmp_path):
+    left, other = (tmp_path / f'.{name}.{DEAD}.0123abcd.tmp' for name in ('a[1].json', 'b.json'))
+    left.touch()
+    other.touch()
+    write_json(tmp_path / 'a[1].json', [1])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [other.name, 'a[1].json']
