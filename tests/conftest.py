@@ -28,6 +28,7 @@ def program(street, tmp_path, capsys):
     process."""
 
     def call(*flags, **how):
+        capsys.readouterr()  # what a shared run printed
         code = run(street, tmp_path, flags, **how)
         captured = capsys.readouterr()
         return code, captured.out + captured.err

@@ -22,6 +22,16 @@ def test_a_finished_run_is_extended_at_the_learning_rate_of_the_new_flags(progra
     assert code == 0 and rates(printed) == [('1', '0.060000'), ('2', '0.040000'), ('3', '0.020000')], printed
 
 
+def test_fewer_epochs_than_are_done_are_refused_and_as_many_leave_nothing_to_train(program, trained):
+    last = trained
+    checkpoint.save(last, {**checkpoint.load(last), 'epoch': 4})
+    code, printed = program(*TRAIN, '--max_epoch', '4', '--resume', 'auto')
+    assert code == 2 and f'--max_epoch 4: the run has done 5 epochs already ({last}); give more to train on' in printed
+    code, printed = program(*TRAIN, '--max_epoch', '5', '--resume', 'auto')
+    assert code == 0 and 'nothing to train, all 5 epochs are done; best mean IoU: ' in printed
+    assert 'finished' not in printed
+
+
 def test_a_checkpoint_of_an_earlier_program_goes_on_at_its_place_in_the_schedule(program, snapshot, tmp_path):
     state = checkpoint.load(snapshot)
     old = {

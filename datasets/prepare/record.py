@@ -40,6 +40,7 @@ class Record:
         self.base, self.path = base, base / f'.prepared_{name}.jsonl'
         self.entries, self.file = {}, None
         self.states, self.noted, self.reasons = Counter(), defaultdict(list), Counter()
+        self.refused = set()  # targets of this run
         if self.path.is_file():
             for line in self.path.read_text(encoding='utf-8', errors='replace').splitlines():
                 # the last line of a killed run may be half
@@ -89,6 +90,7 @@ class Record:
         self._count(job, state, notes)
         if state == REFUSED:
             self.reasons[why] += 1
+            self.refused.add(job.target)
             return
         entry = {
             'target': self._key(job.target),
