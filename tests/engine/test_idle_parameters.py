@@ -60,7 +60,8 @@ def sweep(archs, path):
 
 
 @pytest.mark.parametrize(
-    'archs', [['FCN_resnet50', 'ocrnet.HRNet', 'ocrnet.HRNet_Mscale'], pytest.param(ARCHS.names(), marks=pytest.mark.slow)]
+    'archs',
+    [['FCN_resnet50', 'ocrnet.HRNet', 'ocrnet.HRNet_Mscale'], pytest.param(ARCHS.names(), marks=pytest.mark.slow)],
 )
 def test_two_processes_step_whichever_weight_is_zero(archs, tmp_path):
     on_two_processes(sweep, archs, tmp_path / 'swept')
