@@ -66,7 +66,7 @@ def crop_size(text: str) -> tuple[int, int]:
 
 def resamplings(text: str) -> int:
     """How often a bootstrap draws: 0 for no intervals, else at least 2, of one of which both ends would be the same."""
-    times = count(text)
+    times = int(count(text))
     if times == 1:
         raise argparse.ArgumentTypeError('1 resampling has no interval; give 0 for none, or a number such as 1000')
     return times
