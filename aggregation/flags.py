@@ -163,7 +163,8 @@ def evaluation(parser):
     threads(parser)
 
 
-def submission(parser):
+def submission(parser, images: str):
+    """images: the help of --images."""
     parser.add_argument(
         'predictions',
         metavar='DIR',
@@ -173,6 +174,7 @@ def submission(parser):
     parser.add_argument(
         '--allow_missing', action='store_true', help='leave out missing images; the server refuses such a submission'
     )
+    parser.add_argument('--images', metavar='PATH', help=images)
     share(parser, ('strict',))
 
 

@@ -98,18 +98,14 @@ def page(path: Path, result: dict):
 
 
 def _submit_flags(parser):
-    flags.submission(parser)
-    parser.add_argument(
-        '--samples', metavar='TAR|DIR', help='bravo_SAMPLING.tar, which also says what images there must be'
+    flags.submission(
+        parser,
+        'folder or archive of the images or their ground truth, whose sizes predictions must have, or a list of names'
+        ' or the manifest.json of a dump; without --samples it says what images there must be (default: sizes that'
+        ' differ within a subset are noted)',
     )
     parser.add_argument(
-        '--images',
-        metavar='PATH',
-        help=(
-            'folder or archive of the images or their ground truth, whose sizes predictions must have, or a '
-            'list of names or the manifest.json of a dump; without --samples it says what images there must be '
-            '(default: sizes that differ within a subset are noted)'
-        ),
+        '--samples', metavar='TAR|DIR', help='bravo_SAMPLING.tar, which also says what images there must be'
     )
 
 

@@ -100,14 +100,10 @@ def page(path: Path, result: dict):
 
 
 def _submit_flags(parser):
-    flags.submission(parser)
-    parser.add_argument(
-        '--images',
-        metavar='PATH',
-        help=(
-            'what names the images that there must be: a folder or archive of images or ground truth, '
-            'a list of names (.txt), or the manifest.json of a dump (default: any)'
-        ),
+    flags.submission(
+        parser,
+        'what names the images that there must be: a folder or archive of images or ground truth, a list of names'
+        ' (.txt), or the manifest.json of a dump (default: any)',
     )
     label_values.add_flag(parser)
     parser.add_argument(

@@ -21,14 +21,10 @@ DATASETS = ('AnomalyTrack-all', 'ObstacleTrack-all', 'LostAndFound-test', 'LostA
 
 
 def _submit_flags(parser):
-    flags.submission(parser)
-    parser.add_argument(
-        '--images',
-        metavar='PATH',
-        help=(
-            'folder or archive of the frames that there must be, or of their masks, whose sizes the maps must '
-            'have, or a list of names or the manifest.json of a dump (default: any, of any size)'
-        ),
+    flags.submission(
+        parser,
+        'folder or archive of the frames that there must be, or of their masks, whose sizes the maps must have, or a'
+        ' list of names or the manifest.json of a dump (default: any, of any size)',
     )
     parser.add_argument('--method', metavar='NAME', help='name of the method, a folder')
     parser.add_argument(

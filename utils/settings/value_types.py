@@ -80,6 +80,22 @@ def names(text: str) -> tuple[str, ...]:
     return found
 
 
+def names_among(*known: str) -> Callable[[str], tuple[str, ...]]:
+    """A parser of 'a,b' into names that are all among `known`; 'none' -> ()."""
+
+    def parse(text):
+        found = names(text) if text != 'none' else ()
+        unknown = [name for name in found if name not in known]
+        if unknown:
+            raise argparse.ArgumentTypeError(
+                f'{unknown[0]!r} is none of {", ".join(known)}; give some of them, or none'
+            )
+        return found
+
+    parse.__name__ = 'comma list of names'
+    return parse
+
+
 count = number(int, low=0)
 positive = number(int, low=1)
 share = number(float, low=0, high=1)
