@@ -21,6 +21,7 @@ import torch
 import network
 from aggregation.fusion.fusing import FuseOptions
 from aggregation.statistics import calibration
+from datasets.loading.formats import limit_pixels
 from engine import precision
 from engine.evaluator import EvalOptions
 from engine.prediction import Prediction
@@ -51,6 +52,7 @@ def main(argv=None) -> int:
 
 def predict(argv) -> int:
     args = parse_args(argv)
+    limit_pixels(args.max_pixels)
     found = find_sources(args.sources, sys.stdin, args.out)
     if args.strict and found.faults:
         raise ValueError(found.faults[0][1])
@@ -104,6 +106,7 @@ def build_parser() -> Parser:
         '--overlap', type=number(float, 0, 0.9), default=0.25, metavar='P', help='share that tiles have in common'
     )
     group.add_argument('--window', choices=WEIGHTS, default='gaussian', help='how pixels weigh in their tile')
+    SETTINGS['max_pixels'].add_to(group)
     group = parser.add_argument_group('videos')
     group.add_argument('--every', type=positive, default=1, metavar='N', help='take every N-th frame')
     group.add_argument(

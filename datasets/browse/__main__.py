@@ -29,7 +29,8 @@ from utils.settings.value_types import count, positive
 
 WIDTH = 420  # pixels of a picture on the page
 # Settings of train.py that stand here too: all that decide what a training sees.
-DATA = ('dataset', 'data_yaml', 'override_dataset_root', 'cv', 'ignore_ids', 'class_uniform_pct', 'class_uniform_tile')
+SAMPLING = ('class_uniform_pct', 'class_uniform_tile')
+DATA = ('dataset', 'data_yaml', 'override_dataset_root', 'cv', 'max_pixels', 'ignore_ids', *SAMPLING)
 SHARED = ('config', 'assets_path', *DATA, *SETTINGS.of_group(COARSE), *SETTINGS.of_group('augmentation'))
 ASSETS = {'group': '', 'help': 'folder of browse/, uniform_centroids/ and data/'}
 

@@ -72,22 +72,21 @@ class Parser(argparse.ArgumentParser):
         return f'{action.option_strings[-1]} {metavar}: {text}'
 
     def parse_all(self, argv):
-        """Parse argv; the YAML file of --config comes first, so that flags on the command line win."""
-        args, _ = self._config_parser().parse_known_args(argv)
-        if args.config:
-            argv = self._yaml_as_flags(args.config) + list(argv)
+        """Parse argv; the YAML file of --config comes first, so that flags on the command line win. Every program knows
+        --debug, which run_program reads."""
+        if '--debug' not in self._option_string_actions:
+            self.add_argument(
+                '--debug', action='store_true', help='show the stack trace of an error instead of one line'
+            )
+        config = config_named(argv)
+        if config:
+            argv = self._yaml_as_flags(config) + list(argv)
         args, unknown = self.parse_known_args(argv)
         if unknown:
             raise ValueError(self._describe_unknown(unknown[0].split('=')[0], 'unknown flag'))
         given = {item.split('=')[0] for item in argv}
         args.given = sorted(action.dest for flag, action in self._option_string_actions.items() if flag in given)
         return args
-
-    @staticmethod
-    def _config_parser():
-        parser = Parser(add_help=False)
-        parser.add_argument('--config')
-        return parser
 
     def _describe_unknown(self, flag, what):
         return f'{what} {flag}; {self._remedy(flag.lstrip("-").replace("-", "_"))}'
@@ -102,7 +101,7 @@ class Parser(argparse.ArgumentParser):
         return did_you_mean(f'--{name}', flags, 'see --help for all of them')
 
     def _yaml_as_flags(self, path):
-        values = read_yaml(path, '--config', 'flag: value lines')
+        values = _read_config(path)
         argv = []
         for key, value in values.items():
             action = self._option_string_actions.get(f'--{key}')
@@ -118,3 +117,21 @@ class Parser(argparse.ArgumentParser):
                 items = value if isinstance(value, list) else [value]
                 argv += [f'--{key}={",".join(str(item) for item in items)}']
         return argv
+
+
+def config_named(argv) -> str | None:
+    """The file that --config names in a command line, None without one."""
+    parser = Parser(add_help=False)
+    parser.add_argument('--config')
+    args, _ = parser.parse_known_args(argv)
+    return args.config
+
+
+def config_of(argv) -> dict:
+    """What that file says, {} without one. Raises as read_yaml does."""
+    path = config_named(argv)
+    return _read_config(path) if path else {}
+
+
+def _read_config(path) -> dict:
+    return read_yaml(path, '--config', 'flag: value lines')
