@@ -37,11 +37,11 @@ from datasets.loading.loader import eval_loader
 from datasets.sampling.sets import EvalSet
 from engine import machine
 from engine.distributed import init_from_env
-from engine.evaluation import all_faults, left_out_lines
+from engine.evaluation import all_faults
 from engine.evaluator import EvalOptions, Evaluator, not_finite_sentence
 from transforms.normalize import Normalize
 from utils.cli.program import run_program
-from utils.cli.wording import listed
+from utils.cli.wording import left_out_lines, listed
 from utils.cores import loader_processes
 from utils.files.atomic import sha256, write_json
 from utils.settings import SETTINGS
@@ -230,13 +230,18 @@ def calibrate(args):
     members, options = open_members(args), fuse_options(args)
     with config.scope(**SETTINGS.as_cfg(vars(args))):
         truths = labels_of(args, members)
-        calibrator, about = stored.calibrate_stored(members, options, truths, args.method, args.num_workers)
+        faults = None if args.strict else []
+        calibrator, about = stored.calibrate_stored(
+            members, options, truths, args.method, args.num_workers, faults=faults
+        )
     calibration.save(args.out, calibrator, {**about, 'dataset': truths.dataset.name, 'split': args.split})
     before, after = about['before'], about['after']
     print(
         f'{args.method} on {about["images"]} images: ECE {before["ece"]:.4f} -> {after["ece"]:.4f}, NLL'
         f' {before["nll"]:.4f} -> {after["nll"]:.4f}; written to {args.out}'
     )
+    print_faults(faults, about['images'])
+    return int(bool(faults))
 
 
 @command(
@@ -248,10 +253,12 @@ def calibrate(args):
 def report(args):
     members, options = open_members(args), fuse_options(args)
     with config.scope(**SETTINGS.as_cfg(vars(args))):
-        page = write_report(
-            measure(members, options, labels_of(args, members), args.worst, args.num_workers), Path(args.out)
-        )
+        faults = None if args.strict else []
+        found = measure(members, options, labels_of(args, members), args.worst, args.num_workers, faults=faults)
+        page = write_report(found, Path(args.out))
     print(f'see {page}')
+    print_faults(faults, found.ensemble.images)
+    return int(bool(faults))
 
 
 if __name__ == '__main__':

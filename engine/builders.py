@@ -20,7 +20,7 @@ from loss import build_criterion
 from loss.optimizer import get_optimizer, get_scheduler
 from network import loading
 from network.checkpointing import checkpoint_stages
-from transforms import build_val_transform
+from transforms import build_mixing, build_val_transform
 from transforms.deferred import augment
 from transforms.normalize import Normalize
 from utils.files.archives import on_disk
@@ -180,7 +180,10 @@ def idle_parameters(args, num_classes, weights) -> set:
 def build_train_loader(args, run, dataset, transform):
     """Batches of augmented crops, drawn class-uniformly, in the same order whatever the number of workers."""
     transform.check_crop(dataset.sizes())
-    train_set = TrainSet(dataset, transform, args.seed, is_main=run.is_main, barrier=run.dist.barrier, log=run.log)
+    mixing = build_mixing(args, dataset.num_classes, dataset.ignore_label)
+    train_set = TrainSet(
+        dataset, transform, args.seed, mixing=mixing, is_main=run.is_main, barrier=run.dist.barrier, log=run.log
+    )
     return train_loader(train_set, args.bs_trn, args.num_workers, run.dist.world, run.dist.rank, args.seed)
 
 

@@ -12,7 +12,7 @@ from engine.evaluator import not_finite_sentence
 from engine.score import ScoreKeeper
 from engine.worst import WorstImages
 from loss import build_validation_criterion, read_class_weights
-from utils.cli.wording import counted, told
+from utils.cli.wording import counted, left_out_lines
 from utils.files.atomic import sha256
 from utils.outputs.dumps import DUMPS
 from utils.outputs.pictures import large_picture, make_grid
@@ -82,17 +82,6 @@ def all_faults(dist, faults, images) -> list:
     if every and not images:
         raise ValueError(f'none of {len(every)} images could be used, the first because: {every[0]}')
     return every
-
-
-def left_out_lines(faults, images, is_scored=False) -> list:
-    """What is said of images that were left out, a line for each."""
-    if not faults:
-        return []
-    score = '; the score is of the others alone' if is_scored else ''
-    return [
-        f'{len(faults)} of {len(faults) + images} images were left out{score}:',
-        *(f'  {told(one)}' for one in faults),
-    ]
 
 
 def validation_criterion(args, run, dataset):

@@ -48,7 +48,7 @@ def _of_timm(name: str):
     try:
         import timm.optim
     except ImportError:
-        raise ValueError(f'--optimizer {name} needs the package timm; pip install -r requirements-extras.txt') from None
+        raise ValueError(f'--optimizer {name} needs the package timm; pip install -r requirements.txt') from None
     found = getattr(timm.optim, {'madgrad': 'MADGRAD', 'muon': 'Muon'}[name], None)
     if found is None:
         raise ValueError(f'--optimizer {name}: timm {timm.__version__} is too old for it; pip install --upgrade timm')

@@ -27,7 +27,7 @@ from datasets.loading.formats import (
     tiff_pixels,
 )
 from datasets.loading.orientation import orientation_of, shown, shown_size
-from utils.files.archives import ArchivePath
+from utils.files.archives import ArchivePath, gone
 from utils.files.decoder_lines import caught, tell
 from utils.files.limits import check_bytes
 
@@ -161,9 +161,7 @@ def _read_bytes(path, count=-1, start=0) -> bytes:
                 file.seek(start, 2)
             return file.read(count)
     except FileNotFoundError:
-        raise FileNotFoundError(
-            f'{path}: the file does not exist any more; restore it or list the dataset anew'
-        ) from None
+        raise gone(path) from None
     except OSError as error:
         raise ValueError(
             f'{path}: cannot be read ({error.strerror or error}); mend its permissions or its disk'

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from small import TRAIN
+from small import EPOCH
 
 from engine import training
 from engine.trainer import ema_of, warm_decay
@@ -33,7 +33,7 @@ def test_both_kinds_of_weights_are_scored_while_the_average_is_young_and_the_bet
 ):
     alone = {'averaged': 0.0, 'own': 1.0}[better]
     monkeypatch.setattr(training, 'score_alone', lambda *_: alone)
-    code, printed = program(*TRAIN, '--max_epoch', '1', '--ema', '0.999')
+    code, printed = program(*EPOCH, '--ema', '0.999')
     assert code == 0, printed
     [line] = [line for line in printed.splitlines() if line.startswith('kept: ')]
     other = {'averaged': 'own', 'own': 'averaged'}[better]
@@ -54,5 +54,5 @@ def test_both_kinds_of_weights_are_scored_while_the_average_is_young_and_the_bet
 
 
 def test_once_the_average_is_old_it_alone_is_scored(program):
-    code, printed = program(*TRAIN, '--max_epoch', '1', '--ema', '0.1')
+    code, printed = program(*EPOCH, '--ema', '0.1')
     assert code == 0 and 'kept: ' not in printed

@@ -36,7 +36,7 @@ def test_it_is_built_by_its_name(poly):
 def test_the_program_trains_with_it_and_names_it_beside_the_others(poly, program, monkeypatch):
     logged = {}
     monkeypatch.setattr(Run, 'metric', lambda self, phase, numbers, step: logged.update(numbers))
-    code, printed = program(*TRAIN, '--loss', 'poly,ce', '--max_epoch', '1', '--test_mode')
+    code, printed = program(*TRAIN, '--loss', 'poly,ce', '--max_epoch', '1')
     assert code == 0, printed
     assert 0 < logged['pred/poly'] < logged['loss'] and 'aux/ce' in logged
     code, printed = program(*TRAIN, '--loss', 'polly,ce', '--result_dir', program.run_dir / 'other')

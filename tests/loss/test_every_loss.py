@@ -101,7 +101,7 @@ def test_a_network_is_trained_with_each(first, program, monkeypatch):
     logged = {}
     monkeypatch.setattr('engine.run.Run.metric', lambda self, phase, numbers, step: logged.update(numbers))
     names = list(LOSSES)[first : first + 4]
-    code, printed = program(*TRAIN, '--loss', ','.join(names), '--loss_weights', '1', '--max_epoch', '1', '--test_mode')
+    code, printed = program(*TRAIN, '--loss', ','.join(names), '--loss_weights', '1', '--max_epoch', '1')
     assert code == 0, printed
     parts = [logged[name] for name in logged if '/' in name]
     assert len(parts) >= 4 and all(part == part and abs(part) < 1e4 for part in parts)

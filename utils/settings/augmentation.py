@@ -1,7 +1,7 @@
 """Settings of what is done to a training image."""
 
 from utils.settings.setting import NUMBERS, TRAINING, VALUES, Setting, choice, group, switch
-from utils.settings.value_types import amount, crop_size, positive, scale
+from utils.settings.value_types import amount, count, crop_size, numbers, positive, scale, share
 
 SETTINGS = group(
     'augmentation',
@@ -31,6 +31,34 @@ SETTINGS = group(
     switch('gblur', 'Gaussian blur of every training image, sigma 0.15 to 1.3 pixels', idle_beside=('bblur',)),
     switch('bblur', 'bilateral blur instead'),
     Setting('rand_augment', str, None, 'N,M', 'RandAugment: N operations of magnitude M in [0, 30]'),
+    Setting('mosaic', share, 0.0, 'P', 'share of the samples that four crops share'),
+    Setting(
+        'class_mix', share, 0.0, 'P', 'share of the samples on which half of the classes of another one are pasted'
+    ),
+    Setting(
+        'copy_paste',
+        share,
+        0.0,
+        'P',
+        'share of the samples on which --paste_classes of another one are pasted',
+        needs=('paste_classes',),
+    ),
+    Setting(
+        'paste_classes',
+        numbers(int, minimum=0),
+        (),
+        'TRAINIDS',
+        'rare classes for --copy_paste, for instance 2,6,9,10',
+        idle_without=('copy_paste',),
+    ),
+    Setting(
+        'augment_off_epoch',
+        count,
+        None,
+        'E',
+        'first epoch without --mosaic, --class_mix and --copy_paste (default: none)',
+        idle_without=('mosaic', 'class_mix', 'copy_paste'),
+    ),
     choice(
         'augment_on',
         ('loader', 'device'),

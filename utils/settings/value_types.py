@@ -64,6 +64,14 @@ def crop_size(text: str) -> tuple[int, int]:
     return sizes if len(sizes) == 2 else sizes * 2
 
 
+def resamplings(text: str) -> int:
+    """How often a bootstrap draws: 0 for no intervals, else at least 2, of one of which both ends would be the same."""
+    times = int(count(text))
+    if times == 1:
+        raise argparse.ArgumentTypeError('1 resampling has no interval; give 0 for none, or a number such as 1000')
+    return times
+
+
 def names(text: str) -> tuple[str, ...]:
     """'a, b' -> ('a', 'b')."""
     found = tuple(item.strip() for item in text.split(',') if item.strip())
@@ -92,6 +100,7 @@ count = number(int, low=0)
 positive = number(int, low=1)
 share = number(float, low=0, high=1)
 amount = number(float, low=0)
+processes = number(int, low=1, high=512)  # or threads
 above_zero = number(float, above=0)
 scale = number(float, low=0.01)
 scales = numbers(float, minimum=0.01)
