@@ -66,7 +66,8 @@ class Run:
                         f'--result_dir {self.directory}: another process has trained there since this one started;'
                         ' start it again with --resume auto, or give another --result_dir'
                     )
-                remove_temporaries(self.directory, alone=True)
+                for folder in (self.directory, *self.directory.glob('best_images/**/')):
+                    remove_temporaries(folder, alone=True)
                 self._waiting += self._record.open()
                 write_hparams(self.directory, self.args, self.dist)
             except (ValueError, OSError) as error:
