@@ -92,7 +92,7 @@ def names_among(*known: str) -> Callable[[str], tuple[str, ...]]:
             )
         return found
 
-    parse.__name__ = 'comma list of names'
+    parse.__name__ = 'names'
     return parse
 
 
