@@ -8,9 +8,10 @@ from utils.settings import SETTINGS
 @pytest.mark.parametrize(
     'argv, message',
     [
-        (['--learning_rate', '1'], 'unknown flag --learning_rate'),
+        (['--learning_rate', '1'], '--learning_rate is --lr'),
         (['--lrr', '1'], 'did you mean --lr'),
         (['--l', '1'], 'unknown flag --l;'),
+        (['--config', 'nowhere.yml'], '--config nowhere.yml: cannot be read'),
         (['--lr', 'fast'], "--lr: 'fast' is not a number, such as 0.5"),
         (['--n_scales', '0.5,2.0'], 'lacks 1.0'),
         (['--n_scales', 'half,1.0'], "'half,1.0' is not a comma list of numbers, such as 0.5,0.5"),
