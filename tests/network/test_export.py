@@ -13,7 +13,6 @@ import network
 from network import export
 from network.export import Program
 from transforms.normalize import Normalize
-from utils import checkpoint
 
 HEADS = [
     '--ocr_mid_channels',
@@ -43,34 +42,6 @@ def export_it(tmp_path, capsys):
         return code, printed.out + printed.err, path
 
     return call
-
-
-@pytest.fixture
-def snapshot(request, tmp_path, small_net):
-    """A checkpoint of a network (its name is the parameter) on the tiny trunk, as train.py writes it, and the
-    network."""
-    net = small_net(getattr(request, 'param', 'basic.Linear'), trunk=standin.PYRAMID, classes=5).eval()
-    with torch.no_grad():  # so that no class has the largest logit everywhere
-        net.get_submodule(net.class_layers[0]).bias -= net(torch.randn(1, 3, 64, 64))['pred'].mean((0, 2, 3))
-    network = {
-        'arch': net.arch,
-        'trunk': net.trunk_name,
-        'ocr_mid_channels': 32,
-        'ocr_key_channels': 16,
-        'segattn_bot_ch': 16,
-    }
-    path = tmp_path / 'best.pth'
-    checkpoint.save(
-        path,
-        {
-            'state_dict': net.state_dict(),
-            'network': network,
-            'arch': net.arch,
-            'num_classes': 5,
-            'class_names': list('abcde'),
-        },
-    )
-    return path, net
 
 
 @pytest.mark.parametrize(
