@@ -32,7 +32,7 @@ from utils.classes import Classes
 from utils.cli.program import run_program
 from utils.cli.wording import did_you_mean
 from utils.files.atomic import atomic_write
-from utils.settings.value_types import amount, crop_size, names, positive
+from utils.settings.value_types import crop_size, names, number, positive
 
 
 def labels(logits: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ def build_parser():
     group.add_argument('--labels', action='store_true', help='the same as --outputs labels')
     group.add_argument(
         '--tolerance',
-        type=amount,
+        type=number(float, low=0, below=1),
         default=1e-3,
         metavar='D',
         help='largest difference allowed, as a share of the largest logit; of confidences as it is',

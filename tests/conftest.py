@@ -1,8 +1,10 @@
-"""Fixtures shared by all tests: one thread, a small street data set, and the program called from Python."""
+"""Fixtures shared by all tests: one thread, a small street data set, the program called from Python, a trained run."""
+
+import shutil
 
 import pytest
 import torch
-from small import SMALL
+from small import EPOCH, SMALL
 
 import train
 
@@ -22,27 +24,56 @@ def street(tmp_path_factory):
     return root
 
 
+def run(street, folder, flags, dataset='synthetic', small=True) -> int:
+    """The exit code of train.main on a data set below `street`, with its results in folder/run, in this process."""
+    places = ['--override_dataset_root', street, '--assets_path', folder / 'assets', '--result_dir', folder / 'run']
+    argv = ['--dataset', dataset, *places, '--num_workers', '0', *(SMALL if small else []), *flags]
+    with pytest.MonkeyPatch.context() as patch:
+        # Pictures for TensorBoard of 32 pixels, not 384: to encode them took as long as an epoch.
+        patch.setattr('utils.outputs.pictures.GRID_SIDE', 32)
+        return train.main([str(word) for word in argv])
+
+
 @pytest.fixture
 def program(street, tmp_path, capsys):
     """program(*flags) -> (exit code, what it printed): train.main on the small data set and network, in this
     process."""
 
-    def call(*flags, dataset='synthetic', small=True):
-        argv = [
-            '--dataset',
-            dataset,
-            '--override_dataset_root',
-            str(street),
-            '--assets_path',
-            str(tmp_path / 'assets'),
-            '--num_workers',
-            '0',
-        ]
-        argv += SMALL if small else []
-        argv += ['--result_dir', str(tmp_path / 'run')] if '--result_dir' not in flags else []
-        code = train.main([*argv, *map(str, flags)])
+    def call(*flags, **how):
+        code = run(street, tmp_path, flags, **how)
         captured = capsys.readouterr()
         return code, captured.out + captured.err
 
     call.run_dir, call.street = tmp_path / 'run', street
     return call
+
+
+@pytest.fixture(scope='session')
+def snapshot_of(street, tmp_path_factory):
+    """snapshot_of(*flags) -> the last checkpoint of a run of EPOCH with these flags, trained once for all tests.
+
+    Nothing may write into its folder, nor train there: see `trained`.
+    """
+    made = {}
+
+    def checkpoint(*flags):
+        if flags not in made:
+            folder = tmp_path_factory.mktemp('epoch')
+            assert run(street, folder, [*EPOCH, *flags]) == 0
+            made[flags] = next((folder / 'run').glob('last*.pth'))
+        return made[flags]
+
+    return checkpoint
+
+
+@pytest.fixture
+def snapshot(snapshot_of):
+    """The last checkpoint of a run of EPOCH; see snapshot_of."""
+    return snapshot_of()
+
+
+@pytest.fixture
+def trained(snapshot, program):
+    """The last checkpoint of a run of EPOCH in program.run_dir, which is the test's own."""
+    shutil.copytree(snapshot.parent, program.run_dir)
+    return program.run_dir / snapshot.name

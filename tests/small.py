@@ -21,6 +21,7 @@ SMALL = [
     '16',
 ]
 TRAIN = ['--crop_size', '48,64', '--bs_trn', '2', '--max_epoch', '2', '--class_uniform_tile', '64', '--log_freq', '1']
+EPOCH = [*TRAIN, '--max_epoch', '1']
 
 
 def command(*arguments, timeout=300, **options):

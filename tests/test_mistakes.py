@@ -137,6 +137,29 @@ def test_checkpoints_that_are_none_hold_code_or_fit_nothing(program, tmp_path):
         assert not (program.run_dir / 'metrics.json').exists()
 
 
+@pytest.mark.parametrize('split', ['folder', 'val'])
+def test_an_evaluation_with_the_classes_of_another_dataset_names_the_flags_of_the_right_ones(
+    program, snapshot, broken, tmp_path, split
+):
+    state = checkpoint.load(snapshot)
+    heads = ('ocr.cls_head.', 'ocr.aux_head.2.')
+    state['state_dict'] = {
+        key: value[:7] if key.startswith(heads) else value for key, value in state['state_dict'].items()
+    }
+    state = {**state, 'num_classes': 7, 'class_names': None, 'dataset': 'custom_streets', 'data_yaml': 'root: x'}
+    checkpoint.save(tmp_path / 'seven.pth', state)
+    folder = ['--eval_folder', broken[0]] if split == 'folder' else []
+    code, printed = program('--eval', split, *folder, '--snapshot', tmp_path / 'seven.pth')
+    assert code == 2
+    one_line(
+        printed,
+        'seven.pth: has 7 classes, the network has 19; the classes come from --dataset synthetic; give those of the'
+        ' checkpoint: --dataset custom --data_yaml FILE, the file that describes custom_streets',
+    )
+    assert 'allow_class_mismatch' not in printed
+    assert ('python predict.py' in printed) == (split == 'folder')
+
+
 def test_another_number_of_classes_needs_a_flag(program, snapshot, tmp_path):
     state = checkpoint.load(snapshot)
     heads = ('ocr.cls_head.', 'ocr.aux_head.2.')

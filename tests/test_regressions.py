@@ -24,6 +24,17 @@ def test_a_finished_run_is_extended_at_the_learning_rate_of_the_new_flags(progra
     assert code == 0 and rates(printed) == [('2', '0.250000'), ('3', '0.125000')]
 
 
+def test_fewer_epochs_than_are_done_are_refused_and_as_many_leave_nothing_to_train(program):
+    assert program(*EPOCH)[0] == 0
+    last = program.run_dir / 'last_checkpoint_ep0.pth'
+    checkpoint.save(last, {**checkpoint.load(last), 'epoch': 4})
+    code, printed = program(*TRAIN, '--max_epoch', '4', '--resume', 'auto')
+    assert code == 2 and f'--max_epoch 4: the run has done 5 epochs already ({last}); give more to train on' in printed
+    code, printed = program(*TRAIN, '--max_epoch', '5', '--resume', 'auto')
+    assert code == 0 and 'nothing to train, all 5 epochs are done; best mean IoU: ' in printed
+    assert 'finished' not in printed
+
+
 def test_a_checkpoint_of_an_earlier_program_goes_on_at_its_place_in_the_schedule(program, tmp_path):
     assert program(*EPOCH)[0] == 0
     state = checkpoint.load(next(program.run_dir.glob('last*.pth')))

@@ -1,6 +1,5 @@
 """The program as a whole, on the small data set: train, stop, resume, evaluate, dump."""
 
-import csv
 import json
 import signal
 
@@ -12,6 +11,7 @@ from small import TRAIN, stop_after
 from datasets.collection.cityscapes_labels import CLASSES
 from utils import checkpoint
 from utils.classes import Classes
+from utils.files.metrics_csv import MetricsTable
 from utils.outputs.dumps import read_record
 from utils.outputs.logits import manifest_classes
 
@@ -43,8 +43,8 @@ def test_a_training_leaves_everything_a_run_directory_holds(program):
     mean_iou = json.loads((program.run_dir / 'metrics.json').read_text())['mean_iou']
     assert f'<dt>mean IoU</dt><dd>{100 * mean_iou:.2f} %</dd>' in page
     assert json.loads((program.run_dir / 'hparams.json').read_text())['max_epoch'] == 2
-    with open(program.run_dir / 'metrics.csv') as file:
-        assert [row[0] for row in csv.reader(file)] == ['start', 'val', 'val']
+    table = MetricsTable.read(program.run_dir / 'metrics.csv')
+    assert list(table.rows) == [(phase, epoch) for epoch in (0, 1) for phase in ('train', 'val', 'iou')]
     counts = np.load(program.run_dir / 'confusion_matrix.npy')
     assert counts.dtype == np.int64 and counts.shape == (19, 19) and 0 < counts.sum() <= 5 * 64 * 128
     assert '[epoch 1], [iter 6 / 6], [train main loss' in printed

@@ -32,6 +32,18 @@ def test_an_evaluation_normalises_as_the_training_did(program, two, tmp_path):
     assert counts[0].sum() == counts[1].sum() and not np.array_equal(*counts)
 
 
+@pytest.mark.parametrize(
+    'flags, expected', [((), [0.1, 0.2, 0.3]), (('--mean', '0.4,0.4,0.4', '--std', '0.2,0.2,0.2'), [0.4, 0.4, 0.4])]
+)
+def test_a_training_normalises_as_the_weights_that_it_starts_from_unless_told(program, two, tmp_path, flags, expected):
+    code, printed = program(
+        *TRAIN, '--snapshot', two[1], '--max_epoch', '1', '--test_mode', '--result_dir', tmp_path / 'again', *flags
+    )
+    assert code == 0, printed
+    assert checkpoint.load(next((tmp_path / 'again').glob('last*.pth')))['mean'] == expected
+    assert ('--mean 0.1,0.2,0.3 --std 0.9,0.8,0.7: taken from the checkpoint' in printed) == (not flags)
+
+
 def test_members_of_another_normalisation_are_refused(two):
     nets = [network.load(file) for file in two]
     with pytest.raises(ValueError, match='a.pth and .*b.pth: were trained on images of another mean and std'):

@@ -1,6 +1,5 @@
 """An image on which the network is not finite: named in an evaluation, passed over by a training."""
 
-import csv
 import json
 
 import pytest
@@ -11,6 +10,7 @@ import network
 from engine.evaluation import best_line
 from network.mscale import MultiScale
 from utils import checkpoint
+from utils.files.metrics_csv import MetricsTable
 
 
 @pytest.fixture
@@ -57,9 +57,8 @@ def test_a_training_logs_a_validation_that_is_not_finite_keeps_the_best_and_goes
     assert '[epoch 2], [iter 6 / 6]' in printed and 'finished' in printed
     state = checkpoint.load(program.run_dir / 'last_checkpoint_ep2.pth')
     assert state['best_epoch'] in (0, 2) and state['epoch_done']
-    with open(program.run_dir / 'metrics.csv') as file:
-        rows = [dict(zip(row[1::2], row[2::2])) for row in csv.reader(file) if row[0] == 'val']
-    assert [row['epoch'] for row in rows] == ['0', '2'], 'a score that is incomplete is no point of the curve'
+    table = MetricsTable.read(program.run_dir / 'metrics.csv')
+    assert list(table.of('val')) == [0, 2], 'a score that is incomplete is no point of the curve'
 
 
 def test_a_photo_on_which_a_network_is_not_finite_has_no_labels(program, spoil):

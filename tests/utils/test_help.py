@@ -74,7 +74,7 @@ def test_the_help_of_a_group_has_its_flags_and_those_alone(shown):
 
 def test_the_help_of_a_flag_is_its_line(shown):
     assert shown(train, '--help', 'lr').split() == '--lr RATE learning rate at the start (default: 0.002)'.split()
-    assert shown(train, '--help', 'epochs') == 'epochs is --max_epoch\n'
+    assert shown(train, '--help', 'epochs') == 'epochs: it is called --max_epoch here\n'
 
 
 @pytest.mark.parametrize('topic, near', [('lrr', 'did you mean lr'), ('xyz123', 'no such group or flag; the groups')])

@@ -9,6 +9,7 @@
 import argparse
 import textwrap
 
+from utils.cli.mistyped import instead
 from utils.cli.wording import did_you_mean, listed
 
 FLAGS = ('-h', '--help')
@@ -56,9 +57,9 @@ def help_text(parser, topic: str = '') -> str:
     action = parser.named(f'--{name}')
     if action:
         return written(parser, [('', [action])]).rstrip()
-    instead = parser.instead(f'--{name}')
-    if instead:
-        return f'{topic} {instead}'
+    told = instead(name, parser)
+    if told:
+        return f'{topic}: {told}'
     near = did_you_mean(name, [*sections, *(flag.lstrip('-') for flag in parser.flags())])
     raise ValueError(
         f'--help {topic}: there is no such group or flag; {f"{near} " if near else ""}the groups are'

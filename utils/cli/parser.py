@@ -5,7 +5,7 @@ one sentence that says what may have been meant.
 """
 
 import argparse
-from fnmatch import fnmatchcase
+import re
 
 from utils.cli.help import FLAGS, Formatter, ShowHelp
 from utils.cli.mistyped import explicit_value, unknown_flag, unknown_word
@@ -28,7 +28,16 @@ class Parser(argparse.ArgumentParser):
             self.add_argument(*FLAGS, action=ShowHelp, metavar='GROUP', help='the flags of a group; all: every flag')
 
     def error(self, message):
+        found = re.match(r'argument (?:\S+/)?(--\w+): (?=expected |.* names nothing$)', message)
+        if found:
+            message += f'; it is {self._describe(self.named(found[1]))}'
         raise ValueError(explicit_value(message))
+
+    def _describe(self, action):
+        """What a flag takes: '--splits LIST: which splits (default: val)'."""
+        metavar = action.metavar or '{' + ','.join(action.choices or ()) + '}'
+        text = self._get_formatter()._expand_help(action) if action.help else ''
+        return f'{action.option_strings[-1]} {metavar}: {text}'
 
     def named(self, flag: str):
         """What was declared as `flag`, None for none."""
@@ -45,11 +54,6 @@ class Parser(argparse.ArgumentParser):
     def spellings(self) -> list[str]:
         """Every flag with its dashes, under all its names."""
         return list(self._option_string_actions)
-
-    def instead(self, flag: str) -> str:
-        """What to use instead of a flag that is no more; '' where nothing is known of it."""
-        name = flag.lstrip('-+')
-        return next((told for pattern, told in self.retired.items() if fnmatchcase(name, pattern)), '')
 
     def parse_all(self, argv):
         """Parse argv; the YAML file of --config comes first, so that flags on the command line win."""

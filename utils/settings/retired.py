@@ -1,6 +1,6 @@
 """Retired flags: names of the published train.py and of the MIC-DKFZ framework that are no flags here, and what to use.
 
-Each stands before a sentence that is printed behind it. Names of the framework are keys of its configuration, as in
+A name stands before a sentence that goes on from 'it'. Names of the framework are keys of its configuration, as in
 `batch_size=6`; a pattern such as 'paths.*' stands for all that fit.
 """
 
@@ -37,7 +37,6 @@ PUBLISHED = {
 }
 
 FRAMEWORK = {
-    'model': 'is --arch, which takes hrnet, hrnet_ocr, hrnet_ocr_aspp, hrnet_ocr_ms, FCN, DeepLabv3, UNet and others',
     'model.backbone': 'is --trunk, or the end of --arch FCN_resnet50',
     'model.bilinear': 'is --arch UNet_bilinear',
     'model.aux_loss': 'is --ocr_alpha, the weight of the auxiliary output',
@@ -63,11 +62,7 @@ FRAMEWORK = {
     '*MODEL.EXTRA.*': 'is --trunk hrnetv2, hrnetv2_w32, hrnetv2_w18 and so on',
     'model.version': 'belongs to Mask R-CNN, and instances are not segmented here',
     'model.disable_transforms': 'belongs to Mask R-CNN, and instances are not segmented here',
-    'epochs': 'is --max_epoch',
-    'batch_size': 'is --bs_trn, per process',
-    'val_batch_size': 'is --bs_val',
     'test_batch_size': 'is --bs_val',
-    'learning_rate': 'is --lr',
     'lr_scheduler': 'is --lr_schedule poly; the framework has --lr_step iter --poly_exp 0.9',
     'lossfunction': 'is --loss, a loss for each output: --loss wrmi,wce,wce,wce',
     'loss.function': 'is --loss, a loss for each output: --loss wrmi,wce,wce,wce',
@@ -117,8 +112,6 @@ FRAMEWORK = {
     'finetune_from': 'is --snapshot FILE',
     'continue_from': 'is --resume FILE, or --resume auto',
     'multirun': 'is a loop of the shell, or runx with the files scripts/*.yml',
-    'gpus': PROCESSES,
-    'devices': PROCESSES,
     'num_gpus': PROCESSES,
     'num_training_samples': 'belongs to a search for the learning rate, which there is not; try --lr at several values',
     'pl_trainer.precision': 'is --precision',

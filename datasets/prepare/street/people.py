@@ -118,7 +118,14 @@ def _motorcycle(sprite, x, label, colour):
 
 
 def two_wheeler(rng, density, labels, kind, rider):
-    """A 'bicycle' or 'motorcycle' from the side, with a rider or parked."""
+    """A bicycle or motorcycle from the side.
+
+    Args:
+        density: pixels per metre.
+        labels: dict of label names to ids.
+        kind: 'bicycle' or 'motorcycle'.
+        rider: whether somebody rides it; parked else.
+    """
     sprite = Sprite(2.3, 1.95, density)
     colour = np.clip(_cloth(rng) * rng.uniform(0.9, 1.3), 20, 240)
     draw, x = (_bicycle, 0.62) if kind == 'bicycle' else (_motorcycle, 0.5)
