@@ -84,7 +84,6 @@ FRAMEWORK = {
     'paths.*': 'is --override_dataset_root DIR, which holds one folder per dataset',
     'name': 'is the last part of --result_dir',
     'logging.name': 'is the last part of --result_dir',
-    'LOGDIR': 'is --result_dir, the directory of the one run',
     'logging.logdir': 'is --result_dir, the directory of the one run',
     '*num_example_predictions': f'{LOGGING}; --dump_all_images writes pictures of all',
     'logging.*': LOGGING,
