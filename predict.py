@@ -37,10 +37,20 @@ from utils.files.sources import KINDS as SOURCE_KINDS
 from utils.files.sources import find_sources
 from utils.outputs.predicted import KINDS, PredictedFiles
 from utils.settings import SETTINGS
+from utils.settings.retired import OF_PREDICTION
 from utils.settings.value_types import crop_size, names, number, positive
 
 DEFAULT_WEIGHTS = None  # the file of the network that is used without --weights
 FAULTS_SHOWN = 20
+EXAMPLES = """\
+colours and overlays of a photo, of everything below a folder, of a video:
+  python predict.py photo.jpg photos/ drive.mp4 --weights best.pth
+class ids instead, into a folder of your choice:
+  python predict.py photos/ --weights best.pth --write labels --out ids
+a large image, of which the network sees a part at a time:
+  python predict.py huge.tif --weights best.pth --tile 1024
+"""
+EVERYDAY = ('weights', 'write', 'out', 'n_scales', 'flip', 'max_side', 'tile', 'every', 'device', 'precision', 'batch')
 
 
 def main(argv=None) -> int:
@@ -83,7 +93,13 @@ def predict(argv) -> int:
 
 
 def build_parser() -> Parser:
-    parser = Parser(prog='predict.py', description='Predict images, folders, archives, lists, videos and cameras.')
+    parser = Parser(
+        prog='predict.py',
+        description='Predict images, folders, archives, lists, videos and cameras.',
+        everyday=EVERYDAY,
+        examples=EXAMPLES,
+        retired=OF_PREDICTION,
+    )
     parser.add_argument('sources', nargs='*', metavar='SOURCE', help=SOURCE_KINDS)
     SETTINGS['config'].add_to(parser)
     SETTINGS['debug'].add_to(parser)

@@ -13,13 +13,20 @@ interrupted by Ctrl-C, a training saved like that.
 import os
 import sys
 
+import datasets
+from utils.cli import flags
+from utils.cli.help import asks_for_help
+from utils.cli.program import MISTAKES, run_program
+
+if __name__ == '__main__' and asks_for_help(sys.argv):  # answered before torch is imported, which takes seconds
+    sys.exit(run_program('train.py', lambda argv: flags.parse(argv, datasets.dataset_names())))
+
 from utils.cli import waiting  # before torch
 
 # isort: split
 import torch
 
 import config
-import datasets
 import network
 from datasets.sampling.coarse import join, training_qualities
 from engine import evaluation, precision
@@ -41,8 +48,6 @@ from loss import read_class_weights, verified_dataset
 from network.summary import EVALUATION_SIZE, summary
 from transforms import build_train_transform
 from utils import checkpoint
-from utils.cli import flags
-from utils.cli.program import MISTAKES, run_program
 from utils.settings import SETTINGS
 
 SPLITS = {'val': 'val', 'trn': 'train', 'test': 'test', 'folder': 'folder'}

@@ -17,8 +17,9 @@ def numbers(kind: type, count: tuple = (), minimum: float | None = None) -> Call
         try:
             values = tuple(kind(item) for item in text.split(','))
         except ValueError:
+            spaces = ', without spaces' if text.endswith(',') else ''
             raise argparse.ArgumentTypeError(
-                f'{text!r} is not a comma list of {_WORDS[kind]}s, such as {_EXAMPLES[kind]},{_EXAMPLES[kind]}'
+                f'{text!r} is not a comma list of {_WORDS[kind]}s{spaces}, such as {_EXAMPLES[kind]},{_EXAMPLES[kind]}'
             ) from None
         if count and len(values) not in count:
             raise argparse.ArgumentTypeError(
