@@ -40,6 +40,7 @@ from transforms.normalize import Normalize
 from utils.cli.program import run_program
 from utils.cli.wording import listed
 from utils.files.atomic import sha256, write_json
+from utils.files.run_directory import weights_file
 from utils.settings import SETTINGS
 
 
@@ -191,7 +192,7 @@ def checkpoints_in_order(args) -> tuple[list[str], list]:
             f'--weights: {len(weights)} weights for {len(args.checkpoints)} checkpoints; give one for each, in the same'
             ' order'
         )
-    rows = sorted(zip(args.checkpoints, weights), key=lambda row: row[0])
+    rows = sorted(zip(map(weights_file, args.checkpoints), weights), key=lambda row: row[0])
     return [path for path, _ in rows], [weight for _, weight in rows]
 
 

@@ -12,6 +12,7 @@ interrupted by Ctrl-C, a training saved like that.
 
 import os
 import sys
+from functools import partial
 
 import torch
 
@@ -19,7 +20,7 @@ import config
 import datasets
 import network
 from datasets.sampling.coarse import join, training_qualities
-from engine import evaluation, precision
+from engine import evaluation, precision, testing
 from engine.builders import (
     build_learner,
     build_network,
@@ -38,15 +39,18 @@ from network.summary import EVALUATION_SIZE, summary
 from transforms import build_train_transform
 from utils import checkpoint
 from utils.cli import flags
+from utils.cli.earlier_run import adopt
 from utils.cli.program import MISTAKES, run_program
+from utils.files.run_directory import weights_file
 from utils.settings import SETTINGS
 
 SPLITS = {'val': 'val', 'trn': 'train', 'test': 'test', 'folder': 'folder'}
 
 
-def parse_args(argv=None):
-    """The flags as a namespace, checked against each other. Raises ValueError for a mistake."""
-    return flags.parse(sys.argv[1:] if argv is None else argv, datasets.dataset_names())
+def parse_args(argv=None, log=lambda line: None):
+    """The flags as a namespace, checked against each other; log: takes a line about those of an earlier run. Raises
+    ValueError for a mistake."""
+    return flags.parse(sys.argv[1:] if argv is None else argv, datasets.dataset_names(), partial(adopt, log=log))
 
 
 def main(argv=None):
@@ -57,8 +61,9 @@ def main(argv=None):
 
 def start(argv):
     """Parse, check, then train or evaluate; raises for a mistake."""
-    args = parse_args(argv)
-    notes = flags.unread(args)
+    notes: list[str] = []
+    args = parse_args(argv, notes.append)
+    notes += flags.unread(args)
     args, state = load_state(args, notes.append)
     with config.scope(**SETTINGS.as_cfg(vars(args))):
         config.freeze()
@@ -70,7 +75,10 @@ def start(argv):
         with run_context(args, training=not args.eval) as run:
             for note in notes:
                 run.log(note)
-            return evaluate(args, run, state) if args.eval else fit(args, run, state)
+            if args.eval:
+                return evaluate(args, run, state)
+            code = fit(args, run, state)
+            return testing.test_best(args, run) if args.test_after and code == 0 else code
 
 
 def remedy(error):
@@ -112,9 +120,11 @@ def load_state(args, log):
             else f'--resume auto: no checkpoint in {args.result_dir}, starting anew'
         )
     if source and state is None:
+        source = weights_file(source, '--resume' if args.resume else '--snapshot')
         state = checkpoint.load(source)
     args = flags.with_values(args, source=source and str(source), snapshot=snapshot)
     args = flags.adopt_network(args, state, log)
+    args = testing.with_test_settings(args, state, log) if args.eval else args
     return flags.with_values(
         args,
         trunk=network.check_names(args.arch, args.trunk, args.n_scales),
@@ -140,7 +150,7 @@ def evaluate(args, run, state):
     dataset = get_dataset(args, run, SPLITS[args.eval])
     net = build_network(args, dataset, run, state)
     if state is None:
-        run.log('no --snapshot was given: these are the results of random weights')
+        run.log('--random_weights: these are the results of a network that nothing was loaded into')
     return evaluation.evaluate(args, run, net, dataset)
 
 

@@ -23,12 +23,14 @@ from network.checkpointing import checkpoint_stages
 from transforms import build_val_transform
 from transforms.deferred import augment
 from transforms.normalize import Normalize
+from utils.cli.wording import listed
 from utils.files.archives import on_disk
 from utils.outputs.dumper import Dumper
 from utils.outputs.dumps import DumpOptions, check_outputs, claim
 from utils.outputs.gallery import Gallery
 from utils.outputs.logits import Storage
 from utils.outputs.writers import WriterPool
+from utils.settings import SETTINGS
 
 
 def get_dataset(args, run, split, quality='fine'):
@@ -85,6 +87,8 @@ def build_network(args, dataset, run, state, training=False):
         )
         run.log(str(restored))
         tell_other_classes(args, run, state.get('class_names'), dataset)
+        if args.finetune_from and restored.mismatched:
+            tell_new_layers(args, run, restored, state, dataset)
         if not training and state.get('mean'):
             net.trained_on = loading.trained_on(state, dataset.num_classes, args.source)
     if net.pretrained_report:
@@ -119,6 +123,7 @@ def describe_network(args, net, dataset):
         std=cfg.DATASET.STD,
         n_scales=args.n_scales,
         data_yaml=Path(args.data_yaml).read_text(encoding='utf-8') if args.data_yaml else None,
+        test_settings=SETTINGS.test_entry(args),
     )
 
 
@@ -131,6 +136,16 @@ def tell_other_classes(args, run, before, dataset):
             f' there is {other[0][1]!r} in dataset {dataset.name}; if these are other classes, or in another order,'
             ' scores and labels mean nothing'
         )
+
+
+def tell_new_layers(args, run, restored, state, dataset):
+    """Say which layers --finetune_from leaves at random values because they are those of other classes."""
+    names = [name for name, _, _ in restored.mismatched]
+    run.log(
+        f'--finetune_from {args.finetune_from}: is of {state.get("num_classes") or "other"} classes, dataset'
+        f' {dataset.name} has {dataset.num_classes}; {len(names)} tensors of the class layers start anew:'
+        f' {listed(names, len(names))}; all others keep what they learned'
+    )
 
 
 def wrap(args, run, net, weights=None):

@@ -12,9 +12,11 @@ from network.segmentation import TrainedOn
 from network.segmentor import Segmentor, head_keys
 from utils import checkpoint
 from utils.classes import Classes
+from utils.cli.run_record import read_value
+from utils.files.run_directory import weights_file
 from utils.restore import RestoreReport, restore_weights
 from utils.settings import SETTINGS
-from utils.settings.setting import NETWORK
+from utils.settings.setting import NETWORK, TEST
 
 
 def load(
@@ -29,7 +31,8 @@ def load(
 
     Args:
         file: a checkpoint of this program, or a published one whose names and shapes tell the network; .pth or
-            .safetensors. Averaged weights (--ema) are preferred, as in an evaluation.
+            .safetensors; or a run directory, whose best checkpoint is taken. Averaged weights (--ema) are preferred, as
+            in an evaluation.
         n_scales: scales of hierarchical inference, 1.0 among them (default: those that the file holds; (): as it was
             trained).
         device: where the network is to lie (default: the CPU).
@@ -41,6 +44,7 @@ def load(
         ValueError: for a file that is damaged, or does not tell its network; scales or classes that do not fit.
         OSError: for a file that is not there.
     """
+    file = weights_file(file)
     state = checkpoint.load(file)
     values, num_classes, state = _told(state, file)
     wanted = state.get('n_scales') if n_scales is None else n_scales
@@ -101,6 +105,7 @@ def description(
     std: Iterable[float],
     n_scales: Iterable[float] | None = None,
     data_yaml: str | None = None,
+    test_settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What a checkpoint says of its network, in plain values, so that the file alone is enough to use it.
 
@@ -110,6 +115,7 @@ def description(
         dataset, data_yaml: the name of the dataset it is trained on, and the text of the file that describes it.
         mean, std: of the RGB values in [0, 1] that it is fed.
         n_scales: scales of hierarchical inference, for networks that have them.
+        test_settings: the flags that say how its images are tested, by name.
     """
     scales = list(n_scales) if n_scales else None
     options = SETTINGS.from_tree({'MODEL': net.options})
@@ -129,6 +135,7 @@ def description(
         'n_scales': scales,
         'dataset': dataset,
         'data_yaml': data_yaml,
+        'test_settings': dict(test_settings or {}),
     }
 
 
@@ -158,7 +165,19 @@ def trained_on(state: Mapping, num_classes: int, source) -> TrainedOn:
         raise ValueError(
             f'{source}: its mean and std are not three numbers each, above 0 for std ({error}); write the file again'
         ) from None
-    return TrainedOn(classes, mean, std, state.get('dataset'), state.get('data_yaml'))
+    tested = test_settings(state, source)
+    return TrainedOn(classes, mean, std, state.get('dataset'), state.get('data_yaml'), tested)
+
+
+def test_settings(state: Mapping, source) -> dict[str, Any]:
+    """How the images of a checkpoint were tested, by flag; {} for one of other programs and an older one.
+
+    Raises ValueError, naming `source`, the file, for a value that the flag cannot have.
+    """
+    found = state.get('test_settings') or {}
+    if not isinstance(found, Mapping):
+        raise ValueError(f'{source}: its test settings are {found!r:.60}, expected flags by name; copy the file again')
+    return {name: read_value(name, found[name], str(source)) for name in SETTINGS.deciding(TEST) if name in found}
 
 
 def _told(state: dict, source) -> tuple[Mapping, int, dict]:

@@ -1,7 +1,8 @@
 """Segmentation of one photo by a network that knows its classes: `net.predict(image)`."""
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,13 +18,15 @@ _DECLARED = SETTINGS.cfg_tree()['DATASET']
 @dataclass(frozen=True)
 class TrainedOn:
     """What a network was trained on: `classes`, mean and std of the RGB values in [0, 1] (default: of ImageNet), and
-    where known the name of the dataset and the text of the file that describes it (--data_yaml)."""
+    where known the name of the dataset, the text of the file that describes it (--data_yaml), and the flags that say
+    how its images were tested."""
 
     classes: Classes
     mean: tuple[float, ...] = _DECLARED['MEAN']
     std: tuple[float, ...] = _DECLARED['STD']
     dataset: str | None = None
     data_yaml: str | None = None
+    test_settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Segmentation(NamedTuple):

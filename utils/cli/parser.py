@@ -5,8 +5,10 @@ No abbreviations, a YAML file of defaults under the command line, and mistakes r
 
 import argparse
 
+from utils.cli import run_record
 from utils.cli.wording import did_you_mean
 from utils.cli.yaml_file import read_yaml
+from utils.settings import SETTINGS
 
 
 class _Help(argparse.HelpFormatter):
@@ -49,8 +51,22 @@ class Parser(argparse.ArgumentParser):
     def _describe_unknown(self, flag, what):
         return f'{what} {flag}; {did_you_mean(flag, self._option_string_actions, "see --help for all of them")}'
 
+    def _values_of(self, path) -> dict:
+        """The flags in the file of --config: lines of YAML, or what another run records in its hparams.json."""
+        if not path.endswith('.json'):
+            return read_yaml(path, '--config', 'flag: value lines')
+        content = run_record.read_json(path, f'--config {path}')
+        if not run_record.is_record(content):
+            return read_yaml(path, '--config', 'flag: value lines')
+        if not {f'--{name}' for name in SETTINGS} <= self._option_string_actions.keys():
+            raise ValueError(
+                f'--config {path}: is the record of a run of train.py, whose flags are not those of {self.prog}; give'
+                ' that the checkpoint of the run'
+            )
+        return run_record.given_by(run_record.flags_of(content, f'--config {path}'))
+
     def _yaml_as_flags(self, path):
-        values = read_yaml(path, '--config', 'flag: value lines')
+        values = self._values_of(path)
         argv = []
         for key, value in values.items():
             action = self._option_string_actions.get(f'--{key}')
@@ -63,6 +79,6 @@ class Parser(argparse.ArgumentParser):
                     raise ValueError(f'--config {path}: {key} is a switch and takes true or false, found {value!r}')
                 argv += [f'--{key}'] if value else []
             elif value is not None:
-                items = value if isinstance(value, list) else [value]
+                items = value if isinstance(value, (list, tuple)) else [value]
                 argv += [f'--{key}={",".join(str(item) for item in items)}']
         return argv
