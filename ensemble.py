@@ -35,7 +35,8 @@ from datasets.sampling.sets import EvalSet
 from engine import machine
 from engine.distributed import init_from_env
 from engine.evaluation import all_faults, left_out_lines
-from engine.evaluator import EvalOptions, Evaluator, not_finite_sentence
+from engine.evaluator import Evaluator, not_finite_sentence
+from network.averaging import EvalOptions
 from transforms.normalize import Normalize
 from utils.cli.program import run_program
 from utils.cli.wording import listed

@@ -1,6 +1,6 @@
 """Predict anything: images, folders, archives, lists, videos and cameras become labels, colours and overlays.
 
-    python predict.py photo.jpg --weights best.pth                          see predictions/photo_overlay.jpg
+    python predict.py photo.jpg --weights runs/a                            see predictions/photo_overlay.jpg
     python predict.py photos/ drive.mp4 --weights best.pth --out results    everything below a folder, and a video
     find /data -name '*.png' | python predict.py - --weights a.pth b.pth    names on stdin, an ensemble of two
     python predict.py huge.tif --weights best.pth --tile 1024 --write labels
@@ -19,11 +19,11 @@ import network
 from aggregation.fusion.fusing import FuseOptions
 from aggregation.statistics import calibration
 from engine import precision
-from engine.evaluator import EvalOptions
 from engine.prediction import Prediction
 from engine.prediction_settings import as_tested, view_of
 from engine.predictor import PredictOptions, Predictor
-from engine.tiles import WEIGHTS
+from network.averaging import EvalOptions
+from network.tiles import WEIGHTS
 from transforms.normalize import Normalize
 from utils.classes import Classes
 from utils.cli.parser import Parser
@@ -159,7 +159,7 @@ def parse_args(argv):
     if args.weights is None and DEFAULT_WEIGHTS is None:
         raise ValueError(
             'no --weights: no trained network comes with this program; give a checkpoint, such as'
-            ' --weights RUN/best_checkpoint_ep40.pth of a training with train.py'
+            ' --weights RUN, the --result_dir of a training with train.py'
         )
     args.weights = [weights_file(path, '--weights') for path in args.weights or [DEFAULT_WEIGHTS]]
     if args.show and not has_windows():

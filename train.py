@@ -3,7 +3,8 @@
     laptop   python train.py --dataset synthetic --trunk hrnetv2_w18_small_v1 --crop_size 192,384 --max_epoch 20
     one GPU  python train.py --dataset cityscapes --precision bf16 --rmi_loss --crop_size 1024,2048 --result_dir runs/a
     many     torchrun --standalone --nproc-per-node=8 train.py --dataset cityscapes --syncbn --precision bf16 ...
-    score    python train.py --dataset cityscapes --eval val --n_scales 0.5,1.0,2.0 --snapshot runs/a/best.pth
+    score    python train.py --run runs/a --eval val
+    go on    python train.py --resume runs/a
 
 Exit code 0: done; 1: an evaluation done but for images that could not be read, which are listed; 2: a mistake in flags,
 files or data, reported in one line; 75: a training stopped by SIGTERM or SIGUSR1, saved and to be continued; 130:

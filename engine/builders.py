@@ -14,11 +14,12 @@ from datasets.loading.loader import eval_loader, train_loader
 from datasets.sampling.sets import EvalSet, TrainSet
 from datasets.verify.quick import check_before_training
 from engine import machine, precision, syncbn
-from engine.evaluator import EvalOptions, Evaluator
+from engine.evaluator import Evaluator
 from engine.trainer import Learner, TrainOptions, ema_of
 from loss import build_criterion
 from loss.optimizer import get_optimizer, get_scheduler
 from network import loading
+from network.averaging import EvalOptions
 from network.checkpointing import checkpoint_stages
 from transforms import build_val_transform
 from transforms.deferred import augment

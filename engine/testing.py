@@ -12,7 +12,7 @@ import network
 from engine.builders import build_eval_loader, build_evaluator, build_network, get_dataset
 from engine.evaluation import all_faults, facts, incomplete, left_out_lines
 from engine.score import ScoreKeeper
-from network.loading import test_settings
+from network.loading import test_settings_of
 from utils import checkpoint, metrics
 from utils.cli.flags import with_values
 from utils.files.atomic import write_json
@@ -43,7 +43,7 @@ def published(arch: str, dataset: str) -> dict[str, Any]:
 
 def with_test_settings(args: Namespace, state: Mapping | None, log) -> Namespace:
     """The flags of a test with those of --test_settings that were not given; log: takes a line about them."""
-    said = test_settings(state or {}, args.source)
+    said = test_settings_of(state or {}, args.source)
     wanted = published(args.arch, args.dataset) if args.test_settings == 'published' else said
     other = {name: value for name, value in wanted.items() if name not in args.given and value != getattr(args, name)}
     words = ' '.join(word for name, value in other.items() for word in SETTINGS[name].words(value))

@@ -13,6 +13,7 @@ from network.segmentor import Segmentor, head_keys
 from utils import checkpoint
 from utils.classes import Classes
 from utils.cli.run_record import read_value
+from utils.cli.wording import did_you_mean, listed
 from utils.files.run_directory import weights_file
 from utils.restore import RestoreReport, restore_weights
 from utils.settings import SETTINGS
@@ -26,6 +27,7 @@ def load(
     classes: Classes | None = None,
     strict_scales: bool = True,
     log: Callable[[str], Any] = lambda line: None,
+    test_settings: Mapping[str, Any] | None = None,
 ) -> Segmentor:
     """The network of a checkpoint, in evaluation mode and channels-last order.
 
@@ -39,6 +41,8 @@ def load(
         classes: names and colours (default: those that the file holds, else numbers).
         strict_scales: refuse n_scales for a network of one scale; False leaves them out there.
         log: a function of one line, which says how much of the network the file filled.
+        test_settings: how `predict` sees images, flags by name, as in {'do_flip': True, 'pre_size': 1024} (default:
+            as the file says that they were tested; {}: once, at their own size).
 
     Raises:
         ValueError: for a file that is damaged, or does not tell its network; scales or classes that do not fit.
@@ -64,6 +68,8 @@ def load(
         ) from error
     log(str(fill(net, state, file)))
     net.trained_on = trained_on(state, num_classes, file)
+    if test_settings is not None:
+        net.trained_on = replace(net.trained_on, test_settings=_checked(test_settings))
     if classes is not None:
         if len(classes) != num_classes:
             raise ValueError(f'{file}: has {num_classes} classes, `classes` has {len(classes)}; give those of the file')
@@ -165,11 +171,11 @@ def trained_on(state: Mapping, num_classes: int, source) -> TrainedOn:
         raise ValueError(
             f'{source}: its mean and std are not three numbers each, above 0 for std ({error}); write the file again'
         ) from None
-    tested = test_settings(state, source)
+    tested = test_settings_of(state, source)
     return TrainedOn(classes, mean, std, state.get('dataset'), state.get('data_yaml'), tested)
 
 
-def test_settings(state: Mapping, source) -> dict[str, Any]:
+def test_settings_of(state: Mapping, source) -> dict[str, Any]:
     """How the images of a checkpoint were tested, by flag; {} for one of other programs and an older one.
 
     Raises ValueError, naming `source`, the file, for a value that the flag cannot have.
@@ -178,6 +184,14 @@ def test_settings(state: Mapping, source) -> dict[str, Any]:
     if not isinstance(found, Mapping):
         raise ValueError(f'{source}: its test settings are {found!r:.60}, expected flags by name; copy the file again')
     return {name: read_value(name, found[name], str(source)) for name in SETTINGS.deciding(TEST) if name in found}
+
+
+def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
+    names = SETTINGS.deciding(TEST)
+    for name in settings:
+        if name not in names:
+            raise ValueError(f'test_settings: holds {name!r}; {did_you_mean(name, names, listed(names))}')
+    return {name: read_value(name, value, 'test_settings') for name, value in settings.items()}
 
 
 def _told(state: dict, source) -> tuple[Mapping, int, dict]:

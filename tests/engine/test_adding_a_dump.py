@@ -9,7 +9,8 @@ import torch
 from small import TRAIN
 
 from engine.distributed import Dist
-from engine.evaluator import EvalOptions, Evaluator
+from engine.evaluator import Evaluator
+from network.averaging import EvalOptions
 from utils.classes import Classes
 from utils.files.images import write_png
 from utils.outputs.dumper import Dumper

@@ -10,7 +10,8 @@ from small import TRAIN
 
 from datasets.sampling.sets import EvalSet
 from engine.distributed import Dist
-from engine.evaluator import EvalOptions, Evaluator
+from engine.evaluator import Evaluator
+from network.averaging import EvalOptions
 from utils.classes import Classes
 from utils.outputs.dumper import Dumper
 from utils.outputs.dumps import DumpOptions
