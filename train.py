@@ -15,6 +15,9 @@ import os
 import sys
 from functools import partial
 
+from utils.cli import waiting  # before torch
+
+# isort: split
 import torch
 
 import config
@@ -35,6 +38,7 @@ from engine.keeper import CheckpointKeeper
 from engine.run import evaluation_directory, run_context
 from engine.stop import StopSignal
 from engine.training import Training
+from engine.unread import unread_by_network
 from loss import read_class_weights, verified_dataset
 from network.summary import EVALUATION_SIZE, summary
 from transforms import build_train_transform
@@ -69,12 +73,13 @@ def start(argv):
     with config.scope(**SETTINGS.as_cfg(vars(args))):
         config.freeze()
         check_names(args)
+        notes += unread_by_network(args)
         if args.summary:
             return print_summary(args, notes)
         if args.eval:
             args = flags.with_values(args, result_dir=evaluation_directory(args, notes.append))
         with run_context(args, training=not args.eval) as run:
-            for note in notes:
+            for note in [waiting.line(), *notes]:
                 run.log(note)
             if args.eval:
                 return evaluate(args, run, state)
@@ -126,9 +131,15 @@ def load_state(args, log):
     args = flags.with_values(args, source=source and str(source), snapshot=snapshot)
     args = flags.adopt_network(args, state, log)
     args = testing.with_test_settings(args, state, log) if args.eval else args
+    trunk = network.check_names(args.arch, args.trunk, args.n_scales)
+    if state:
+        args = flags.adopt_normalisation(args, network.normalisation(state, args.source), 'checkpoint', log)
+    else:
+        own = network.own_normalisation(args.pretrained, trunk)
+        args = flags.adopt_normalisation(args, own, f"trunk's {args.pretrained} weights", log)
     return flags.with_values(
         args,
-        trunk=network.check_names(args.arch, args.trunk, args.n_scales),
+        trunk=trunk,
         precision=precision.resolve(args.precision, 'cuda' if torch.cuda.is_available() else 'cpu', log),
     ), state
 

@@ -21,7 +21,7 @@ from loss.optimizer import get_optimizer, get_scheduler
 from network import loading
 from network.averaging import EvalOptions
 from network.checkpointing import checkpoint_stages
-from transforms import build_val_transform
+from transforms import build_mixing, build_val_transform
 from transforms.deferred import augment
 from transforms.normalize import Normalize
 from utils.cli.wording import listed
@@ -74,7 +74,13 @@ def without_results(dataset, run):
 
 
 def build_network(args, dataset, run, state, training=False):
-    """The network with the weights of `state` on this run's device, ready to be wrapped."""
+    """The network on this run's device, ready to be wrapped.
+
+    Args:
+        dataset: which says the number of classes.
+        state: of the checkpoint whose weights it takes; None: those of --pretrained.
+        training: whether it is trained, not only evaluated.
+    """
     net = loading.build(vars(args), dataset.num_classes, None if state else args.pretrained)
     if state:
         restored = loading.fill(
@@ -85,13 +91,12 @@ def build_network(args, dataset, run, state, training=False):
             allow_class_mismatch=args.allow_class_mismatch,
             partial=args.snapshot_partial,
             allow_missing_prefixes=('scale_attn.',) if training else (),
+            class_remedy='' if training else classes_of(args, state),
         )
         run.log(str(restored))
         tell_other_classes(args, run, state.get('class_names'), dataset)
         if args.finetune_from and restored.mismatched:
             tell_new_layers(args, run, restored, state, dataset)
-        if not training and state.get('mean'):
-            net.trained_on = loading.trained_on(state, dataset.num_classes, args.source)
     if net.pretrained_report:
         run.log(str(net.pretrained_report))
     name = f'{args.arch} on {net.trunk_name}' if net.trunk_name else args.arch
@@ -112,6 +117,18 @@ def build_network(args, dataset, run, state, training=False):
         else:
             net.compile()
     return net
+
+
+def classes_of(args, state) -> str:
+    """What to do about an evaluation whose classes, those of --dataset, are not those of the checkpoint `state`."""
+    name, file = state.get('dataset'), state.get('data_yaml')
+    flags = '--dataset custom --data_yaml FILE' if file or not name else f'--dataset {name}'
+    what = 'a file that describes them' if not name else f'the file that describes {name}' if file else ''
+    predict = f'; python predict.py {args.eval_folder} --weights {args.source} takes them from it'
+    return (
+        f'the classes come from --dataset {args.dataset}; give those of the checkpoint: {flags}'
+        f'{what and f", {what}"}{predict if args.eval == "folder" and state.get("network") else ""}'
+    )
 
 
 def describe_network(args, net, dataset):
@@ -179,7 +196,10 @@ def idle_parameters(args, num_classes, weights) -> set:
 def build_train_loader(args, run, dataset, transform):
     """Batches of augmented crops, drawn class-uniformly, in the same order whatever the number of workers."""
     transform.check_crop(dataset.sizes())
-    train_set = TrainSet(dataset, transform, args.seed, is_main=run.is_main, barrier=run.dist.barrier, log=run.log)
+    mixing = build_mixing(args, dataset.num_classes, dataset.ignore_label)
+    train_set = TrainSet(
+        dataset, transform, args.seed, mixing=mixing, is_main=run.is_main, barrier=run.dist.barrier, log=run.log
+    )
     return train_loader(train_set, args.bs_trn, args.num_workers, run.dist.world, run.dist.rank, args.seed)
 
 
@@ -198,7 +218,14 @@ def build_eval_loader(args, run, dataset, faults=None):
 
 
 def build_learner(args, run, net, dataset, loader, class_weights):
-    """Everything that is trained or computes a step; class_weights: of --class_weights, or None."""
+    """Everything that is trained or computes a step.
+
+    Args:
+        net: of build_network.
+        dataset: of the training, which says the classes.
+        loader: of the training, which says the steps of an epoch.
+        class_weights: of --class_weights, or None.
+    """
     ema = ema_of(net, args.ema) if args.ema else None
     classes, own_weights = (dataset.num_classes, dataset.ignore_label), dataset.class_weights
     criterion = build_criterion(args, net.output_names, *classes, class_weights, own_weights).to(run.device)
@@ -209,7 +236,7 @@ def build_learner(args, run, net, dataset, loader, class_weights):
     scheduler = get_scheduler(optimizer, args, steps_per_epoch=-(-batches // args.accumulate))
     scaler = precision.grad_scaler(run.device, args.precision)
     wrapped = wrap(args, run, net, criterion.weights)
-    return Learner(net, wrapped, build_normalize(run, net), criterion, optimizer, scheduler, scaler, ema, augment)
+    return Learner(net, wrapped, build_normalize(run), criterion, optimizer, scheduler, scaler, ema, augment)
 
 
 def build_evaluator(args, run, net, interrupt=lambda: None):
@@ -224,14 +251,12 @@ def build_evaluator(args, run, net, interrupt=lambda: None):
         tile=args.crop_eval,
         overlap=args.crop_overlap,
     )
-    return Evaluator([net], build_normalize(run, net), run.dist, options, run.log, interrupt)
+    return Evaluator([net], build_normalize(run), run.dist, options, run.log, interrupt)
 
 
-def build_normalize(run, net):
-    """Normalisation by the mean and std of the network's training, where its checkpoint says them, else cfg's."""
-    known = net.trained_on
-    mean, std = (known.mean, known.std) if known else (cfg.DATASET.MEAN, cfg.DATASET.STD)
-    return Normalize(mean, std, channels_last=True).to(run.device)
+def build_normalize(run):
+    """Normalisation by the mean and std of cfg, on this run's device."""
+    return Normalize(cfg.DATASET.MEAN, cfg.DATASET.STD, channels_last=True).to(run.device)
 
 
 def build_writers(args, run, dataset, made_by=None, about=None, dumps=(), **changes):

@@ -151,7 +151,7 @@ def trained_on(state: Mapping, num_classes: int, source) -> TrainedOn:
     An older file holds the names of the classes at most; its images were normalised as those of ImageNet. Raises
     ValueError naming `source`, the file, when that part of it is damaged.
     """
-    names, values = state.get('class_names'), SETTINGS.cfg_tree()['DATASET']
+    names = state.get('class_names')
     if state.get('classes') is not None:
         classes = Classes.from_dict(state['classes'], str(source))
     else:
@@ -163,16 +163,24 @@ def trained_on(state: Mapping, num_classes: int, source) -> TrainedOn:
             f'{source}: describes {len(classes)} classes for a network of {num_classes}; give the right ones with'
             ' network.load(file, classes=...)'
         )
+    mean, std = normalisation(state, source)
+    tested = test_settings_of(state, source)
+    return TrainedOn(classes, mean, std, state.get('dataset'), state.get('data_yaml'), tested)
+
+
+def normalisation(state: Mapping, source) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """(mean, std) of the RGB values in [0, 1] that the network of a checkpoint was trained on, those of ImageNet where
+    it does not say; ValueError naming `source`, the file, for anything but three numbers each, above 0 for std."""
+    default = SETTINGS.cfg_tree()['DATASET']
     try:
-        mean, std = (tuple(map(float, state.get(key) or values[key.upper()])) for key in ('mean', 'std'))
+        mean, std = (tuple(map(float, state.get(key) or default[key.upper()])) for key in ('mean', 'std'))
         if not len(mean) == len(std) == 3 or min(std) <= 0:
             raise ValueError(f'{mean} and {std}')
     except (TypeError, ValueError) as error:
         raise ValueError(
             f'{source}: its mean and std are not three numbers each, above 0 for std ({error}); write the file again'
         ) from None
-    tested = test_settings_of(state, source)
-    return TrainedOn(classes, mean, std, state.get('dataset'), state.get('data_yaml'), tested)
+    return mean, std
 
 
 def test_settings_of(state: Mapping, source) -> dict[str, Any]:

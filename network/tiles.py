@@ -85,7 +85,15 @@ def covers(tile: tuple[int, int] | None, size: tuple[int, int]) -> bool:
 
 
 def _row_of_logits(forward, image, down, across, row, batch):
-    """The logits (C, h, w) of each tile of a row, `batch` of them computed at a time."""
+    """The logits (C, h, w) of each tile of a row.
+
+    Args:
+        forward: images (N, 3, h, w) -> their logits, one after the other.
+        image: (3, H, W).
+        down, across: the _Axis of each side.
+        row: which one.
+        batch: tiles that are computed at a time.
+    """
     rows = _taken(image, 1, down.starts[row], down.tile)
     for first in range(0, len(across), batch):
         starts = across.starts[first : first + batch]

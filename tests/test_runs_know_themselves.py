@@ -134,7 +134,7 @@ def damaged(run, kind):
             'switch': {'do_flip': 'yes'},
             'choice': {'precision': 'fp8'},
             'cfg': {'cfg.MODEL.OCR.MID_CHANNELS': 64},
-            'python': {'cfg.DATASET.MEAN': [0.5, 0.5, 0.5]},
+            'python': {'cfg.DATASET.CITYSCAPES_SPLITS': 5},
             'cfg typo': {'cfg.MODEL.OCR.MID_CHANELS': 32},
         }
         change(run, **entries[kind])
@@ -152,7 +152,7 @@ def damaged(run, kind):
         ('switch', ["says do_flip 'yes', which --do_flip cannot be (true or false)"]),
         ('choice', ["says precision 'fp8', which --precision cannot be (one of fp32, fp16, bf16)"]),
         ('cfg', ['cfg.MODEL.OCR.MID_CHANNELS 64 where --ocr_mid_channels 32 beside it makes 32']),
-        ('python', ['cfg.DATASET.MEAN [0.5, 0.5, 0.5] where the default is [0.485, 0.456, 0.406]', 'config.scope']),
+        ('python', ['cfg.DATASET.CITYSCAPES_SPLITS 5 where the default is 3', 'config.scope']),
         ('cfg typo', ['did you mean cfg.MODEL.OCR.MID_CHANNELS']),
     ],
 )

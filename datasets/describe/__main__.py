@@ -101,6 +101,14 @@ def _counted(label: np.ndarray) -> dict:
 
 
 def _yaml(root, kind, pixels, images, lists, why) -> str:
+    """The text of the description.
+
+    Args:
+        kind: 'id' or 'rgb', what labels hold.
+        pixels, images: {value: how many have it}.
+        lists: split -> the file that names its images.
+        why: where the splits come from.
+    """
     total = sum(pixels.values())
     ignored = [IGNORE] if kind == 'id' and IGNORE in pixels else []
     rows = []

@@ -7,6 +7,8 @@ changes them returns new ones. A mistake is a ValueError of one sentence.
 from argparse import Namespace
 
 from utils.cli.parser import Parser
+from utils.cli.wording import counted
+from utils.cores import loader_processes, own_cores
 from utils.settings import SETTINGS
 from utils.settings.setting import NETWORK, STEPS
 
@@ -40,6 +42,7 @@ def complete(args) -> Namespace:
     check(args)
     return with_values(
         args,
+        num_workers=loader_processes() if args.num_workers is None else args.num_workers,
         precision='fp16' if args.fp16 else args.precision,
         max_epoch=2 if args.test_mode else args.max_epoch,
         snapshot=args.snapshot and args.snapshot.replace('ASSETS_PATH', args.assets_path),
@@ -81,6 +84,8 @@ def check(args):
             f'--start_epoch {args.start_epoch} leaves nothing to train before --max_epoch {args.max_epoch}; lower the'
             ' first or raise the second'
         )
+    if args.folds and args.dataset != 'custom':
+        raise ValueError(f'--folds {args.folds} divides --dataset custom; {args.dataset} has --cv, or no folds')
     if args.ema is not None and not 0 < args.ema < 1:
         raise ValueError(
             f'--ema {args.ema}: expected a decay between 0 and 1, such as 0.999; leave the flag out for none'
@@ -128,6 +133,11 @@ def unread(args) -> list[str]:
         )
     if args.lr == 0 and not args.eval:
         lines.append('--lr 0: no weight will change, only batch statistics')
+    if 'num_workers' in args.given and args.num_workers > own_cores():
+        lines.append(
+            f'--num_workers {args.num_workers}: a process may use {counted(own_cores(), "core")} here, more loader'
+            ' processes than that are rarely faster'
+        )
     if args.pretrained != 'none' and (args.snapshot or args.resume not in (None, 'auto')):
         lines.append('--pretrained has no effect: the checkpoint holds the trunk too')
     return lines
@@ -159,6 +169,18 @@ def adopt_network(args, state, log) -> Namespace:
                 'leave the flag out, or start a new run with --snapshot'
             )
     return with_values(args, **taken)
+
+
+def adopt_normalisation(args, known, holder: str, log) -> Namespace:
+    """The flags with mean and std of the weights that a run starts from, where they were not given.
+
+    known: (mean, std), or None where nothing tells them. holder: what does, for the line to `log`.
+    """
+    if known is None or known == (args.mean, args.std) or {'mean', 'std'} & set(args.given):
+        return args
+    mean, std = (','.join(f'{value:g}' for value in values) for values in known)
+    log(f'--mean {mean} --std {std}: taken from the {holder}')
+    return with_values(args, mean=known[0], std=known[1])
 
 
 def check_stored(name: str, value):

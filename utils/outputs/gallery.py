@@ -92,7 +92,12 @@ def _is_plain(record: PageRecord) -> bool:
 
 
 def score(record: PageRecord, prediction: np.ndarray, labels: np.ndarray, valid: np.ndarray, num_classes: int):
-    """Fill in the record's scores. The mIoU of an image is the mean over the classes in its label or its prediction."""
+    """Fill in the record's scores. The mIoU of an image is the mean over the classes in its label or its prediction.
+
+    Args:
+        prediction, labels: trainIds (H, W).
+        valid: bool (H, W), the pixels that count.
+    """
     pairs = labels[valid].astype(np.int64) * num_classes + prediction[valid]
     counts = np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
     right, union = counts.diagonal(), counts.sum(0) + counts.sum(1) - counts.diagonal()
@@ -199,7 +204,12 @@ class Gallery(Sink):
         return assets
 
     def _draw(self, record, image, labels, prediction, confidence, assets):
-        """Write every picture of an image, then its record, which marks them as complete; in a writer's thread."""
+        """Write every picture of an image, then its record, which marks them as complete; in a writer's thread.
+
+        Args:
+            image, labels, prediction, confidence: as HostCopy, (H, W, 3) RGB and (H, W); labels None without any.
+            assets: of _assets.
+        """
         name, classes = record.name, self.classes
 
         def add(key, title, kind, picture):
