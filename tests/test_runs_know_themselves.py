@@ -6,36 +6,34 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import small
 import torch
-from small import SMALL, stop_after
 
 import ensemble
 import network
 import predict
 import train
+from datasets.loading.reading import read_image
 from engine.testing import published
 from utils import checkpoint
 from utils.files.run_directory import weights_file
-from utils.version import VERSION
 
 SETTINGS_OF_RUN = '--pre_size 96 --do_flip --n_scales 0.5,1.0 --seed 4'
-SHORT = f'--num_workers 0 --crop_size 48,64 --bs_trn 4 --class_uniform_tile 64 --skip_verify {SETTINGS_OF_RUN}'.split()
+SHORT = [*small.TRAIN, *'--bs_trn 4 --skip_verify --num_workers 0'.split(), *SETTINGS_OF_RUN.split()]
 
 
 @pytest.fixture(scope='module')
-def trained(street, tmp_path_factory):
+def finished(street, tmp_path_factory):
     """A run directory of two epochs with settings that are not the defaults, and a test at its end."""
-    run = tmp_path_factory.mktemp('trained')
-    data = ['--dataset', 'synthetic', '--override_dataset_root', str(street), '--assets_path', str(run / 'assets')]
-    flags = ['--result_dir', str(run), '--max_epoch', '2', '--test_after', '--test_settings', 'published']
-    assert train.main([*data, *SMALL, *SHORT, *flags]) == 0
-    return run
+    folder = tmp_path_factory.mktemp('finished')
+    assert small.run(street, folder, [*SHORT, '--test_after', '--test_settings', 'published']) == 0
+    return folder / 'run'
 
 
 @pytest.fixture
-def run(trained, tmp_path):
+def run(finished, tmp_path):
     """A copy of the run, for a test that writes into it."""
-    return Path(shutil.copytree(trained, tmp_path / 'copy'))
+    return Path(shutil.copytree(finished, tmp_path / 'copy'))
 
 
 @pytest.fixture
@@ -116,60 +114,13 @@ def test_a_run_that_was_moved_finds_what_its_relative_paths_meant(run, call, str
     assert record(run / 'eval_val')['override_dataset_root'] == str(street)
 
 
-def damaged(run, kind):
-    """Spoil a copy of a run in one way."""
-    path = run / 'hparams.json'
-    if kind == 'half':
-        path.write_bytes(path.read_bytes()[:500])
-    elif kind == 'no checkpoint':
-        for file in run.glob('*.pth'):
-            file.unlink()
-    elif kind == 'no best':
-        next(run.glob('best*.pth')).unlink()
-    else:
-        entries = {
-            'typo': {'pre_sise': 96},
-            'newer': {'warm_start': 3, 'command': {**record(run)['command'], 'version': '10.0.0'}},
-            'value': {'pre_size': 'big'},
-            'switch': {'do_flip': 'yes'},
-            'choice': {'precision': 'fp8'},
-            'cfg': {'cfg.MODEL.OCR.MID_CHANNELS': 64},
-            'python': {'cfg.DATASET.CITYSCAPES_SPLITS': 5},
-            'cfg typo': {'cfg.MODEL.OCR.MID_CHANELS': 32},
-        }
-        change(run, **entries[kind])
-
-
-@pytest.mark.parametrize(
-    'kind, parts',
-    [
-        ('half', ['hparams.json: is no whole JSON file', 'remove it: its checkpoints hold the flags too']),
-        ('no checkpoint', ['holds no best_checkpoint_ep*.pth', 'give the --result_dir of a training']),
-        ('no best', ['but no best_checkpoint_ep*.pth', 'go on with --resume']),
-        ('typo', ["holds 'pre_sise', which is no flag", 'did you mean pre_size']),
-        ('newer', ["was written by version 10.0.0 of this program and holds 'warm_start'", f'this one, {VERSION},']),
-        ('value', ["says pre_size 'big', which --pre_size cannot be ('big' is not a whole number"]),
-        ('switch', ["says do_flip 'yes', which --do_flip cannot be (true or false)"]),
-        ('choice', ["says precision 'fp8', which --precision cannot be (one of fp32, fp16, bf16)"]),
-        ('cfg', ['cfg.MODEL.OCR.MID_CHANNELS 64 where --ocr_mid_channels 32 beside it makes 32']),
-        ('python', ['cfg.DATASET.CITYSCAPES_SPLITS 5 where the default is 3', 'config.scope']),
-        ('cfg typo', ['did you mean cfg.MODEL.OCR.MID_CHANNELS']),
-    ],
-)
-def test_a_run_that_cannot_be_used_is_refused_in_one_sentence(run, call, kind, parts):
-    damaged(run, kind)
-    code, printed = call(train, '--run', run, '--eval', 'val')
-    assert code == 2 and printed.count('\n') == 1 and all(part in printed for part in parts), printed
-    assert not (run / 'eval_val').exists()
-
-
 @pytest.mark.parametrize(
     'flags, part',
     [
         ('--run RUN', 'tests a finished run; add --eval val, or continue it with --resume DIR'),
         ('--run RUN --resume RUN --eval val', '--run and --resume are two ways to use an earlier run; give one'),
         ('--run RUN/nowhere --eval val', 'is no directory; give the --result_dir of a training'),
-        ('--run RUN/assets --eval val', 'did you mean RUN?'),
+        ('--run RUN/best_images --eval val', 'did you mean RUN?'),
         ('--run RUN --eval val --arch ocrnet.HRNet --n_scales 1.0', 'predicts at one scale only'),
         ('--run RUN --eval val --trunk hrnetv2_w18', 'of another shape'),
         ('--run RUN --eval val --dataset camvid', 'holds no camvid dataset'),
@@ -182,9 +133,9 @@ def test_a_run_that_cannot_be_used_is_refused_in_one_sentence(run, call, kind, p
         ('--random_weights', '--random_weights needs --eval'),
     ],
 )
-def test_flags_that_do_not_go_with_a_run_are_refused(trained, call, flags, part):
-    code, printed = call(train, *flags.replace('RUN', str(trained)).split())
-    assert code == 2 and part.replace('RUN', str(trained)) in printed, printed
+def test_flags_that_do_not_go_with_a_run_are_refused(finished, call, flags, part):
+    code, printed = call(train, *flags.replace('RUN', str(finished)).split())
+    assert code == 2 and part.replace('RUN', str(finished)) in printed, printed
 
 
 def test_weights_of_other_classes_are_refused_for_a_test(run, call, camvid):
@@ -195,25 +146,25 @@ def test_weights_of_other_classes_are_refused_for_a_test(run, call, camvid):
 
 def test_an_evaluation_of_random_weights_says_so(street, call, tmp_path):
     data = ['--dataset', 'synthetic', '--override_dataset_root', street, '--num_workers', '0']
-    code, printed = call(train, *data, *SMALL, '--eval', 'val', '--random_weights', '--result_dir', tmp_path / 'out')
+    code, printed = call(
+        train, *data, *small.SMALL, '--eval', 'val', '--random_weights', '--result_dir', tmp_path / 'out'
+    )
     assert code == 0 and 'a network that nothing was loaded into' in printed, printed
 
 
 # ----------------------------------------------------------------------------------------------------
 # --resume DIR
 def test_a_stopped_run_is_continued_by_its_directory_alone_and_ends_in_the_same_weights(
-    street, call, tmp_path, trained
+    street, call, tmp_path, finished
 ):
-    data = ['--dataset', 'synthetic', '--override_dataset_root', street, '--assets_path', trained / 'assets']
-    stop_after(4)  # the first step of the second epoch
-    code, printed = call(train, *data, *SMALL, *SHORT, '--result_dir', tmp_path / 'parts', '--max_epoch', '2')
-    assert code == 75, printed
-    code, printed = call(train, '--resume', tmp_path / 'parts', '--bs_trn', '3')
+    small.stop_after(4)  # the first step of the second epoch
+    assert small.run(street, tmp_path, SHORT) == 75
+    code, printed = call(train, '--resume', tmp_path / 'run', '--bs_trn', '3')
     assert code == 2 and '--bs_trn 3 (was 4)' in printed  # a step of another size, within an epoch
-    code, printed = call(train, '--resume', tmp_path / 'parts')
+    code, printed = call(train, '--resume', tmp_path / 'run')
     assert code == 0 and 'continuing at epoch 1, batch 1' in printed and 'not bit for bit' not in printed, printed
     whole, parts = (
-        checkpoint.load(folder / 'last_checkpoint_ep1.pth')['state_dict'] for folder in (trained, tmp_path / 'parts')
+        checkpoint.load(folder / 'last_checkpoint_ep1.pth')['state_dict'] for folder in (finished, tmp_path / 'run')
     )
     assert whole.keys() == parts.keys() and all(torch.equal(whole[key], parts[key]) for key in whole)
 
@@ -223,50 +174,6 @@ def test_a_resumed_run_takes_a_flag_beside_it_and_says_what_it_had(run, call):
     assert code == 0, printed
     assert '--max_epoch 3: given here, that run had 2' in printed and 'continuing at epoch 2, batch 0' in printed
     assert [file.name for file in run.glob('last*')] == ['last_checkpoint_ep2.pth']
-
-
-def test_a_directory_without_a_last_checkpoint_is_not_resumed(run, call):
-    damaged(run, 'no checkpoint')
-    code, printed = call(train, '--resume', run)
-    assert code == 2 and f'--resume {run}: holds no last_checkpoint_ep*.pth' in printed, printed
-
-
-# ----------------------------------------------------------------------------------------------------
-# --config hparams.json
-def test_the_record_of_a_run_is_a_file_of_flags(trained):
-    args = train.parse_args(['--config', str(trained / 'hparams.json'), '--result_dir', 'other', '--pre_size', '64'])
-    before = record(trained)
-    changed = {name: value for name, value in vars(args).items() if name in before and _plain(value) != before[name]}
-    assert changed == {'result_dir': 'other', 'pre_size': 64, 'config': str(trained / 'hparams.json')}
-
-
-def _plain(value):
-    return list(value) if isinstance(value, tuple) else value
-
-
-def test_the_record_of_a_tested_run_and_of_a_finetuned_one_can_be_given_again(trained, tmp_path):
-    for name, flags in (('run', ['--eval', 'val']), ('finetune_from', [])):
-        args = train.parse_args([f'--{name}', str(trained), *flags])
-        flat = {key: _plain(value) for key, value in vars(args).items() if key != 'given'}
-        (tmp_path / 'hparams.json').write_text(json.dumps({**flat, 'command': {}}))
-        again = train.parse_args(['--config', str(tmp_path / 'hparams.json')])
-        assert (again.snapshot, getattr(again, name)) == (args.snapshot, str(trained))
-
-
-@pytest.mark.parametrize(
-    'kind, part', [('half', 'is no whole JSON file'), ('typo', 'did you mean pre_size'), ('newer', 'take the newer')]
-)
-def test_a_record_that_is_spoilt_is_refused_by_config(run, kind, part):
-    damaged(run, kind)
-    with pytest.raises(ValueError, match=part):
-        train.parse_args(['--config', str(run / 'hparams.json')])
-
-
-def test_the_record_of_a_training_is_no_file_of_flags_for_another_program(trained):
-    with pytest.raises(
-        ValueError, match=r'is the record of a run of train.py, whose flags are not those of predict.py'
-    ):
-        predict.parse_args(['x.png', '--config', str(trained / 'hparams.json')])
 
 
 # ----------------------------------------------------------------------------------------------------
@@ -288,35 +195,47 @@ def camvid(tmp_path_factory):
     return ['--dataset', 'camvid', '--override_dataset_root', str(root), '--assets_path', str(root / 'assets')]
 
 
-def test_fine_tuning_for_other_classes_keeps_all_but_the_class_layers_which_are_listed(trained, call, camvid, tmp_path):
-    flags = ['--finetune_from', trained, *camvid, *SHORT, '--result_dir', tmp_path / 'tuned']
+def test_fine_tuning_for_other_classes_keeps_all_but_the_class_layers_which_are_listed(
+    finished, call, camvid, tmp_path
+):
+    flags = ['--finetune_from', finished, *camvid, *SHORT, '--result_dir', tmp_path / 'tuned']
     code, printed = call(train, *flags, '--max_epoch', '1', '--lr', '0', '--bs_trn', '2')
     assert code == 0, printed
     line = next(line for line in printed.splitlines() if line.startswith('--finetune_from'))
     assert 'is of 19 classes, dataset camvid has 11; 4 tensors of the class layers start anew' in line
     assert all(f'ocr.{name}' in line for name in ('cls_head.weight', 'cls_head.bias', 'aux_head.2.weight'))
-    before, after = best(trained), checkpoint.load(tmp_path / 'tuned/last_checkpoint_ep0.pth')
+    before, after = best(finished), checkpoint.load(tmp_path / 'tuned/last_checkpoint_ep0.pth')
     assert (after['epoch'], after['network']['ocr_mid_channels'], after['num_classes']) == (0, 32, 11)
-    kept = [name for name, _ in network.load(trained).named_parameters() if name not in line]
+    kept = [name for name, _ in network.load(finished).named_parameters() if name not in line]
     assert len(kept) > 200 and all(torch.equal(before['state_dict'][name], after['state_dict'][name]) for name in kept)
     assert before['state_dict']['ocr.cls_head.weight'].shape[0] == 19 and 'ocr.cls_head.weight' not in kept
 
 
-def test_a_snapshot_that_is_a_run_directory_is_its_best_checkpoint(trained, call, street, tmp_path):
+def test_a_snapshot_that_is_a_run_directory_is_its_best_checkpoint(finished, call, street, tmp_path):
     data = ['--dataset', 'synthetic', '--override_dataset_root', street, '--num_workers', '0']
-    code, printed = call(train, *data, '--eval', 'val', '--snapshot', trained, '--result_dir', tmp_path / 'out')
+    code, printed = call(train, *data, '--eval', 'val', '--snapshot', finished, '--result_dir', tmp_path / 'out')
     assert code == 0, printed
-    file = weights_file(trained)
+    file = weights_file(finished)
     assert Path(file).name.startswith('best_checkpoint_ep') and f'{file}: ' in printed
     # its settings are not those of the run, which is said
     assert (
         f'{file} was validated with --pre_size 96 --n_scales 0.5,1.0 --do_flip, which this test leaves out' in printed
     )
-    args = [*data, '--eval', 'val', '--snapshot', trained, '--test_settings', 'stored', '--result_dir', tmp_path / 'as']
+    args = [
+        *data,
+        '--eval',
+        'val',
+        '--snapshot',
+        finished,
+        '--test_settings',
+        'stored',
+        '--result_dir',
+        tmp_path / 'as',
+    ]
     code, printed = call(train, *args)
     assert code == 0, printed
     scores = json.loads((tmp_path / 'as/metrics.json').read_text())
-    assert scores['mean_iou'] == pytest.approx(best(trained)['best_score'], abs=1e-7)
+    assert scores['mean_iou'] == pytest.approx(best(finished)['best_score'], abs=1e-7)
 
 
 def photos(street):
@@ -328,12 +247,12 @@ def logits(folder) -> list:
     return [np.load(file)['logits'].astype(np.float32) for file in files]
 
 
-def test_predictions_are_made_as_the_run_was_tested_unless_flags_say_otherwise(trained, call, street, tmp_path):
+def test_predictions_are_made_as_the_run_was_tested_unless_flags_say_otherwise(finished, call, street, tmp_path):
     code, printed = call(
-        train, '--run', trained, '--eval', 'val', '--dump_logits', '--result_dir', tmp_path / 'evaluated'
+        train, '--run', finished, '--eval', 'val', '--dump_logits', '--result_dir', tmp_path / 'evaluated'
     )
     assert code == 0, printed
-    flags = [*photos(street), '--weights', trained, '--write', 'logits', '--device', 'cpu']
+    flags = [*photos(street), '--weights', finished, '--write', 'logits', '--device', 'cpu']
     code, printed = call(predict, *flags, '--out', tmp_path / 'same')
     assert code == 0 and 'as the weights were tested: --do_flip --pre_size 96' in printed, printed
     expected, found = logits(tmp_path / 'evaluated/logits'), logits(tmp_path / 'same')
@@ -342,6 +261,16 @@ def test_predictions_are_made_as_the_run_was_tested_unless_flags_say_otherwise(t
         whole = next(tmp_path.rglob(f'evaluated/**/{file.name}'))
         np.testing.assert_allclose(np.load(whole)['logits'].astype(np.float32), one, atol=2.5e-4, rtol=1e-3)
     assert len(expected) == 5
+    # from Python, too
+    name = sorted((tmp_path / 'same').rglob('*.npz'))[0].name.removesuffix('_logits.npz')
+    image = read_image(next(path for path in photos(street) if path.stem == name))
+    predicted = network.load(finished).predict(image)
+    likely = torch.from_numpy(found[0]).softmax(0).amax(0).numpy()
+    np.testing.assert_allclose(predicted.confidence, likely, atol=2e-5)
+    plain = network.load(finished, test_settings={}).predict(image)
+    assert np.abs(plain.confidence - likely).max() > 5e-5
+    with pytest.raises(ValueError, match="holds 'do_flp'; did you mean do_flip"):
+        network.load(finished, test_settings={'do_flp': True})
     code, printed = call(predict, *flags, '--out', tmp_path / 'plain', '--no_flip', '--max_side', '64')
     assert code == 0 and 'as the weights were tested' not in printed, printed
     assert np.abs(logits(tmp_path / 'plain')[0] - found[0]).max() > 1e-3
@@ -350,29 +279,29 @@ def test_predictions_are_made_as_the_run_was_tested_unless_flags_say_otherwise(t
 
 
 def test_members_that_were_tested_differently_are_refused_and_one_that_does_not_say_follows(
-    trained, call, street, tmp_path
+    finished, call, street, tmp_path
 ):
-    state = best(trained)
+    state = best(finished)
     checkpoint.save(tmp_path / 'other.pth', {**state, 'test_settings': {**state['test_settings'], 'do_flip': False}})
     checkpoint.save(tmp_path / 'older.pth', {key: value for key, value in state.items() if key != 'test_settings'})
     flags = [*photos(street), '--device', 'cpu', '--out', tmp_path / 'out']
-    code, printed = call(predict, *flags, '--weights', trained, tmp_path / 'other.pth')
+    code, printed = call(predict, *flags, '--weights', finished, tmp_path / 'other.pth')
     told = ('was tested with', 'with --do_flip', 'with --no_do_flip', '--test_settings flags')
     assert code == 2 and all(part in printed for part in told), printed
-    code, printed = call(predict, *flags, '--weights', trained, tmp_path / 'older.pth')
+    code, printed = call(predict, *flags, '--weights', finished, tmp_path / 'older.pth')
     assert code == 0 and 'as the weights were tested: --do_flip --pre_size 96' in printed, printed
 
 
-def test_an_ensemble_runs_from_directories(trained, call, street, tmp_path):
+def test_an_ensemble_runs_from_directories(finished, call, street, tmp_path):
     data = ['--dataset', 'synthetic', '--override_dataset_root', street]
-    code, printed = call(ensemble, 'run', trained, *data, '--num_workers', '0', '--out', tmp_path / 'fused')
+    code, printed = call(ensemble, 'run', finished, *data, '--num_workers', '0', '--out', tmp_path / 'fused')
     assert code == 0 and '1 members: 5 images' in printed, printed
     told = json.loads((tmp_path / 'fused/fusion.json').read_text())
     assert 'best_checkpoint_ep' in json.dumps(told)
 
 
-def test_a_checkpoint_says_how_its_images_are_tested(trained):
-    net = network.load(trained)
+def test_a_checkpoint_says_how_its_images_are_tested(finished):
+    net = network.load(finished)
     assert net.trained_on.test_settings == {
         'pre_size': 96,
         'crop_val': False,
@@ -402,17 +331,17 @@ def test_published_tests_have_three_scales_where_attention_chooses_and_seven_wit
     assert published('ocrnet.HRNet_Mscale', 'pascal_context')['n_scales'] == (0.5, 1.0, 2.0)
 
 
-def test_a_training_ends_with_a_test_of_its_best_weights(trained):
-    tested = json.loads((trained / 'test.json').read_text())
+def test_a_training_ends_with_a_test_of_its_best_weights(finished):
+    tested = json.loads((finished / 'test.json').read_text())
     assert (tested['split'], tested['images'], tested['n_scales'], tested['flip']) == ('val', 5, [0.5, 1.0, 2.0], True)
-    assert tested['checkpoint'] == weights_file(trained)
-    log = (trained / 'logging.log').read_text()
+    assert tested['checkpoint'] == weights_file(finished)
+    log = (finished / 'logging.log').read_text()
     assert (
         '--test_after: tests on val, not on test: ' in log
         and '--test_settings published: --n_scales 0.5,1.0,2.0' in log
     )
     assert f'test : [val of synthetic], [loss {tested["loss"]:0.5f}], [mean_iu {tested["mean_iou"]:0.5f}]' in log
-    assert json.loads((trained / 'metrics.json').read_text())['epoch'] in (0, 1)  # of the last validation, as it was
+    assert json.loads((finished / 'metrics.json').read_text())['epoch'] in (0, 1)  # of the last validation, as it was
 
 
 def test_published_settings_of_a_test_stand_under_the_flags_and_are_said(run, call):
