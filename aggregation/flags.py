@@ -127,7 +127,9 @@ def data(parser):
 
 
 def run(parser):
-    parser.add_argument('checkpoints', nargs='+', metavar='CKPT', help='checkpoints of train.py, one per member')
+    parser.add_argument(
+        'checkpoints', nargs='+', metavar='CKPT|DIR', help='checkpoints of train.py or run directories, one per member'
+    )
     data(parser)
     share(parser, _FORWARD)
     weights(parser)

@@ -44,9 +44,9 @@ def with_names(dataset_names) -> dict:
     return {'help': f'{SETTINGS["dataset"].help}: {", ".join(dataset_names)}'}
 
 
-def parse(argv, dataset_names=()) -> Namespace:
-    """The flags of a command line, checked and complete."""
-    return complete(build_parser(dataset_names).parse_all(argv))
+def parse(argv, dataset_names=(), adopt=lambda args: args) -> Namespace:
+    """The flags of a command line, checked and complete; adopt: puts in those of an earlier run."""
+    return complete(adopt(build_parser(dataset_names).parse_all(argv)))
 
 
 def with_values(args, **changes) -> Namespace:
@@ -84,6 +84,13 @@ def check(args):
         )
     if args.resume and args.eval:
         raise ValueError('--resume continues a training; evaluate a checkpoint with --snapshot FILE')
+    if args.eval and not (args.snapshot or args.random_weights or args.summary):
+        raise ValueError(
+            f'--eval {args.eval}: no weights were given; give --run DIR of a training or --snapshot FILE, or'
+            ' --random_weights to evaluate a network that learned nothing'
+        )
+    if args.random_weights and args.snapshot:
+        raise ValueError(f'--random_weights and the weights of {args.snapshot} contradict each other; give one')
     if args.eval and (args.allow_class_mismatch or args.snapshot_partial):
         raise ValueError(
             '--allow_class_mismatch and --snapshot_partial leave layers at random values, to be trained; leave them out'

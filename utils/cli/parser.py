@@ -7,9 +7,11 @@ one sentence that says what may have been meant.
 import argparse
 import re
 
+from utils.cli import run_record
 from utils.cli.help import FLAGS, Formatter, ShowHelp
 from utils.cli.mistyped import explicit_value, unknown_flag, unknown_word
 from utils.cli.yaml_file import read_yaml
+from utils.settings import SETTINGS
 
 
 class Parser(argparse.ArgumentParser):
@@ -74,6 +76,11 @@ class Parser(argparse.ArgumentParser):
 
     def _yaml_as_flags(self, path):
         values = _read_config(path)
+        if _is_record(path) and not {f'--{name}' for name in SETTINGS} <= self._option_string_actions.keys():
+            raise ValueError(
+                f'--config {path}: is the record of a run of train.py, whose flags are not those of {self.prog}; give'
+                ' that the checkpoint of the run'
+            )
         argv = []
         for key, value in values.items():
             action = self.named(f'--{key}')
@@ -86,7 +93,7 @@ class Parser(argparse.ArgumentParser):
                     raise ValueError(f'--config {path}: {key} is a switch and takes true or false, found {value!r}')
                 argv += [f'--{key}'] if value else []
             elif value is not None:
-                items = value if isinstance(value, list) else [value]
+                items = value if isinstance(value, (list, tuple)) else [value]
                 argv += [f'--{key}={",".join(str(item) for item in items)}']
         return argv
 
@@ -106,4 +113,12 @@ def config_of(argv) -> dict:
 
 
 def _read_config(path) -> dict:
+    """The flags in the file of --config: lines of YAML, or what another run records in its hparams.json."""
+    if _is_record(path):
+        content = run_record.read_json(path, f'--config {path}')
+        return run_record.given_by(run_record.flags_of(content, f'--config {path}'))
     return read_yaml(path, '--config', 'flag: value lines')
+
+
+def _is_record(path) -> bool:
+    return path.endswith('.json') and run_record.is_record(run_record.read_json(path, f'--config {path}'))
