@@ -31,7 +31,7 @@ from utils.cli.wording import counted, listed, shortened
 from utils.files.atomic import sha256
 from utils.files.sources import KINDS as SOURCE_KINDS
 from utils.files.sources import find_sources
-from utils.outputs.predicted import KINDS, PredictedFiles
+from utils.outputs.predicted import KINDS, PAGE, PredictedFiles
 from utils.settings import SETTINGS
 from utils.settings.value_types import crop_size, names, number, positive
 
@@ -199,7 +199,7 @@ def predict_options(args, arithmetic: str) -> PredictOptions:
     return PredictOptions(
         evaluation=EvalOptions(flip=args.flip, precision=arithmetic),
         fusion=FuseOptions(args.fusion, calibrator=calibrator),
-        keep=frozenset(args.write),
+        keep=frozenset(args.write) | ({'confidence'} if PAGE in args.write else set()),
         tile=args.tile,
         overlap=args.overlap,
         window=args.window,
