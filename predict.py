@@ -37,7 +37,7 @@ from utils.files.atomic import sha256
 from utils.files.run_directory import weights_file
 from utils.files.sources import KINDS as SOURCE_KINDS
 from utils.files.sources import find_sources
-from utils.outputs.predicted import KINDS, PredictedFiles
+from utils.outputs.predicted import KINDS, PAGE, PredictedFiles
 from utils.settings import SETTINGS
 from utils.settings.retired import OF_PREDICTION
 from utils.settings.value_types import crop_size, names, number, positive
@@ -243,7 +243,7 @@ def predict_options(args, arithmetic: str, align_corners: bool) -> PredictOption
     return PredictOptions(
         evaluation=EvalOptions(args.scales, args.flip, align_corners, arithmetic),
         fusion=FuseOptions(args.fusion, calibrator=calibrator),
-        keep=frozenset(args.write),
+        keep=frozenset(args.write) | ({'confidence'} if PAGE in args.write else set()),
         tile=args.tile,
         overlap=args.overlap,
         window=args.window,

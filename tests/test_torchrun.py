@@ -123,7 +123,7 @@ def test_two_processes_count_every_image_once_and_dump_them_all(published):
     )
     for name in ('one', 'two'):
         assert len(list((folder / name / 'logits').rglob('*.npz'))) == 5
-        assert (folder / name / 'best_images' / 'index.html').read_text().count('<article') == 5
+        assert (folder / name / 'best_images' / 'index.html').read_text().count('"key":"input"') == 5
 
 
 def test_a_mistake_on_two_processes_ends_them_both(street, tmp_path):
