@@ -79,6 +79,13 @@ class Run:
                 logx.log_file.write(line + '\n')
             logx.log_file.flush()
 
+    def amend(self, args: Namespace, values: Mapping):
+        """Take over flags that were decided after the start, `values` of `args`, in hparams.json too."""
+        self.args = args
+        if self.is_open:
+            path = self.directory / 'hparams.json'
+            write_json(path, {**(stamps.read(path, 'remove it', 'record of a run') or {}), **values})
+
     def close(self):
         """Close the log and give the directory back."""
         if self.is_open:
