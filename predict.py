@@ -12,6 +12,9 @@ done; 1: some sources failed, which are listed at the end; 2: a mistake in flags
 
 import sys
 
+import utils.cli.waiting  # noqa: F401  (before torch)
+
+# isort: split
 import cv2
 import torch
 

@@ -13,6 +13,9 @@ interrupted by Ctrl-C, a training saved like that.
 import os
 import sys
 
+from utils.cli import waiting  # before torch
+
+# isort: split
 import torch
 
 import config
@@ -35,6 +38,7 @@ from engine.planning.timed import TimedTraining
 from engine.run import evaluation_directory, run_context
 from engine.stop import StopSignal
 from engine.training import Training
+from engine.unread import unread_by_network
 from loss import read_class_weights, verified_dataset
 from network.summary import EVALUATION_SIZE, summary
 from transforms import build_train_transform
@@ -65,12 +69,13 @@ def start(argv):
     with config.scope(**SETTINGS.as_cfg(vars(args))):
         config.freeze()
         check_names(args)
+        notes += unread_by_network(args)
         if args.summary:
             return print_summary(args, notes)
         if args.eval:
             args = flags.with_values(args, result_dir=evaluation_directory(args, notes.append))
         with run_context(args, training=not args.eval) as run:
-            for note in notes:
+            for note in [waiting.line(), *notes]:
                 run.log(note)
             return evaluate(args, run, state) if args.eval else fit(args, run, state)
 

@@ -7,7 +7,7 @@ from aggregation.fusion.pooling import KINDS
 from aggregation.fusion.scores import FUSIONS, PUBLISHED_LABELS, PUBLISHED_SCORES, SCORES
 from aggregation.statistics.calibration import METHODS
 from utils.settings import SETTINGS
-from utils.settings.value_types import count, names, positive
+from utils.settings.value_types import count, names, processes, resamplings
 
 
 def check(parser):
@@ -74,7 +74,7 @@ def results(parser):
         type=names,
         default=(),
         metavar='LIST',
-        help='scores to write as <stem>_<score>.npz, float16, high where anomalous',
+        help=f'scores to write as <stem>_<score>.npz, float16, high where anomalous: {", ".join(SCORES)}',
     )
     parser.add_argument('--change_labels', action='store_true', help='let a vector calibration change labels too')
     parser.add_argument(
@@ -107,7 +107,7 @@ _CHANGES = {
     'n_scales': {'help': 'scales of hierarchical inference for members that have it, as in 0.5,1.0,2.0'},
     'do_flip': {'help': 'average every member with the mirrored image'},
     'precision': {'help': 'arithmetic of the networks'},
-    'num_workers': {'default': 2, 'help': 'loader processes'},
+    'num_workers': {'help': 'loader processes (default: as many as there are usable cores, at most 2)'},
 }
 
 
@@ -134,6 +134,7 @@ def labelled(parser):
     members(parser)
     fusion(parser)
     data(parser)
+    share(parser, ('strict',))
 
 
 def calibrate(parser):
@@ -157,12 +158,13 @@ def evaluation(parser):
     )
     parser.add_argument('--page', metavar='FILE', help='write a page with tables')
     parser.add_argument(
-        '--bootstrap', type=count, default=0, metavar='N', help='95 %% intervals from N resamplings of the images'
+        '--bootstrap', type=resamplings, default=0, metavar='N', help='95 %% intervals from N resamplings of the images'
     )
     threads(parser)
 
 
-def submission(parser):
+def submission(parser, images: str):
+    """images: the help of --images."""
     parser.add_argument(
         'predictions',
         metavar='DIR',
@@ -172,12 +174,14 @@ def submission(parser):
     parser.add_argument(
         '--allow_missing', action='store_true', help='leave out missing images; the server refuses such a submission'
     )
+    parser.add_argument('--images', metavar='PATH', help=images)
+    share(parser, ('strict',))
 
 
 def threads(parser):
     parser.add_argument(
         '--num_workers',
-        type=positive,
+        type=processes,
         default=2,
         metavar='N',
         help='threads that read files; results do not depend on it',

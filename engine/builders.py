@@ -20,7 +20,7 @@ from loss import build_criterion
 from loss.optimizer import get_optimizer, get_scheduler
 from network import loading
 from network.checkpointing import checkpoint_stages
-from transforms import build_val_transform
+from transforms import build_mixing, build_val_transform
 from transforms.deferred import augment
 from transforms.normalize import Normalize
 from utils.files.archives import on_disk
@@ -88,6 +88,7 @@ def build_network(args, dataset, run, state, training=False):
             allow_class_mismatch=args.allow_class_mismatch,
             partial=args.snapshot_partial,
             allow_missing_prefixes=('scale_attn.',) if training else (),
+            class_remedy='' if training else classes_of(args, state),
         )
         run.log(str(restored))
         tell_other_classes(args, run, state.get('class_names'), dataset)
@@ -111,6 +112,18 @@ def build_network(args, dataset, run, state, training=False):
         else:
             net.compile()
     return net
+
+
+def classes_of(args, state) -> str:
+    """What to do about an evaluation whose classes, those of --dataset, are not those of the checkpoint `state`."""
+    name, file = state.get('dataset'), state.get('data_yaml')
+    flags = '--dataset custom --data_yaml FILE' if file or not name else f'--dataset {name}'
+    what = 'a file that describes them' if not name else f'the file that describes {name}' if file else ''
+    predict = f'; python predict.py {args.eval_folder} --weights {args.source} takes them from it'
+    return (
+        f'the classes come from --dataset {args.dataset}; give those of the checkpoint: {flags}'
+        f'{what and f", {what}"}{predict if args.eval == "folder" and state.get("network") else ""}'
+    )
 
 
 def describe_network(args, net, dataset):
@@ -167,7 +180,10 @@ def idle_parameters(args, num_classes, weights) -> set:
 def build_train_loader(args, run, dataset, transform):
     """Batches of augmented crops, drawn class-uniformly, in the same order whatever the number of workers."""
     transform.check_crop(dataset.sizes())
-    train_set = TrainSet(dataset, transform, args.seed, is_main=run.is_main, barrier=run.dist.barrier, log=run.log)
+    mixing = build_mixing(args, dataset.num_classes, dataset.ignore_label)
+    train_set = TrainSet(
+        dataset, transform, args.seed, mixing=mixing, is_main=run.is_main, barrier=run.dist.barrier, log=run.log
+    )
     return train_loader(train_set, args.bs_trn, args.num_workers, run.dist.world, run.dist.rank, args.seed)
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import torch
 
+from utils.cli.waiting import waiting
+
 PACKAGES = (
     'torch',
     'torchvision',
@@ -47,6 +49,7 @@ def describe_start(device: torch.device, world: int = 1) -> dict:
         'platform': platform.platform(),
         'cpus': os.cpu_count(),
         'threads': torch.get_num_threads(),
+        'waiting': waiting(),
     }
 
 

@@ -10,8 +10,11 @@ A network never sees labels. It is built from explicit options (by default `cfg.
 later.
 """
 
+import utils.cli.waiting  # noqa: F401  (before torch, for the programs network.export and network.summary)
+
+# isort: split
 from network import attnscale, basic, deeper, deepv3, framework, mscale_nets, ocrnet, pairwise, torchvision_nets, unet
-from network.building import check_names, check_pretrained, get_net, takes_scales
+from network.building import check_names, check_pretrained, get_net, options_read, takes_scales
 from network.loading import description, load, normalisation
 from network.pretrained import own_normalisation
 from network.registry import ARCHS, TRUNKS
@@ -35,6 +38,7 @@ __all__ = [
     'head_keys',
     'load',
     'normalisation',
+    'options_read',
     'own_normalisation',
     'takes_scales',
 ]

@@ -9,7 +9,7 @@ from utils.cli import flags
 from utils.cli.parser import Parser
 from utils.settings import SETTINGS
 from utils.settings.setting import NETWORK
-from utils.settings.value_types import positive
+from utils.settings.value_types import number
 
 DEFAULT_CLASSES = 19
 
@@ -20,7 +20,7 @@ def make_parser(prog: str, description: str) -> Parser:
     group = SETTINGS.add_to(parser, SETTINGS.deciding(NETWORK))['network']
     group.add_argument(
         '--num_classes',
-        type=positive,
+        type=number(int, low=1, high=65536),
         metavar='K',
         help=f'classes (default: what --snapshot holds, else {DEFAULT_CLASSES})',
     )

@@ -29,7 +29,7 @@ from transforms.normalize import Normalize
 from utils.classes import Classes
 from utils.cli.program import run_program
 from utils.files.atomic import atomic_write
-from utils.settings.value_types import amount, crop_size, positive
+from utils.settings.value_types import crop_size, number, positive
 
 
 def build_parser():
@@ -60,7 +60,7 @@ def build_parser():
     )
     group.add_argument(
         '--tolerance',
-        type=amount,
+        type=number(float, low=0, below=1),
         default=1e-3,
         metavar='D',
         help='largest difference allowed, as a share of the largest logit',

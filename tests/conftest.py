@@ -4,9 +4,7 @@ import shutil
 
 import pytest
 import torch
-from small import EPOCH, SMALL
-
-import train
+from small import EPOCH, run
 
 
 @pytest.fixture(scope='session', autouse=True)
@@ -24,22 +22,13 @@ def street(tmp_path_factory):
     return root
 
 
-def run(street, folder, flags, dataset='synthetic', small=True) -> int:
-    """The exit code of train.main on a data set below `street`, with its results in folder/run, in this process."""
-    places = ['--override_dataset_root', street, '--assets_path', folder / 'assets', '--result_dir', folder / 'run']
-    argv = ['--dataset', dataset, *places, '--num_workers', '0', *(SMALL if small else []), *flags]
-    with pytest.MonkeyPatch.context() as patch:
-        # Pictures for TensorBoard of 32 pixels, not 384: to encode them took as long as an epoch.
-        patch.setattr('utils.outputs.pictures.GRID_SIDE', 32)
-        return train.main([str(word) for word in argv])
-
-
 @pytest.fixture
 def program(street, tmp_path, capsys):
     """program(*flags) -> (exit code, what it printed): train.main on the small data set and network, in this
     process."""
 
     def call(*flags, **how):
+        capsys.readouterr()  # what a shared run printed
         code = run(street, tmp_path, flags, **how)
         captured = capsys.readouterr()
         return code, captured.out + captured.err

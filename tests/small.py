@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from torch.optim.optimizer import register_optimizer_step_post_hook
+
+import train
 
 ROOT = Path(__file__).parent.parent
 # The smallest network of the family: seconds per test on a CPU.
@@ -22,6 +25,16 @@ SMALL = [
 ]
 TRAIN = ['--crop_size', '48,64', '--bs_trn', '2', '--max_epoch', '2', '--class_uniform_tile', '64', '--log_freq', '1']
 EPOCH = [*TRAIN, '--max_epoch', '1']
+
+
+def run(street, folder, flags, dataset='synthetic', small=True) -> int:
+    """The exit code of train.main on a data set below `street`, with its results in folder/run, in this process."""
+    places = ['--override_dataset_root', street, '--assets_path', folder / 'assets', '--result_dir', folder / 'run']
+    argv = ['--dataset', dataset, *places, '--num_workers', '0', *(SMALL if small else []), *flags]
+    with pytest.MonkeyPatch.context() as patch:
+        # Pictures for TensorBoard of 32 pixels, not 384: to encode them took as long as an epoch.
+        patch.setattr('utils.outputs.pictures.GRID_SIDE', 32)
+        return train.main([str(word) for word in argv])
 
 
 def command(*arguments, timeout=300, **options):

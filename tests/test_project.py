@@ -26,6 +26,7 @@ def requirements(name):
     [
         ('requirements.txt', PROJECT['dependencies']),
         ('requirements-extras.txt', PROJECT['optional-dependencies']['extras']),
+        ('requirements-tracking.txt', PROJECT['optional-dependencies']['tracking']),
         ('requirements-dev.txt', PROJECT['optional-dependencies']['dev']),
     ],
 )

@@ -136,3 +136,9 @@ def resume_point(state: Mapping, source='the checkpoint') -> tuple[int, int]:
     if state.get('epoch_done', True):  # files of earlier programs were only written after an epoch
         return int(state['epoch']) + 1, 0
     return int(state['epoch']), int(state['batch_in_epoch'])
+
+
+if __name__ == '__main__':
+    from utils.cli.checkpoint_commands import main
+
+    raise SystemExit(main())

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from utils.files.archives import Archive, ArchivePath
+from utils.files.decoder_lines import caught
 
 FILE_LIMIT = 1 << 27  # bytes of one file, unpacked: every pixel of the largest image as float64
 PIXEL_LIMIT = 1 << 24  # of one image or map, such as 4096x4096
@@ -84,7 +85,7 @@ def read_gray(tree: Tree, name: str) -> np.ndarray:
             '; write it again',
         )
         with suppress(cv2.error):  # sizes that no image has
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+            image, _ = caught(cv2.imdecode, np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None or image.ndim != 2:
         found = 'damaged or no image in PNG form' if image is None else 'a colour image'
         raise ValueError(f'{tree.path}: {name} is {found}, expected one channel of grey values; write it again')

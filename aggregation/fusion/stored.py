@@ -42,7 +42,15 @@ def fuse_stored(
     return len(todo) - failed, kept
 
 
-def calibrate_stored(members: Members, options: FuseOptions, truths: Truths, method: str, readers: int = 2, log=None):
+def calibrate_stored(
+    members: Members,
+    options: FuseOptions,
+    truths: Truths,
+    method: str,
+    readers: int = 2,
+    log=None,
+    faults: list | None = None,
+):
     """(calibrator, about), fitted on every image with a label.
 
     about says on what it was fitted, and the calibration errors before and after.
@@ -50,7 +58,7 @@ def calibrate_stored(members: Members, options: FuseOptions, truths: Truths, met
     Args:
         truths: the labels.
         method: a key of calibration.METHODS.
-        readers, log: as of fuse_stored.
+        readers, log, faults: as of fuse_stored.
 
     Raises:
         ValueError: confidences tell nothing, or the calibration is worse than none.
@@ -59,19 +67,30 @@ def calibrate_stored(members: Members, options: FuseOptions, truths: Truths, met
     stems = truths.shared(members)
     sample, before, after = (kind(len(truths.classes)) for kind in (calibration.PixelSample, Reliability, Reliability))
 
-    def each_image(options, enter, desc):
-        stream, pool = read_ahead(members, stems, readers), None
+    def each_image(stems, options, enter, desc, faults=None):
+        """Call enter(fused, truth) for the images; returns the stems of those that could be used."""
+        stream, pool, used = read_ahead(members, stems, readers), None, []
         for stem in progress(stems, total=len(stems), desc=desc, log=log):
-            pool = pool_of(members, stem, stream, options.needs, used=pool)
-            fused = finish(pool, options, len(members), probabilities=True)
-            enter(fused, truths.read(stem, fused.prediction.shape, len(fused.probabilities)))
+            try:
+                pool = pool_of(members, stem, stream, options.needs, used=pool)
+                fused = finish(pool, options, len(members), probabilities=True)
+                truth = truths.read(stem, fused.prediction.shape, len(fused.probabilities))
+            except (ValueError, OSError) as error:
+                if faults is None or len(faults) + 1 == len(stems):
+                    raise
+                faults.append(str(error))
+                pool = None
+            else:
+                enter(fused, truth)
+                used.append(stem)
+        return used
 
     def gather(fused, truth):
         before.update(fused.probabilities, fused.prediction, fused.confidence, truth)
         sample.add(fused.probabilities, truth)
 
     with one_thread():
-        each_image(options, gather, 'calibrate')
+        stems = each_image(stems, options, gather, 'calibrate', faults)
         fit = {
             'temperature': lambda: calibration.fit_temperature(sample),
             'vector': lambda: calibration.fit_vector(sample),
@@ -79,6 +98,7 @@ def calibrate_stored(members: Members, options: FuseOptions, truths: Truths, met
         }
         calibrator = fit[method]()
         each_image(
+            stems,
             FuseOptions(options.fusion, options.score, calibrator=calibrator),
             lambda fused, truth: after.update(fused.probabilities, fused.prediction, fused.confidence, truth),
             'check',
@@ -93,4 +113,5 @@ def calibrate_stored(members: Members, options: FuseOptions, truths: Truths, met
         'members': members.describe(),
         'before': before.scores(),
         'after': after.scores(),
+        **({'left_out_images': list(faults)} if faults else {}),
     }

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import traceback
+import warnings
 
 import cv2
 import torch
@@ -58,6 +59,7 @@ def _stack(tensors):
 def _worker_options(num_workers):
     """Options of both loaders. A generator of its own: a DataLoader draws from torch's global one at every start
     otherwise, which would make the random numbers of the network depend on how often a run was resumed."""
+    warnings.filterwarnings('ignore', message='This DataLoader will create')  # too many processes: the flags say it
     return {
         'num_workers': num_workers,
         'persistent_workers': num_workers > 0,

@@ -1,9 +1,9 @@
 """Threads for the same work on many files: decoding leaves Python, so processes are not needed."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 from utils.cli.progress import progress
+from utils.cores import usable_cores
 
 MAX_THREADS = 32  # what does not leave Python holds its lock: more threads would only wait
 
@@ -23,8 +23,3 @@ def in_threads(function, items, description: str, unit: str, threads=None, log=N
         yield from progress(pool.map(function, items), total=len(items), desc=description, unit=unit, log=log)
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def usable_cores() -> int:
-    """The number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1

@@ -7,7 +7,6 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from datasets import prepare as room
-from datasets.loading.threads import usable_cores
 from datasets.prepare import synthetic
 from datasets.prepare.converter import Converter
 from datasets.prepare.drawing import tool as drawing
@@ -17,7 +16,8 @@ from datasets.registry import dataset_names
 from utils.cli.parser import Parser
 from utils.cli.program import run_program
 from utils.cli.wording import did_you_mean
-from utils.settings.value_types import positive
+from utils.cores import usable_cores
+from utils.settings.value_types import processes
 
 _MODULES = [
     import_module(f'{room.__name__}.{found.name}') for found in iter_modules(room.__path__) if found.name != '__main__'
@@ -93,7 +93,7 @@ def _add_shared(subparser, add_flags, run, root=ROOT):
     add_flags(subparser)
     subparser.add_argument(
         '--workers',
-        type=positive,
+        type=processes,
         default=usable_cores(),
         metavar='N',
         help='number of processes (default: %(default)s)',

@@ -9,7 +9,7 @@ from utils.cli import flags
 from utils.cli.parser import Parser
 from utils.settings import SETTINGS
 from utils.settings.coarse import GROUP as COARSE
-from utils.settings.value_types import names, positive
+from utils.settings.value_types import names, processes
 
 DATA = ('dataset', 'data_yaml', 'override_dataset_root', 'cv', 'max_pixels', 'ignore_ids')
 SHARED = ('config', 'assets_path', *DATA, *SETTINGS.of_group(COARSE))  # settings of train.py that stand here too
@@ -28,7 +28,7 @@ def build_parser():
         '--splits', type=names, default=(), metavar='LIST', help='comma list of splits to read (default: train,val)'
     )
     group.add_argument(
-        '--workers', type=positive, metavar='N', help='threads (default: as many as there are usable cores)'
+        '--workers', type=processes, metavar='N', help='threads (default: as many as there are usable cores)'
     )
     group.add_argument(
         '--out',

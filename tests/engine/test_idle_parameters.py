@@ -63,9 +63,10 @@ dist.shutdown()
 """.replace('SIZE', repr(SIZE))
 
 
-def launch(tmp_path, archs):
+def launch(tmp_path, archs, **options):
     (tmp_path / 'sweep.py').write_text(LAUNCH)
-    return command('-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=2', tmp_path / 'sweep.py', archs)
+    two = ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=2']
+    return command(*two, tmp_path / 'sweep.py', archs, **options)
 
 
 def test_two_processes_step_whichever_weight_is_zero(tmp_path):
@@ -78,6 +79,6 @@ def test_two_processes_step_whichever_weight_is_zero(tmp_path):
 @pytest.mark.slow
 def test_every_arch_steps_on_two_processes_whichever_weight_is_zero(tmp_path):
     archs = ','.join(ARCHS.names())
-    done = launch(tmp_path, archs)
+    done = launch(tmp_path, archs, timeout=3600)
     assert done.returncode == 0, done.stderr[-2000:]
     assert [line.split()[1] for line in done.stdout.splitlines() if line.startswith('swept')] == archs.split(',')

@@ -1,14 +1,26 @@
 import pytest
 
+import predict
 import train
+from datasets.verify.commandline import build_parser as verify_parser
 from utils.cli import flags
+from utils.cli.parser import ELSEWHERE
 from utils.settings import SETTINGS
 
 
 @pytest.mark.parametrize(
     'argv, message',
     [
-        (['--learning_rate', '1'], 'unknown flag --learning_rate'),
+        (['--learning_rate', '1'], 'unknown flag --learning_rate; it is called --lr here'),
+        (['--batch_size', '4'], 'unknown flag --batch_size; it is called --bs_trn or --bs_val here'),
+        (['--batch-size=4'], 'unknown flag --batch-size; it is called --bs_trn or --bs_val here'),
+        (
+            ['--gpu', '0'],
+            'unknown flag --gpu; which GPUs are used is said before the command, by CUDA_VISIBLE_DEVICES=0',
+        ),
+        (['--lr'], '--lr: expected one argument; it is --lr RATE: learning rate at the start (default: 0.002)'),
+        (['--precision'], 'it is --precision {fp32,fp16,bf16}: arithmetic of the network'),
+        (['--coarse_boost_classes'], 'it is --coarse_boost_classes'),
         (['--lrr', '1'], 'did you mean --lr'),
         (['--l', '1'], 'unknown flag --l;'),
         (['--lr', 'fast'], "--lr: 'fast' is not a number, such as 0.5"),
@@ -36,6 +48,15 @@ def test_a_mistake_is_told_in_one_line_and_ends_with_code_2(argv, message, capsy
     assert train.main(argv) == 2
     printed = capsys.readouterr().err
     assert message in printed and printed.count('\n') == 1, printed
+
+
+def test_every_name_from_elsewhere_leads_to_a_flag_of_some_program():
+    known = {name for names in ELSEWHERE.values() for name in names}
+    flags_of_all = set(SETTINGS) | {
+        name for parser in (predict.build_parser(), verify_parser()) for name in vars(parser.parse_args([]))
+    }
+    assert known <= flags_of_all
+    assert not ELSEWHERE.keys() & set(SETTINGS) - {'num_workers'}
 
 
 def test_the_published_commands_parse_to_what_they_say():

@@ -154,7 +154,7 @@ def test_every_flag_has_a_group_a_help_and_a_default_or_metavar():
 
 def test_conditions_name_settings_that_there_are():
     for setting in SETTINGS.values():
-        for condition in (*setting.needs, *setting.idle_without):
+        for condition in (*setting.needs, *setting.idle_without, *setting.idle_beside):
             name, _, value = condition.partition('=')
             assert name in SETTINGS and (not value or value in SETTINGS[name].choices), (setting.name, condition)
 

@@ -7,6 +7,8 @@ changes them returns new ones. A mistake is a ValueError of one sentence.
 from argparse import Namespace
 
 from utils.cli.parser import Parser
+from utils.cli.wording import counted
+from utils.cores import loader_processes, own_cores
 from utils.settings import SETTINGS
 from utils.settings.setting import NETWORK, STEPS
 
@@ -40,6 +42,7 @@ def complete(args) -> Namespace:
     check(args)
     return with_values(
         args,
+        num_workers=loader_processes() if args.num_workers is None else args.num_workers,
         precision='fp16' if args.fp16 else args.precision,
         max_epoch=2 if args.test_mode else args.max_epoch,
         snapshot=args.snapshot and args.snapshot.replace('ASSETS_PATH', args.assets_path),
@@ -123,6 +126,11 @@ def unread(args) -> list[str]:
         )
     if args.lr == 0 and not args.eval:
         lines.append('--lr 0: no weight will change, only batch statistics')
+    if 'num_workers' in args.given and args.num_workers > own_cores():
+        lines.append(
+            f'--num_workers {args.num_workers}: a process may use {counted(own_cores(), "core")} here, more loader'
+            ' processes than that are rarely faster'
+        )
     if args.pretrained != 'none' and (args.snapshot or args.resume not in (None, 'auto')):
         lines.append('--pretrained has no effect: the checkpoint holds the trunk too')
     return lines

@@ -4,9 +4,42 @@ No abbreviations, a YAML file of defaults under the command line, and mistakes r
 """
 
 import argparse
+import re
 
 from utils.cli.wording import did_you_mean
 from utils.cli.yaml_file import read_yaml
+
+# What other programs call a flag -> what it is called here, of which a program may have some.
+ELSEWHERE = {
+    'batch_size': ('bs_trn', 'bs_val', 'batch'),
+    'train_batch_size': ('bs_trn',),
+    'val_batch_size': ('bs_val',),
+    'epochs': ('max_epoch',),
+    'num_epochs': ('max_epoch',),
+    'learning_rate': ('lr',),
+    'wd': ('weight_decay',),
+    'workers': ('num_workers',),
+    'num_workers': ('workers',),
+    'model': ('arch',),
+    'backbone': ('trunk',),
+    'checkpoint': ('snapshot', 'weights'),
+    'ckpt': ('snapshot', 'weights'),
+    'weights': ('snapshot',),
+    'pretrained_weights': ('snapshot', 'weights'),
+    'data_dir': ('override_dataset_root',),
+    'data_root': ('override_dataset_root',),
+    'data_path': ('override_dataset_root',),
+    'output': ('result_dir', 'out'),
+    'output_dir': ('result_dir', 'out'),
+    'save_dir': ('result_dir', 'out'),
+    'work_dir': ('result_dir', 'out'),
+    'logdir': ('result_dir',),
+    'img_size': ('crop_size', 'max_side'),
+    'image_size': ('crop_size', 'max_side'),
+    'amp': ('precision',),
+    **dict.fromkeys(('gpu', 'gpus', 'gpu_id', 'gpu_ids', 'device', 'devices'), ('device',)),
+}
+GPUS = 'which GPUs are used is said before the command, by CUDA_VISIBLE_DEVICES=0, or for several by torchrun'
 
 
 class _Help(argparse.HelpFormatter):
@@ -26,7 +59,17 @@ class Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, formatter_class=_Help, **kwargs)
 
     def error(self, message):
+        found = re.match(r'argument (?:\S+/)?(--\w+): (?=expected |.* names nothing$)', message)
+        if found:
+            action = self._option_string_actions[found[1]]
+            message += f'; it is {self._describe(action)}'
         raise ValueError(message)
+
+    def _describe(self, action):
+        """What a flag takes: '--splits LIST: which splits (default: val)'."""
+        metavar = action.metavar or '{' + ','.join(action.choices or ()) + '}'
+        text = self._get_formatter()._expand_help(action) if action.help else ''
+        return f'{action.option_strings[-1]} {metavar}: {text}'
 
     def parse_all(self, argv):
         """Parse argv; the YAML file of --config comes first, so that flags on the command line win."""
@@ -47,7 +90,16 @@ class Parser(argparse.ArgumentParser):
         return parser
 
     def _describe_unknown(self, flag, what):
-        return f'{what} {flag}; {did_you_mean(flag, self._option_string_actions, "see --help for all of them")}'
+        return f'{what} {flag}; {self._remedy(flag.lstrip("-").replace("-", "_"))}'
+
+    def _remedy(self, name):
+        flags = self._option_string_actions
+        known = [f'--{other}' for other in ELSEWHERE.get(name.lower(), ()) if f'--{other}' in flags]
+        if known:
+            return f'it is called {" or ".join(known)} here'
+        if ELSEWHERE.get(name.lower()) == ('device',) and '--precision' in flags:
+            return GPUS
+        return did_you_mean(f'--{name}', flags, 'see --help for all of them')
 
     def _yaml_as_flags(self, path):
         values = read_yaml(path, '--config', 'flag: value lines')

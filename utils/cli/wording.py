@@ -37,6 +37,20 @@ def shortened(lines, count: int, indent: str = '  ') -> list[str]:
     return lines[:count] + ([f'{indent}and {len(lines) - count:,} more'] if len(lines) > count else [])
 
 
+def left_out_lines(faults, images: int, is_scored=False) -> list[str]:
+    """What is said of images that were left out: a count, and a line for each of the messages `faults`.
+
+    images: how many were not left out.
+    """
+    if not faults:
+        return []
+    score = '; the score is of the others alone' if is_scored else ''
+    return [
+        f'{len(faults)} of {len(faults) + images} images were left out{score}:',
+        *(f'  {told(one)}' for one in faults),
+    ]
+
+
 def counted(count: int, one: str, many: str = '') -> str:
     """'1 label', '1,234 labels'; many: the plural where it is not one + 's'."""
     return f'{count:,} {one if count == 1 else many or one + "s"}'

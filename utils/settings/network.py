@@ -75,6 +75,7 @@ SETTINGS = group(
         'kaiming-initialise the decoder instead of in the way of torch',
         cfg='MODEL.INIT_DECODER',
         decides=(NUMBERS,),
+        idle_beside=('snapshot',),
     ),
     switch(
         'freeze_trunk',

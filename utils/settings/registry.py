@@ -128,6 +128,9 @@ class Settings(Mapping[str, Setting]):
             needed = ('eval',) if setting.read_by == EVALUATION else setting.idle_without
             if setting not in of_training and self._lacks(needed, vars(args)):
                 lines.append(f'{setting.flag} has no effect without {written(needed)}')
+            beside = tuple(condition for condition in setting.idle_beside if holds(condition, vars(args), self))
+            if beside and setting not in of_training:
+                lines.append(f'{setting.flag} has no effect beside {written(beside)}')
         if of_training:
             lines.append(f'{", ".join(setting.flag for setting in of_training)}: no effect with --eval')
         return lines

@@ -21,8 +21,8 @@ def unchanged(value: Any) -> Any:
 class Setting:
     """A flag of the programs, a key of cfg, or both.
 
-    Conditions (`idle_without`, `needs`) are names of other settings or 'name=value'; a name holds where that one has
-    another value than its default. One of several is enough.
+    Conditions (`idle_without`, `idle_beside`, `needs`) are names of other settings or 'name=value'; a name holds where
+    that one has another value than its default. One of several is enough.
     """
 
     name: str  # of the flag, without dashes; '' for a key of cfg that has no flag
@@ -38,6 +38,7 @@ class Setting:
     decides: tuple[str, ...] | None = None  # of NETWORK, STEPS, NUMBERS, VALUES; None: as the rest of its group
     read_by: str | None = None  # TRAINING or EVALUATION, '' for both; None: as the rest of its group
     idle_without: tuple[str, ...] = ()  # without these it has no effect
+    idle_beside: tuple[str, ...] = ()  # with one of these it has none
     needs: tuple[str, ...] = ()  # without these it is an error
     unmet: str = ''  # the words of that error after the flag; '': 'needs --x'
     network_if: Callable[[Any], bool] | None = None  # of the args: whether it belongs to this network after all
