@@ -82,6 +82,13 @@ class Run:
             for line in self._waiting:
                 self._record.line(line)
 
+    def amend(self, args: Namespace, values: Mapping):
+        """Take over flags that were decided after the start, `values` of `args`, in hparams.json too."""
+        self.args = args
+        if self.is_open:
+            path = self.directory / 'hparams.json'
+            write_json(path, {**(stamps.read(path, 'remove it', 'record of a run') or {}), **values})
+
     def close(self):
         """Close the record and give the directory back."""
         if self.is_open:
