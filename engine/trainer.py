@@ -14,8 +14,8 @@ import torch
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from engine.precision import autocast
 from loss.criterion import OutputsCriterion
+from network.averaging import autocast
 from utils.cli.progress import progress
 from utils.cli.wording import listed
 

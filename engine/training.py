@@ -45,8 +45,9 @@ class Training(Trainer):
 
     def metric(self, numbers, step, batches):
         self.run.metric('train', numbers, step)
-        self.run.scalars({**rates(self.learner.optimizer), **gpu.numbers(self.run.device)}, step)
         self.epoch_means.add(numbers, batches)
+        if self.run.is_main:
+            self.run.scalars({**rates(self.learner.optimizer), **gpu.numbers(self.run.device)}, step)
 
     def trained(self, seconds):
         epoch, means = self.position.epoch, self.epoch_means.take()

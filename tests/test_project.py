@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from utils.version import VERSION
+
 try:
     import tomllib
 except ModuleNotFoundError:  # Python 3.10: pytest brings this one
@@ -38,7 +40,7 @@ def test_pyproject_lists_the_packages_of_the_requirements(name, listed):
 def test_the_versions_of_the_files_agree():
     citation = yaml.safe_load((ROOT / 'CITATION.cff').read_text('utf-8'))
     newest = re.search(r'^## ([\d.]+)', (ROOT / 'CHANGELOG.md').read_text('utf-8'), re.MULTILINE).group(1)
-    assert citation['version'] == newest == PROJECT['version']
+    assert citation['version'] == newest == PROJECT['version'] == VERSION
     assert citation['license'] == PROJECT['license'] == 'MIT'
 
 

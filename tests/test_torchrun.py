@@ -181,7 +181,7 @@ def test_sigusr1_to_torchrun_saves_as_the_recipes_set_it_up(street, tmp_path):
             stderr=subprocess.STDOUT,
         )
         deadline = time.monotonic() + 120
-        while '[epoch 1]' not in log.read_text() and time.monotonic() < deadline and started.poll() is None:
+        while '[epoch 0], [iter' not in log.read_text() and time.monotonic() < deadline and started.poll() is None:
             time.sleep(0.2)
         started.send_signal(signal.SIGUSR1)
         started.wait(60)

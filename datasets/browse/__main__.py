@@ -25,6 +25,7 @@ from utils.files.images import write_jpeg, write_png
 from utils.pages import sheet
 from utils.settings import SETTINGS
 from utils.settings.coarse import GROUP as COARSE
+from utils.settings.retired import OF_BROWSING
 from utils.settings.value_types import count, positive
 
 WIDTH = 420  # pixels of a picture on the page
@@ -40,6 +41,7 @@ def parse_args(argv=None):
     parser = Parser(
         prog='python -m datasets.browse',
         description='Show samples of a dataset with their labels, as they are or as a training sees them.',
+        retired=OF_BROWSING,
     )
     SETTINGS.add_to(parser, SHARED, dataset=flags.with_names(dataset_names()), assets_path=ASSETS)
     group = parser.add_argument_group('browsing')

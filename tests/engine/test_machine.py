@@ -136,7 +136,7 @@ def test_a_machine_without_a_compiler_runs_uncompiled_and_says_so(program, monke
     monkeypatch.delenv('CXX', raising=False)
     monkeypatch.setattr(machine.shutil, 'which', lambda name: None)
     assert compiler_lacks(torch.device('cuda')) == 'no C compiler (gcc or clang or cc) is installed'
-    code, printed = program('--eval', 'val', '--compile')
+    code, printed = program('--eval', 'val', '--random_weights', '--compile')
     assert code == 0 and (
         '--compile: no C++ compiler (g++ or clang++) is installed, so the network runs uncompiled: the same results,'
         ' slower; install one' in printed
