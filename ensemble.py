@@ -38,12 +38,14 @@ from datasets.sampling.sets import EvalSet
 from engine import machine
 from engine.distributed import init_from_env
 from engine.evaluation import all_faults
-from engine.evaluator import EvalOptions, Evaluator, not_finite_sentence
+from engine.evaluator import Evaluator, not_finite_sentence
+from network.averaging import EvalOptions
 from transforms.normalize import Normalize
 from utils.cli.program import run_program
 from utils.cli.wording import left_out_lines, listed
 from utils.cores import loader_processes
 from utils.files.atomic import sha256, write_json
+from utils.files.run_directory import weights_file
 from utils.settings import SETTINGS
 
 
@@ -196,7 +198,7 @@ def checkpoints_in_order(args) -> tuple[list[str], list]:
             f'--weights: {len(weights)} weights for {len(args.checkpoints)} checkpoints; give one for each, in the same'
             ' order'
         )
-    rows = sorted(zip(args.checkpoints, weights), key=lambda row: row[0])
+    rows = sorted(zip(map(weights_file, args.checkpoints), weights), key=lambda row: row[0])
     return [path for path, _ in rows], [weight for _, weight in rows]
 
 
@@ -225,7 +227,7 @@ def labels_of(args, members) -> Truths:
     return Truths(datasets.get_dataset(name, args.split))
 
 
-@command('calibrate', 'fit a calibration of the fused confidence on a labelled split', flags.calibrate, ('out',))
+@command('calibrate', 'fit a calibration of the confidence on a labelled split', flags.calibrate, ('out',))
 def calibrate(args):
     members, options = open_members(args), fuse_options(args)
     with config.scope(**SETTINGS.as_cfg(vars(args))):
@@ -246,7 +248,7 @@ def calibrate(args):
 
 @command(
     'report',
-    'members, leave-one-out, disagreement, reliability and worst images, as a page',
+    'a page: members, leave-one-out, disagreement, worst images',
     flags.report,
     ('out',),
 )

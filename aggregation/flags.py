@@ -55,7 +55,12 @@ def fusion(parser):
         '--score', default='msp', metavar='NAME', help=f'what the confidence comes from: {", ".join(SCORES)}'
     )
     parser.add_argument('--label_function', choices=tuple(PUBLISHED_LABELS), help='the published name of --fusion')
-    parser.add_argument('--score_function', choices=tuple(PUBLISHED_SCORES), help='the published name of --score')
+    parser.add_argument(
+        '--score_function',
+        choices=tuple(PUBLISHED_SCORES),
+        metavar='NAME',
+        help=f'the published name of --score: {", ".join(PUBLISHED_SCORES)}',
+    )
 
 
 def calibration(parser):
@@ -122,7 +127,9 @@ def data(parser):
 
 
 def run(parser):
-    parser.add_argument('checkpoints', nargs='+', metavar='CKPT', help='checkpoints of train.py, one per member')
+    parser.add_argument(
+        'checkpoints', nargs='+', metavar='CKPT|DIR', help='checkpoints of train.py or run directories, one per member'
+    )
     data(parser)
     share(parser, _FORWARD)
     weights(parser)

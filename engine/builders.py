@@ -14,21 +14,24 @@ from datasets.loading.loader import eval_loader, train_loader
 from datasets.sampling.sets import EvalSet, TrainSet
 from datasets.verify.quick import check_before_training
 from engine import machine, precision, syncbn
-from engine.evaluator import EvalOptions, Evaluator
+from engine.evaluator import Evaluator
 from engine.trainer import Learner, TrainOptions, ema_of
 from loss import build_criterion
 from loss.optimizer import get_optimizer, get_scheduler
 from network import loading
+from network.averaging import EvalOptions
 from network.checkpointing import checkpoint_stages
 from transforms import build_mixing, build_val_transform
 from transforms.deferred import augment
 from transforms.normalize import Normalize
+from utils.cli.wording import listed
 from utils.files.archives import on_disk
 from utils.outputs.dumper import Dumper
 from utils.outputs.dumps import DumpOptions, check_outputs, claim
 from utils.outputs.gallery import Gallery
 from utils.outputs.logits import Storage
 from utils.outputs.writers import WriterPool
+from utils.settings import SETTINGS
 
 
 def get_dataset(args, run, split, quality='fine'):
@@ -92,6 +95,8 @@ def build_network(args, dataset, run, state, training=False):
         )
         run.log(str(restored))
         tell_other_classes(args, run, state.get('class_names'), dataset)
+        if args.finetune_from and restored.mismatched:
+            tell_new_layers(args, run, restored, state, dataset)
     if net.pretrained_report:
         run.log(str(net.pretrained_report))
     name = f'{args.arch} on {net.trunk_name}' if net.trunk_name else args.arch
@@ -136,6 +141,7 @@ def describe_network(args, net, dataset):
         std=cfg.DATASET.STD,
         n_scales=args.n_scales,
         data_yaml=Path(args.data_yaml).read_text(encoding='utf-8') if args.data_yaml else None,
+        test_settings=SETTINGS.test_entry(args),
     )
 
 
@@ -148,6 +154,16 @@ def tell_other_classes(args, run, before, dataset):
             f' there is {other[0][1]!r} in dataset {dataset.name}; if these are other classes, or in another order,'
             ' scores and labels mean nothing'
         )
+
+
+def tell_new_layers(args, run, restored, state, dataset):
+    """Say which layers --finetune_from leaves at random values because they are those of other classes."""
+    names = [name for name, _, _ in restored.mismatched]
+    run.log(
+        f'--finetune_from {args.finetune_from}: is of {state.get("num_classes") or "other"} classes, dataset'
+        f' {dataset.name} has {dataset.num_classes}; {len(names)} tensors of the class layers start anew:'
+        f' {listed(names, len(names))}; all others keep what they learned'
+    )
 
 
 def wrap(args, run, net, weights=None):
@@ -286,5 +302,5 @@ def train_options(args):
         log_freq=args.log_freq,
         schedule_per_step=args.lr_step == 'iter',
         save_minutes=args.save_minutes,
-        max_batches=11 if args.test_mode else None,
+        max_batches=11 if args.test_mode else args.epoch_batches,
     )

@@ -31,16 +31,7 @@ def evaluate(args, run, net, dataset):
     evaluator, classes = build_evaluator(args, run, net), dataset.classes
     faults: list = []
     loader = build_eval_loader(args, run, dataset, None if args.strict else faults)
-    about = {
-        'arch': args.arch,
-        'checkpoint': args.source,
-        'dataset': dataset.name,
-        'split': args.eval,
-        'n_scales': args.n_scales,
-        'scales': evaluator.options.scales,
-        'flip': args.do_flip,
-        'precision': args.precision,
-    }
+    about = facts(args, evaluator, dataset)
     made_by = {**SETTINGS.recorded_values(args), 'weights': args.source and sha256(args.source)}
     model = {'model': f'{args.arch} on {args.trunk}', 'weights_sha256': made_by['weights']}
     dumps = [name for name, dump in DUMPS.items() if getattr(args, dump.flag)]
@@ -74,6 +65,20 @@ def evaluate(args, run, net, dataset):
             ' evaluate with --precision fp32, or another checkpoint'
         )
     return int(bool(faults))
+
+
+def facts(args, evaluator, dataset) -> dict:
+    """What is evaluated and how, for the files of a result."""
+    return {
+        'arch': args.arch,
+        'checkpoint': args.source,
+        'dataset': dataset.name,
+        'split': args.eval,
+        'n_scales': args.n_scales,
+        'scales': evaluator.options.scales,
+        'flip': args.do_flip,
+        'precision': args.precision,
+    }
 
 
 def all_faults(dist, faults, images) -> list:
@@ -168,15 +173,17 @@ def report(run, score, gallery, records, dataset, about, images, lost=()):
         images: how many were evaluated.
         lost: names of the images that the network was not finite on, in metrics.json under `not_finite`.
     """
-    classes, rows = dataset.classes, None
+    classes, rows, scores = dataset.classes, None, None
     about = {**about, 'not_finite': lost} if lost else about
     if score is not None:
         run.log(score.table(classes))
         score.write(run.directory, classes, {**about, 'images': images})
         rows = score.rows(classes)
         if rows:
-            about = {**about, 'mean IoU': f'{100 * score.numbers()["mean_iu"]:.2f} %'}
-    write_page(gallery.page, records, classes, dataset.name, facts=about, rows=rows)
+            numbers = score.numbers()
+            scores = {'mean IoU': numbers['mean_iu'], 'pixels right': numbers['acc'], 'mean recall': numbers['acc_cls']}
+            about = {**about, 'images': images}
+    write_page(gallery.page, records, classes, dataset.name, facts=about, rows=rows, scores=scores)
 
 
 def where_to_look(result_dir, gallery):

@@ -14,8 +14,8 @@ import torch
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from engine.precision import autocast
 from loss.criterion import OutputsCriterion
+from network.averaging import autocast
 from utils.cli.progress import progress
 from utils.cli.wording import listed
 
@@ -164,9 +164,16 @@ class Trainer:
     def validate(self, epoch: int):
         """The score of an epoch, None where it has no validation; Stopped when it was asked to stop."""
 
+    def is_enough(self) -> bool:
+        """Whether to end before the last epoch."""
+        return False
+
+    def end_epoch(self):
+        """Called when an epoch is trained and validated, before it is saved."""
+
     def fit(self, loader):
         """Train to the last epoch; True when it was reached, False when the run was asked to stop before."""
-        while self.position.epoch < self.options.max_epoch:
+        while self.position.epoch < self.options.max_epoch and not self.is_enough():
             began = time.monotonic()
             finished = self._epoch(loader)
             if not finished:
@@ -179,6 +186,7 @@ class Trainer:
                 self.save()
                 return False
             self.position.epoch, self.position.batch = self.position.epoch + 1, 0
+            self.end_epoch()
             self.save(score)
             if self.dist.any(self.stop_requested):
                 return self.position.epoch >= self.options.max_epoch

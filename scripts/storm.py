@@ -71,13 +71,16 @@ def run(argv) -> int:
     cv2.setNumThreads(0)
     about, began = provenance(torch.device('cpu'), argv, 'scripts/storm.py'), time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix='storm_', dir=args.tmp))
+    if args.keep:
+        print(f'trials that break stay in {folder}', file=sys.stderr)
     rows = [Row(kind) for kind in chosen(args.only)]
     try:
         storm(rows, args, folder)
     finally:
         for row in rows:
             row.kind.close()
-        shutil.rmtree(folder, ignore_errors=True)
+        if not args.keep:
+            shutil.rmtree(folder, ignore_errors=True)
     text = f'{header(about, time.monotonic() - began)}\n\n{table(rows)}\n{faults(rows, args.seed)}'
     print(text)
     if args.out:
@@ -95,6 +98,7 @@ def parse_args(argv):
     parser.add_argument('--seed', type=count, default=0, metavar='N', help='decides every trial, with its number')
     parser.add_argument('--only', type=names, default=(), metavar='LIST', help='comma list of groups or kinds')
     parser.add_argument('--list', action='store_true', help='print the groups and kinds')
+    parser.add_argument('--keep', action='store_true', help='leave the folders and logs of trials that broke')
     parser.add_argument('--tmp', metavar='DIR', help='where the temporary folder is made')
     parser.add_argument('--out', metavar='FILE', help='write the table there, .md or .json')
     args = parser.parse_all(argv)

@@ -8,6 +8,7 @@ import os
 import random
 import resource
 import select
+import shutil
 import signal
 import struct
 import sys
@@ -52,6 +53,8 @@ class Kind:
             place = folder / str(number)
             place.mkdir()
             tried, broke = self.attempt(self.random(seed, number), place)
+            if not broke:  # what broke is kept to be looked at, with --keep
+                shutil.rmtree(place)
             yield Outcome(number, tried, broke)
 
     def attempt(self, rng: random.Random, folder: Path) -> tuple[int, str | None]:

@@ -185,7 +185,7 @@ def test_a_checkpoint_without_attention_starts_a_multi_scale_training_but_is_not
 
 def test_a_folder_without_images(program, tmp_path):
     (tmp_path / 'nothing').mkdir()
-    code, printed = program('--eval', 'folder', '--eval_folder', tmp_path / 'nothing')
+    code, printed = program('--eval', 'folder', '--eval_folder', tmp_path / 'nothing', '--random_weights')
     assert code == 2
     one_line(printed, f'{tmp_path / "nothing"}: holds no images (png, ', '--eval_folder')
 
@@ -225,7 +225,16 @@ def test_a_wrong_command_leaves_a_run_as_it_was_and_a_new_one_no_directory(progr
         ['--resume', 'auto', '--max_epoch', '3', '--crop_size', '4096,4096'],
         ['--result_dir', tmp_path / 'new', '--crop_size', '4096,4096'],
         ['--result_dir', tmp_path / 'new', '--eval', 'val', '--snapshot', weights, '--arch', 'ocrnet.HRNet'],
-        ['--result_dir', tmp_path / 'new', '--eval', 'folder', '--eval_folder', tmp_path / 'nowhere'],
+        [
+            '--result_dir',
+            tmp_path / 'new',
+            '--snapshot',
+            weights,
+            '--eval',
+            'folder',
+            '--eval_folder',
+            tmp_path / 'nowhere',
+        ],
     ):
         code, printed = program(*TRAIN, *wrong)
         assert code == 2, (wrong, printed)
@@ -243,7 +252,8 @@ def test_an_evaluation_leaves_out_unreadable_images_and_lists_all_of_them_at_the
         cv2.imwrite(str(folder / f'{name}.png'), np.full((64, 96, 3), 90, np.uint8))
     for name in 'bd':
         (folder / f'{name}.png').write_bytes((folder / f'{name}.png').read_bytes()[:60])
-    flags = ['--eval', 'folder', '--eval_folder', folder, '--dump_for_auto_labelling', '--bs_val', '2']
+    flags = ['--eval', 'folder', '--eval_folder', folder, '--random_weights', '--dump_for_auto_labelling']
+    flags += ['--bs_val', '2']
     code, printed = program(*flags, '--strict')
     assert code == 2 and 'b.png: ' in printed
     code, printed = program(*flags)

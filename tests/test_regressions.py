@@ -95,7 +95,8 @@ def test_automatic_labels_are_never_written_over_the_images(program, tmp_path):
     photo(folder / 'a.png')
     before = (folder / 'a.png').read_bytes()
     code, printed = program(
-        '--eval', 'folder', '--eval_folder', folder, '--result_dir', folder, '--dump_for_auto_labelling', '--overwrite'
+        *('--eval', 'folder', '--eval_folder', folder, '--random_weights', '--result_dir', folder),
+        *('--dump_for_auto_labelling', '--overwrite'),
     )
     assert code == 2 and 'would replace an image' in printed
     assert (folder / 'a.png').read_bytes() == before
@@ -105,7 +106,8 @@ def test_results_below_the_evaluated_folder_are_not_taken_for_images(program, tm
     photo(tmp_path / 'photos' / 'a.png')
     for _ in range(2):
         code, printed = program(
-            '--eval', 'folder', '--eval_folder', tmp_path / 'photos', '--result_dir', tmp_path / 'photos' / 'out'
+            *('--eval', 'folder', '--eval_folder', tmp_path / 'photos', '--random_weights'),
+            *('--result_dir', tmp_path / 'photos' / 'out'),
         )
         assert code == 0 and '1 images evaluated' in printed, printed
 
@@ -188,7 +190,8 @@ def test_an_unknown_name_leaves_no_run_directory(program):
 
 def test_an_image_that_vanishes_at_a_scale_is_named(program, tmp_path):
     photo(tmp_path / 'photos' / 'dot.png', (1, 1))
-    code, printed = program('--eval', 'folder', '--eval_folder', tmp_path / 'photos', '--n_scales', '0.5,1.0')
+    flags = ['--eval', 'folder', '--eval_folder', tmp_path / 'photos', '--random_weights']
+    code, printed = program(*flags, '--n_scales', '0.5,1.0')
     assert code == 2 and 'dot.png' in printed and 'Traceback' not in printed
 
 
@@ -238,6 +241,7 @@ def test_the_report_of_a_pretrained_trunk_is_logged(program, snapshot, tmp_path)
 def test_a_failed_check_of_names_claims_no_directory(program, tmp_path):
     for name in ('x.png', 'x.jpg'):
         photo(tmp_path / 'photos' / name)
-    code, printed = program('--eval', 'folder', '--eval_folder', tmp_path / 'photos', '--dump_logits')
+    flags = ['--eval', 'folder', '--eval_folder', tmp_path / 'photos', '--random_weights']
+    code, printed = program(*flags, '--dump_logits')
     assert code == 2 and 'both would be written' in printed
     assert not (program.run_dir / 'dumps.json').exists()

@@ -19,7 +19,8 @@ from aggregation.fusion.running import MemberFusion
 from aggregation.statistics import calibration
 from aggregation.statistics.levels import to_levels
 from engine.distributed import Dist
-from engine.evaluator import EvalOptions, Evaluator
+from engine.evaluator import Evaluator
+from network.averaging import EvalOptions
 
 TINY = [
     '--arch',

@@ -4,7 +4,7 @@ import predict
 import train
 from datasets.verify.commandline import build_parser as verify_parser
 from utils.cli import flags
-from utils.cli.parser import ELSEWHERE
+from utils.cli.mistyped import ELSEWHERE
 from utils.settings import SETTINGS
 
 
@@ -23,6 +23,7 @@ from utils.settings import SETTINGS
         (['--coarse_boost_classes'], 'it is --coarse_boost_classes'),
         (['--lrr', '1'], 'did you mean --lr'),
         (['--l', '1'], 'unknown flag --l;'),
+        (['--config', 'nowhere.yml'], '--config nowhere.yml: cannot be read'),
         (['--lr', 'fast'], "--lr: 'fast' is not a number, such as 0.5"),
         (['--n_scales', '0.5,2.0'], 'lacks 1.0'),
         (['--n_scales', 'half,1.0'], "'half,1.0' is not a comma list of numbers, such as 0.5,0.5"),
@@ -36,7 +37,7 @@ from utils.settings import SETTINGS
         (['--allow_class_mismatch'], 'needs --snapshot'),
         (['--crop_val'], 'needs --pre_size'),
         (['--dump_logits'], 'add --eval'),
-        (['--dump_topn', '2', '--eval', 'folder', '--eval_folder', 'x'], 'needs labels'),
+        (['--dump_topn', '2', '--eval', 'folder', '--eval_folder', 'x', '--snapshot', 'y'], 'needs labels'),
         (['--loss_weights', '1,2'], 'needs --loss'),
         (['--loss', 'ce', '--rmi_loss'], 'give one'),
         (['--fp16', '--precision', 'bf16'], 'contradict'),
@@ -154,6 +155,7 @@ def test_flags_of_a_training_are_told_when_they_are_given_to_an_evaluation():
             [
                 '--eval',
                 'val',
+                '--random_weights',
                 '--lr',
                 '1',
                 '--grad_ckpt',
@@ -174,7 +176,9 @@ def test_the_old_name_of_a_flag_is_the_flag():
     args = train.parse_args(['-wb', '3'])
     assert (args.wt_bound, args.given) == (3.0, ['wt_bound'])
     assert flags.unread(args) == ['--wt_bound has no effect without --img_wt_loss or --jointwtborder or --loss']
-    assert flags.unread(train.parse_args(['-wb=3', '--eval', 'val'])) == ['--wt_bound: no effect with --eval']
+    assert flags.unread(train.parse_args(['-wb=3', '--eval', 'val', '--random_weights'])) == [
+        '--wt_bound: no effect with --eval'
+    ]
 
 
 def test_the_flags_of_a_command_line_are_complete():

@@ -10,14 +10,31 @@ from utils.cli.parser import Parser
 from utils.cli.wording import counted
 from utils.cores import loader_processes, own_cores
 from utils.settings import SETTINGS
+from utils.settings.retired import OF_TRAINING
 from utils.settings.setting import NETWORK, STEPS
+from utils.settings.shown import EVERYDAY
 
+EXAMPLES = """\
+train, on images that photos.yaml describes (docs/datasets.md):
+  python train.py --dataset custom --data_yaml photos.yaml --result_dir runs/a
+go on after a stop, with the same flags:
+  python train.py ... --resume auto
+score the result:
+  python train.py --dataset custom --data_yaml photos.yaml --eval val \\
+      --snapshot runs/a/best_checkpoint_ep179.pth
+"""
 DUMP_FLAGS = ('dump_logits', 'dump_for_submission', 'dump_for_auto_labelling')
 
 
 def build_parser(dataset_names=(), settings=SETTINGS) -> Parser:
     """The whole parser. dataset_names: for the help of --dataset."""
-    parser = Parser(prog='train.py', description='Train, evaluate and dump semantic segmentation networks.')
+    parser = Parser(
+        prog='train.py',
+        description='Train, evaluate and dump semantic segmentation networks.',
+        everyday=EVERYDAY,
+        examples=EXAMPLES,
+        retired=OF_TRAINING,
+    )
     settings.add_to(parser, dataset=with_names(dataset_names))
     return parser
 
@@ -27,9 +44,9 @@ def with_names(dataset_names) -> dict:
     return {'help': f'{SETTINGS["dataset"].help}: {", ".join(dataset_names)}'}
 
 
-def parse(argv, dataset_names=()) -> Namespace:
-    """The flags of a command line, checked and complete."""
-    return complete(build_parser(dataset_names).parse_all(argv))
+def parse(argv, dataset_names=(), adopt=lambda args: args) -> Namespace:
+    """The flags of a command line, checked and complete; adopt: puts in those of an earlier run."""
+    return complete(adopt(build_parser(dataset_names).parse_all(argv)))
 
 
 def with_values(args, **changes) -> Namespace:
@@ -67,6 +84,13 @@ def check(args):
         )
     if args.resume and args.eval:
         raise ValueError('--resume continues a training; evaluate a checkpoint with --snapshot FILE')
+    if args.eval and not (args.snapshot or args.random_weights or args.summary):
+        raise ValueError(
+            f'--eval {args.eval}: no weights were given; give --run DIR of a training or --snapshot FILE, or'
+            ' --random_weights to evaluate a network that learned nothing'
+        )
+    if args.random_weights and args.snapshot:
+        raise ValueError(f'--random_weights and the weights of {args.snapshot} contradict each other; give one')
     if args.eval and (args.allow_class_mismatch or args.snapshot_partial):
         raise ValueError(
             '--allow_class_mismatch and --snapshot_partial leave layers at random values, to be trained; leave them out'

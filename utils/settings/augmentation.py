@@ -1,6 +1,6 @@
 """Settings of what is done to a training image."""
 
-from utils.settings.setting import NUMBERS, TRAINING, VALUES, Setting, choice, group, switch
+from utils.settings.setting import NUMBERS, TEST, TRAINING, VALUES, Setting, choice, group, switch
 from utils.settings.value_types import amount, count, crop_size, numbers, positive, scale, share
 
 SETTINGS = group(
@@ -22,7 +22,7 @@ SETTINGS = group(
         None,
         'PIXELS',
         'resize the long edge to this before any scale (default: as it is)',
-        decides=(NUMBERS, VALUES),
+        decides=(NUMBERS, VALUES, TEST),
         read_by='',
     ),
     switch('full_crop_training', 'crop to the size of each original image'),
@@ -69,7 +69,7 @@ SETTINGS = group(
     switch(
         'crop_val',
         'with --pre_size: evaluate a centred square of that side',
-        decides=(NUMBERS, VALUES),
+        decides=(NUMBERS, VALUES, TEST),
         read_by='',
         needs=('pre_size',),
     ),
