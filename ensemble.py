@@ -227,7 +227,7 @@ def labels_of(args, members) -> Truths:
     return Truths(datasets.get_dataset(name, args.split))
 
 
-@command('calibrate', 'fit a calibration of the fused confidence on a labelled split', flags.calibrate, ('out',))
+@command('calibrate', 'fit a calibration of the confidence on a labelled split', flags.calibrate, ('out',))
 def calibrate(args):
     members, options = open_members(args), fuse_options(args)
     with config.scope(**SETTINGS.as_cfg(vars(args))):
@@ -248,7 +248,7 @@ def calibrate(args):
 
 @command(
     'report',
-    'members, leave-one-out, disagreement, reliability and worst images, as a page',
+    'a page: members, leave-one-out, disagreement, worst images',
     flags.report,
     ('out',),
 )

@@ -21,6 +21,7 @@ import torch
 import network
 from aggregation.fusion.fusing import FuseOptions
 from aggregation.statistics import calibration
+from datasets.loading.formats import limit_pixels
 from engine import precision
 from engine.prediction import Prediction
 from engine.prediction_settings import as_tested, view_of
@@ -36,12 +37,22 @@ from utils.files.atomic import sha256
 from utils.files.run_directory import weights_file
 from utils.files.sources import KINDS as SOURCE_KINDS
 from utils.files.sources import find_sources
-from utils.outputs.predicted import KINDS, PredictedFiles
+from utils.outputs.predicted import KINDS, PAGE, PredictedFiles
 from utils.settings import SETTINGS
+from utils.settings.retired import OF_PREDICTION
 from utils.settings.value_types import crop_size, names, number, positive
 
 DEFAULT_WEIGHTS = None  # the file of the network that is used without --weights
 FAULTS_SHOWN = 20
+EXAMPLES = """\
+colours and overlays of a photo, of everything below a folder, of a video:
+  python predict.py photo.jpg photos/ drive.mp4 --weights best.pth
+class ids instead, into a folder of your choice:
+  python predict.py photos/ --weights best.pth --write labels --out ids
+a large image, of which the network sees a part at a time:
+  python predict.py huge.tif --weights best.pth --tile 1024
+"""
+EVERYDAY = ('weights', 'write', 'out', 'n_scales', 'flip', 'max_side', 'tile', 'every', 'device', 'precision', 'batch')
 
 
 def main(argv=None) -> int:
@@ -53,6 +64,7 @@ def main(argv=None) -> int:
 
 def predict(argv) -> int:
     args = parse_args(argv)
+    limit_pixels(args.max_pixels)
     found = find_sources(args.sources, sys.stdin, args.out)
     if args.strict and found.faults:
         raise ValueError(found.faults[0][1])
@@ -86,7 +98,13 @@ def predict(argv) -> int:
 
 
 def build_parser() -> Parser:
-    parser = Parser(prog='predict.py', description='Predict images, folders, archives, lists, videos and cameras.')
+    parser = Parser(
+        prog='predict.py',
+        description='Predict images, folders, archives, lists, videos and cameras.',
+        everyday=EVERYDAY,
+        examples=EXAMPLES,
+        retired=OF_PREDICTION,
+    )
     parser.add_argument('sources', nargs='*', metavar='SOURCE', help=SOURCE_KINDS)
     SETTINGS['config'].add_to(parser)
     SETTINGS['debug'].add_to(parser)
@@ -125,6 +143,7 @@ def build_parser() -> Parser:
         '--overlap', type=number(float, 0, 0.9), default=0.25, metavar='P', help='share that tiles have in common'
     )
     group.add_argument('--window', choices=WEIGHTS, default='gaussian', help='how pixels weigh in their tile')
+    SETTINGS['max_pixels'].add_to(group)
     group = parser.add_argument_group('videos')
     group.add_argument('--every', type=positive, default=1, metavar='N', help='take every N-th frame')
     group.add_argument(
@@ -224,7 +243,7 @@ def predict_options(args, arithmetic: str, align_corners: bool) -> PredictOption
     return PredictOptions(
         evaluation=EvalOptions(args.scales, args.flip, align_corners, arithmetic),
         fusion=FuseOptions(args.fusion, calibrator=calibrator),
-        keep=frozenset(args.write),
+        keep=frozenset(args.write) | ({'confidence'} if PAGE in args.write else set()),
         tile=args.tile,
         overlap=args.overlap,
         window=args.window,

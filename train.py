@@ -15,13 +15,20 @@ import os
 import sys
 from functools import partial
 
+import datasets
+from utils.cli import flags
+from utils.cli.help import asks_for_help
+from utils.cli.program import MISTAKES, run_program
+
+if __name__ == '__main__' and asks_for_help(sys.argv):  # answered before torch is imported, which takes seconds
+    sys.exit(run_program('train.py', lambda argv: flags.parse(argv, datasets.dataset_names())))
+
 from utils.cli import waiting  # before torch
 
 # isort: split
 import torch
 
 import config
-import datasets
 import network
 from datasets.sampling.coarse import join, training_qualities
 from engine import evaluation, precision, testing
@@ -35,6 +42,8 @@ from engine.builders import (
     with_cache,
 )
 from engine.keeper import CheckpointKeeper
+from engine.planning import recipe
+from engine.planning.timed import TimedTraining
 from engine.run import evaluation_directory, run_context
 from engine.stop import StopSignal
 from engine.training import Training
@@ -43,9 +52,7 @@ from loss import read_class_weights, verified_dataset
 from network.summary import EVALUATION_SIZE, summary
 from transforms import build_train_transform
 from utils import checkpoint
-from utils.cli import flags
 from utils.cli.earlier_run import adopt
-from utils.cli.program import MISTAKES, run_program
 from utils.files.run_directory import weights_file
 from utils.settings import SETTINGS
 
@@ -129,7 +136,7 @@ def load_state(args, log):
         source = weights_file(source, '--resume' if args.resume else '--snapshot')
         state = checkpoint.load(source)
     args = flags.with_values(args, source=source and str(source), snapshot=snapshot)
-    args = flags.adopt_network(args, state, log)
+    args = recipe.apply(flags.adopt_network(args, state, log), state, log)
     args = testing.with_test_settings(args, state, log) if args.eval else args
     trunk = network.check_names(args.arch, args.trunk, args.n_scales)
     if state:
@@ -184,11 +191,13 @@ def fit(args, run, state):
     loader = build_train_loader(args, run, train_set, transform)
     learner = build_learner(args, run, net, train_set, loader, class_weights)
     with StopSignal(run.log) as stop:
-        training = Training(args, run, learner, train_set, val_set, stop)
+        kind = TimedTraining if args.minutes else Training
+        training = kind(args, run, learner, train_set, val_set, stop)
         if state is None or args.snapshot:
             training.start(state)
         else:
             training.resume(state, loader)
+        training.plan(loader)
         run.open()
         if args.dump_augmentation_images:
             dump_samples(run, loader.train_set)

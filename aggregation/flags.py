@@ -55,7 +55,12 @@ def fusion(parser):
         '--score', default='msp', metavar='NAME', help=f'what the confidence comes from: {", ".join(SCORES)}'
     )
     parser.add_argument('--label_function', choices=tuple(PUBLISHED_LABELS), help='the published name of --fusion')
-    parser.add_argument('--score_function', choices=tuple(PUBLISHED_SCORES), help='the published name of --score')
+    parser.add_argument(
+        '--score_function',
+        choices=tuple(PUBLISHED_SCORES),
+        metavar='NAME',
+        help=f'the published name of --score: {", ".join(PUBLISHED_SCORES)}',
+    )
 
 
 def calibration(parser):

@@ -302,5 +302,5 @@ def train_options(args):
         log_freq=args.log_freq,
         schedule_per_step=args.lr_step == 'iter',
         save_minutes=args.save_minutes,
-        max_batches=11 if args.test_mode else None,
+        max_batches=11 if args.test_mode else args.epoch_batches,
     )

@@ -173,15 +173,17 @@ def report(run, score, gallery, records, dataset, about, images, lost=()):
         images: how many were evaluated.
         lost: names of the images that the network was not finite on, in metrics.json under `not_finite`.
     """
-    classes, rows = dataset.classes, None
+    classes, rows, scores = dataset.classes, None, None
     about = {**about, 'not_finite': lost} if lost else about
     if score is not None:
         run.log(score.table(classes))
         score.write(run.directory, classes, {**about, 'images': images})
         rows = score.rows(classes)
         if rows:
-            about = {**about, 'mean IoU': f'{100 * score.numbers()["mean_iu"]:.2f} %'}
-    write_page(gallery.page, records, classes, dataset.name, facts=about, rows=rows)
+            numbers = score.numbers()
+            scores = {'mean IoU': numbers['mean_iu'], 'pixels right': numbers['acc'], 'mean recall': numbers['acc_cls']}
+            about = {**about, 'images': images}
+    write_page(gallery.page, records, classes, dataset.name, facts=about, rows=rows, scores=scores)
 
 
 def where_to_look(result_dir, gallery):

@@ -30,7 +30,7 @@ class _Use(ctypes.Structure):
 
 def utilisation(uuid: str) -> int | None:
     """Percent of time in which the GPU of a UUID computed; None where the driver does not tell."""
-    library, use, handle = _library(), _Use(), ctypes.c_void_p()
+    library, use, handle = driver(), _Use(), ctypes.c_void_p()
     if library is None:
         return None
     name = (uuid if uuid.startswith(('GPU-', 'MIG-')) else f'GPU-{uuid}').encode()
@@ -40,7 +40,7 @@ def utilisation(uuid: str) -> int | None:
 
 
 @cache
-def _library():
+def driver():
     """NVIDIA's library, ready for use; None where there is none."""
     try:
         library = ctypes.CDLL('libnvidia-ml.so.1')

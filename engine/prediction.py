@@ -16,13 +16,13 @@ import torch
 
 from engine.decoder import Budget, Decoder, End, Frame
 from engine.predictor import Predictor
+from utils.classes import pixels_per_class
 from utils.cli.progress import progress
 from utils.files.video import VideoWriter
 from utils.outputs.predicted import PredictedFiles, overlay
 from utils.outputs.writers import WriterPool
 
 BUDGET = 1 << 29  # bytes in flight
-COUNTED = 1 << 20  # pixels counted at a time
 WINDOW = 'predict.py (q: end)'
 
 
@@ -190,7 +190,7 @@ class Prediction:
         """In a writer's thread: write, count, free the budget; what cannot be written is a fault of its source."""
         try:
             write(*args)
-            counts = _counts(prediction.labels, len(self.summary.counts))
+            counts = pixels_per_class(prediction.labels, len(self.summary.counts))
             with self._lock:
                 self.summary.counts += counts
                 self.summary.frames += frame.source.is_video
@@ -259,11 +259,3 @@ def _told(error: Exception, view) -> str | None:
             ' --max_side, or --precision bf16'
         )
     return None
-
-
-def _counts(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Pixels of each class, int64 (classes,)."""
-    flat, counts = labels.reshape(-1), np.zeros(256, np.int64)
-    for begin in range(0, flat.size, COUNTED):  # bincount widens its input eightfold
-        counts += np.bincount(flat[begin : begin + COUNTED], minlength=256)
-    return counts[:classes]

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from engine import trackers
+from utils.cli.wording import counted
 from utils.files import metrics_csv
 from utils.files.atomic import WriteError, write_error
 from utils.files.metrics_csv import MetricsTable
@@ -103,7 +104,7 @@ class Record:
             return MetricsTable(), [f'{error}; it is {aside.name} now, and a new one begins']
         if table.is_current:
             return table, []
-        return table, [f'{path}: of an earlier version, now a table with {len(table.rows)} rows of it']
+        return table, [f'{path}: of an earlier version, now a table with {counted(len(table.rows), "row")} of it']
 
     def _write_table(self):
         self._table.write(self.directory / metrics_csv.NAME)

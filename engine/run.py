@@ -40,9 +40,10 @@ class Run:
 
     def __post_init__(self):
         self._lock, self._found = RunLock(self.directory, self.log), newest_checkpoint(self.directory)
-        names = getattr(self.args, 'log_to', trackers.DEFAULT)
+        args = self.args
+        names = args.log_to if 'log_to' in args else trackers.DEFAULT  # flags made by hand may lack it
         trackers.check_installed(names)
-        self._record = Record(self.directory, names, vars(self.args))
+        self._record = Record(self.directory, names, vars(args))
 
     def check(self):
         """Raise ValueError where this run may not write: beside another training, or while another process does."""
@@ -65,7 +66,8 @@ class Run:
                         f'--result_dir {self.directory}: another process has trained there since this one started;'
                         ' start it again with --resume auto, or give another --result_dir'
                     )
-                remove_temporaries(self.directory, alone=True)
+                for folder in (self.directory, *self.directory.glob('best_images/**/')):
+                    remove_temporaries(folder, alone=True)
                 self._waiting += self._record.open()
                 write_hparams(self.directory, self.args, self.dist)
             except (ValueError, OSError) as error:
@@ -79,6 +81,13 @@ class Run:
         if self.is_open:
             for line in self._waiting:
                 self._record.line(line)
+
+    def amend(self, args: Namespace, values: Mapping):
+        """Take over flags that were decided after the start, `values` of `args`, in hparams.json too."""
+        self.args = args
+        if self.is_open:
+            path = self.directory / 'hparams.json'
+            write_json(path, {**(stamps.read(path, 'remove it', 'record of a run') or {}), **values})
 
     def close(self):
         """Close the record and give the directory back."""

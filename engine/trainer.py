@@ -164,9 +164,16 @@ class Trainer:
     def validate(self, epoch: int):
         """The score of an epoch, None where it has no validation; Stopped when it was asked to stop."""
 
+    def is_enough(self) -> bool:
+        """Whether to end before the last epoch."""
+        return False
+
+    def end_epoch(self):
+        """Called when an epoch is trained and validated, before it is saved."""
+
     def fit(self, loader):
         """Train to the last epoch; True when it was reached, False when the run was asked to stop before."""
-        while self.position.epoch < self.options.max_epoch:
+        while self.position.epoch < self.options.max_epoch and not self.is_enough():
             began = time.monotonic()
             finished = self._epoch(loader)
             if not finished:
@@ -179,6 +186,7 @@ class Trainer:
                 self.save()
                 return False
             self.position.epoch, self.position.batch = self.position.epoch + 1, 0
+            self.end_epoch()
             self.save(score)
             if self.dist.any(self.stop_requested):
                 return self.position.epoch >= self.options.max_epoch

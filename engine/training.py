@@ -9,6 +9,7 @@ from engine import gpu
 from engine.builders import build_evaluator, describe_network, train_options
 from engine.evaluation import score_alone, validate, validation_criterion
 from engine.keeper import CheckpointKeeper
+from engine.planning.forecast import tell_if_long, tell_speed
 from engine.seeding import capture_rng
 from engine.state import pack_state, resume_learner, resume_optimizer, resume_random_state
 from engine.trainer import EpochMeans, Position, Stopped, Trainer, warm_decay
@@ -16,6 +17,7 @@ from utils import checkpoint
 from utils.cli import flags
 
 GAIN = 0.01  # of mean IoU, by which a network's own weights must be better to be kept: less is noise
+FIRST_STEPS = 10  # whose speed is taken for that of the training
 AVERAGED, OWN = 'averaged', 'own'  # the weights of --ema, and those of the network itself
 
 
@@ -35,6 +37,8 @@ class Training(Trainer):
         self.kept = next(iter(nets))  # the weights that scored best in the last validation
         self.val_criterion = validation_criterion(args, run, val_set)
         self.epoch_means, self.epoch_began = EpochMeans(), time.monotonic()
+        self.speed_from = None  # (time, step) of the first step, until the speed has been told
+        self.steps_left = 0
 
     @property
     def stop_requested(self):
@@ -45,8 +49,12 @@ class Training(Trainer):
 
     def metric(self, numbers, step, batches):
         self.run.metric('train', numbers, step)
-        self.run.scalars({**rates(self.learner.optimizer), **gpu.numbers(self.run.device)}, step)
+        if self.speed_from and step - self.speed_from[1] >= FIRST_STEPS:
+            (began, first), self.speed_from = self.speed_from, None
+            tell_speed(time.monotonic() - began, step - first, self.steps_left, self.log)
         self.epoch_means.add(numbers, batches)
+        if self.run.is_main:
+            self.run.scalars({**rates(self.learner.optimizer), **gpu.numbers(self.run.device)}, step)
 
     def trained(self, seconds):
         epoch, means = self.position.epoch, self.epoch_means.take()
@@ -60,6 +68,24 @@ class Training(Trainer):
         if self.args.restore_optimizer:
             resume_optimizer(state, self.args.source, self.learner.optimizer)
         self.position = Position(epoch=self.args.start_epoch)
+
+    def plan(self, loader):
+        """Say where a CPU will take days. Comes after `start` or `resume`, before `fit`."""
+        if self.run.device.type == 'cpu':
+            batches = (self.options.max_epoch - self.position.epoch) * self.options.batches(loader)
+            tell_if_long(self.args, self.train_set.num_classes, batches, self.log)
+            self.speed_from = time.monotonic(), self.position.step
+            self.steps_left = batches // self.options.accumulate
+
+    def is_enough(self):
+        """Whether --early_stop validations have passed since the best one."""
+        args, keeper = self.args, self.keeper
+        if not args.early_stop:
+            return False
+        first = args.start_epoch if keeper.best_epoch is None else keeper.best_epoch + 1
+        last = args.max_epoch - 1
+        later = sum(epoch % args.val_freq == 0 or epoch == last for epoch in range(first, self.position.epoch))
+        return self.dist.any(self.run.is_main and later >= args.early_stop)
 
     def resume(self, state, loader):
         """Put everything but the weights back to where the run that wrote the checkpoint `state` was; loader: the
@@ -133,6 +159,8 @@ class Training(Trainer):
             code = self.stop.exit_code
             signal = self.stop.name or 'a signal to another process'
             ending = f'stopped by {signal}, saved; continue with --resume auto'
+        elif position.epoch < self.options.max_epoch:
+            ending = f'ended before epoch {position.epoch}: {self.args.early_stop} validations without a better score'
         best = self.keeper.best_score
         score = 'none' if best is None else f'{best:.4f} in epoch {self.keeper.best_epoch}'
         self.log(f'{ending}; best mean IoU: {score}; see {self.run.directory}')

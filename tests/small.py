@@ -2,11 +2,13 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch.multiprocessing as mp
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 import train
@@ -49,6 +51,24 @@ def command(*arguments, timeout=300, **options):
         timeout=timeout,
         **options,
     )
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
+
+
+def _as_rank(rank, port, function, arguments):
+    variables = {'RANK': rank, 'LOCAL_RANK': rank, 'WORLD_SIZE': 2, 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': port}
+    os.environ.update({name: str(value) for name, value in variables.items()})
+    function(*arguments)
+
+
+def on_two_processes(function, *arguments):
+    """Call function(*arguments) in two forked processes that torchrun seems to have started; an error of one is
+    raised."""
+    mp.start_processes(_as_rank, (free_port(), function, arguments), nprocs=2, start_method='fork')
 
 
 def stop_after(steps: int, number=signal.SIGTERM, times=1):

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from browser import Reader, needs_browser, opened, pixels_of
 from PIL import Image
 from small import SMALL, command
 
@@ -110,8 +111,12 @@ def test_a_photo_becomes_all_kinds_of_files_at_its_own_size(call, weights, tmp_p
         assert np.abs(file['probabilities'] - probabilities.numpy()).max() < 1e-3
     with np.load(out / 'a_logits.npz') as file:
         assert np.array_equal(file['logits'], logits.half().numpy())
-    page = (out / 'index.html').read_text()
-    assert all(f'"{name}"' in page for name in ('a_input.jpg', 'a_color.png', 'a_overlay.jpg', 'a_confidence.png'))
+    [record] = Reader((out / 'index.html').read_text()).data['records']
+    assert [layer['file'] for layer in record['layers']] == ['a_input.jpg', 'a_color.png', 'a_confidence.png']
+    assert record['classes'] == [[c, None, n, None] for c, n in enumerate(np.bincount(labels.ravel()).tolist()) if n]
+    planes = pixels_of(out / 'a_pixels.js')
+    assert np.array_equal(planes['prediction'], labels)
+    assert np.abs(planes['confidence'] - 100 * probabilities.amax(0).numpy().astype(float)).max() <= 0.51
 
 
 def test_the_table_has_the_share_of_each_class(call, weights, tmp_path):
@@ -531,10 +536,9 @@ def test_as_a_person_types_it(weights, tmp_path):
     assert (tmp_path / 'out/a b_overlay.jpg').is_file() and '1 image in' in done.stdout
 
 
-@pytest.mark.skipif(not shutil.which('chromium'), reason='no Chromium here')
+@needs_browser
 def test_the_page_opens_in_a_browser(call, tmp_path):
     photo('in/a #1.png')
     call('in', '--write', 'page')
-    browser = 'chromium --headless --no-sandbox --disable-gpu --virtual-time-budget=5000 --dump-dom'.split()
-    done = subprocess.run([*browser, f'file://{tmp_path}/predictions/index.html'], capture_output=True, text=True)
-    assert 'a #1' in done.stdout and 'Prediction' in done.stdout
+    page = opened(tmp_path / 'predictions/index.html')
+    assert 'a #1' in page.text and page.all('img', 'alt') == ['Prediction over input of a #1', '']

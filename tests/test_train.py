@@ -41,7 +41,7 @@ def test_a_training_leaves_everything_a_run_directory_holds(program):
     assert 'last_checkpoint_ep0.pth' not in found
     page = (program.run_dir / 'best_images' / 'index.html').read_text()
     mean_iou = json.loads((program.run_dir / 'metrics.json').read_text())['mean_iou']
-    assert f'<dt>mean IoU</dt><dd>{100 * mean_iou:.2f} %</dd>' in page
+    assert f'<dl class="scores"><div><dt>mean IoU</dt><dd>{100 * mean_iou:.2f} %</dd>' in page
     assert json.loads((program.run_dir / 'hparams.json').read_text())['max_epoch'] == 2
     table = MetricsTable.read(program.run_dir / 'metrics.csv')
     assert list(table.rows) == [(phase, epoch) for epoch in (0, 1) for phase in ('train', 'val', 'iou')]

@@ -27,6 +27,7 @@ from aggregation.commands import command
 from datasets.collection.cityscapes_labels import CLASSES, LABELS
 from utils.cli.wording import listed
 from utils.files.images import encode_png
+from utils.pages.sheet import matrix as matrix_table
 from utils.pages.sheet import table
 from utils.settings.value_types import crop_size
 
@@ -93,7 +94,7 @@ def page(path: Path, result: dict):
         {'mean class IoU': percent(scores['averageScoreClasses'])},
         [
             *(table(title, rows) for title, rows in _rows(result)),
-            table('Confusion matrix', matrix, 'pixels'),
+            matrix_table('Confusion matrix', matrix, 'pixels'),
         ],
         result['notes'],
     )

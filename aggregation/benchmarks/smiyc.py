@@ -31,7 +31,8 @@ def _submit_flags(parser):
         '--track_dataset',
         default=DATASETS[0],
         choices=DATASETS,
-        help='which set the frames are of',
+        metavar='NAME',
+        help=f'which set the frames are of: {", ".join(DATASETS)}',
     )
     parser.add_argument('--score', metavar='NAME', help='which map when there are several')
     parser.add_argument(

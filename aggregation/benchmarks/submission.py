@@ -15,6 +15,7 @@ from PIL import Image
 from aggregation.benchmarks.trees import Tree, shape_name
 from utils.cli.progress import progress
 from utils.cli.wording import left_out_lines, listed
+from utils.files.archives import printed
 from utils.files.atomic import atomic_write, remove_temporaries, write_bytes, write_error
 
 LISTS = ('.txt', '.json', '.csv', '.lst')
@@ -159,7 +160,7 @@ class Images:
             self._tree = Tree(path)
             found = self._tree.names
         for name in found:
-            key = key_of(name)
+            key = key_of(printed(name))
             if key is not None:
                 self.names.setdefault(key, name)
         if not self.names:

@@ -203,7 +203,7 @@ def _measure_image(found: Measured, stem: str, stream, worst: int):
             prediction,
             truth,
             known,
-            _entropy(pool, found.options, len(members)),
+            *_uncertainty(pool, found.options, len(members)),
             list(labels.values()),
             found.truths.classes,
         )
@@ -260,25 +260,29 @@ def _is_worst(kept: list[Worst], count: int, share: float, stem: str) -> bool:
     return len(kept) < count or count > 0 and (share, stem) > kept[0][:2]
 
 
-def _entropy(pool: Pool, options: FuseOptions, num_members: int) -> Tensor:
-    return torch.cat(
-        [
-            entropy(finish_band(pool.band(rows), options, num_members).probabilities)
-            for rows in bands(pool.num_classes, pool.size)
-        ]
-    )
+def _uncertainty(pool: Pool, options: FuseOptions, num_members: int) -> tuple[Tensor, Tensor]:
+    """Entropy in nats and confidence of the ensemble, both (H, W)."""
+    fused = [finish_band(pool.band(rows), options, num_members) for rows in bands(pool.num_classes, pool.size)]
+    return torch.cat([entropy(band.probabilities) for band in fused]), torch.cat([band.confidence for band in fused])
 
 
 def picture(
-    prediction: Tensor, truth: Tensor, known: Tensor, uncertainty: Tensor, labels: list[Tensor], classes: Classes
+    prediction: Tensor,
+    truth: Tensor,
+    known: Tensor,
+    uncertainty: Tensor,
+    confidence: Tensor,
+    labels: list[Tensor],
+    classes: Classes,
 ) -> dict[str, bytes]:
-    """Pictures of one image: 'truth', 'prediction', 'error', 'entropy' and 'disagreement' -> PNG.
+    """Pictures of one image: 'truth', 'prediction', 'error', 'confidence', 'entropy' and 'disagreement' -> PNG.
 
     Args:
         prediction: of the ensemble, (H, W) as all maps are.
         truth: trainIds.
         known: the pixels with a label.
         uncertainty: entropy of the ensemble in nats.
+        confidence: of the ensemble, in [0, 1].
         labels: the predictions of the members.
         classes: their colours, and the trainId of pixels without a label.
     """
@@ -287,6 +291,7 @@ def picture(
         'truth': palette_image(label, classes.colors),
         'prediction': palette_image(prediction, classes.colors),
         'error': grey_image(error_mask(prediction, label, known.numpy()), 'error').convert('L'),
+        'confidence': grey_image(confidence.numpy(), 'confidence').convert('L'),
         'entropy': grey_image(uncertainty.numpy() / math.log(max(len(classes), 2)), 'entropy').convert('L'),
         'disagreement': grey_image(disagreement(labels, len(classes)).numpy(), 'disagreement').convert('L'),
     }

@@ -1,16 +1,25 @@
 """Report of an ensemble as a page: report.json, index.html and the pictures that it shows, in one folder."""
 
+import math
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from aggregation.fusion.member_report import Measured, Tally, summary
 from aggregation.statistics.reliability import risk_coverage
 from utils.files.atomic import write_bytes, write_json
 from utils.files.images import encode_png
-from utils.pages.sheet import Picture, Series, beside, gallery, heat_table, legend, line_chart, table, write_sheet
+from utils.pages.album import album
+from utils.pages.album import style as album_style
+from utils.pages.pixels import CONFIDENCE, write_pixels
+from utils.pages.records import Layer, PageRecord, count_classes
+from utils.pages.sheet import Series, beside, heat_table, line_chart, section, table, write_sheet
+from utils.pages.thumbnails import write_thumbnails
 
 POINTS = 200  # of a curve
+WORST = 'By their share of wrong pixels, the worst first. Disagreement: 1 - share of the most chosen class.'
 COLUMNS = {
     'mean_iou': 'mIoU %',
     'accuracy': 'accuracy %',
@@ -20,14 +29,15 @@ COLUMNS = {
     'ause': 'AUSE',
     'auprc_error': 'AUPR of errors %',
 }
-# picture of an image -> (title, kind of a sheet's picture)
+# picture of an image -> (key in the page's script, title, kind, full scale and unit of a map)
 PICTURES = {
-    'input': ('Input', 'photo'),
-    'truth': ('Label', 'classes'),
-    'prediction': ('Prediction', 'classes'),
-    'error': ('Error', 'error'),
-    'entropy': ('Entropy', 'map'),
-    'disagreement': ('Disagreement', 'map'),
+    'input': ('input', 'Input', 'photo'),
+    'truth': ('gt', 'Label', 'classes'),
+    'prediction': ('prediction', 'Prediction', 'classes'),
+    'error': ('error', 'Error', 'error'),
+    'confidence': ('confidence', 'Confidence', 'map', 100, '%'),
+    'entropy': ('entropy', 'Entropy', 'map'),  # up to the logarithm of the number of classes
+    'disagreement': ('disagreement', 'Disagreement', 'map', 100, '%'),
 }
 
 
@@ -35,7 +45,7 @@ def write_report(found: Measured, out: Path) -> Path:
     """Write the folder `out`; returns the page."""
     content = summary(found)
     write_json(out / 'report.json', content)
-    cards = [_card(found, number, one, out) for number, one in enumerate(found.worst)]
+    records = [_record(found, number, one, out) for number, one in enumerate(found.worst)]
     write_sheet(
         out / 'index.html',
         f'Ensemble of {len(found.members)} on {content["dataset"]} {content["split"]}',
@@ -46,34 +56,33 @@ def write_report(found: Measured, out: Path) -> Path:
             _disagreement(found),
             beside(_reliability(found), _risk(found)),
             _classes(found),
-            legend(found.truths.classes.names, found.truths.classes.colors),
-            gallery(
-                'Worst images',
-                cards,
-                'by their share of wrong pixels; entropy from 0 to log(classes), disagreement: 1 - share of the most'
-                ' chosen class',
-            ),
+            section('Worst images', '', WORST),
+            album(records, found.truths.classes),
         ],
+        album_style(),
+        _headline(content),
     )
     return out / 'index.html'
 
 
 def _facts(found: Measured, content: dict) -> dict:
-    best = max(member['mean_iou'] for member in content['members'])
-    gain = 100 * (content['ensemble']['mean_iou'] - best)
     facts = {
         'images': f'{content["images"]:,}',
         'labelled pixels': f'{content["pixels"]:,}',
         'fusion': content['fusion'],
         'confidence': content['score'],
-        'ensemble mIoU': f'{100 * content["ensemble"]["mean_iou"]:.2f} %',
-        'gain over the best member': f'{gain:+.2f} points',
     }
     if content['incomplete_images']:
         facts['images that some member lacks'] = len(content['incomplete_images'])
     if found.unusable:
         facts['images left out, as they cannot be used'] = len(found.unusable)
     return facts
+
+
+def _headline(content: dict) -> dict:
+    """What stands in large type: the ensemble's mean IoU, and what it gains."""
+    best, whole = max(member['mean_iou'] for member in content['members']), content['ensemble']['mean_iou']
+    return {'mean IoU': f'{100 * whole:.2f} %', 'over the best member': f'{100 * (whole - best):+.2f} points'}
 
 
 def _rows(found: Measured) -> list[tuple[str, Tally]]:
@@ -202,11 +211,23 @@ def _classes(found: Measured) -> str:
     return table('Classes', rows)
 
 
-def _card(found: Measured, number: int, one, out: Path) -> tuple[str, str, list[Picture]]:
-    files = {'input': encode_png(found.truths.read_image(one.stem)), **one.maps}
-    pictures = []
+def _record(found: Measured, number: int, one, out: Path) -> PageRecord:
+    """Write the pictures of one of the worst images; returns its record."""
+    image, classes = found.truths.read_image(one.stem), found.truths.classes
+    files = {'input': encode_png(image), **one.maps}
+    maps = {key: Image.open(BytesIO(data)) for key, data in files.items()}
+    record = PageRecord(one.stem, number, *maps['truth'].size)
     for key, data in files.items():
         file = f'pictures/{number + 1:03d}_{key}.png'
         write_bytes(out / file, data, durable=False)
-        pictures.append(Picture(file, *PICTURES[key]))
-    return one.stem, f'{100 * one.share:.2f} % of {one.pixels:,} pixels wrong', pictures
+        ramp = (math.log(max(len(classes), 2)), 'nats') if key == 'entropy' else ()
+        name, title, kind, *known = PICTURES[key]
+        record.layers.append(Layer(name, title, file, kind, *(known or ramp)))
+    label, prediction, confidence = (np.asarray(maps[key]) for key in ('truth', 'prediction', 'confidence'))
+    count_classes(record, len(classes), label, prediction)
+    record.about = f'{100 * one.share:.2f} % wrong'
+    record.thumbnails, record.pixels = (f'pictures/{number + 1:03d}_{key}' for key in ('thumbnails.jpg', 'pixels.js'))
+    write_thumbnails(out / record.thumbnails, [(PICTURES[key][2], picture) for key, picture in maps.items()])
+    percent = np.rint(confidence * (CONFIDENCE / 255)).astype(np.uint8)
+    write_pixels(out / record.pixels, label=label, prediction=prediction, confidence=percent)
+    return record

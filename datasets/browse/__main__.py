@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 import config
-from datasets.browse.pictures import CELL, SIDE, contact_sheet, fitted
+from datasets.browse.pictures import CELL, contact_sheet
+from datasets.browse.records import record
 from datasets.browse.samples import augmented_samples, picture, raw_samples
 from datasets.registry import dataset_names, get_dataset, own_name
 from datasets.sampling.coarse import join, training_qualities
@@ -21,15 +22,16 @@ from transforms import build_train_transform
 from utils.cli import flags
 from utils.cli.parser import Parser
 from utils.cli.program import run_program
-from utils.files.images import write_jpeg, write_png
-from utils.pages import sheet
+from utils.files.images import write_png
+from utils.pages.page import write_page
 from utils.settings import SETTINGS
 from utils.settings.coarse import GROUP as COARSE
+from utils.settings.retired import OF_BROWSING
 from utils.settings.value_types import count, positive
 
-WIDTH = 420  # pixels of a picture on the page
 # Settings of train.py that stand here too: all that decide what a training sees.
-DATA = ('dataset', 'data_yaml', 'override_dataset_root', 'cv', 'ignore_ids', 'class_uniform_pct', 'class_uniform_tile')
+SAMPLING = ('class_uniform_pct', 'class_uniform_tile')
+DATA = ('dataset', 'data_yaml', 'override_dataset_root', 'cv', 'max_pixels', 'ignore_ids', *SAMPLING)
 SHARED = ('config', 'assets_path', *DATA, *SETTINGS.of_group(COARSE), *SETTINGS.of_group('augmentation'))
 ASSETS = {'group': '', 'help': 'folder of browse/, uniform_centroids/ and data/'}
 
@@ -39,6 +41,7 @@ def parse_args(argv=None):
     parser = Parser(
         prog='python -m datasets.browse',
         description='Show samples of a dataset with their labels, as they are or as a training sees them.',
+        retired=OF_BROWSING,
     )
     SETTINGS.add_to(parser, SHARED, dataset=flags.with_names(dataset_names()), assets_path=ASSETS)
     group = parser.add_argument_group('browsing')
@@ -112,36 +115,15 @@ def _title(args):
 
 
 def _write_page(path, title, dataset, samples):
-    """The page, and its pictures in a folder beside it."""
+    """The page, and its files in a folder beside it."""
     folder = path.with_name(f'{path.stem}_pictures')
-    cards = []
-    for number, shown in enumerate(samples):
-        pictures = [(fitted(shown.image), 'image')] + (
-            [(picture(shown, dataset.classes.colors, SIDE), 'label over the image')] if dataset.labelled else []
-        )
-        files = [folder / f'{number:04d}_{place}.jpg' for place in range(len(pictures))]
-        for file, (drawn, _) in zip(files, pictures):
-            write_jpeg(file, drawn)
-        cards.append(
-            (
-                shown.name,
-                shown.about,
-                [sheet.Picture(f'{folder.name}/{file.name}', about) for file, (_, about) in zip(files, pictures)],
-            )
-        )
-    note = 'Ignored pixels are darker.' + (
-        ' A cross marks the place that a crop was drawn for.' if any(shown.mark for shown in samples) else ''
-    )
-    gallery = sheet.gallery('Samples', cards, note if dataset.labelled else '')
-    sheet.write_sheet(
-        path,
-        title,
-        {'samples': f'{len(samples)} of {len(dataset)}'},
-        [
-            sheet.legend(dataset.classes.names, dataset.classes.colors),
-            f'<div style="--wide: {WIDTH}px">{gallery}</div>',
-        ],
-    )
+    records = [record(shown, dataset.classes, folder, number) for number, shown in enumerate(samples)]
+    facts = {'images in all': f'{len(dataset):,}'}
+    if any(shown.mark for shown in samples):
+        facts['a cross'] = 'the place that a crop was drawn for'
+    if dataset.labelled:
+        facts['darker pixels'] = 'ignored'
+    write_page(path, records, dataset.classes, title, facts, title='Samples')
 
 
 def _write_picture(path, title, dataset, samples):

@@ -7,6 +7,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from datasets import prepare as room
+from datasets.loading.formats import limit_pixels
 from datasets.prepare import synthetic
 from datasets.prepare.converter import Converter
 from datasets.prepare.drawing import tool as drawing
@@ -17,6 +18,7 @@ from utils.cli.parser import Parser
 from utils.cli.program import run_program
 from utils.cli.wording import did_you_mean
 from utils.cores import usable_cores
+from utils.settings import SETTINGS
 from utils.settings.value_types import processes
 
 _MODULES = [
@@ -98,11 +100,13 @@ def _add_shared(subparser, add_flags, run, root=ROOT):
         metavar='N',
         help='number of processes (default: %(default)s)',
     )
+    SETTINGS['max_pixels'].add_to(subparser)
     subparser.set_defaults(run=run)
 
 
 def _run(argv) -> int:
     args = parse_args(argv)
+    limit_pixels(args.max_pixels)
     return args.run(args)
 
 

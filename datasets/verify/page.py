@@ -4,6 +4,7 @@ from pathlib import Path
 from shlex import quote
 
 import numpy as np
+from PIL import Image
 
 from config import cfg
 from datasets.browse.pictures import fitted, overlay
@@ -103,7 +104,7 @@ def _split(verified, split, folder):
             'Weights from the pixels n of a class and N of all K classes: inverse 1 - n/N, balanced N/(K n), median:'
             f' of the shares of all classes where they occur, over that of the class.{use}',
         )
-        yield sheet.table(
+        yield sheet.matrix(
             f'{split}: classes that stand together',
             _together_rows(names, numbers),
             'Percent of the images with the class of the row that also hold the class of the column.',
@@ -148,7 +149,7 @@ def _triple(values):
 
 def _class_rows(dataset, numbers):
     weights = class_weights(numbers)
-    head = ['class', 'id', 'pixels', 'images', 'mean pixels where present', *(f'{kind} weight' for kind in weights)]
+    head = ['class', 'id', 'pixels', 'images', 'pixels where present', *(f'{kind} weight' for kind in weights)]
     return [
         head,
         *(
@@ -177,9 +178,9 @@ def _together_rows(names, numbers):
         where=numbers.images[:, None] > 0,
     )
     return [
-        ['class', 'id', *map(str, range(len(names)))],
+        ['class', *map(str, range(len(names)))],
         *(
-            [name, row, *(None if value != value else round(value) for value in share[row].tolist())]
+            [f'{row} {name}', *(None if value != value else round(value) for value in share[row].tolist())]
             for row, name in enumerate(names)
         ),
     ]
@@ -238,5 +239,6 @@ def _pictures(dataset, one, folder, name, title):
 
 
 def _picture(folder, name, picture, title):
+    picture = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
     write_jpeg(folder / 'pictures' / f'{name}.jpg', picture)
-    return sheet.Picture(f'pictures/{name}.jpg', title)
+    return sheet.Picture(f'pictures/{name}.jpg', title, size=picture.size)

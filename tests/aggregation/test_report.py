@@ -154,7 +154,7 @@ def test_the_page_and_its_files(tmp_path, folders):
         f'{member["nll"]:.4f}',
         f'{100 * whole["iou"][0]:.2f}',
     ]
-    assert all(f'<td>{cell}</td>' in text for cell in cells)
+    assert all(f'>{cell}</td>' in text for cell in cells)
     assert text.count('stroke-width="3"') == 4  # ensemble and calibrated ensemble in two charts
     error = cv2.imread(str(tmp_path / 'report/pictures/001_error.png'), cv2.IMREAD_GRAYSCALE)
     assert (error == 255).sum() == content['worst'][0]['wrong']

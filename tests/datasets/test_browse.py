@@ -1,9 +1,8 @@
 """`python -m datasets.browse`: the page and the contact sheet show what the network sees."""
 
-import re
-
 import numpy as np
 import pytest
+from browser import Reader
 from PIL import Image
 from small_trees import make_camvid, striped_label, write_png
 from trees import make_tree
@@ -12,6 +11,7 @@ from config import scope
 from datasets import Classes, get_dataset
 from datasets.browse.__main__ import main, parse_args
 from datasets.browse.pictures import CELL, contact_sheet
+from datasets.browse.records import record
 from datasets.browse.samples import Shown, augmented_samples, picture, raw_samples
 from datasets.sampling.sets import TrainSet
 from transforms import build_train_transform
@@ -59,10 +59,24 @@ def shown(camvid, *flags, count=12):
 def test_a_page_shows_every_image_with_its_label_and_the_colours(camvid, browse):
     code, printed, page = browse('--count', 5)
     assert code == 0 and printed == f'5 of 12 samples: {page}\n'
-    text = page.read_text()
-    files = re.findall(r'<img src="([^"]+)"', text)
-    assert len(files) == 10 and all((page.parent / file).is_file() for file in files)
-    assert 'Bicyclist' in text and 'rgb(0,128,192)' in text and text.count('>48x32<') == 5
+    found = Reader(page.read_text())
+    records = found.data['records']
+    assert [[layer['title'] for layer in record['layers']] for record in records] == [['Image', 'Label']] * 5
+    files = {file for record in records for file in (record['thumbnails'], record['pixels'])}
+    files |= {layer['file'] for record in records for layer in record['layers']}
+    assert len(files) == 20 and all((page.parent / file).is_file() for file in files)
+    assert 'Bicyclist' in found.text and '#0080c0' in found.data['colours']
+    assert {record['about'] for record in records} == {'48x32'}
+
+
+def test_a_record_counts_the_classes_of_the_label_and_marks_the_place_of_the_crop(tmp_path):
+    label = np.array([[0, 0, 0, 1], [0, 0, 255, 255]], np.uint8)
+    shown = Shown('a/b.png', 'drawn for sky', np.zeros((2, 4, 3), np.uint8), label, mark=(3.0, 0.5))
+    made = record(shown, Classes(('road', 'sky'), [[1, 2, 3], [4, 5, 6]]), tmp_path / 'page_pictures', 7)
+    assert made.classes == [[0, 5, None, None], [1, 1, None, None]] and made.mark == [0.75, 0.25]
+    assert (made.width, made.height, made.about, made.pixels) == (4, 2, 'drawn for sky', 'page_pictures/0007_pixels.js')
+    assert np.asarray(Image.open(tmp_path / made.layer('gt').file))[::320, ::160].tolist() == [[0, 0, 0, 1]]
+    assert record(shown._replace(label=None, mark=None), None, tmp_path / 'page_pictures', 8).classes == []
 
 
 def test_the_same_seed_shows_the_same_samples_and_another_one_others(camvid, browse):
@@ -158,15 +172,18 @@ def test_a_contact_sheet_has_four_pictures_in_a_row_and_the_legend_below():
 def test_images_without_labels_are_shown_too(tmp_path, browse):
     make_tree('bravo', tmp_path)
     code, _, page = browse('--split', 'val', dataset='bravo')
-    assert code == 0 and page.read_text().count('<img') == 4
+    layers = [record['layers'] for record in Reader(page.read_text()).data['records']]
+    assert code == 0 and [len(of_image) for of_image in layers] == [1] * 4
     assert browse('--split', 'val', out='a.png', dataset='bravo')[0] == 0
 
 
 def test_a_page_of_augmented_samples_says_what_was_drawn(camvid, browse):
     code, printed, page = browse(*AUGMENTED)
     assert code == 0 and 'class-uniform index written to' in printed
-    text = page.read_text()
-    assert 'drawn for Sky, scale' in text and 'A cross marks the place' in text
+    found = Reader(page.read_text())
+    marked = [one for one in found.data['records'] if 'mark' in one]
+    assert marked and all(one['about'].startswith('drawn for ') for one in marked)
+    assert 'a crossthe place that a crop was drawn for' in found.text
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def test_a_cpu_has_no_numbers_of_a_gpu():
 
 @pytest.mark.parametrize('uuid, use', [('12', 33), ('GPU-12', 33), ('13', None)])
 def test_the_use_of_a_gpu_is_asked_for_by_its_uuid(uuid, use, monkeypatch):
-    monkeypatch.setattr(gpu, '_library', Driver)
+    monkeypatch.setattr(gpu, 'driver', Driver)
     assert gpu.utilisation(uuid) == use
 
 
@@ -36,14 +36,14 @@ def test_without_a_driver_the_use_is_unknown(monkeypatch):
     def missing(name):
         raise OSError(name)
 
-    gpu._library.cache_clear()  # of a machine that has one
+    gpu.driver.cache_clear()  # of a machine that has one
     monkeypatch.setattr(ctypes, 'CDLL', missing)
     assert gpu.utilisation('12') is None
-    gpu._library.cache_clear()
+    gpu.driver.cache_clear()
 
 
 def test_memory_is_that_of_tensors_and_all_that_is_taken(monkeypatch):
-    monkeypatch.setattr(gpu, '_library', Driver)
+    monkeypatch.setattr(gpu, 'driver', Driver)
     monkeypatch.setattr(torch.cuda, 'mem_get_info', lambda _: (6 << 30, 8 << 30))
     monkeypatch.setattr(torch.cuda, 'max_memory_allocated', lambda _: 3 << 29)
     monkeypatch.setattr(torch.cuda, 'get_device_properties', lambda _: SimpleNamespace(uuid='12'))

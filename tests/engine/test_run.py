@@ -417,13 +417,44 @@ def test_a_result_directory_that_vanished_is_told_by_the_next_line_and_is_not_ma
         shutil.rmtree(tmp_path / 'elsewhere')
 
 
-def test_temporaries_of_earlier_processes_are_removed_when_a_run_opens_whatever_their_number(tmp_path):
+@pytest.mark.parametrize(
+    'found, rows, told, files',
+    [
+        (
+            'start,start/step,0,timestamp,9\nval,mean_iu,0.5,epoch,4,timestamp,10\n',
+            [('val', 4)],
+            'metrics.csv: of an earlier version, now a table with 1 row of it',
+            ['metrics.csv'],
+        ),
+        ('a,b\n1,2\n', [], "metrics.csv: is no table of numbers of a run (a line begins with 'a'); remove it, or give"
+         ' another folder; it is metrics_1.csv now, and a new one begins', ['metrics.csv', 'metrics_1.csv']),
+    ],
+)  # fmt: skip
+def test_numbers_of_earlier_versions_are_taken_over_and_other_files_put_aside(found, rows, told, files, tmp_path):
     (tmp_path / 'run').mkdir()
-    left = [f'.last_checkpoint_ep3.pth.{number}.0a1b2c3d.tmp' for number in (os.getpid(), 1, 999999999)]
-    for name in left:
-        (tmp_path / 'run' / name).write_bytes(b'half of one')
+    (tmp_path / 'run/metrics.csv').write_text(found)
     with start(flags(tmp_path)):
-        assert not {*left} & {*os.listdir(tmp_path / 'run')}
+        assert list(MetricsTable.read(tmp_path / 'run/metrics.csv').rows) == rows
+    assert (tmp_path / 'run/logging.log').read_text() == f'{tmp_path}/run/{told}\n'
+    assert sorted(path.name for path in (tmp_path / 'run').glob('metrics*')) == files
+    if not rows:
+        assert (tmp_path / 'run/metrics_1.csv').read_text() == found
+
+
+def test_a_run_may_go_without_trackers(tmp_path):
+    with start(flags(tmp_path, log_to=())) as started:
+        started.metric('val', {'mean_iu': 0.25}, 3)
+    assert sorted(os.listdir(tmp_path / 'run')) == ['hparams.json', 'logging.log', 'metrics.csv']
+
+
+def test_temporaries_of_earlier_processes_are_removed_when_a_run_opens_whatever_their_number(tmp_path):
+    (tmp_path / 'run/best_images/val').mkdir(parents=True)
+    left = [f'.last_checkpoint_ep3.pth.{number}.0a1b2c3d.tmp' for number in (os.getpid(), 1, 999999999)]
+    left = [tmp_path / 'run' / name for name in (*left, 'best_images/val/.x_input.png.1.0a1b2c3d.tmp')]
+    for path in left:
+        path.write_bytes(b'half of one')
+    with start(flags(tmp_path)):
+        assert [path for path in left if path.exists()] == []
 
 
 def test_code_that_calls_logx_writes_to_the_run(tmp_path, capsys):

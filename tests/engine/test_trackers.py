@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+import torch
 from event_files import events, scalars, values
 from small import TRAIN, stop_after
 
@@ -15,6 +16,8 @@ from engine import trackers
 from engine.trackers import TRACKERS, background, check_installed
 from engine.trackers.background import Background
 from engine.trackers.tensorboard import TensorBoard
+from engine.trainer import EpochMeans
+from engine.training import rates
 from utils.files.metrics_csv import MetricsTable
 
 
@@ -172,10 +175,19 @@ def test_a_training_goes_on_and_obeys_sigterm_whatever_becomes_of_a_tracker(kind
     assert log.count('tensorboard: gets nothing more of this run') == 1 and 'stopped by SIGTERM, saved' in log
 
 
-def test_a_training_may_go_without_trackers(program):
-    code, printed = program(*TRAIN, '--max_epoch', '1', '--test_mode', '--log_to', 'none')
-    assert code == 0, printed
-    assert not list(program.run_dir.glob('events*')) and (program.run_dir / 'metrics.csv').exists()
+def test_the_means_of_an_epoch_are_over_its_batches_and_the_rate_is_the_last():
+    means = EpochMeans()
+    assert means.take() == {}
+    means.add({'loss': 1.0, 'pred/ce': 4.0, 'lr': 0.2}, 3)
+    means.add({'loss': 2.0, 'pred/ce': 8.0, 'lr': 0.1}, 1)
+    assert means.take() == {'loss': 1.25, 'pred/ce': 5.0, 'lr': 0.1}
+    assert means.take() == {}
+
+
+def test_every_group_of_an_optimizer_has_its_rate_by_name_or_number():
+    one, two = (torch.nn.Parameter(torch.zeros(1)) for _ in range(2))
+    groups = [{'params': [one], 'lr': 0.5}, {'params': [two], 'lr': 0.25, 'name': 'heads'}]
+    assert rates(torch.optim.SGD(groups, lr=1.0)) == {'lr/0': 0.5, 'lr/heads': 0.25}
 
 
 def test_a_package_that_is_missing_is_named_before_anything_is_written(program, monkeypatch):

@@ -19,8 +19,8 @@ from network.loading import description, trained_on
 from utils import checkpoint
 from utils.classes import Classes
 from utils.files.archives import locate
-from utils.outputs.gallery import Layer, PageRecord, load_record
 from utils.pages.page import write_page
+from utils.pages.records import Layer, PageRecord, load_record
 
 WRONG = [7, -1, 'x', [1], {'a': 1}, True, 1.5, [None]]
 
@@ -111,11 +111,14 @@ def record(tmp_path, **values):
     (tmp_path / 'a_input.png').write_bytes(b'x')
     made = PageRecord('a.png', 0, 4, 3, [Layer('input', 'Input', 'a_input.png', 'photo')], run='r')
     for key, value in values.items():
-        setattr(made.layers[0] if key in ('kind', 'title', 'key') else made, key, value)
+        setattr(made.layers[0] if key in ('kind', 'title', 'key', 'file', 'top', 'unit') else made, key, value)
     return made
 
 
-@pytest.mark.parametrize('key', ['width', 'height', 'wrong', 'index', 'kind', 'ious', 'miou', 'accuracy'])
+@pytest.mark.parametrize(
+    'key',
+    'width height wrong index kind file top classes miou accuracy mark thumbnails pixels'.split(),
+)
 def test_an_altered_page_record_is_drawn_again(tmp_path, key):
     path = tmp_path / 'a.json'
     record(tmp_path).save(path)
@@ -126,8 +129,16 @@ def test_an_altered_page_record_is_drawn_again(tmp_path, key):
     assert load_record(path, 'r', tmp_path) is None
 
 
-@pytest.mark.parametrize('key', ['width', 'height', 'kind', 'title', 'key', 'name'])
+@pytest.mark.parametrize('key', 'width height kind title key name file unit about mark thumbnails pixels wrong'.split())
 def test_no_value_of_a_record_is_markup_on_the_page(tmp_path, key):
     classes = Classes(('a',), np.zeros((1, 3), np.uint8))
     write_page(tmp_path / 'index.html', [record(tmp_path, **{key: SCRIPT})], classes, 'toy')
     assert '<script>alert' not in (tmp_path / 'index.html').read_text()
+
+
+@pytest.mark.parametrize('file', ['../a.js', '/etc/passwd', '//host/a.js', 'v/../../a.js'])
+def test_a_stored_record_names_files_beside_the_page_alone(tmp_path, file):
+    (tmp_path / 'a.js').write_text('')
+    (tmp_path / 'page/v').mkdir(parents=True)
+    record(tmp_path / 'page', pixels=file).save(tmp_path / 'page/a.json')
+    assert load_record(tmp_path / 'page/a.json', 'r', tmp_path / 'page') is None

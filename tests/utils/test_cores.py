@@ -1,5 +1,8 @@
+import warnings
+
 import pytest
 
+from datasets.loading.loader import eval_loader
 from utils import cores
 from utils.cli import flags
 from utils.cores import loader_processes, own_cores, usable_cores
@@ -55,6 +58,14 @@ def test_the_processes_of_torchrun_share_the_cores(machine, monkeypatch):
     assert (own_cores(), loader_processes()) == (3, 3)
     monkeypatch.setenv('LOCAL_WORLD_SIZE', '64')
     assert (own_cores(), loader_processes()) == (1, 1)
+
+
+def test_a_loader_of_more_processes_than_cores_prints_no_warning_of_torch():
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        loader = eval_loader([0], 1, num_workers=512)
+        loader.loader.check_worker_number_rationality()
+    assert loader.loader.num_workers == 512
 
 
 def test_as_many_loader_processes_as_cores_and_a_note_where_more_are_asked_for(machine):

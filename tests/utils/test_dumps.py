@@ -129,7 +129,7 @@ def test_the_record_scores_the_image_over_its_classes(tmp_path):
     batch.labels = torch.tensor([[[0, 1], [1, 255]]])
     [record] = draw(tmp_path, batch).records()
     assert (record.valid, record.wrong, record.accuracy) == (3, 1, pytest.approx(2 / 3))
-    assert record.ious == [[0, 0.5], [1, 0.5]] and record.miou == 0.5
+    assert record.classes == [[0, 1, 2, 0.5], [1, 2, 1, 0.5]] and record.miou == 0.5
 
 
 def test_without_labels_there_is_neither_label_nor_error_nor_score(tmp_path):
@@ -140,8 +140,10 @@ def test_without_labels_there_is_neither_label_nor_error_nor_score(tmp_path):
             'a.json',
             'a_attn_05x.png',
             'a_input.png',
+            'a_pixels.js',
             'a_prediction.png',
             'a_prob_mask.png',
+            'a_thumbnails.jpg',
             'composited_a.png',
         ]
     )

@@ -4,7 +4,7 @@ import predict
 import train
 from datasets.verify.commandline import build_parser as verify_parser
 from utils.cli import flags
-from utils.cli.parser import ELSEWHERE
+from utils.cli.mistyped import ELSEWHERE
 from utils.settings import SETTINGS
 
 
@@ -23,6 +23,7 @@ from utils.settings import SETTINGS
         (['--coarse_boost_classes'], 'it is --coarse_boost_classes'),
         (['--lrr', '1'], 'did you mean --lr'),
         (['--l', '1'], 'unknown flag --l;'),
+        (['--config', 'nowhere.yml'], '--config nowhere.yml: cannot be read'),
         (['--lr', 'fast'], "--lr: 'fast' is not a number, such as 0.5"),
         (['--n_scales', '0.5,2.0'], 'lacks 1.0'),
         (['--n_scales', 'half,1.0'], "'half,1.0' is not a comma list of numbers, such as 0.5,0.5"),

@@ -64,7 +64,7 @@ def test_adding_a_flag_is_one_declaration(tmp_path, capsys):
     (tmp_path / 'recipe.yml').write_text('motion_blur: 5\n')
     assert args_of(settings, '--config', str(tmp_path / 'recipe.yml')).motion_blur == 5
     with pytest.raises(SystemExit):
-        args_of(settings, '--help')
+        args_of(settings, '--help', 'all')
     shown = ' '.join(capsys.readouterr().out.split('augmentation:')[1].split('network:')[0].split())
     assert '--motion_blur PIXELS length of a motion blur (default: 0.0)' in shown
 

@@ -1,9 +1,10 @@
 import re
 
 import numpy as np
+from browser import needs_browser, probed
 
-from utils.pages.page import asset
-from utils.pages.sheet import Picture, Series, gallery, heat_table, line_chart, table, write_sheet
+from utils.pages.sheet import Picture, Series, bars, gallery, heat_table, line_chart, matrix, table, write_sheet
+from utils.pages.template import asset
 
 LINE = np.array([0.0, 1.0])
 
@@ -33,10 +34,10 @@ def test_text_that_looks_like_a_part_of_the_template_stays_text(tmp_path):
 def test_numbers_stand_to_the_right_and_what_is_not_defined_is_a_dash():
     cells = re.findall(r'<td.*?</td>', table('T', [['a', 'b', 'c', 'd'], ['<x>', 1234, 0.123456, float('nan')]]))
     assert cells == [
-        '<td>&lt;x&gt;</td>',
-        '<td class="number">1,234</td>',
-        '<td class="number">0.1235</td>',
-        '<td class="number">–</td>',
+        '<td data-name="a">&lt;x&gt;</td>',
+        '<td class="number" data-name="b">1,234</td>',
+        '<td class="number" data-name="c">0.1235</td>',
+        '<td class="number" data-name="d">–</td>',
     ]
 
 
@@ -63,3 +64,44 @@ def test_a_line_runs_from_corner_to_corner_of_its_axes():
 def test_awkward_names_of_pictures_are_escaped():
     text = gallery('T', [('<name>', '"about"', [Picture('a b#?.png', '<t>')])])
     assert 'src="a%20b%23%3F.png"' in text and '<name>' not in text and '<t>' not in text
+
+
+def test_a_picture_says_what_it_is_of_and_how_large_before_it_is_there():
+    text = gallery('T', [('a.png', 'about', [Picture('a.jpg', 'label', (64, 48)), Picture('b.jpg', 'image')])])
+    assert 'alt="label of a.png" width="64" height="48" loading="lazy"' in text
+    assert 'alt="image of a.png" loading="lazy"' in text
+
+
+NARROW = """
+document.documentElement.style.width = '400px';
+const cut = cell => cell.getBoundingClientRect().right > 400 || cell.scrollWidth > cell.clientWidth + 1;
+const cells = name => [...document.querySelectorAll(name)];
+const head = document.querySelector('.matrix td');
+document.querySelector('.scroll:has(.matrix)').scrollLeft = 200;
+return {
+  width: document.body.scrollWidth,
+  cut: cells('.stacks td, .bars td').filter(cut).map(cell => cell.textContent),
+  named: getComputedStyle(cells('.stacks td')[1], '::before').content,
+  aligned: new Set(cells('.bars td.number').map(cell => cell.getBoundingClientRect().right)).size,
+  name: head.getBoundingClientRect().left >= 0 && head.textContent,
+};
+"""
+
+
+@needs_browser
+def test_at_400_pixels_no_number_of_a_table_is_cut_and_a_matrix_slides_below_its_names(tmp_path):
+    names = ['class', *(f'a long name of column {number}' for number in range(9))]
+    wide = [['', *map(str, range(30))], ['motorcycle', *range(100, 130)]]
+    sections = [
+        table('T', [names, ['motorcycle', *(1234567.0 * number for number in range(9))]]),
+        bars('B', ['motorcycle', 'traffic light'], [99.5, 0.25]),
+        matrix('M', wide),
+    ]
+    write_sheet(tmp_path / 'a.html', 'T', {'weights': '/a/very/long/' + 'x' * 90}, sections)
+    assert probed(tmp_path / 'a.html', NARROW, width=500) == {
+        'width': 400,
+        'cut': [],
+        'named': '"a long name of column 0"',
+        'aligned': 1,
+        'name': 'motorcycle',
+    }

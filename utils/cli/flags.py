@@ -10,14 +10,31 @@ from utils.cli.parser import Parser
 from utils.cli.wording import counted
 from utils.cores import loader_processes, own_cores
 from utils.settings import SETTINGS
+from utils.settings.retired import OF_TRAINING
 from utils.settings.setting import NETWORK, STEPS
+from utils.settings.shown import EVERYDAY
 
+EXAMPLES = """\
+train, on images that photos.yaml describes (docs/datasets.md):
+  python train.py --dataset custom --data_yaml photos.yaml --result_dir runs/a
+go on after a stop, with the same flags:
+  python train.py ... --resume auto
+score the result:
+  python train.py --dataset custom --data_yaml photos.yaml --eval val \\
+      --snapshot runs/a/best_checkpoint_ep179.pth
+"""
 DUMP_FLAGS = ('dump_logits', 'dump_for_submission', 'dump_for_auto_labelling')
 
 
 def build_parser(dataset_names=(), settings=SETTINGS) -> Parser:
     """The whole parser. dataset_names: for the help of --dataset."""
-    parser = Parser(prog='train.py', description='Train, evaluate and dump semantic segmentation networks.')
+    parser = Parser(
+        prog='train.py',
+        description='Train, evaluate and dump semantic segmentation networks.',
+        everyday=EVERYDAY,
+        examples=EXAMPLES,
+        retired=OF_TRAINING,
+    )
     settings.add_to(parser, dataset=with_names(dataset_names))
     return parser
 

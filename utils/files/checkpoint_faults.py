@@ -113,7 +113,7 @@ def _newer_pickle(path: Path) -> tuple[int | None, str]:
                 words = [words[1], value] if isinstance(value, str) else words
     except (ValueError, OSError, EOFError, IndexError, zipfile.BadZipFile, RuntimeError, zlib.error):
         pass
-    return (protocol, '') if protocol is not None and protocol > 3 else (None, '')
+    return (protocol, '') if protocol is not None and protocol > 2 else (None, '')
 
 
 def first_line(error) -> str:

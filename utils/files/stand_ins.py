@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from utils.files.pickle_names import foreign_names
+
 _NO_DATA = ('builtins', 'os', 'posix', 'nt', 'sys', 'subprocess', 'shutil', 'runpy', 'importlib', 'pty', 'socket')
 
 
@@ -77,9 +79,11 @@ def read_weights(path):
         with torch.serialization.safe_globals(_NUMPY_SCALARS):
             return torch.load(path, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError:
-        if not zipfile.is_zipfile(path):
-            raise
-        names = set(torch.serialization.get_unsafe_globals_in_checkpoint(path)) - {name for _, name in _NUMPY_SCALARS}
+        if zipfile.is_zipfile(path):
+            names = set(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+        else:
+            names = foreign_names(path)
+        names -= {name for _, name in _NUMPY_SCALARS}
         if not names or any(name.split('.')[0] in _NO_DATA for name in names):
             raise
     inert: list = [(type('StandIn', (StandIn,), {}), name) for name in sorted(names)]

@@ -1,12 +1,11 @@
 """Gallery: the sink that writes the pictures of an evaluation and the records that its page is made from.
 
-Below best_images/ an image has <rel>_<layer>.png, <folder>/composited_<stem>.png, and its record <rel>.json, which is
-written last. Records are plain data: which pictures there are, and how well the image was predicted. They are gathered
-from all ranks, and utils.pages.page renders them.
+Below best_images/ an image has <rel>_<layer>.png, <folder>/composited_<stem>.png, its thumbnails <rel>_thumbnails.jpg,
+its pixels for the pointer <rel>_pixels.js, and its record <rel>.json, which is written last. Records are gathered from
+all ranks, and utils.pages.page renders them.
 """
 
 import re
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Lock
 
@@ -14,98 +13,18 @@ import numpy as np
 import torch
 
 from utils.files import stamps
-from utils.files.atomic import write_json
 from utils.files.images import write_png
-from utils.files.limits import parse_json
 from utils.outputs.dumps import beside
-from utils.outputs.pictures import composite, error_mask, grey_image, palette_image
+from utils.outputs.pictures import composite, error_mask, grey_image, palette_image, quantise
 from utils.outputs.sink import EvalBatch, Sink
 from utils.outputs.writers import HostCopy, WriterPool
+from utils.pages.pixels import CONFIDENCE, write_pixels
+from utils.pages.records import Layer, PageRecord, count_classes, load_record
+from utils.pages.thumbnails import write_thumbnails
 
 LAYERS = ('input', 'gt', 'prediction', 'err_mask', 'prob_mask')  # whatever the network
-KINDS = ('photo', 'classes', 'error', 'map')  # of layers
+BESIDE = ('_thumbnails.jpg', '_pixels.js')  # what an image has for the page beside its layers
 PICTURED = 10  # images, when not all are asked for
-
-
-@dataclass
-class Layer:
-    """A picture of an image. file: posix path relative to the page; kind: photo, classes, error or map (of [0, 1])."""
-
-    key: str
-    title: str
-    file: str
-    kind: str
-
-
-@dataclass
-class PageRecord:
-    """What the page shows of an image. miou, accuracy in [0, 1], None without labels; ious: [class id, IoU] pairs."""
-
-    name: str
-    index: int
-    width: int
-    height: int
-    layers: list = field(default_factory=list)
-    miou: float | None = None
-    accuracy: float | None = None
-    wrong: int = 0
-    valid: int = 0
-    ious: list = field(default_factory=list)
-    run: str = ''
-
-    def layer(self, key: str):
-        """The layer called `key`, or None."""
-        return next((layer for layer in self.layers if layer.key == key), None)
-
-    def save(self, path):
-        write_json(path, asdict(self), durable=False)
-
-
-def load_record(path, run: str, folder):
-    """The record stored at path, or None: not there, of another run, or with a picture missing below folder."""
-    try:
-        stored = parse_json(Path(path).read_bytes())
-        record = PageRecord(**{**stored, 'layers': [Layer(**layer) for layer in stored['layers']]})
-        if not _is_plain(record):
-            return None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return None
-    complete = all((Path(folder) / layer.file).is_file() for layer in record.layers)
-    return record if complete and run and record.run == run else None
-
-
-def _is_plain(record: PageRecord) -> bool:
-    """Whether the values are of the types that `save` writes; an altered record is drawn again."""
-
-    def number(*values):
-        return all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
-
-    whole = (record.index, record.width, record.height, record.wrong, record.valid)
-    return (
-        all(type(value) is int and value >= 0 for value in whole)
-        and all(value is None or number(value) for value in (record.miou, record.accuracy))
-        and all(number(label, iou) for label, iou in record.ious)
-        and all(isinstance(text, str) for text in (record.name, record.run))
-        and all(isinstance(text, str) for layer in record.layers for text in asdict(layer).values())
-        and all(layer.kind in KINDS for layer in record.layers)
-    )
-
-
-def score(record: PageRecord, prediction: np.ndarray, labels: np.ndarray, valid: np.ndarray, num_classes: int):
-    """Fill in the record's scores. The mIoU of an image is the mean over the classes in its label or its prediction.
-
-    Args:
-        prediction, labels: trainIds (H, W).
-        valid: bool (H, W), the pixels that count.
-    """
-    pairs = labels[valid].astype(np.int64) * num_classes + prediction[valid]
-    counts = np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
-    right, union = counts.diagonal(), counts.sum(0) + counts.sum(1) - counts.diagonal()
-    record.valid, record.wrong = int(counts.sum()), int(counts.sum() - right.sum())
-    if record.valid:
-        record.accuracy = 1 - record.wrong / record.valid
-        record.ious = [[int(c), float(right[c] / union[c])] for c in np.flatnonzero(union)]
-        record.miou = float(np.mean([iou for _, iou in record.ious]))
 
 
 class Gallery(Sink):
@@ -153,7 +72,8 @@ class Gallery(Sink):
 
     def files(self, name: str) -> list:
         """Every file of an image whose name does not depend on the network."""
-        return [self._record(name), *(self.layer(name, key) for key in ('composited', *LAYERS))]
+        layers = [self.layer(name, key) for key in ('composited', *LAYERS)]
+        return [self._record(name), *layers, *(beside(self.folder, name, ending) for ending in BESIDE)]
 
     def _record(self, name) -> Path:
         return beside(self.folder, name, '.json')
@@ -210,12 +130,16 @@ class Gallery(Sink):
             image, labels, prediction, confidence: as HostCopy, (H, W, 3) RGB and (H, W); labels None without any.
             assets: of _assets.
         """
-        name, classes = record.name, self.classes
+        name, classes, small = record.name, self.classes, []
 
-        def add(key, title, kind, picture):
+        def relative(path):
+            return path.relative_to(self.folder).as_posix()
+
+        def add(key, title, kind, picture, **ramp):
             path = self.layer(name, key)
             write_png(path, picture)
-            record.layers.append(Layer(key, title, path.relative_to(self.folder).as_posix(), kind))
+            record.layers.append(Layer(key, title, relative(path), kind, **ramp))
+            small.append((kind, picture))
 
         image, prediction, confidence = image.numpy(), prediction.numpy(), confidence.numpy()
         coloured = palette_image(prediction, classes.colors)
@@ -223,19 +147,25 @@ class Gallery(Sink):
         if labels is not None:
             labels = labels.numpy()
             valid = (labels < len(classes)) & (labels != classes.ignore_label)
-            score(record, prediction, labels, valid, len(classes))
             add('gt', 'Label', 'classes', palette_image(labels, classes.colors))
         add('prediction', 'Prediction', 'classes', coloured)
         add('composited', 'Prediction over input', 'photo', composite(image, coloured))
         if labels is not None:
             add('err_mask', 'Error', 'error', grey_image(error_mask(prediction, labels, valid), name))
-        add('prob_mask', 'Confidence', 'map', grey_image(confidence, f'{name}: its confidence'))
+            labels = np.where(valid, labels, 255).astype(np.uint8)
+        percent = quantise(confidence, CONFIDENCE, f'{name}: its confidence')
+        add('prob_mask', 'Confidence', 'map', grey_image(confidence, f'{name}: its confidence'), top=100, unit='%')
         for key, asset in assets.items():
             scale = scale_title(key)
             if key.startswith('attn_'):
                 add(key, f'Attention {scale}', 'map', grey_image(asset.numpy(), f'{name}: its attention {key}'))
             else:
                 add(key, f'Prediction {scale}', 'classes', palette_image(asset.numpy(), classes.colors))
+        count_classes(record, len(classes), labels, prediction)
+        thumbnails, pixels = (beside(self.folder, name, ending) for ending in BESIDE)
+        write_thumbnails(thumbnails, small)
+        write_pixels(pixels, label=labels, prediction=prediction, confidence=percent)
+        record.thumbnails, record.pixels = relative(thumbnails), relative(pixels)
         record.save(self._record(name))
         self._keep(record)
 

@@ -6,7 +6,7 @@
     <name>_confidence.png      uint16, 65535 times the largest probability
     <name>_probabilities.npz   float16 (classes, h, w), key `probabilities`
     <name>_logits.npz          float16 (classes, h, w), key `logits`
-    index.html                 the images side by side with their classes
+    index.html                 the images with their classes; beside it <name>_input.jpg, _thumbnails.jpg, _pixels.js
 
 A video has its colours and overlay as videos, everything else per frame in `<name>_frames/`. predict.json holds the
 settings, sources.jsonl one line for each source that is done; both let a later call go on where this one ended.
@@ -19,16 +19,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from utils.classes import Classes
+from utils.classes import Classes, pixels_per_class
 from utils.cli.wording import listed
 from utils.files import stamps, video
 from utils.files.archives import fingerprint
 from utils.files.atomic import remove_temporaries, write_bytes
 from utils.files.images import JPEG_QUALITY, write_png
 from utils.files.npz import write_npz
-from utils.outputs.gallery import Layer, PageRecord
 from utils.outputs.pictures import palette_image
 from utils.pages.page import write_page
+from utils.pages.pixels import CONFIDENCE, coarse, write_pixels
+from utils.pages.records import Layer, PageRecord
+from utils.pages.thumbnails import write_thumbnails
 
 SUFFIXES = {
     'labels': '_labels.png',
@@ -38,18 +40,18 @@ SUFFIXES = {
     'probabilities': '_probabilities.npz',
     'logits': '_logits.npz',
 }
-PAGE, INPUT_SUFFIX = 'page', '_input.jpg'
+PAGE = 'page'
+BESIDE = {'input': '_input.jpg', 'thumbnails': '_thumbnails.jpg', 'pixels': '_pixels.js'}  # what the page shows
 KINDS = (*SUFFIXES, PAGE)
 FILMED = ('color', 'overlay')  # kinds that a video has as a video
 OVERLAY_ALPHA = 0.5  # share of the class colours
 JPEG_SIDE = 65535  # pixels, the most that the format can say
 BAND = 256  # rows painted at a time: the colours of a very large image are never held as a whole
-PAGE_LAYERS = (  # kind, key and title in the page's script, how it is shown
-    ('color', 'prediction', 'Prediction', 'classes'),
-    ('overlay', 'composited', 'Prediction over input', 'photo'),
-    ('confidence', 'prob_mask', 'Confidence', 'map'),
-)
-PAGE_IMAGES = 1000  # cards of a page at most
+PAGE_LAYERS = {  # kind -> key and title in the page's script, how it is shown, full scale of a map
+    'color': ('prediction', 'Prediction', 'classes'),
+    'confidence': ('prob_mask', 'Confidence', 'map', 100, '%'),
+}
+PAGE_IMAGES = 10_000  # images of a page at most
 
 
 class PredictedFiles:
@@ -105,7 +107,7 @@ class PredictedFiles:
         """The files of a source that are known before it is read: of a video without those of its frames."""
         if not source.is_video:
             paths = [self.path(source.name, kind) for kind in self.kinds]
-            return [*paths, self._beside(source.name, INPUT_SUFFIX)] if self.has_page else paths
+            return paths + self._page_files(source.name) if self.has_page else paths
         return [self.film(source.name, kind) for kind in self.kinds if kind in FILMED]
 
     def path(self, name: str, kind: str) -> Path:
@@ -126,6 +128,9 @@ class PredictedFiles:
 
     def _beside(self, name, suffix) -> Path:
         return self.folder / f'{name}{suffix}'
+
+    def _page_files(self, name) -> list[Path]:
+        return [self._beside(name, suffix) for suffix in BESIDE.values()]
 
     def done(self, source) -> bool:
         """Whether a source has all its files, made of these very bytes with these settings."""
@@ -162,12 +167,29 @@ class PredictedFiles:
     def write_image(self, source, image: np.ndarray, prediction):
         """Write all files of an image, then its line in the record."""
         if self.has_page:
-            write_photo(self._beside(source.name, INPUT_SUFFIX), image)
+            self._write_for_page(source.name, image, prediction)
         self.write(source.name, self.kinds, image, prediction)
-        self.enter(source, image.shape[:2])
+        self.enter(source, image.shape[:2], pixels_per_class(prediction.labels, len(self.classes)).tolist())
 
-    def enter(self, source, size):
-        """Say in the record that everything of a source stands."""
+    def _write_for_page(self, name, image, prediction):
+        photo, thumbnails, pixels = self._page_files(name)
+        write_photo(photo, image)
+        labels, confidence = coarse(prediction.labels), coarse(prediction.confidence)
+        pictures = {
+            'color': palette_image(labels, self.classes.colors),
+            'confidence': (confidence >> 8).astype(np.uint8),
+        }
+        shown = [(PAGE_LAYERS[kind][2], pictures[kind]) for kind in self._page_kinds()]
+        write_thumbnails(thumbnails, [('photo', np.ascontiguousarray(coarse(image))), *shown])
+        percent = np.rint(confidence * (CONFIDENCE / 65535)).astype(np.uint8)
+        write_pixels(pixels, prediction=labels, confidence=percent)
+
+    def _page_kinds(self) -> list[str]:
+        """The kinds that are layers of the page."""
+        return [kind for kind in PAGE_LAYERS if kind in self.kinds]
+
+    def enter(self, source, size, pixels=()):
+        """Say in the record that everything of a source stands. pixels: of each class."""
         if source.is_camera:
             return
         entry = {
@@ -177,6 +199,7 @@ class PredictedFiles:
             'made_by': self._made_by,
             'kinds': [*self.kinds, *(['frames'] if self.frames else [])],
             'size': list(size),
+            'pixels': list(pixels),
         }
         with self._lock:
             self._entries[source.name] = entry
@@ -193,9 +216,8 @@ class PredictedFiles:
             for line in self.sources_file.read_text(encoding='utf-8', errors='replace').splitlines():
                 try:
                     entry = json.loads(line)
-                    entries[entry['name']] = {
-                        key: entry[key] for key in ('source', 'stamp', 'made_by', 'kinds', 'size')
-                    }
+                    known = {key: entry[key] for key in ('source', 'stamp', 'made_by', 'kinds', 'size')}
+                    entries[entry['name']] = {**known, 'pixels': [int(pixels) for pixels in entry.get('pixels', ())]}
                 except (ValueError, KeyError, TypeError):
                     continue
         return entries
@@ -209,16 +231,19 @@ class PredictedFiles:
             facts = {**facts, 'images in all': len(shown)}
         records = [self._record(index, source) for index, source in enumerate(shown[:PAGE_IMAGES])]
         path = self.folder / 'index.html'
-        write_page(path, records, self.classes, 'predictions', facts)
+        write_page(path, records, self.classes, self.folder.resolve().name, facts)
         return path
 
     def _record(self, index, source) -> PageRecord:
-        height, width = self._entries[source.name]['size']
-        layers = [Layer('input', 'Input', f'{source.name}{INPUT_SUFFIX}', 'photo')]
-        for kind, key, title, shown_as in PAGE_LAYERS:
-            if kind in self.kinds:
-                layers.append(Layer(key, title, f'{source.name}{SUFFIXES[kind]}', shown_as))
-        return PageRecord(source.name, index, width, height, layers)
+        entry, name = self._entries[source.name], source.name
+        height, width = entry['size']
+        layers = [Layer('input', 'Input', f'{name}{BESIDE["input"]}', 'photo')]
+        for kind in self._page_kinds():
+            key, title, *shown = PAGE_LAYERS[kind]
+            layers.append(Layer(key, title, f'{name}{SUFFIXES[kind]}', *shown))
+        classes = [[label, None, pixels, None] for label, pixels in enumerate(entry['pixels']) if pixels]
+        files = {key: f'{name}{BESIDE[key]}' for key in ('thumbnails', 'pixels')}
+        return PageRecord(name, index, width, height, layers, classes=classes, **files)
 
 
 def overlay(image: np.ndarray, labels: np.ndarray, classes: Classes, out: np.ndarray | None = None) -> np.ndarray:

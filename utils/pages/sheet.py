@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from utils.pages.page import asset, html_facts, html_text, url, write_html
+from utils.pages.album import url
+from utils.pages.template import asset, html_head, html_text, write_html
 
 _COLOURS = (
     '#3366cc',
@@ -41,20 +42,21 @@ class Series(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A picture beside the page. file: relative to it; kind: 'photo', 'classes', 'map' (0 to 1) or 'error'."""
+    """A picture beside the page. file: relative to it; size: (width, height) in pixels."""
 
     file: str
     title: str
-    kind: str = 'photo'
+    size: tuple[int, int] | None = None
 
 
-def write_sheet(path, title: str, facts: dict, sections):
-    """Write the page whole or not at all. facts: name -> value, shown at the top."""
+def write_sheet(path, title: str, facts: dict, sections, style: str = '', scores: dict | None = None):
+    """Write the page whole or not at all. facts: name -> value, shown at the top; style: CSS of parts that are not
+    from here, such as an album; scores: name -> text, in large type above the facts."""
     write_html(
         path,
         title,
-        asset('page.css') + asset('sheet.css'),
-        f'<main>{html_facts(title, facts)}{"".join(sections)}</main>',
+        asset('page.css') + style + asset('sheet.css'),
+        f'<main>{html_head(title, facts, scores)}{"".join(sections)}</main>',
     )
 
 
@@ -65,37 +67,48 @@ def section(title: str, body: str, note: str = '') -> str:
 
 def table(title: str, rows: list, note: str = '') -> str:
     """rows: lists of cells of one length, the first is the head. The first column stands to the left, the others to the
-    right."""
+    right; a narrow window shows each row as a list of name and value."""
     return section(title, _table(rows), note)
 
 
-def _table(rows: list, style=None) -> str:
+def matrix(title: str, rows: list, note: str = '') -> str:
+    """The same for as many columns as rows: a narrow window slides it below the names of its rows."""
+    return section(title, _table(rows, kind='matrix'), note)
+
+
+def _table(rows: list, style=None, kind='stacks') -> str:
     head = ''.join(f'<th scope="col">{html_text(cell)}</th>' for cell in rows[0])
-    body = ''.join('<tr>' + ''.join(_cell(cell, style) for cell in row) + '</tr>' for row in rows[1:])
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    body = ''.join(
+        '<tr>' + ''.join(_cell(cell, name, style) for name, cell in zip(rows[0], row)) + '</tr>' for row in rows[1:]
+    )
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="table"><table class="{kind}">'
+        f'<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
 
 
 def _is_number(value) -> bool:
     return isinstance(value, int | float | np.number) and not isinstance(value, bool) and value == value
 
 
-def _cell(value, style=None) -> str:
+def _cell(value, name, style=None) -> str:
+    about = f' data-name="{html_text(name)}"'
     if value is None or value != value:
-        return '<td class="number">–</td>'
+        return f'<td class="number"{about}>–</td>'
     if not _is_number(value):
-        return f'<td>{html_text(value)}</td>'
+        return f'<td{about}>{html_text(value)}</td>'
     shade = f' style="{style(value)}"' if style else ''
     return (
-        f'<td class="number"{shade}>'
+        f'<td class="number"{about}{shade}>'
         + (f'{value:.4g}' if isinstance(value, float | np.floating) else f'{value:,}')
         + '</td>'
     )
 
 
 def heat_table(title: str, rows: list, note: str = '') -> str:
-    """The same with every number shaded by its share of the largest."""
+    """A matrix with every number shaded by its share of the largest."""
     largest = max([cell for row in rows[1:] for cell in row if _is_number(cell)], default=0) or 1
-    return section(title, _table(rows, lambda cell: f'--heat:{60 * cell / largest:.0f}%'), note)
+    return section(title, _table(rows, lambda cell: f'--heat:{60 * cell / largest:.0f}%', 'matrix'), note)
 
 
 def beside(*sections: str) -> str:
@@ -193,18 +206,9 @@ def bars(title: str, names: list[str], shares, note: str = '', colours=None) -> 
         )
         rows.append(
             f'<tr><td>{swatch}{html_text(name)}</td><td class="number"'
-            f' style="--share:{100 * share / largest:.1f}%">{share:.4g}</td></tr>'
+            f' style="--share:{100 * share / largest:.1f}%">{share:.3f}</td></tr>'
         )
     return section(title, f'<div class="scroll"><table class="bars"><tbody>{"".join(rows)}</tbody></table></div>', note)
-
-
-def legend(class_names, palette) -> str:
-    """The colours of the classes."""
-    items = ''.join(
-        f'<li><i style="background:rgb({",".join(str(int(v)) for v in colour)})"></i>{html_text(name)}</li>'
-        for name, colour in zip(class_names, palette)
-    )
-    return section('Class colours', f'<ul class="legend">{items}</ul>')
 
 
 def gallery(title: str, cards: list[tuple[str, str, list[Picture]]], note: str = '') -> str:
@@ -213,16 +217,18 @@ def gallery(title: str, cards: list[tuple[str, str, list[Picture]]], note: str =
 
 
 def _card(name, about, pictures) -> str:
-    figures = ''.join(map(_figure, pictures))
+    figures = ''.join(_figure(name, picture) for picture in pictures)
     return (
         f'<article class="card"><header><h2>{html_text(name)}</h2><span'
         f' class="badge">{html_text(about)}</span></header><div class="layers">{figures}</div></article>'
     )
 
 
-def _figure(picture: Picture) -> str:
-    title, link = html_text(picture.title), url(picture.file)
+def _figure(name, picture: Picture) -> str:
+    title, link = html_text(picture.title), html_text(url(picture.file))
+    alt = f'{title} of {html_text(name)}'
+    size = '' if picture.size is None else ' width="{}" height="{}"'.format(*picture.size)
     return (
-        f'<figure data-kind="{picture.kind}"><a href="{link}"><img src="{link}" alt="{title}" loading="lazy"'
-        f' decoding="async"></a><figcaption>{title}</figcaption></figure>'
+        f'<figure><a href="{link}"><img src="{link}" alt="{alt}"{size} loading="lazy" decoding="async"></a>'
+        f'<figcaption>{title}</figcaption></figure>'
     )

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from utils.settings.setting import EVALUATION, NETWORK, NUMBERS, STEPS, TEST, TRAINING, VALUES, Setting, holds, written
+from utils.settings.shown import RARE, RARE_GROUP
 
 
 class Settings(Mapping[str, Setting]):
@@ -47,8 +48,8 @@ class Settings(Mapping[str, Setting]):
         changes: by name, the fields that this program declares otherwise, as in dataset={'default': None}.
         """
         groups = {'': parser}
-        for name in self if names is None else names:
-            title = self[name].group
+        for name in sorted(self if names is None else names, key=RARE.__contains__):  # the rare ones last
+            title = RARE_GROUP if name in RARE else self[name].group
             if title not in groups:
                 groups[title] = parser.add_argument_group(title)
             self[name].add_to(groups[title], **changes.get(name, {}))

@@ -17,8 +17,9 @@ def numbers(kind: type, count: tuple = (), minimum: float | None = None) -> Call
         try:
             values = tuple(kind(item) for item in text.split(','))
         except ValueError:
+            spaces = ', without spaces' if text.endswith(',') else ''
             raise argparse.ArgumentTypeError(
-                f'{text!r} is not a comma list of {_WORDS[kind]}s, such as {_EXAMPLES[kind]},{_EXAMPLES[kind]}'
+                f'{text!r} is not a comma list of {_WORDS[kind]}s{spaces}, such as {_EXAMPLES[kind]},{_EXAMPLES[kind]}'
             ) from None
         if count and len(values) not in count:
             raise argparse.ArgumentTypeError(
@@ -92,7 +93,7 @@ def names_among(*known: str) -> Callable[[str], tuple[str, ...]]:
             )
         return found
 
-    parse.__name__ = 'comma list of names'
+    parse.__name__ = 'names'
     return parse
 
 
