@@ -14,7 +14,19 @@ from utils.cli.wording import did_you_mean
 from utils.settings import SETTINGS
 
 
-class Config(EasyDict):
+class _Keys(EasyDict):
+    """An EasyDict that is read by declared keys alone. A class of its own: EasyDict makes keys of its last class's
+    methods."""
+
+    def get(self, name, default=None):
+        """The value of a key. One that is not declared is an error whatever the default, as cfg.name is."""
+        return default if self.__dict__.get('__state__', 'open') == 'open' and name not in self else self[name]
+
+    def __missing__(self, name):
+        return getattr(self, name)  # raises, naming the nearest key
+
+
+class Config(_Keys):
     """An EasyDict whose keys are fixed once declared, and whose values are fixed once frozen."""
 
     def __getattr__(self, name):  # only called for what does not exist

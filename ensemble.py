@@ -14,6 +14,9 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+import utils.cli.waiting  # noqa: F401  (before torch)
+
+# isort: split
 import config
 import datasets
 import network
@@ -34,12 +37,15 @@ from datasets.loading.loader import eval_loader
 from datasets.sampling.sets import EvalSet
 from engine import machine
 from engine.distributed import init_from_env
-from engine.evaluation import all_faults, left_out_lines
-from engine.evaluator import EvalOptions, Evaluator, not_finite_sentence
+from engine.evaluation import all_faults
+from engine.evaluator import Evaluator, not_finite_sentence
+from network.averaging import EvalOptions
 from transforms.normalize import Normalize
 from utils.cli.program import run_program
-from utils.cli.wording import listed
+from utils.cli.wording import left_out_lines, listed
+from utils.cores import loader_processes
 from utils.files.atomic import sha256, write_json
+from utils.files.run_directory import weights_file
 from utils.settings import SETTINGS
 
 
@@ -154,7 +160,8 @@ def run(args):
                 overwrite=args.overwrite and dist.is_main,
             )
         faults = None if args.strict else []
-        loader = eval_loader(EvalSet(dataset), 1, args.num_workers, dist.world, dist.rank, faults)
+        workers = loader_processes(most=2) if args.num_workers is None else args.num_workers
+        loader = eval_loader(EvalSet(dataset), 1, workers, dist.world, dist.rank, faults)
         evaluation = EvalOptions(
             flip=args.do_flip, precision=args.precision, tile=args.crop_eval, overlap=args.crop_overlap
         )
@@ -191,7 +198,7 @@ def checkpoints_in_order(args) -> tuple[list[str], list]:
             f'--weights: {len(weights)} weights for {len(args.checkpoints)} checkpoints; give one for each, in the same'
             ' order'
         )
-    rows = sorted(zip(args.checkpoints, weights), key=lambda row: row[0])
+    rows = sorted(zip(map(weights_file, args.checkpoints), weights), key=lambda row: row[0])
     return [path for path, _ in rows], [weight for _, weight in rows]
 
 
@@ -220,33 +227,40 @@ def labels_of(args, members) -> Truths:
     return Truths(datasets.get_dataset(name, args.split))
 
 
-@command('calibrate', 'fit a calibration of the fused confidence on a labelled split', flags.calibrate, ('out',))
+@command('calibrate', 'fit a calibration of the confidence on a labelled split', flags.calibrate, ('out',))
 def calibrate(args):
     members, options = open_members(args), fuse_options(args)
     with config.scope(**SETTINGS.as_cfg(vars(args))):
         truths = labels_of(args, members)
-        calibrator, about = stored.calibrate_stored(members, options, truths, args.method, args.num_workers)
+        faults = None if args.strict else []
+        calibrator, about = stored.calibrate_stored(
+            members, options, truths, args.method, args.num_workers, faults=faults
+        )
     calibration.save(args.out, calibrator, {**about, 'dataset': truths.dataset.name, 'split': args.split})
     before, after = about['before'], about['after']
     print(
         f'{args.method} on {about["images"]} images: ECE {before["ece"]:.4f} -> {after["ece"]:.4f}, NLL'
         f' {before["nll"]:.4f} -> {after["nll"]:.4f}; written to {args.out}'
     )
+    print_faults(faults, about['images'])
+    return int(bool(faults))
 
 
 @command(
     'report',
-    'members, leave-one-out, disagreement, reliability and worst images, as a page',
+    'a page: members, leave-one-out, disagreement, worst images',
     flags.report,
     ('out',),
 )
 def report(args):
     members, options = open_members(args), fuse_options(args)
     with config.scope(**SETTINGS.as_cfg(vars(args))):
-        page = write_report(
-            measure(members, options, labels_of(args, members), args.worst, args.num_workers), Path(args.out)
-        )
+        faults = None if args.strict else []
+        found = measure(members, options, labels_of(args, members), args.worst, args.num_workers, faults=faults)
+        page = write_report(found, Path(args.out))
     print(f'see {page}')
+    print_faults(faults, found.ensemble.images)
+    return int(bool(faults))
 
 
 if __name__ == '__main__':

@@ -1,6 +1,6 @@
 """Predict anything: images, folders, archives, lists, videos and cameras become labels, colours and overlays.
 
-    python predict.py photo.jpg --weights best.pth                          see predictions/photo_overlay.jpg
+    python predict.py photo.jpg --weights runs/a                            see predictions/photo_overlay.jpg
     python predict.py photos/ drive.mp4 --weights best.pth --out results    everything below a folder, and a video
     find /data -name '*.png' | python predict.py - --weights a.pth b.pth    names on stdin, an ensemble of two
     python predict.py huge.tif --weights best.pth --tile 1024 --write labels
@@ -12,31 +12,47 @@ done; 1: some sources failed, which are listed at the end; 2: a mistake in flags
 
 import sys
 
+import utils.cli.waiting  # noqa: F401  (before torch)
+
+# isort: split
 import cv2
 import torch
 
 import network
 from aggregation.fusion.fusing import FuseOptions
 from aggregation.statistics import calibration
+from datasets.loading.formats import limit_pixels
 from engine import precision
-from engine.evaluator import EvalOptions
 from engine.prediction import Prediction
+from engine.prediction_settings import as_tested, view_of
 from engine.predictor import PredictOptions, Predictor
-from engine.tiles import WEIGHTS
+from network.averaging import EvalOptions
+from network.tiles import WEIGHTS
 from transforms.normalize import Normalize
 from utils.classes import Classes
 from utils.cli.parser import Parser
 from utils.cli.program import run_program
 from utils.cli.wording import counted, listed, shortened
 from utils.files.atomic import sha256
+from utils.files.run_directory import weights_file
 from utils.files.sources import KINDS as SOURCE_KINDS
 from utils.files.sources import find_sources
 from utils.outputs.predicted import KINDS, PAGE, PredictedFiles
 from utils.settings import SETTINGS
+from utils.settings.retired import OF_PREDICTION
 from utils.settings.value_types import crop_size, names, number, positive
 
 DEFAULT_WEIGHTS = None  # the file of the network that is used without --weights
 FAULTS_SHOWN = 20
+EXAMPLES = """\
+colours and overlays of a photo, of everything below a folder, of a video:
+  python predict.py photo.jpg photos/ drive.mp4 --weights best.pth
+class ids instead, into a folder of your choice:
+  python predict.py photos/ --weights best.pth --write labels --out ids
+a large image, of which the network sees a part at a time:
+  python predict.py huge.tif --weights best.pth --tile 1024
+"""
+EVERYDAY = ('weights', 'write', 'out', 'n_scales', 'flip', 'max_side', 'tile', 'every', 'device', 'precision', 'batch')
 
 
 def main(argv=None) -> int:
@@ -48,6 +64,7 @@ def main(argv=None) -> int:
 
 def predict(argv) -> int:
     args = parse_args(argv)
+    limit_pixels(args.max_pixels)
     found = find_sources(args.sources, sys.stdin, args.out)
     if args.strict and found.faults:
         raise ValueError(found.faults[0][1])
@@ -55,8 +72,9 @@ def predict(argv) -> int:
         raise ValueError('; '.join(reason for _, reason in found.faults))
     device = find_device(args.device)
     arithmetic = precision.resolve(args.precision, device.type, say)
-    options = predict_options(args, arithmetic)
     nets = load_networks(args, device)
+    args = as_tested(args, sorted(args.weights), nets, say)
+    options = predict_options(args, arithmetic, nets[0].align_corners)
     classes = nets[0].trained_on.classes
     made_with = {**settings(args), 'precision': arithmetic}
     files = PredictedFiles(args.out, args.write, classes, made_with, args.frames, args.overwrite)
@@ -66,7 +84,9 @@ def predict(argv) -> int:
         say(note)
     pairs = [(net, Normalize(net.trained_on.mean, net.trained_on.std, True).to(device)) for net in nets]
     predictor = Predictor(pairs, len(classes), device, options)
-    summary = Prediction(predictor, files, args.strict, args.show).run(todo, args.max_side, args.every)
+    summary = Prediction(predictor, files, args.strict, args.show).run(
+        todo, args.max_side, args.every, resize=view_of(args)
+    )
     page = files.write_page(found.sources, {'weights': args.weights, 'n_scales': args.n_scales, 'flip': args.flip})
     faults = found.faults + summary.faults
     print_table(summary, classes, kept=len(found.sources) - len(todo), where=page or files.folder)
@@ -78,14 +98,35 @@ def predict(argv) -> int:
 
 
 def build_parser() -> Parser:
-    parser = Parser(prog='predict.py', description='Predict images, folders, archives, lists, videos and cameras.')
+    parser = Parser(
+        prog='predict.py',
+        description='Predict images, folders, archives, lists, videos and cameras.',
+        everyday=EVERYDAY,
+        examples=EXAMPLES,
+        retired=OF_PREDICTION,
+    )
     parser.add_argument('sources', nargs='*', metavar='SOURCE', help=SOURCE_KINDS)
     SETTINGS['config'].add_to(parser)
     SETTINGS['debug'].add_to(parser)
     group = parser.add_argument_group('network')
-    group.add_argument('--weights', nargs='+', metavar='FILE', help='checkpoints; several are an ensemble')
+    group.add_argument(
+        '--weights', nargs='+', metavar='FILE|DIR', help='checkpoints, or run directories; several are an ensemble'
+    )
     SETTINGS['n_scales'].add_to(group)
     group.add_argument('--flip', action='store_true', help='average with the prediction of the mirror image')
+    group.add_argument(
+        '--no_flip',
+        dest='flip',
+        action='store_false',
+        default=False,
+        help='do not, although the weights were tested so',
+    )
+    SETTINGS['test_settings'].add_to(
+        group,
+        choices=('stored', 'flags'),
+        default='stored',
+        help='scales, flips, sizes and tiles that are not given; stored: as the weights were tested, flags: none',
+    )
     group.add_argument(
         '--fusion', choices=('mean', 'mean_logit'), default='mean', help='what is averaged over several --weights'
     )
@@ -94,6 +135,7 @@ def build_parser() -> Parser:
     group.add_argument(
         '--max_side', type=positive, metavar='PIXELS', help='reduce larger images to it; results keep their own size'
     )
+    SETTINGS['pre_size'].add_to(group, help='resize the long edge to this before the network sees it, as --max_side')
     group.add_argument(
         '--tile', type=crop_size, metavar='S|H,W', help='sliding window: the network sees tiles of this size in pixels'
     )
@@ -101,6 +143,7 @@ def build_parser() -> Parser:
         '--overlap', type=number(float, 0, 0.9), default=0.25, metavar='P', help='share that tiles have in common'
     )
     group.add_argument('--window', choices=WEIGHTS, default='gaussian', help='how pixels weigh in their tile')
+    SETTINGS['max_pixels'].add_to(group)
     group = parser.add_argument_group('videos')
     group.add_argument('--every', type=positive, default=1, metavar='N', help='take every N-th frame')
     group.add_argument(
@@ -138,9 +181,9 @@ def parse_args(argv):
     if args.weights is None and DEFAULT_WEIGHTS is None:
         raise ValueError(
             'no --weights: no trained network comes with this program; give a checkpoint, such as'
-            ' --weights RUN/best_checkpoint_ep40.pth of a training with train.py'
+            ' --weights RUN, the --result_dir of a training with train.py'
         )
-    args.weights = args.weights or [DEFAULT_WEIGHTS]
+    args.weights = [weights_file(path, '--weights') for path in args.weights or [DEFAULT_WEIGHTS]]
     if args.show and not has_windows():
         raise ValueError(
             '--show: this OpenCV opens no window (a headless build, or no display); leave it out, or replace'
@@ -175,7 +218,8 @@ def find_device(name: str | None) -> torch.device:
 def load_networks(args, device) -> list:
     """The networks of --weights in evaluation mode on the device. Raises ValueError when their classes differ."""
     paths = sorted(args.weights)
-    nets = [network.load(path, args.n_scales, device, strict_scales=len(paths) == 1) for path in paths]
+    scales = () if args.n_scales is None and args.test_settings == 'flags' else args.n_scales
+    nets = [network.load(path, scales, device, strict_scales=len(paths) == 1) for path in paths]
     for path, net in zip(paths, nets):
         if net.trained_on.classes.names != nets[0].trained_on.classes.names:
             here, first = (listed(other.trained_on.classes.names, 5) for other in (net, nets[0]))
@@ -187,7 +231,7 @@ def load_networks(args, device) -> list:
     return nets
 
 
-def predict_options(args, arithmetic: str) -> PredictOptions:
+def predict_options(args, arithmetic: str, align_corners: bool) -> PredictOptions:
     calibrator, about = calibration.load(args.calibration) if args.calibration else (None, {})
     if calibrator is not None:
         calibration.check_fit(args.calibration, about, args.fusion, 'msp')
@@ -197,7 +241,7 @@ def predict_options(args, arithmetic: str) -> PredictOptions:
                 f' {args.smooth:g}; leave one of them out, or calibrate with --method temperature'
             )
     return PredictOptions(
-        evaluation=EvalOptions(flip=args.flip, precision=arithmetic),
+        evaluation=EvalOptions(args.scales, args.flip, align_corners, arithmetic),
         fusion=FuseOptions(args.fusion, calibrator=calibrator),
         keep=frozenset(args.write) | ({'confidence'} if PAGE in args.write else set()),
         tile=args.tile,
@@ -212,10 +256,12 @@ def predict_options(args, arithmetic: str) -> PredictOptions:
 def settings(args) -> dict:
     """Everything that decides the values of a result."""
     flags = 'n_scales flip fusion max_side tile overlap window every smooth'.split()
+    tested = {'pre_size': args.pre_size, 'by_height': args.by_height, 'scales': args.scales != (1.0,) and args.scales}
     return {
         'weights': sorted(map(sha256, args.weights)),
         'calibration': args.calibration and sha256(args.calibration),
         **{flag: getattr(args, flag) for flag in flags},
+        **{name: value for name, value in tested.items() if value},
     }
 
 

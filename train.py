@@ -3,7 +3,8 @@
     laptop   python train.py --dataset synthetic --trunk hrnetv2_w18_small_v1 --crop_size 192,384 --max_epoch 20
     one GPU  python train.py --dataset cityscapes --precision bf16 --rmi_loss --crop_size 1024,2048 --result_dir runs/a
     many     torchrun --standalone --nproc-per-node=8 train.py --dataset cityscapes --syncbn --precision bf16 ...
-    score    python train.py --dataset cityscapes --eval val --n_scales 0.5,1.0,2.0 --snapshot runs/a/best.pth
+    score    python train.py --run runs/a --eval val
+    go on    python train.py --resume runs/a
 
 Exit code 0: done; 1: an evaluation done but for images that could not be read, which are listed; 2: a mistake in flags,
 files or data, reported in one line; 75: a training stopped by SIGTERM or SIGUSR1, saved and to be continued; 130:
@@ -12,14 +13,25 @@ interrupted by Ctrl-C, a training saved like that.
 
 import os
 import sys
+from functools import partial
 
+import datasets
+from utils.cli import flags
+from utils.cli.help import asks_for_help
+from utils.cli.program import MISTAKES, run_program
+
+if __name__ == '__main__' and asks_for_help(sys.argv):  # answered before torch is imported, which takes seconds
+    sys.exit(run_program('train.py', lambda argv: flags.parse(argv, datasets.dataset_names())))
+
+from utils.cli import waiting  # before torch
+
+# isort: split
 import torch
 
 import config
-import datasets
 import network
 from datasets.sampling.coarse import join, training_qualities
-from engine import evaluation, precision
+from engine import evaluation, precision, testing
 from engine.builders import (
     build_learner,
     build_network,
@@ -30,23 +42,27 @@ from engine.builders import (
     with_cache,
 )
 from engine.keeper import CheckpointKeeper
+from engine.planning import recipe
+from engine.planning.timed import TimedTraining
 from engine.run import evaluation_directory, run_context
 from engine.stop import StopSignal
 from engine.training import Training
+from engine.unread import unread_by_network
 from loss import read_class_weights, verified_dataset
 from network.summary import EVALUATION_SIZE, summary
 from transforms import build_train_transform
 from utils import checkpoint
-from utils.cli import flags
-from utils.cli.program import MISTAKES, run_program
+from utils.cli.earlier_run import adopt
+from utils.files.run_directory import weights_file
 from utils.settings import SETTINGS
 
 SPLITS = {'val': 'val', 'trn': 'train', 'test': 'test', 'folder': 'folder'}
 
 
-def parse_args(argv=None):
-    """The flags as a namespace, checked against each other. Raises ValueError for a mistake."""
-    return flags.parse(sys.argv[1:] if argv is None else argv, datasets.dataset_names())
+def parse_args(argv=None, log=lambda line: None):
+    """The flags as a namespace, checked against each other; log: takes a line about those of an earlier run. Raises
+    ValueError for a mistake."""
+    return flags.parse(sys.argv[1:] if argv is None else argv, datasets.dataset_names(), partial(adopt, log=log))
 
 
 def main(argv=None):
@@ -57,20 +73,25 @@ def main(argv=None):
 
 def start(argv):
     """Parse, check, then train or evaluate; raises for a mistake."""
-    args = parse_args(argv)
-    notes = flags.unread(args)
+    notes: list[str] = []
+    args = parse_args(argv, notes.append)
+    notes += flags.unread(args)
     args, state = load_state(args, notes.append)
     with config.scope(**SETTINGS.as_cfg(vars(args))):
         config.freeze()
         check_names(args)
+        notes += unread_by_network(args)
         if args.summary:
             return print_summary(args, notes)
         if args.eval:
             args = flags.with_values(args, result_dir=evaluation_directory(args, notes.append))
         with run_context(args, training=not args.eval) as run:
-            for note in notes:
+            for note in [waiting.line(), *notes]:
                 run.log(note)
-            return evaluate(args, run, state) if args.eval else fit(args, run, state)
+            if args.eval:
+                return evaluate(args, run, state)
+            code = fit(args, run, state)
+            return testing.test_best(args, run) if args.test_after and code == 0 else code
 
 
 def remedy(error):
@@ -112,12 +133,20 @@ def load_state(args, log):
             else f'--resume auto: no checkpoint in {args.result_dir}, starting anew'
         )
     if source and state is None:
+        source = weights_file(source, '--resume' if args.resume else '--snapshot')
         state = checkpoint.load(source)
     args = flags.with_values(args, source=source and str(source), snapshot=snapshot)
-    args = flags.adopt_network(args, state, log)
+    args = recipe.apply(flags.adopt_network(args, state, log), state, log)
+    args = testing.with_test_settings(args, state, log) if args.eval else args
+    trunk = network.check_names(args.arch, args.trunk, args.n_scales)
+    if state:
+        args = flags.adopt_normalisation(args, network.normalisation(state, args.source), 'checkpoint', log)
+    else:
+        own = network.own_normalisation(args.pretrained, trunk)
+        args = flags.adopt_normalisation(args, own, f"trunk's {args.pretrained} weights", log)
     return flags.with_values(
         args,
-        trunk=network.check_names(args.arch, args.trunk, args.n_scales),
+        trunk=trunk,
         precision=precision.resolve(args.precision, 'cuda' if torch.cuda.is_available() else 'cpu', log),
     ), state
 
@@ -140,7 +169,7 @@ def evaluate(args, run, state):
     dataset = get_dataset(args, run, SPLITS[args.eval])
     net = build_network(args, dataset, run, state)
     if state is None:
-        run.log('no --snapshot was given: these are the results of random weights')
+        run.log('--random_weights: these are the results of a network that nothing was loaded into')
     return evaluation.evaluate(args, run, net, dataset)
 
 
@@ -162,11 +191,13 @@ def fit(args, run, state):
     loader = build_train_loader(args, run, train_set, transform)
     learner = build_learner(args, run, net, train_set, loader, class_weights)
     with StopSignal(run.log) as stop:
-        training = Training(args, run, learner, train_set, val_set, stop)
+        kind = TimedTraining if args.minutes else Training
+        training = kind(args, run, learner, train_set, val_set, stop)
         if state is None or args.snapshot:
             training.start(state)
         else:
             training.resume(state, loader)
+        training.plan(loader)
         run.open()
         if args.dump_augmentation_images:
             dump_samples(run, loader.train_set)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from aggregation.fusion.scores import PUBLISHED_LABELS, PUBLISHED_SCORES
 from utils.cli.flags import with_values
+from utils.cli.help import asks_for_help
 from utils.cli.parser import Parser
 from utils.settings import SETTINGS
 
@@ -41,15 +42,19 @@ def command(name: str, meaning: str, flags: Callable[[Parser], None], required: 
 
 
 def split_command(argv) -> tuple[str | None, list[str]]:
-    """(command, its flags); (None, []) when there is nothing but a call for help. ValueError for no command."""
-    if not argv or argv[0] in ('-h', '--help'):
-        return None, []
+    """(command, its flags); (None, []) when there is nothing but a call for help. ValueError for no command.
+
+    `--help COMMAND` is `COMMAND --help`.
+    """
+    if not argv or asks_for_help(argv[:1]):
+        return (None, []) if argv[1:2] in ([], ['all']) else split_command([*argv[1:], '--help'])
     for words in (2, 1):
         name = ' '.join(argv[:words])
         if name in COMMANDS:
             return name, argv[words:]
     among = [name for name in COMMANDS if name.startswith(argv[0])] or list(COMMANDS)
-    raise ValueError(f'there is no command {" ".join(argv[:2])!r}, choose one of {", ".join(among)}')
+    words = ' '.join(word for word in argv[:2] if not asks_for_help([word]))
+    raise ValueError(f'there is no command {words!r}, choose one of {", ".join(among)}')
 
 
 def overview() -> str:

@@ -7,7 +7,7 @@ from aggregation.fusion.pooling import KINDS
 from aggregation.fusion.scores import FUSIONS, PUBLISHED_LABELS, PUBLISHED_SCORES, SCORES
 from aggregation.statistics.calibration import METHODS
 from utils.settings import SETTINGS
-from utils.settings.value_types import count, names, positive
+from utils.settings.value_types import count, names, processes, resamplings
 
 
 def check(parser):
@@ -55,7 +55,12 @@ def fusion(parser):
         '--score', default='msp', metavar='NAME', help=f'what the confidence comes from: {", ".join(SCORES)}'
     )
     parser.add_argument('--label_function', choices=tuple(PUBLISHED_LABELS), help='the published name of --fusion')
-    parser.add_argument('--score_function', choices=tuple(PUBLISHED_SCORES), help='the published name of --score')
+    parser.add_argument(
+        '--score_function',
+        choices=tuple(PUBLISHED_SCORES),
+        metavar='NAME',
+        help=f'the published name of --score: {", ".join(PUBLISHED_SCORES)}',
+    )
 
 
 def calibration(parser):
@@ -74,7 +79,7 @@ def results(parser):
         type=names,
         default=(),
         metavar='LIST',
-        help='scores to write as <stem>_<score>.npz, float16, high where anomalous',
+        help=f'scores to write as <stem>_<score>.npz, float16, high where anomalous: {", ".join(SCORES)}',
     )
     parser.add_argument('--change_labels', action='store_true', help='let a vector calibration change labels too')
     parser.add_argument(
@@ -107,7 +112,7 @@ _CHANGES = {
     'n_scales': {'help': 'scales of hierarchical inference for members that have it, as in 0.5,1.0,2.0'},
     'do_flip': {'help': 'average every member with the mirrored image'},
     'precision': {'help': 'arithmetic of the networks'},
-    'num_workers': {'default': 2, 'help': 'loader processes'},
+    'num_workers': {'help': 'loader processes (default: as many as there are usable cores, at most 2)'},
 }
 
 
@@ -122,7 +127,9 @@ def data(parser):
 
 
 def run(parser):
-    parser.add_argument('checkpoints', nargs='+', metavar='CKPT', help='checkpoints of train.py, one per member')
+    parser.add_argument(
+        'checkpoints', nargs='+', metavar='CKPT|DIR', help='checkpoints of train.py or run directories, one per member'
+    )
     data(parser)
     share(parser, _FORWARD)
     weights(parser)
@@ -134,6 +141,7 @@ def labelled(parser):
     members(parser)
     fusion(parser)
     data(parser)
+    share(parser, ('strict',))
 
 
 def calibrate(parser):
@@ -157,12 +165,13 @@ def evaluation(parser):
     )
     parser.add_argument('--page', metavar='FILE', help='write a page with tables')
     parser.add_argument(
-        '--bootstrap', type=count, default=0, metavar='N', help='95 %% intervals from N resamplings of the images'
+        '--bootstrap', type=resamplings, default=0, metavar='N', help='95 %% intervals from N resamplings of the images'
     )
     threads(parser)
 
 
-def submission(parser):
+def submission(parser, images: str):
+    """images: the help of --images."""
     parser.add_argument(
         'predictions',
         metavar='DIR',
@@ -172,12 +181,14 @@ def submission(parser):
     parser.add_argument(
         '--allow_missing', action='store_true', help='leave out missing images; the server refuses such a submission'
     )
+    parser.add_argument('--images', metavar='PATH', help=images)
+    share(parser, ('strict',))
 
 
 def threads(parser):
     parser.add_argument(
         '--num_workers',
-        type=positive,
+        type=processes,
         default=2,
         metavar='N',
         help='threads that read files; results do not depend on it',

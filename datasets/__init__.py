@@ -4,7 +4,18 @@ Nothing here imports torch, so that `python -m datasets.prepare` and the process
 """
 
 from datasets.base import Dataset, Item, registered
+from datasets.loading.reading import read_image
 from datasets.registry import dataset_names, get_classes, get_dataset, splits_of
 from utils.classes import Classes
 
-__all__ = ['Classes', 'Dataset', 'Item', 'dataset_names', 'get_classes', 'get_dataset', 'registered', 'splits_of']
+__all__ = [
+    'Classes',
+    'Dataset',
+    'Item',
+    'dataset_names',
+    'get_classes',
+    'get_dataset',
+    'read_image',
+    'registered',
+    'splits_of',
+]

@@ -59,9 +59,12 @@ class Dataset:
         if quality not in self.qualities:
             raise ValueError(f'dataset {self.name!r} has no {quality!r} labels, only {", ".join(self.qualities)}')
         if cfg.DATASET.CV and not self.has_folds:
+            with_folds = sorted(
+                name for name, dataset in DATASETS.items() if dataset.has_folds and 'val' in dataset.splits
+            )
             raise ValueError(
-                f'--cv {cfg.DATASET.CV}: dataset {self.name!r} has no folds for cross-validation, only cityscapes and'
-                ' synthetic have; leave the flag out'
+                f'--cv {cfg.DATASET.CV}: dataset {self.name!r} has no folds for cross-validation, only'
+                f' {", ".join(with_folds)} have; leave the flag out'
             )
         limit_pixels(cfg.DATASET.MAX_PIXELS)
         self.split, self.quality, self.cv = split, quality, cfg.DATASET.CV

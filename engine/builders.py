@@ -14,21 +14,24 @@ from datasets.loading.loader import eval_loader, train_loader
 from datasets.sampling.sets import EvalSet, TrainSet
 from datasets.verify.quick import check_before_training
 from engine import machine, precision, syncbn
-from engine.evaluator import EvalOptions, Evaluator
+from engine.evaluator import Evaluator
 from engine.trainer import Learner, TrainOptions, ema_of
 from loss import build_criterion
 from loss.optimizer import get_optimizer, get_scheduler
 from network import loading
+from network.averaging import EvalOptions
 from network.checkpointing import checkpoint_stages
-from transforms import build_val_transform
+from transforms import build_mixing, build_val_transform
 from transforms.deferred import augment
 from transforms.normalize import Normalize
+from utils.cli.wording import listed
 from utils.files.archives import on_disk
 from utils.outputs.dumper import Dumper
 from utils.outputs.dumps import DumpOptions, check_outputs, claim
 from utils.outputs.gallery import Gallery
 from utils.outputs.logits import Storage
 from utils.outputs.writers import WriterPool
+from utils.settings import SETTINGS
 
 
 def get_dataset(args, run, split, quality='fine'):
@@ -71,7 +74,13 @@ def without_results(dataset, run):
 
 
 def build_network(args, dataset, run, state, training=False):
-    """The network with the weights of `state` on this run's device, ready to be wrapped."""
+    """The network on this run's device, ready to be wrapped.
+
+    Args:
+        dataset: which says the number of classes.
+        state: of the checkpoint whose weights it takes; None: those of --pretrained.
+        training: whether it is trained, not only evaluated.
+    """
     net = loading.build(vars(args), dataset.num_classes, None if state else args.pretrained)
     if state:
         restored = loading.fill(
@@ -82,11 +91,12 @@ def build_network(args, dataset, run, state, training=False):
             allow_class_mismatch=args.allow_class_mismatch,
             partial=args.snapshot_partial,
             allow_missing_prefixes=('scale_attn.',) if training else (),
+            class_remedy='' if training else classes_of(args, state),
         )
         run.log(str(restored))
         tell_other_classes(args, run, state.get('class_names'), dataset)
-        if not training and state.get('mean'):
-            net.trained_on = loading.trained_on(state, dataset.num_classes, args.source)
+        if args.finetune_from and restored.mismatched:
+            tell_new_layers(args, run, restored, state, dataset)
     if net.pretrained_report:
         run.log(str(net.pretrained_report))
     name = f'{args.arch} on {net.trunk_name}' if net.trunk_name else args.arch
@@ -109,6 +119,18 @@ def build_network(args, dataset, run, state, training=False):
     return net
 
 
+def classes_of(args, state) -> str:
+    """What to do about an evaluation whose classes, those of --dataset, are not those of the checkpoint `state`."""
+    name, file = state.get('dataset'), state.get('data_yaml')
+    flags = '--dataset custom --data_yaml FILE' if file or not name else f'--dataset {name}'
+    what = 'a file that describes them' if not name else f'the file that describes {name}' if file else ''
+    predict = f'; python predict.py {args.eval_folder} --weights {args.source} takes them from it'
+    return (
+        f'the classes come from --dataset {args.dataset}; give those of the checkpoint: {flags}'
+        f'{what and f", {what}"}{predict if args.eval == "folder" and state.get("network") else ""}'
+    )
+
+
 def describe_network(args, net, dataset):
     """What a checkpoint says of the network that is trained on `dataset` (network.description)."""
     return loading.description(
@@ -119,6 +141,7 @@ def describe_network(args, net, dataset):
         std=cfg.DATASET.STD,
         n_scales=args.n_scales,
         data_yaml=Path(args.data_yaml).read_text(encoding='utf-8') if args.data_yaml else None,
+        test_settings=SETTINGS.test_entry(args),
     )
 
 
@@ -131,6 +154,16 @@ def tell_other_classes(args, run, before, dataset):
             f' there is {other[0][1]!r} in dataset {dataset.name}; if these are other classes, or in another order,'
             ' scores and labels mean nothing'
         )
+
+
+def tell_new_layers(args, run, restored, state, dataset):
+    """Say which layers --finetune_from leaves at random values because they are those of other classes."""
+    names = [name for name, _, _ in restored.mismatched]
+    run.log(
+        f'--finetune_from {args.finetune_from}: is of {state.get("num_classes") or "other"} classes, dataset'
+        f' {dataset.name} has {dataset.num_classes}; {len(names)} tensors of the class layers start anew:'
+        f' {listed(names, len(names))}; all others keep what they learned'
+    )
 
 
 def wrap(args, run, net, weights=None):
@@ -163,7 +196,10 @@ def idle_parameters(args, num_classes, weights) -> set:
 def build_train_loader(args, run, dataset, transform):
     """Batches of augmented crops, drawn class-uniformly, in the same order whatever the number of workers."""
     transform.check_crop(dataset.sizes())
-    train_set = TrainSet(dataset, transform, args.seed, is_main=run.is_main, barrier=run.dist.barrier, log=run.log)
+    mixing = build_mixing(args, dataset.num_classes, dataset.ignore_label)
+    train_set = TrainSet(
+        dataset, transform, args.seed, mixing=mixing, is_main=run.is_main, barrier=run.dist.barrier, log=run.log
+    )
     return train_loader(train_set, args.bs_trn, args.num_workers, run.dist.world, run.dist.rank, args.seed)
 
 
@@ -182,7 +218,14 @@ def build_eval_loader(args, run, dataset, faults=None):
 
 
 def build_learner(args, run, net, dataset, loader, class_weights):
-    """Everything that is trained or computes a step; class_weights: of --class_weights, or None."""
+    """Everything that is trained or computes a step.
+
+    Args:
+        net: of build_network.
+        dataset: of the training, which says the classes.
+        loader: of the training, which says the steps of an epoch.
+        class_weights: of --class_weights, or None.
+    """
     ema = ema_of(net, args.ema) if args.ema else None
     classes, own_weights = (dataset.num_classes, dataset.ignore_label), dataset.class_weights
     criterion = build_criterion(args, net.output_names, *classes, class_weights, own_weights).to(run.device)
@@ -193,7 +236,7 @@ def build_learner(args, run, net, dataset, loader, class_weights):
     scheduler = get_scheduler(optimizer, args, steps_per_epoch=-(-batches // args.accumulate))
     scaler = precision.grad_scaler(run.device, args.precision)
     wrapped = wrap(args, run, net, criterion.weights)
-    return Learner(net, wrapped, build_normalize(run, net), criterion, optimizer, scheduler, scaler, ema, augment)
+    return Learner(net, wrapped, build_normalize(run), criterion, optimizer, scheduler, scaler, ema, augment)
 
 
 def build_evaluator(args, run, net, interrupt=lambda: None):
@@ -208,14 +251,12 @@ def build_evaluator(args, run, net, interrupt=lambda: None):
         tile=args.crop_eval,
         overlap=args.crop_overlap,
     )
-    return Evaluator([net], build_normalize(run, net), run.dist, options, run.log, interrupt)
+    return Evaluator([net], build_normalize(run), run.dist, options, run.log, interrupt)
 
 
-def build_normalize(run, net):
-    """Normalisation by the mean and std of the network's training, where its checkpoint says them, else cfg's."""
-    known = net.trained_on
-    mean, std = (known.mean, known.std) if known else (cfg.DATASET.MEAN, cfg.DATASET.STD)
-    return Normalize(mean, std, channels_last=True).to(run.device)
+def build_normalize(run):
+    """Normalisation by the mean and std of cfg, on this run's device."""
+    return Normalize(cfg.DATASET.MEAN, cfg.DATASET.STD, channels_last=True).to(run.device)
 
 
 def build_writers(args, run, dataset, made_by=None, about=None, dumps=(), **changes):
@@ -261,5 +302,5 @@ def train_options(args):
         log_freq=args.log_freq,
         schedule_per_step=args.lr_step == 'iter',
         save_minutes=args.save_minutes,
-        max_batches=11 if args.test_mode else None,
+        max_batches=11 if args.test_mode else args.epoch_batches,
     )

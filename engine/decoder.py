@@ -70,10 +70,11 @@ class Budget:
 
 class Decoder:
     """Frames of the sources in their order, decoded ahead by threads. max_side: of the view, None as it is; every: of
-    how many frames of a video one is taken."""
+    how many frames of a video one is taken; resize: image -> view, in place of max_side."""
 
-    def __init__(self, sources, budget: Budget, max_side=None, every=1):
+    def __init__(self, sources, budget: Budget, max_side=None, every=1, resize=None):
         self.sources, self.budget, self.max_side, self.every = sources, budget, max_side, every
+        self._view = resize or self._reduced
         Image.MAX_IMAGE_PIXELS = LARGEST // 2  # it warns from there and refuses twice as many
         self.dropped = set()  # videos that are given up
         self._queue, self._stopped = queue.Queue(AHEAD), threading.Event()
@@ -145,7 +146,7 @@ class Decoder:
             reader.close()
         self._put(End(source))
 
-    def _view(self, image):
+    def _reduced(self, image):
         longest = max(image.shape[:2])
         if not self.max_side or longest <= self.max_side:
             return image

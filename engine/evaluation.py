@@ -2,19 +2,25 @@
 
 import copy
 import math
+import time
 from dataclasses import replace
+
+import numpy as np
 
 from engine.builders import build_eval_loader, build_evaluator, build_writers
 from engine.evaluator import not_finite_sentence
 from engine.score import ScoreKeeper
 from engine.worst import WorstImages
 from loss import build_validation_criterion, read_class_weights
-from utils.cli.wording import counted, told
+from utils.cli.wording import counted, left_out_lines
 from utils.files.atomic import sha256
 from utils.outputs.dumps import DUMPS
-from utils.outputs.pictures import make_grid
+from utils.outputs.pictures import large_picture, make_grid
+from utils.pages.confusion_matrix import confusion_picture
 from utils.pages.page import write_page, write_topn_page
 from utils.settings import SETTINGS
+
+LARGE = 4  # images of a validation that trackers get one by one, as large as they are
 
 
 def evaluate(args, run, net, dataset):
@@ -25,16 +31,7 @@ def evaluate(args, run, net, dataset):
     evaluator, classes = build_evaluator(args, run, net), dataset.classes
     faults: list = []
     loader = build_eval_loader(args, run, dataset, None if args.strict else faults)
-    about = {
-        'arch': args.arch,
-        'checkpoint': args.source,
-        'dataset': dataset.name,
-        'split': args.eval,
-        'n_scales': args.n_scales,
-        'scales': evaluator.options.scales,
-        'flip': args.do_flip,
-        'precision': args.precision,
-    }
+    about = facts(args, evaluator, dataset)
     made_by = {**SETTINGS.recorded_values(args), 'weights': args.source and sha256(args.source)}
     model = {'model': f'{args.arch} on {args.trunk}', 'weights_sha256': made_by['weights']}
     dumps = [name for name, dump in DUMPS.items() if getattr(args, dump.flag)]
@@ -44,7 +41,9 @@ def evaluate(args, run, net, dataset):
     scoring = ScoreKeeper(len(classes), run.device) if is_scored else None
     worst = WorstImages(args.dump_topn, len(classes), classes.ignore_label) if args.dump_topn else None
     sinks = [sink for sink in (scoring, worst, *dumpers, gallery) if sink is not None]
+    began = time.monotonic()
     images, results = evaluator.run(loader, sinks, f'{args.eval} of {dataset.name}')
+    seconds = time.monotonic() - began
     faults = all_faults(run.dist, faults, images)
     found, lost = dict(zip(sinks, results)), [name for name, _ in evaluator.not_finite]
     score, records = found.get(scoring), found[gallery]
@@ -56,7 +55,7 @@ def evaluate(args, run, net, dataset):
         report(run, score, gallery, records, dataset, about, images, lost)
         if score is not None:
             run.log(f'{score.line()}{incomplete(lost)}')
-            run.metric('val', score.numbers(), 0)
+            record(run, score, classes, 0, seconds)
         run.log(f'{images} images evaluated; {where_to_look(run.directory, gallery)}')
         for line in left_out_lines(faults, images, is_scored):
             run.log(line)
@@ -68,23 +67,26 @@ def evaluate(args, run, net, dataset):
     return int(bool(faults))
 
 
+def facts(args, evaluator, dataset) -> dict:
+    """What is evaluated and how, for the files of a result."""
+    return {
+        'arch': args.arch,
+        'checkpoint': args.source,
+        'dataset': dataset.name,
+        'split': args.eval,
+        'n_scales': args.n_scales,
+        'scales': evaluator.options.scales,
+        'flip': args.do_flip,
+        'precision': args.precision,
+    }
+
+
 def all_faults(dist, faults, images) -> list:
     """The messages of every rank about images that were left out; ValueError when nothing else was there."""
     every = [fault for part in dist.gather_objects(faults) for fault in part]
     if every and not images:
         raise ValueError(f'none of {len(every)} images could be used, the first because: {every[0]}')
     return every
-
-
-def left_out_lines(faults, images, is_scored=False) -> list:
-    """What is said of images that were left out, a line for each."""
-    if not faults:
-        return []
-    score = '; the score is of the others alone' if is_scored else ''
-    return [
-        f'{len(faults)} of {len(faults) + images} images were left out{score}:',
-        *(f'  {told(one)}' for one in faults),
-    ]
 
 
 def validation_criterion(args, run, dataset):
@@ -105,7 +107,9 @@ def validate(args, run, evaluator, dataset, epoch, best, criterion, rival=None):
     [gallery] = build_writers(args, run, dataset)
     sinks = [ScoreKeeper(dataset.num_classes, run.device, criterion), gallery]
     loader = build_eval_loader(args, run, dataset)
+    began = time.monotonic()
     images, (score, records) = evaluator.run(loader, sinks, f'validation of epoch {epoch}')
+    seconds = time.monotonic() - began
     mean_iou, lost = score.numbers()['mean_iu'], [name for name, _ in evaluator.not_finite]
     if rival is not None and (lost or rival > mean_iou):
         return None if lost else mean_iou
@@ -120,10 +124,24 @@ def validate(args, run, evaluator, dataset, epoch, best, criterion, rival=None):
         )
         return None
     if run.is_main:
-        run.metric('val', score.numbers(), epoch)
+        record(run, score, dataset.classes, epoch, seconds)
         if best is None or mean_iou > best:
             run.picture('imgs', make_grid(records, gallery.folder), epoch)
+            for number, one in enumerate(records[:LARGE]):
+                run.picture(f'large/{number}', large_picture(one, gallery.folder), epoch)
     return mean_iou
+
+
+def record(run, score, classes, epoch, seconds):
+    """Numbers of a validation in metrics.csv and the trackers: the scores, the IoU of each class, the confusion matrix
+    and how long it took."""
+    run.metric('val', {**score.numbers(), 'seconds': seconds}, epoch)
+    ious = score.ious(classes)
+    run.row('iou', epoch, {f'iou/{name}': iou for name, iou in ious.items()})
+    run.scalars({f'iou/{name}': iou for name, iou in ious.items() if not math.isnan(iou)}, epoch, 'epoch')
+    run.scalars({'time/val': seconds}, epoch, 'epoch')
+    picture = np.asarray(confusion_picture(score.counts, classes.names))
+    run.picture('confusion_matrix', picture.transpose(2, 0, 1), epoch)
 
 
 def best_line(before, this) -> str:
@@ -133,7 +151,7 @@ def best_line(before, this) -> str:
 
 
 def score_alone(args, run, evaluator, dataset, title):
-    """The mean IoU of a dataset and nothing else; None where an image was not finite."""
+    """The mean IoU of a dataset and nothing else; None where an image was not finite. title: of the progress."""
     scoring = ScoreKeeper(dataset.num_classes, run.device)
     _, [score] = evaluator.run(build_eval_loader(args, run, dataset), [scoring], title)
     return None if evaluator.not_finite else score.numbers()['mean_iu']
@@ -147,8 +165,13 @@ def incomplete(lost) -> str:
 def report(run, score, gallery, records, dataset, about, images, lost=()):
     """Log the table of classes, and write metrics.json, the confusion matrix and the page of pictures; on rank 0.
 
-    score: a Score, or None; records: of the pictures of every rank; about: what was evaluated and how; lost: names of
-    the images that the network was not finite on, in metrics.json under `not_finite`.
+    Args:
+        score: a Score, or None.
+        gallery: whose page is written.
+        records: of the pictures of every rank.
+        about: what was evaluated and how, by name.
+        images: how many were evaluated.
+        lost: names of the images that the network was not finite on, in metrics.json under `not_finite`.
     """
     classes, rows, scores = dataset.classes, None, None
     about = {**about, 'not_finite': lost} if lost else about
@@ -174,7 +197,13 @@ def where_to_look(result_dir, gallery):
 
 
 def show_worst(args, run, evaluator, dataset, worst, about, made_by):
-    """Evaluate the worst images of each class once more, for their pictures and the page that lists them."""
+    """Evaluate the worst images of each class once more, for their pictures and the page that lists them.
+
+    Args:
+        worst: the WorstImages of the evaluation.
+        about: the facts on top of the page.
+        made_by: what decides the values of the pictures, as build_writers takes it.
+    """
     places = worst.indices()
     chosen = copy.copy(dataset)
     chosen.items = [dataset.items[index] for index in places]

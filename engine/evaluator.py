@@ -6,79 +6,16 @@ several networks. Each rank sees its own images, each image once. An image whose
 its labels would be class 0 everywhere.
 """
 
-from dataclasses import dataclass, replace
-
 import torch
-import torch.nn.functional as F
 
-from engine.precision import autocast
-from engine.tiles import assembled, covers, tiled_logits
+from network.averaging import EvalOptions, average_logits
 from utils.cli.progress import progress
 from utils.cli.wording import counted, listed
 from utils.outputs.sink import EvalBatch
 
 
-@dataclass
-class EvalOptions:
-    """How an image is evaluated. scales: sizes of the input whose logits are averaged; flip: with the mirror image.
-
-    tile (h, w): of a sliding window for larger images, None: as a whole; overlap: what tiles share of their sides.
-    """
-
-    scales: tuple = (1.0,)
-    flip: bool = False
-    align_corners: bool = False
-    precision: str = 'fp32'
-    max_batches: int | None = None
-    tile: tuple[int, int] | None = None
-    overlap: float = 0.25
-
-
 class Unfit(ValueError):
     """Images that a network cannot take, such as one that is too small for it."""
-
-
-def average_logits(net, images, options, keep_scales=False):
-    """Logits (N, C, h, w) fp32 of normalised images (N, 3, h, w), averaged over scales and flips, and the last outputs.
-
-    keep_scales: have attention and single-scale logits among the outputs; they are those of the unflipped image at the
-    last scale, and there are none of images that are evaluated in tiles.
-    """
-    height, width = images.shape[-2:]
-    if not covers(options.tile, (height, width)):
-        return torch.stack([_from_tiles(net, image, options) for image in images]), {}
-    total, outputs = None, {}
-    for mirrored in (True, False) if options.flip else (False,):
-        for scale in options.scales:
-            view = images.flip(-1) if mirrored else images
-            if scale != 1.0:
-                view = F.interpolate(
-                    view,
-                    size=(max(1, round(height * scale)), max(1, round(width * scale))),
-                    mode='bilinear',
-                    align_corners=options.align_corners,
-                )
-            with autocast(images.device, options.precision):
-                outputs = net(view, keep_scales)
-            logits = outputs['pred'].float()
-            if logits.shape[-2:] != (height, width):
-                logits = F.interpolate(
-                    logits, size=(height, width), mode='bilinear', align_corners=options.align_corners
-                )
-            logits = logits.flip(-1) if mirrored else logits
-            total = logits if total is None else total.add_(logits)
-    passes = len(options.scales) * (1 + options.flip)
-    return (total / passes if passes > 1 else total), outputs
-
-
-def _from_tiles(net, image, options):
-    """Logits (C, h, w) of a normalised image (3, h, w) by a sliding window."""
-    of_tile = replace(options, tile=None)
-
-    def forward(tiles):
-        return average_logits(net, tiles.contiguous(memory_format=torch.channels_last), of_tile)[0]
-
-    return assembled(tiled_logits(forward, image, options.tile, options.overlap), image.shape[-2:])
 
 
 def are_finite(logits):

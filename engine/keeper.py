@@ -3,7 +3,6 @@ goes."""
 
 import math
 import os
-import re
 import secrets
 import shutil
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from utils.checkpoint import load, save
 from utils.files.atomic import atomic_write, remove_temporaries, sync_folder, write_error
+from utils.files.run_directory import checkpoints
 
 
 class CheckpointKeeper:
@@ -70,11 +70,11 @@ class CheckpointKeeper:
 
     def last_files(self) -> list[Path]:
         """Every last_checkpoint_ep*.pth here, the newest epoch first."""
-        return self._files('last')
+        return checkpoints(self.run_dir, 'last')
 
     def best_files(self) -> list[Path]:
         """Every best_checkpoint_ep*.pth here, the newest epoch first."""
-        return self._files('best')
+        return checkpoints(self.run_dir, 'best')
 
     def find_last(self, log=print):
         """(path, content) of the newest last checkpoint that can be read, or None when there is none.
@@ -97,21 +97,13 @@ class CheckpointKeeper:
     def _best(self, epoch) -> Path:
         return self.run_dir / f'best_checkpoint_ep{epoch}.pth'
 
-    def _files(self, kind) -> list[Path]:
-        if not self.run_dir.is_dir():
-            return []
-        found = [(re.fullmatch(kind + r'_checkpoint_ep(\d+)\.pth', file.name), file) for file in self.run_dir.iterdir()]
-        return [
-            file for _, file in sorted(((int(match.group(1)), file) for match, file in found if match), reverse=True)
-        ]
-
     def _tidy(self, epoch):
         """Remove what the file of `epoch` replaces. Later epochs stay: they are not this run's past."""
-        for file in self._files('last'):
+        for file in checkpoints(self.run_dir, 'last'):
             if int(file.stem.rpartition('ep')[2]) < epoch:
                 file.unlink(missing_ok=True)
         if self.best_epoch is not None and self._best(self.best_epoch).exists():
-            for file in self._files('best'):
+            for file in checkpoints(self.run_dir, 'best'):
                 if file != self._best(self.best_epoch):
                     file.unlink(missing_ok=True)
 

@@ -1,8 +1,7 @@
-"""Mixed precision: the dtype that the network computes in, and the loss scaling that fp16 needs."""
+"""Mixed precision: the one that a machine has, and the loss scaling that fp16 needs; the arithmetic is in
+network.averaging."""
 
 import torch
-
-DTYPES = {'fp16': torch.float16, 'bf16': torch.bfloat16}
 
 
 def resolve(precision, device, log):
@@ -11,11 +10,6 @@ def resolve(precision, device, log):
         log('--precision fp16: this is a CPU, computing in bf16 instead')
         return 'bf16'
     return precision
-
-
-def autocast(device, precision):
-    """The autocast context of a precision; fp32 is no context at all."""
-    return torch.autocast(device.type, dtype=DTYPES.get(precision), enabled=precision in DTYPES)
 
 
 def grad_scaler(device, precision):

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from aggregation.fusion.fusing import FuseOptions, finish
 from aggregation.fusion.pooling import LOGITS, Pool, largest
-from engine.evaluator import EvalOptions, average_logits
-from engine.tiles import assembled, covers, tiled_logits
+from network.averaging import EvalOptions, average_logits
+from network.tiles import assembled, covers, tiled_logits
 from utils.outputs.pictures import quantise
 from utils.outputs.writers import HostCopy, half_saturated
 
@@ -31,8 +31,9 @@ class PredictOptions:
 
     evaluation: scales, flips and precision of a pass. fusion: what labels and confidences of several networks come
     from, and the calibration. keep: 'confidence', 'probabilities', 'logits', those that are to be written. tile (h, w),
-    overlap, window: see engine.tiles, None: no tiles; batch: images or tiles in one pass. smooth: share of the previous
-    frame's probabilities in those of a frame of a video. scratch: a folder on a disk for maps that memory cannot hold.
+    overlap, window: see network.tiles, None: no tiles; batch: images or tiles in one pass. smooth: share of the
+    previous frame's probabilities in those of a frame of a video. scratch: a folder on a disk for maps that memory
+    cannot hold.
     """
 
     evaluation: EvalOptions

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import torch
 
+from utils.cli.waiting import waiting
+from utils.version import VERSION
+
 PACKAGES = (
     'torch',
     'torchvision',
@@ -33,6 +36,7 @@ def describe_start(device: torch.device, world: int = 1) -> dict:
     tables."""
     gpu = torch.cuda.get_device_name(device) if device.type == 'cuda' else None
     return {
+        'version': VERSION,
         'line': shlex.join(sys.orig_argv),
         'folder': os.getcwd(),
         'started': time.strftime('%Y-%m-%dT%H:%M:%S%z'),
@@ -47,6 +51,7 @@ def describe_start(device: torch.device, world: int = 1) -> dict:
         'platform': platform.platform(),
         'cpus': os.cpu_count(),
         'threads': torch.get_num_threads(),
+        'waiting': waiting(),
     }
 
 

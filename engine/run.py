@@ -1,7 +1,6 @@
 """Run of a program: a directory with its log, its metrics and the record of how it was started, and the signals that
 end it early. Checkpoints lie there too (utils.checkpoint)."""
 
-import csv
 import os
 import sys
 import threading
@@ -13,19 +12,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from runx.logx import logx
 from tqdm import tqdm
 
 import config
-from engine import machine
+from engine import logx_calls, machine, trackers
 from engine.distributed import Dist, init_from_env
 from engine.keeper import CheckpointKeeper
 from engine.lock import RunLock
 from engine.provenance import describe_start
+from engine.record import Record
 from engine.seeding import seed_everything, set_deterministic
 from utils.cli.wording import told
 from utils.files import stamps
-from utils.files.atomic import atomic_write, write_error, write_json
+from utils.files.atomic import atomic_write, remove_temporaries, write_error, write_json
 
 
 @dataclass
@@ -37,11 +36,14 @@ class Run:
     args: Namespace
     is_training: bool
     is_open: bool = False
-    failures: list = field(default_factory=list)  # OSErrors of background threads, such as TensorBoard's writer
     _waiting: list = field(default_factory=list)  # lines for logging.log, which is not open yet
 
     def __post_init__(self):
         self._lock, self._found = RunLock(self.directory, self.log), newest_checkpoint(self.directory)
+        args = self.args
+        names = args.log_to if 'log_to' in args else trackers.DEFAULT  # flags made by hand may lack it
+        trackers.check_installed(names)
+        self._record = Record(self.directory, names, vars(args))
 
     def check(self):
         """Raise ValueError where this run may not write: beside another training, or while another process does."""
@@ -64,7 +66,9 @@ class Run:
                         f'--result_dir {self.directory}: another process has trained there since this one started;'
                         ' start it again with --resume auto, or give another --result_dir'
                     )
-                _open_log(self.directory, self.dist.rank)
+                for folder in (self.directory, *self.directory.glob('best_images/**/')):
+                    remove_temporaries(folder, alone=True)
+                self._waiting += self._record.open()
                 write_hparams(self.directory, self.args, self.dist)
             except (ValueError, OSError) as error:
                 fault = error
@@ -76,17 +80,23 @@ class Run:
             raise ValueError(refused)
         if self.is_open:
             for line in self._waiting:
-                logx.log_file.write(line + '\n')
-            logx.log_file.flush()
+                self._record.line(line)
+
+    def amend(self, args: Namespace, values: Mapping):
+        """Take over flags that were decided after the start, `values` of `args`, in hparams.json too."""
+        self.args = args
+        if self.is_open:
+            path = self.directory / 'hparams.json'
+            write_json(path, {**(stamps.read(path, 'remove it', 'record of a run') or {}), **values})
 
     def close(self):
-        """Close the log and give the directory back."""
+        """Close the record and give the directory back."""
         if self.is_open:
+            with suppress(OSError):
+                self._record.end_trackers()
+                self._tell_failures()
             self.is_open = False
-            _close_tensorboard()
-            for file in (logx.metrics_fp, logx.log_file):
-                with suppress(OSError):
-                    file.close()
+            self._record.close()
         self._lock.release()
 
     @property
@@ -101,41 +111,64 @@ class Run:
         """Print a line and append it to logging.log, as soon as that is open; on rank 0 only."""
         if not self.is_main:
             return
-        self._raise_failure()
         try:
             with tqdm.external_write_mode(file=sys.stdout):  # progress bars step aside
-                if self.is_open:
-                    logx.msg(line)
-                else:
-                    print(line)
-                    self._waiting.append(line)
+                print(line)
                 sys.stdout.flush()
         except BrokenPipeError:  # the reader of the output has ended
             raise
         except OSError as error:
-            raise write_error(self.directory / 'logging.log', error) from error
+            raise write_error('the output of the program', error) from error
+        if not self.is_open:
+            self._waiting.append(line)
+            return
+        self._record.check_stands()
+        self._record.line(line)
+        self._tell_failures()
+
+    def begin(self, epochs: int, step: int):
+        """Go on after `epochs` epochs and `step` optimizer steps: numbers of later ones are of work that was lost."""
+        if self.is_open:
+            self._record.begin(epochs, step)
 
     def metric(self, phase: str, numbers: Mapping, step: int):
-        """Numbers of phase 'train' or 'val' to TensorBoard, and those of 'val' to metrics.csv; on rank 0 only."""
-        if not self.is_main:
-            return
-        self._raise_failure()
-        try:
-            logx.metric(phase, numbers, step)
-        except OSError as error:
-            raise write_error(self.directory, error) from error
+        """Numbers of phase 'train' at an optimizer step, or of 'val' at an epoch, to the trackers, and those of 'val'
+        to metrics.csv; on rank 0 only."""
+        if phase == 'val':
+            self.row('val', step, numbers)
+        axis = 'step' if phase == 'train' else 'epoch'
+        self.scalars({f'{phase}/{name}': value for name, value in numbers.items()}, step, axis)
 
-    def picture(self, name: str, picture, step: int):
-        """A picture uint8 (3, H, W) to TensorBoard; on rank 0 only."""
-        if not self.is_main:
-            return
-        self._raise_failure()
-        logx.add_image(name, picture, step)
+    def row(self, phase: str, epoch: int, numbers: Mapping):
+        """A row of metrics.csv; on rank 0 only."""
+        if self.is_open:
+            self._record.check_stands()
+            self._record.row(phase, epoch, numbers)
 
-    def _raise_failure(self):
-        """A dead TensorBoard writer takes no more events: its bounded queue would block the next ones for ever."""
-        if self.failures:
-            raise write_error(self.directory, self.failures[0]) from self.failures[0]
+    def scalars(self, values: Mapping, step: int, axis: str = 'step'):
+        """Numbers by tag to the trackers; axis: what `step` counts, 'step' or 'epoch'; on rank 0 only."""
+        self._track('scalars', dict(values), step, axis)
+
+    def picture(self, name: str, picture, epoch: int):
+        """A picture uint8 (3, H, W) to the trackers; on rank 0 only."""
+        self._track('picture', name, picture, epoch)
+
+    def flush(self):
+        """Have everything written that was recorded so far, before a checkpoint that stands for it."""
+        if self.is_open:
+            self._record.check_stands()
+            self._record.flush()
+            self._tell_failures()
+
+    def _track(self, *call):
+        if self.is_open:
+            self._record.track(*call)
+            self._tell_failures()
+
+    def _tell_failures(self):
+        """What has failed in the background, once each; it ends nothing."""
+        for line in self._record.take_failures():
+            self.log(told(line))
 
 
 @contextmanager
@@ -152,7 +185,7 @@ def run_context(args, training: bool, device=None):
     try:
         seed_everything(args.seed, dist.rank)
         set_deterministic(args.deterministic)
-        with _background_failures(run.failures), _ending_log(run), machine.told():
+        with _background_failures(run._record.failures), _ending_log(run), logx_calls.served_by(run), machine.told():
             yield run
             dist.barrier()  # a rank that leaves early would break the collectives of the others
     finally:
@@ -215,39 +248,13 @@ def _check_space(directory: Path):
     path.unlink()
 
 
-def _open_log(directory: Path, rank: int):
-    # logx would torch.load the best checkpoint of the directory for its score; utils.checkpoint alone reads
-    # checkpoints.
-    logx.get_best_checkpoint = lambda: None
-    try:
-        logx.initialize(logdir=str(directory), tensorboard=True, global_rank=rank)
-        if logx.rank0:
-            _reopen_as_utf8(directory)
-    except OSError as error:
-        logx.initialized = False
-        raise write_error(directory, error) from error
-
-
-def _reopen_as_utf8(directory: Path):
-    """logx opens its text files in the encoding of the locale, which need not have the names of classes and images."""
-    for file in (logx.log_file, logx.metrics_fp):
-        file.close()
-    logx.log_file, logx.metrics_fp = (
-        open(directory / name, 'a', encoding='utf-8', errors='backslashreplace')  # noqa: SIM115 (the run closes them)
-        for name in ('logging.log', 'metrics.csv')
-    )
-    logx.metrics_writer = csv.writer(logx.metrics_fp)
-
-
 @contextmanager
 def _background_failures(failures):
-    """Collect in a list the OSErrors that end background threads within the block."""
+    """Collect in a list what ends background threads within the block, as lines for the log."""
 
     def collect(ended):
-        if isinstance(ended.exc_value, OSError):
-            failures.append(ended.exc_value)
-        else:
-            before(ended)
+        kind = getattr(ended.exc_type, '__name__', 'an error')
+        failures.append(f'the thread {getattr(ended.thread, "name", "")} has ended: {kind}: {ended.exc_value}')
 
     before, threading.excepthook = threading.excepthook, collect
     try:
@@ -263,30 +270,18 @@ def _ending_log(run):
         yield
     except BaseException as error:
         if run.is_open:
-            _log_error(error)
+            _log_error(run, error)
         raise
     finally:
         run.close()
 
 
-def _log_error(error):
+def _log_error(run, error):
     """One line for a person's mistake or Ctrl-C, the whole trace for anything else; the program prints its own."""
     short = isinstance(error, (ValueError, OSError, KeyboardInterrupt))
     text = f'{type(error).__name__}: {told(error)}' if short else ''.join(traceback.format_exception(error)).rstrip()
     with suppress(OSError):
-        logx.log_file.write(f'stopped by {text}\n')
-        logx.log_file.flush()
-
-
-def _close_tensorboard():
-    try:
-        logx.tb_writer.close()
-    except OSError:  # the full disk has been reported; a writer that is not ended here prints traces at exit
-        with suppress(AttributeError, OSError):
-            writer = logx.tb_writer.file_writer.event_writer
-            writer._closed = True
-            if writer._worker.is_alive():
-                writer._worker.stop()
+        run._record.line(f'stopped by {text}')
 
 
 def write_hparams(directory: Path, args, dist: Dist):

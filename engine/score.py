@@ -29,6 +29,10 @@ class Score:
             'fwavacc': metrics.fwiou(self.counts),
         }
 
+    def ious(self, classes) -> dict:
+        """{class: IoU}, nan for a class that is neither labelled nor predicted."""
+        return dict(zip(classes.names, map(float, metrics.iou(self.counts))))
+
     def line(self) -> str:
         """The numbers in one line with five decimals, as published logs have them."""
         return ', '.join(f'[{name} {value:0.5f}]' for name, value in self.numbers().items())

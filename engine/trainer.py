@@ -14,8 +14,8 @@ import torch
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from engine.precision import autocast
 from loss.criterion import OutputsCriterion
+from network.averaging import autocast
 from utils.cli.progress import progress
 from utils.cli.wording import listed
 
@@ -89,11 +89,33 @@ class Meter:
         self.images += images
 
     def take(self):
-        """(means by name, images per batch, seconds per batch), and start anew."""
+        """(means by name, images per batch, seconds per batch, batches), and start anew."""
         means = {name: float(value) / self.batches for name, value in self.sums.items()}
-        images, seconds = self.images / self.batches, (time.monotonic() - self.started) / self.batches
+        images, seconds, batches = self.images, time.monotonic() - self.started, self.batches
         self._reset()
-        return means, images, seconds
+        return means, images / batches, seconds / batches, batches
+
+
+class EpochMeans:
+    """Means over the batches of an epoch, from the means over some of them."""
+
+    def __init__(self):
+        self._sums: dict[str, float] = {}
+        self._batches, self._rate = 0, 0.0
+
+    def add(self, means: dict, batches: int):
+        """Take the means over some batches, and the learning rate `lr` of the last of them."""
+        self._rate = means['lr']
+        for name in (name for name in means if name != 'lr'):
+            self._sums[name] = self._sums.get(name, 0) + means[name] * batches
+        self._batches += batches
+
+    def take(self) -> dict:
+        """The means of all and the last learning rate, {} of none; and start anew."""
+        means = {name: total / self._batches for name, total in self._sums.items()}
+        rate = {'lr': self._rate} if self._batches else {}
+        self.__init__()
+        return {**means, **rate}
 
 
 def ema_of(net, decay):
@@ -130,8 +152,11 @@ class Trainer:
     def log(self, line: str):
         """Take a line."""
 
-    def metric(self, numbers: dict, step: int):
-        """Take the numbers of a step."""
+    def metric(self, numbers: dict, step: int, batches: int):
+        """Take the means over the last `batches` batches, up to an optimizer step."""
+
+    def trained(self, seconds: float):
+        """Take note that the epoch is trained, in so many seconds; its validation and save come next."""
 
     def save(self, score=None):
         """Write a checkpoint of the present position; score: of the validation, when it was just done."""
@@ -139,19 +164,29 @@ class Trainer:
     def validate(self, epoch: int):
         """The score of an epoch, None where it has no validation; Stopped when it was asked to stop."""
 
+    def is_enough(self) -> bool:
+        """Whether to end before the last epoch."""
+        return False
+
+    def end_epoch(self):
+        """Called when an epoch is trained and validated, before it is saved."""
+
     def fit(self, loader):
         """Train to the last epoch; True when it was reached, False when the run was asked to stop before."""
-        while self.position.epoch < self.options.max_epoch:
+        while self.position.epoch < self.options.max_epoch and not self.is_enough():
+            began = time.monotonic()
             finished = self._epoch(loader)
             if not finished:
                 self.save()
                 return False
+            self.trained(time.monotonic() - began)
             try:
                 score = self.validate(self.position.epoch)
             except Stopped:
                 self.save()
                 return False
             self.position.epoch, self.position.batch = self.position.epoch + 1, 0
+            self.end_epoch()
             self.save(score)
             if self.dist.any(self.stop_requested):
                 return self.position.epoch >= self.options.max_epoch
@@ -262,7 +297,7 @@ class Trainer:
 
     def _report(self, meter, total):
         """Log the means since the last line, over all ranks; returns the short form for the progress bar."""
-        means, images, seconds = meter.take()
+        means, images, seconds, batches = meter.take()
         totals = self.dist.all_reduce_sum(torch.tensor(list(means.values()), dtype=torch.float64))
         means = dict(zip(means, (totals / self.dist.world).tolist()))
         rate = self.learner.optimizer.param_groups[-1]['lr']
@@ -271,5 +306,5 @@ class Trainer:
             f' {means["loss"]:0.6f}], [lr {rate:0.6f}] [batchtime {seconds:0.3g}] [images/s'
             f' {images * self.dist.world / seconds:0.3g}]'
         )
-        self.metric({**means, 'lr': rate}, self.position.step)
+        self.metric({**means, 'lr': rate}, self.position.step, batches)
         return f'loss {means["loss"]:.4f}'

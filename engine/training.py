@@ -2,18 +2,22 @@
 
 import shlex
 import sys
+import time
 
-from datasets.sampling.listing import changes, files_of, order_of
+from datasets.sampling.listing import changes, files_of, order_of, stamps_of
+from engine import gpu
 from engine.builders import build_evaluator, describe_network, train_options
 from engine.evaluation import score_alone, validate, validation_criterion
 from engine.keeper import CheckpointKeeper
+from engine.planning.forecast import tell_if_long, tell_speed
 from engine.seeding import capture_rng
 from engine.state import pack_state, resume_learner, resume_optimizer, resume_random_state
-from engine.trainer import Position, Stopped, Trainer, warm_decay
+from engine.trainer import EpochMeans, Position, Stopped, Trainer, warm_decay
 from utils import checkpoint
 from utils.cli import flags
 
 GAIN = 0.01  # of mean IoU, by which a network's own weights must be better to be kept: less is noise
+FIRST_STEPS = 10  # whose speed is taken for that of the training
 AVERAGED, OWN = 'averaged', 'own'  # the weights of --ema, and those of the network itself
 
 
@@ -32,6 +36,9 @@ class Training(Trainer):
         self.evaluators = {kept: build_evaluator(args, run, net, self.interrupt) for kept, net in nets.items()}
         self.kept = next(iter(nets))  # the weights that scored best in the last validation
         self.val_criterion = validation_criterion(args, run, val_set)
+        self.epoch_means, self.epoch_began = EpochMeans(), time.monotonic()
+        self.speed_from = None  # (time, step) of the first step, until the speed has been told
+        self.steps_left = 0
 
     @property
     def stop_requested(self):
@@ -40,15 +47,45 @@ class Training(Trainer):
     def log(self, line):
         self.run.log(line)
 
-    def metric(self, numbers, step):
+    def metric(self, numbers, step, batches):
         self.run.metric('train', numbers, step)
+        if self.speed_from and step - self.speed_from[1] >= FIRST_STEPS:
+            (began, first), self.speed_from = self.speed_from, None
+            tell_speed(time.monotonic() - began, step - first, self.steps_left, self.log)
+        self.epoch_means.add(numbers, batches)
+        if self.run.is_main:
+            self.run.scalars({**rates(self.learner.optimizer), **gpu.numbers(self.run.device)}, step)
+
+    def trained(self, seconds):
+        epoch, means = self.position.epoch, self.epoch_means.take()
+        self.epoch_began = time.monotonic() - seconds
+        if means:
+            self.run.row('train', epoch, {**means, 'step': self.position.step, 'seconds': seconds})
+            self.run.scalars({'time/train': seconds}, epoch, 'epoch')
 
     def start(self, state=None):
         """Begin at the first epoch of the flags; state: of the checkpoint whose weights the network has, or None."""
-        self.keeper.clean()
         if self.args.restore_optimizer:
             resume_optimizer(state, self.args.source, self.learner.optimizer)
         self.position = Position(epoch=self.args.start_epoch)
+
+    def plan(self, loader):
+        """Say where a CPU will take days. Comes after `start` or `resume`, before `fit`."""
+        if self.run.device.type == 'cpu':
+            batches = (self.options.max_epoch - self.position.epoch) * self.options.batches(loader)
+            tell_if_long(self.args, self.train_set.num_classes, batches, self.log)
+            self.speed_from = time.monotonic(), self.position.step
+            self.steps_left = batches // self.options.accumulate
+
+    def is_enough(self):
+        """Whether --early_stop validations have passed since the best one."""
+        args, keeper = self.args, self.keeper
+        if not args.early_stop:
+            return False
+        first = args.start_epoch if keeper.best_epoch is None else keeper.best_epoch + 1
+        last = args.max_epoch - 1
+        later = sum(epoch % args.val_freq == 0 or epoch == last for epoch in range(first, self.position.epoch))
+        return self.dist.any(self.run.is_main and later >= args.early_stop)
 
     def resume(self, state, loader):
         """Put everything but the weights back to where the run that wrote the checkpoint `state` was; loader: the
@@ -56,6 +93,11 @@ class Training(Trainer):
         args, source, log = self.args, self.args.source, self.log
         try:
             epoch, batch = checkpoint.resume_point(state, source)
+            if epoch > args.max_epoch:
+                raise ValueError(
+                    f'--max_epoch {args.max_epoch}: the run has done {epoch} epochs already ({source}); give more to'
+                    ' train on, or evaluate it with --eval val --snapshot'
+                )
             if batch:
                 flags.check_same_steps(args, state, self.dist.world)
             batch = self._same_list(state, loader, epoch, batch)
@@ -78,7 +120,7 @@ class Training(Trainer):
         """The batch to go on with, 0 where --restart_epoch asks for that; ValueError where `batch` is a place in a list
         of samples that has changed since."""
         args, before = self.args, state.get('data') or {}
-        changed = changes(before['files'], files_of(loader.train_set.dataset)) if 'files' in before else []
+        changed = changes(before, loader.train_set.dataset)
         if not batch:
             if changed:
                 self.log(f'the training images have changed since: {", ".join(changed)}')
@@ -103,15 +145,22 @@ class Training(Trainer):
 
         Returns the exit code: 0 when the last epoch was reached, else StopSignal.exit_code."""
         position, self.samples = self.position, loader.train_set
-        self.files = files_of(self.samples.dataset) if self.run.is_main else {}
+        self.data = {}
+        if self.run.is_main:
+            dataset = self.samples.dataset
+            self.data = {'files': files_of(dataset), 'stamps': stamps_of(dataset)}
         is_trained = position.batch == self.options.batches(loader)  # the run was stopped in the validation
         steps = 0 if is_trained else position.batch // self.args.accumulate
         self.learner.scheduler.enter(position.epoch + is_trained, steps)
-        ending, code = 'finished', 0
+        self.run.begin(position.epoch + is_trained, position.step)
+        is_over = position.epoch >= self.options.max_epoch
+        ending, code = f'nothing to train, all {self.options.max_epoch} epochs are done' if is_over else 'finished', 0
         if not super().fit(loader):
             code = self.stop.exit_code
             signal = self.stop.name or 'a signal to another process'
             ending = f'stopped by {signal}, saved; continue with --resume auto'
+        elif position.epoch < self.options.max_epoch:
+            ending = f'ended before epoch {position.epoch}: {self.args.early_stop} validations without a better score'
         best = self.keeper.best_score
         score = 'none' if best is None else f'{best:.4f} in epoch {self.keeper.best_epoch}'
         self.log(f'{ending}; best mean IoU: {score}; see {self.run.directory}')
@@ -123,6 +172,7 @@ class Training(Trainer):
         is_epoch_end = at.batch == 0  # the position is then the start of the next epoch
         epoch = at.epoch - is_epoch_end
         rng = self.dist.gather_objects(capture_rng())
+        self.run.flush()
         if self.run.is_main:
             state = pack_state(
                 self.learner,
@@ -131,7 +181,7 @@ class Training(Trainer):
                 **self.description,
                 mean_iu=score,
                 kept=self.kept,
-                data={'files': self.files, 'order': None if is_epoch_end else order_of(self.samples)},
+                data={**self.data, 'order': None if is_epoch_end else order_of(self.samples)},
                 args=vars(self.args),
                 command=shlex.join(sys.argv),
             )
@@ -140,6 +190,11 @@ class Training(Trainer):
 
     def validate(self, epoch):
         """Save, then score the epoch; None where --val_freq leaves it out."""
+        score = self._validate(epoch)
+        self.run.scalars({'time/epoch': time.monotonic() - self.epoch_began}, epoch, 'epoch')
+        return score
+
+    def _validate(self, epoch):
         args, learner = self.args, self.learner
         if epoch % args.val_freq and epoch != args.max_epoch - 1:
             return None
@@ -179,6 +234,11 @@ class Training(Trainer):
         """End a validation that was asked to stop; several ranks finish it together, the epoch is saved already."""
         if self.dist.world == 1 and self.stop.requested:
             raise Stopped
+
+
+def rates(optimizer) -> dict:
+    """{'lr/<name or number of the group>': its learning rate}"""
+    return {f'lr/{group.get("name", number)}': group['lr'] for number, group in enumerate(optimizer.param_groups)}
 
 
 def shown(score) -> str:

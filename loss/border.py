@@ -36,6 +36,7 @@ class BorderLoss(PixelLoss):
     their four neighbours count twice.
 
     Args:
+        ignore_label: besides labels outside [0, num_classes).
         bound: the most that is added to a class's weight.
         batch_weighting: take the shares over the batch, not over each image.
         window: how many pixels the neighbourhood reaches to each side.

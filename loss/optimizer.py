@@ -1,23 +1,27 @@
 """Optimizers and learning-rate schedules, chosen by flags.
 
-One parameter group holds every parameter that is trained, so weight decay reaches norms and biases too, as published.
 The schedules are factors on --lr as a function of the epoch t out of T = --max_epoch; with --lr_step iter t has a
 fraction.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
 from loss.checks import unknown
+from loss.parameter_groups import parameter_groups
 from utils.settings import SETTINGS
 
 
 def get_optimizer(net, args):
     """The optimizer of --optimizer over net's parameters that require a gradient.
 
-    adam has weight decay as L2 in the gradient, adamw and radam (Liu et al., arXiv 1908.03265) apart from it.
+    adam has weight decay as L2 in the gradient, all but sgd and madgrad apart from it. adamw: Loshchilov and Hutter
+    (arXiv 1711.05101). radam: Liu et al. (arXiv 1908.03265). madgrad: Defazio and Jelassi (arXiv 2101.11075). muon:
+    orthogonalised momentum for matrices and convolutions, whose steps are as long as those of AdamW, and AdamW for
+    vectors (Jordan et al. 2024; Liu et al., arXiv 2502.16982).
     """
     _check_choices(args, 'optimizer')
     if args.amsgrad and args.optimizer not in ('adam', 'adamw'):
@@ -26,15 +30,29 @@ def get_optimizer(net, args):
         )
     if args.lr < 0 or args.weight_decay < 0:
         raise ValueError(f'--lr {args.lr} and --weight_decay {args.weight_decay} must not be negative')
-    parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    groups = parameter_groups(net, args)
     common = {'lr': args.lr, 'weight_decay': args.weight_decay}
     if args.optimizer == 'sgd':
-        return torch.optim.SGD(parameters, momentum=args.momentum, nesterov=False, **common)
+        return torch.optim.SGD(groups, momentum=args.momentum, nesterov=False, **common)
     if args.optimizer == 'adam':
-        return torch.optim.Adam(parameters, amsgrad=args.amsgrad, **common)
+        return torch.optim.Adam(groups, amsgrad=args.amsgrad, **common)
     if args.optimizer == 'adamw':
-        return torch.optim.AdamW(parameters, amsgrad=args.amsgrad, **common)
-    return torch.optim.RAdam(parameters, decoupled_weight_decay=True, **common)
+        return torch.optim.AdamW(groups, amsgrad=args.amsgrad, **common)
+    if args.optimizer == 'radam':
+        return torch.optim.RAdam(groups, decoupled_weight_decay=True, **common)
+    return _of_timm(args.optimizer)(groups, **common)
+
+
+def _of_timm(name: str):
+    """A class of optimizers that torch lacks, or has for some layers alone: its own Muon takes no convolutions."""
+    try:
+        import timm.optim
+    except ImportError:
+        raise ValueError(f'--optimizer {name} needs the package timm; pip install -r requirements.txt') from None
+    found = getattr(timm.optim, {'madgrad': 'MADGRAD', 'muon': 'Muon'}[name], None)
+    if found is None:
+        raise ValueError(f'--optimizer {name}: timm {timm.__version__} is too old for it; pip install --upgrade timm')
+    return found
 
 
 class Schedule(LambdaLR):
@@ -50,10 +68,14 @@ class Schedule(LambdaLR):
         factor: Callable[[float], float],
         interval: str = 'epoch',
         steps_per_epoch: int = 1,
+        warmup: int = 0,
     ):
+        """warmup: steps over which the factor rises to its course on a straight line."""
         self.interval = interval
         self.steps_per_epoch = steps_per_epoch if interval == 'iter' else 1
-        super().__init__(optimizer, lambda step: factor(step / self.steps_per_epoch))
+        super().__init__(
+            optimizer, lambda step: factor(step / self.steps_per_epoch) * min(1.0, (step + 1) / (warmup + 1))
+        )
 
     def enter(self, epoch: int, step: int = 0):
         """Go to `epoch`, after `step` iterations of it (which count where `interval` is 'iter')."""
@@ -67,7 +89,9 @@ def get_scheduler(optimizer, args, steps_per_epoch):
     """The Schedule of --lr_schedule, at epoch 0.
 
     poly: (1 - t/T)^p, p = --poly_exp. poly2: exponent p before epoch --poly_step, 2p from it on. scl-poly: (1 - t/T)^p
-    before epoch r = --rlx_off_epoch, then --rescale * (1 - (t-r)/(T-r))^q, q = --repoly.
+    before epoch r = --rlx_off_epoch, then --rescale * (1 - (t-r)/(T-r))^q, q = --repoly. cosine: (1 + cos(pi t/T)) / 2
+    (Loshchilov and Hutter, arXiv 1608.03983). onecycle: up from 1/25 in the first 0.3 T, then down to almost 0, both
+    along half a cosine (Smith and Topin, arXiv 1708.07120). --warmup steps lead up to any of them.
     """
     _check_choices(args, 'lr_schedule', 'lr_step')
     if args.max_epoch < 1:
@@ -77,7 +101,7 @@ def get_scheduler(optimizer, args, steps_per_epoch):
             f'--lr_schedule scl-poly changes its slope at --rlx_off_epoch, which is {args.rlx_off_epoch}; '
             f'give an epoch from 0 to --max_epoch - 1 = {args.max_epoch - 1}'
         )
-    return Schedule(optimizer, _factor(args), args.lr_step, steps_per_epoch)
+    return Schedule(optimizer, _factor(args), args.lr_step, steps_per_epoch, args.warmup)
 
 
 def _check_choices(args, *names):
@@ -103,4 +127,19 @@ def _factor(args):
     def scl_poly(epoch):
         return left(epoch) ** power if epoch < change else scale * left(epoch, change) ** power_after
 
-    return {'poly': poly, 'poly2': poly2, 'scl-poly': scl_poly}[schedule]
+    def cosine(epoch):
+        return _half_cosine(1 - left(epoch))
+
+    def onecycle(epoch):
+        done, rise = 1 - left(epoch), 0.3
+        if done < rise:
+            return 1 / 25 + (1 - 1 / 25) * (1 - _half_cosine(done / rise))
+        return 1e-4 + (1 - 1e-4) * _half_cosine((done - rise) / (1 - rise))
+
+    courses = {'poly': poly, 'poly2': poly2, 'scl-poly': scl_poly, 'cosine': cosine, 'onecycle': onecycle}
+    return courses[schedule]
+
+
+def _half_cosine(done: float) -> float:
+    """1 at 0, 0 at 1."""
+    return (1 + math.cos(math.pi * done)) / 2

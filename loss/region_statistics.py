@@ -39,10 +39,14 @@ POOLS = {'avg4': Pool(4, 2, average=True), 'max3': Pool(3, 1, average=False)}  #
 class PixelStatistics(torch.autograd.Function):
     """(logits (N, K, H, W) float, labels (N, H, W) integer) -> bce, yy, yp, pp.
 
-    bce: scalar, the sum over classes and valid pixels of BCE-with-logits / (valid pixels + 1); weights (K,), where
-    given, multiply the part of the true class. yy, yp, pp (N, K, 9, 9): centred sums of products of the pooled 3x3
-    neighbourhoods of labels (y) and probabilities (p), label index first. All float64. Labels outside [0, K), and
-    ignore_label, are invalid. pool: of POOLS; None leaves out the three, which are then None.
+    bce: scalar, the sum over classes and valid pixels of BCE-with-logits / (valid pixels + 1). yy, yp, pp (N, K, 9, 9):
+    centred sums of products of the pooled 3x3 neighbourhoods of labels (y) and probabilities (p), label index first.
+    All float64. Labels outside [0, K) are invalid.
+
+    Args:
+        ignore_label: a further label that is invalid.
+        pool: a key of POOLS; None leaves out the three, which are then None.
+        weights: (K,), each multiplies the part of bce of the true class; None for 1.
     """
 
     @staticmethod

@@ -10,9 +10,13 @@ A network never sees labels. It is built from explicit options (by default `cfg.
 later.
 """
 
+import utils.cli.waiting  # noqa: F401  (before torch, for the programs network.export and network.summary)
+
+# isort: split
 from network import attnscale, basic, deeper, deepv3, framework, mscale_nets, ocrnet, pairwise, torchvision_nets, unet
-from network.building import check_names, check_pretrained, get_net, takes_scales
-from network.loading import description, load
+from network.building import check_names, check_pretrained, get_net, options_read, takes_scales
+from network.loading import description, load, normalisation
+from network.pretrained import own_normalisation
 from network.registry import ARCHS, TRUNKS
 from network.segmentation import Segmentation, TrainedOn
 from network.segmentor import Segmentor, head_keys
@@ -33,5 +37,8 @@ __all__ = [
     'get_net',
     'head_keys',
     'load',
+    'normalisation',
+    'options_read',
+    'own_normalisation',
     'takes_scales',
 ]

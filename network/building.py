@@ -8,7 +8,7 @@ import torch
 
 from config import cfg
 from network.mscale import check_scales
-from network.options import complete
+from network.options import Watched, complete
 from network.pretrained import load_pretrained
 from network.registry import ARCHS
 from network.segmentor import Segmentor
@@ -60,6 +60,25 @@ def check_pretrained(source: str, arch: str, trunk: str | None, assets):
             )
 
 
+def options_read(
+    arch: str, trunk: str | None, n_scales: Iterable[float] | None = None, options: Mapping[str, Any] | None = None
+) -> tuple[set[str], tuple[str, ...]]:
+    """(paths below cfg.MODEL that building the network reads, the names of its outputs); it takes no memory.
+
+    The arguments are those of `get_net`.
+    """
+    read: set[str] = set()
+    with torch.random.fork_rng(devices=()), torch.device('meta'):
+        net = _assemble(arch, 2, trunk, n_scales, False, Watched(complete(options), read))
+    return read, net.output_names
+
+
+def _assemble(arch, num_classes, trunk_name, n_scales, align_corners, options) -> Segmentor:
+    trunk = build_trunk(trunk_name, align_corners, dilated=ARCHS.fact(arch, 'dilated', False)) if trunk_name else None
+    scales = {'n_scales': n_scales} if n_scales else {}
+    return ARCHS[arch](num_classes, trunk, align_corners, options, **scales)
+
+
 def get_net(
     arch: str,
     num_classes: int,
@@ -90,12 +109,7 @@ def get_net(
     if num_classes < 1:
         raise ValueError(f"num_classes is {num_classes}, expected at least 1; check the dataset's label table")
     trunk_name = check_names(arch, trunk, n_scales)
-    chosen = complete(options)
-    trunk_net = (
-        build_trunk(trunk_name, align_corners, dilated=ARCHS.fact(arch, 'dilated', False)) if trunk_name else None
-    )
-    scales = {'n_scales': n_scales} if n_scales else {}
-    net = ARCHS[arch](num_classes, trunk_net, align_corners, chosen, **scales)
+    net = _assemble(arch, num_classes, trunk_name, n_scales, align_corners, complete(options))
     net.arch, net.trunk_name, net.num_classes = arch, trunk_name, num_classes
     if pretrained not in (None, 'none'):
         net.pretrained_report = load_pretrained(net, str(pretrained), cfg.ASSETS_PATH)

@@ -7,9 +7,10 @@ from network.segmentor import Segmentor
 from utils import checkpoint
 from utils.cli import flags
 from utils.cli.parser import Parser
+from utils.files.run_directory import weights_file
 from utils.settings import SETTINGS
 from utils.settings.setting import NETWORK
-from utils.settings.value_types import positive
+from utils.settings.value_types import number
 
 DEFAULT_CLASSES = 19
 
@@ -20,14 +21,14 @@ def make_parser(prog: str, description: str) -> Parser:
     group = SETTINGS.add_to(parser, SETTINGS.deciding(NETWORK))['network']
     group.add_argument(
         '--num_classes',
-        type=positive,
+        type=number(int, low=1, high=65536),
         metavar='K',
         help=f'classes (default: what --snapshot holds, else {DEFAULT_CLASSES})',
     )
     group.add_argument(
         '--snapshot',
-        metavar='FILE',
-        help='checkpoint to take the network flags and weights from (default: random weights)',
+        metavar='FILE|DIR',
+        help='checkpoint or run directory to take the network flags and weights from (default: random weights)',
     )
     return parser
 
@@ -36,6 +37,7 @@ def parse(parser: Parser, argv, log) -> tuple:
     """(args, state): the flags, completed from the checkpoint `state`, which is None without --snapshot. Raises
     ValueError."""
     args = parser.parse_all(argv)
+    args = flags.with_values(args, snapshot=args.snapshot and weights_file(args.snapshot, '--snapshot'))
     state = checkpoint.load(args.snapshot) if args.snapshot else None
     args = flags.adopt_network(args, state, log)
     classes = args.num_classes or (state or {}).get('num_classes') or DEFAULT_CLASSES

@@ -88,8 +88,11 @@ def convert(
 ) -> Conversion:
     """The weights of a checkpoint (utils.checkpoint.load) in the format `target`, a name in FORMATS.
 
-    source, arch, trunk and align_corners overrule what the file says or its names tell. Raises ValueError when the file
-    is of no known format, nothing of it fits, or shapes contradict the network.
+    Args:
+        source, arch, trunk, align_corners: overrule what the file says or its names tell.
+
+    Raises:
+        ValueError: the file is of no known format, nothing of it fits, or shapes contradict the network.
     """
     evaluated = evaluated_weights(state)
     averaged = evaluated is not state['state_dict']
@@ -299,7 +302,14 @@ def _remedy(arch: str | None, trunk: str | None, source: str | None) -> str:
 
 
 def _check(result: Conversion, own: Mapping, found: Mapping[str, Tensor], weights: Mapping, remedy: str):
-    """Raise ValueError when nothing fits or a shape contradicts."""
+    """Raise ValueError when nothing fits or a shape contradicts.
+
+    Args:
+        own: common name -> (name in the network, shape).
+        found: the tensors of the file under common names.
+        weights: the same under their own names.
+        remedy: what the sentence ends with.
+    """
     network = f'{result.arch or "a trunk"} on {result.trunk}' if result.trunk else result.arch
     # by the names in this project, which messages are to have
     report = compare(dict(own.values()), {own[name][0]: found[name] for name in own if name in found}, result.why)

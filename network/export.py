@@ -2,14 +2,16 @@
 is written.
 
     python -m network.export --snapshot best.pth --n_scales 0.5,1,2 --size 1024,2048 --out street.pt2
-    python -m network.export --snapshot best.pth --format onnx --uint8 --labels --dynamic --out street.onnx
+    python -m network.export --snapshot best.pth --uint8 --dynamic --outputs labels,confidence --out street.onnx
 
-The program takes one tensor `images` (N, 3, h, w), normalised float32 or with --uint8 RGB bytes, and returns one:
-`logits` (N, K, h, w), or with --labels `labels` (N, h, w), uint8 trainIds. It is loaded again, by torch or onnxruntime,
-and compared with the network on random images; above --tolerance nothing is written and the exit code is 1. Exit code
-2: a mistake. The file says in its metadata which sizes it was made for (network.program_files).
+The program takes one tensor `images` (N, 3, h, w), normalised float32 or with --uint8 RGB bytes, and returns those of
+--outputs: `logits` (N, K, h, w); `labels` (N, h, w), uint8 trainIds; `confidence` (N, h, w), their softmax
+probabilities. It is loaded again, by torch or onnxruntime, and compared with the network on random images; above
+--tolerance nothing is written and the exit code is 1. Exit code 2: a mistake. The file says in its metadata what it
+holds and which sizes it was made for (network.program_files).
 """
 
+import math
 import sys
 import tempfile
 from contextlib import nullcontext
@@ -21,15 +23,29 @@ from torch import Tensor, nn
 from network.commandline import build_network, make_parser, parse
 from network.layers import Module
 from network.plain import plain_form
-from network.program_files import FORMATS, SMALLEST, first_line, load, onnx_runtime, quiet, refusal, write
+from network.program_files import FORMATS, first_line, load, onnx_runtime, quiet, refusal, write
 from network.resize import EXACT_SCALES
 from network.segmentation import TrainedOn
 from network.segmentor import Segmentor
 from transforms.normalize import Normalize
 from utils.classes import Classes
 from utils.cli.program import run_program
+from utils.cli.wording import did_you_mean
 from utils.files.atomic import atomic_write
-from utils.settings.value_types import amount, crop_size, positive
+from utils.settings.value_types import crop_size, names, number, positive
+
+
+def labels(logits: Tensor) -> Tensor:
+    """logits (N, K, h, w) -> the class of every pixel, uint8 (N, h, w)."""
+    return logits.argmax(dim=1).to(torch.uint8)
+
+
+def confidence(logits: Tensor) -> Tensor:
+    """logits (N, K, h, w) -> the softmax probability of that class, (N, h, w)."""
+    return logits.softmax(dim=1).amax(dim=1)
+
+
+OUTPUTS = {'logits': lambda logits: logits, 'labels': labels, 'confidence': confidence}
 
 
 def build_parser():
@@ -50,20 +66,25 @@ def build_parser():
         '--dynamic',
         action='store_true',
         help=(
-            'any size whose sides are multiples of the largest stride (32 for HRNet), divided by the fraction in'
-            ' --n_scales or the low scale (so 64 with scale 0.5); --size is then one of those it is checked at'
+            'any size whose coarsest map at the smallest scale has two pixels a side (HRNet: from 64 pixels on, 128'
+            ' with scale 0.5); --size is then one of those it is checked at'
         ),
     )
     group.add_argument('--uint8', action='store_true', help='the program takes RGB bytes and normalises them itself')
     group.add_argument(
-        '--labels', action='store_true', help='the program returns the class of every pixel instead of logits'
+        '--outputs',
+        type=names,
+        default=('logits',),
+        metavar='LIST',
+        help=f'what the program returns, in this order, of {", ".join(OUTPUTS)}',
     )
+    group.add_argument('--labels', action='store_true', help='the same as --outputs labels')
     group.add_argument(
         '--tolerance',
-        type=amount,
+        type=number(float, low=0, below=1),
         default=1e-3,
         metavar='D',
-        help='largest difference allowed, as a share of the largest logit',
+        help='largest difference allowed, as a share of the largest logit; of confidences as it is',
     )
     return parser
 
@@ -78,15 +99,15 @@ def export(argv) -> int:
     kind = format_of(args)
     program = build_program(args, state)
     about = describe(args, program, state)
-    sizes = sizes_to_check(args, program.multiple)
+    sizes = sizes_to_check(args, program.smallest)
     with tempfile.TemporaryDirectory(prefix='export_') as folder:
         file = Path(folder) / f'program{FORMATS[kind]}'
         images = [random_images(args, size) for size in sizes]
         expected = [reference(program, batch) for batch in images]  # first: its error names a size that does not fit
-        write(kind, traced(program, images[0], args), file, about)
+        write(kind, traced(program, images[-1], args), file, about)
         run = load(kind, file)
         # nan if one is
-        worst = torch.tensor([compare(run, *pair, args.labels) for pair in zip(images, expected)]).max().item()
+        worst = torch.tensor([compare(run, *pair, program.outputs) for pair in zip(images, expected)]).max().item()
         if not worst <= args.tolerance:
             print(
                 f'network.export: the program differs from the network by {worst:.2e} of the largest logit, more'
@@ -120,40 +141,50 @@ def format_of(args) -> str:
         )
     if Path(args.out).exists() and not args.overwrite:
         raise FileExistsError(f'--out {args.out}: is there already; give another name, or --overwrite to replace it')
-    if args.labels and args.num_classes > 256:
-        raise ValueError(f'--labels: {args.num_classes} classes do not fit into a byte; export logits')
+    if 'labels' in outputs_of(args) and args.num_classes > 256:
+        raise ValueError(f'--outputs labels: {args.num_classes} classes do not fit into a byte; export logits')
     if kind == 'onnx':
         onnx_runtime()
     return kind
 
 
-class Program(Module):
-    """What is exported: images -> logits (N, K, h, w), or classes (N, h, w) uint8; with `normalize` images are bytes.
+def outputs_of(args) -> tuple[str, ...]:
+    """The names of what the program returns. Raises ValueError for one that there is not, or that stands twice."""
+    if args.labels and 'outputs' in args.given and args.outputs != ('labels',):
+        raise ValueError(f'--labels and --outputs {",".join(args.outputs)} contradict each other; give one')
+    outputs = ('labels',) if args.labels else args.outputs
+    for name in outputs:
+        if name not in OUTPUTS:
+            near = did_you_mean(name, OUTPUTS, f'give any of {", ".join(OUTPUTS)}')
+            raise ValueError(f'--outputs {",".join(outputs)}: there is no output {name!r}; {near}')
+    if not outputs or len(set(outputs)) < len(outputs):
+        raise ValueError(
+            f'--outputs {",".join(outputs)}: give each of {", ".join(OUTPUTS)} once at most, and one at least'
+        )
+    return outputs
 
-    multiple: what the sides of images are multiples of, None for images of one size.
+
+class Program(Module):
+    """What is exported: images -> a tensor, or a tuple of those that `outputs` names.
+
+    normalize: of images that are bytes. smallest: the least side of images, None for images of one size.
     """
 
     net: Segmentor
 
-    def __init__(self, net: Segmentor, normalize: nn.Module | None, labels: bool, multiple: int | None = None):
+    def __init__(
+        self, net: Segmentor, normalize: nn.Module | None, outputs: tuple[str, ...], smallest: int | None = None
+    ):
         super().__init__()
-        self.net, self.normalize, self.labels, self.multiple = net, normalize, labels, multiple
+        self.net, self.normalize, self.outputs, self.smallest = net, normalize, outputs, smallest
 
     def logits(self, images: Tensor) -> Tensor:
         return self.net(images if self.normalize is None else self.normalize(images))['pred']
 
-    def forward(self, images: Tensor) -> Tensor:
-        if self.multiple:
-            self.check_sides(images, self.multiple)
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
         logits = self.logits(images)
-        return logits.argmax(dim=1).to(torch.uint8) if self.labels else logits
-
-    @staticmethod
-    def check_sides(images: Tensor, multiple: int):
-        """An assertion on values, since one on sizes torch.export would take as proved by their declared multiples."""
-        for side in images.shape[-2:]:
-            fits = torch.scalar_tensor(side, dtype=torch.int64) % multiple == 0
-            torch._assert_async(fits, refusal(multiple))
+        returned = tuple(OUTPUTS[name](logits) for name in self.outputs)
+        return returned if len(returned) > 1 else returned[0]
 
 
 def build_program(args, state) -> Program:
@@ -161,7 +192,7 @@ def build_program(args, state) -> Program:
     net = build_network(args, state, print)
     net.trained_on = net.trained_on or TrainedOn(Classes.numbered(args.num_classes))
     normalize = Normalize(net.trained_on.mean, net.trained_on.std) if args.uint8 else None
-    return Program(net, normalize, args.labels, size_multiple(net) if args.dynamic else None).eval()
+    return Program(net, normalize, outputs_of(args), smallest_side(net) if args.dynamic else None).eval()
 
 
 def describe(args, program: Program, state) -> dict:
@@ -178,37 +209,33 @@ def describe(args, program: Program, state) -> dict:
         'input': 'RGB bytes' if args.uint8 else 'RGB / 255, minus mean, divided by std',
         'mean': list(net.trained_on.mean),
         'std': list(net.trained_on.std),
-        'output': 'labels' if args.labels else 'logits',
-        'multiple': program.multiple,
-        'sizes': refusal(program.multiple) if program.multiple else f'{args.size[0]}x{args.size[1]} alone',
+        'outputs': list(program.outputs),
+        'size': None if program.smallest else list(args.size),
+        'smallest': program.smallest,
+        'sizes': refusal(program.smallest) if program.smallest else f'{args.size[0]}x{args.size[1]} alone',
     }
 
 
-def size_multiple(net) -> int:
-    """What the sides of images have to be multiples of, so that at every scale they are multiples of the largest
-    stride."""
-    denominators = [scale.as_integer_ratio()[1] for scale in net.scales()]
-    if max(denominators) > EXACT_SCALES:
-        inexact = [f'{scale:g}' for scale, denominator in zip(net.scales(), denominators) if denominator > EXACT_SCALES]
+def smallest_side(net) -> int:
+    """The least side of images of which the coarsest map at the smallest scale has two pixels: exporters treat a map of
+    a single one as a case of its own."""
+    inexact = [f'{scale:g}' for scale in net.scales() if scale.as_integer_ratio()[1] > EXACT_SCALES]
+    if inexact:
         raise ValueError(
             f'--dynamic: sizes at scale {", ".join(inexact)} have no simple formula; take binary fractions such as'
             ' 0.75, or leave it out'
         )
-    return net.deepest_stride * max(denominators)
+    return math.ceil(2 * net.deepest_stride / min(1.0, *net.scales()))
 
 
-def sizes_to_check(args, multiple: int | None) -> list[tuple[int, int]]:
-    """--size, and with --dynamic two others. Raises ValueError for a size that a dynamic program would not take."""
-    if multiple is None:
+def sizes_to_check(args, smallest: int | None) -> list[tuple[int, int]]:
+    """--size, and with --dynamic two others, with sides that no stride divides. Raises ValueError for a size that a
+    dynamic program would not take."""
+    if smallest is None:
         return [args.size]
-    nearest = tuple(multiple * max(SMALLEST, round(side / multiple)) for side in args.size)
-    if nearest != args.size:
-        raise ValueError(
-            f'--size {args.size[0]},{args.size[1]}: with --dynamic {refusal(multiple)} '
-            f'(the largest stride, at the smallest scale); the nearest size is {nearest[0]},{nearest[1]}'
-        )
-    others = [(multiple * rows, multiple * columns) for rows, columns in ((2, 3), (4, 2), (3, 3))]
-    return [args.size, *[size for size in others if size != args.size][:2]]
+    if min(args.size) < smallest:
+        raise ValueError(f'--size {args.size[0]},{args.size[1]}: with --dynamic {refusal(smallest)}; give larger ones')
+    return [args.size, (smallest, 2 * smallest + 1), (smallest + 35, smallest + 3)]
 
 
 def random_images(args, size: tuple[int, int]) -> Tensor:
@@ -227,29 +254,30 @@ def reference(program: Program, images: Tensor) -> Tensor:
 
 
 def traced(program: Program, images: Tensor, args) -> torch.export.ExportedProgram:
-    """The program as torch.export sees it; for images whose sides are any of its multiples, if it has one.
+    """The program as torch.export sees it; of any size where it has a smallest one.
 
     For a given size the network computes in the cheaper order. Which order is cheaper depends on the size, so that a
     program for any size is the plain form. Raises ValueError where torch.export cannot follow.
     """
-    shapes, multiple = None, program.multiple
-    if multiple:
-        sides = [multiple * torch.export.Dim(name, min=SMALLEST) for name in ('height', 'width')]
-        shapes = ({2: sides[0], 3: sides[1]},)
+    options: dict = {}
+    if program.smallest:
+        sides = {axis: torch.export.Dim(name, min=program.smallest) for axis, name in ((2, 'height'), (3, 'width'))}
+        # what it assumes of sizes on its way, such as that no map is as large as the image, it asserts in the program
+        options = {'dynamic_shapes': (sides,), 'prefer_deferred_runtime_asserts_over_guards': True}
     try:
-        with plain_form(program) if multiple else nullcontext(), torch.no_grad(), quiet():
-            return torch.export.export(program, (images,), dynamic_shapes=shapes)
+        with plain_form(program) if program.smallest else nullcontext(), torch.no_grad(), quiet():
+            return torch.export.export(program, (images,), **options)
     except Exception as error:  # torch raises many kinds, about what a trunk does with sizes
-        remedy = 'leave --dynamic out' if multiple else 'choose another network'
+        remedy = 'leave --dynamic out' if program.smallest else 'choose another network'
         raise ValueError(
-            f'{args.arch}{" --dynamic" if multiple else ""}: torch.export cannot follow this network'
+            f'{args.arch}{" --dynamic" if program.smallest else ""}: torch.export cannot follow this network'
             f' ({first_line(error)}); {remedy}'
         ) from error
 
 
-def compare(run, images: Tensor, logits: Tensor, labels: bool) -> float:
-    """The difference of a program's output for `images` from the network's logits. Raises ValueError where the program
-    fails."""
+def compare(run, images: Tensor, logits: Tensor, outputs: tuple[str, ...]) -> float:
+    """The largest difference of what a program returns for `images` from the network's logits. Raises ValueError where
+    the program fails."""
     try:
         found = run(images)
     except Exception as error:  # of torch or onnxruntime
@@ -258,17 +286,20 @@ def compare(run, images: Tensor, logits: Tensor, labels: bool) -> float:
             f'the program fails at {size} ({first_line(error)}), so nothing was written; export another --size, or'
             ' without --dynamic'
         ) from error
-    return difference(found, logits, labels)
+    return torch.tensor([difference(*pair, logits) for pair in zip(outputs, found, strict=True)]).max().item()
 
 
 @torch.no_grad()
-def difference(found: Tensor, logits: Tensor, labels: bool) -> float:
-    """How far a program's output is from the network's logits (N, K, h, w), as a share of the largest logit.
+def difference(output: str, found: Tensor, logits: Tensor) -> float:
+    """How far what a program returned is from the network's logits (N, K, h, w), as a share of the largest logit.
 
-    Of logits the largest difference; of labels how far the logit of the class named lies below the best one.
+    Of logits the largest difference; of labels how far the logit of the class named lies below the best one; of
+    confidences, which have a scale of their own, the largest difference as it is.
     """
     assert found.shape[-2:] == logits.shape[-2:], (found.shape, logits.shape)
-    if labels:
+    if output == 'confidence':
+        return (found - confidence(logits)).abs().amax().item()
+    if output == 'labels':
         named = logits.gather(1, found.long().unsqueeze(1)).squeeze(1)
         apart = logits.amax(dim=1) - named
     else:

@@ -20,7 +20,7 @@ class Module(nn.Module):
 def conv(
     in_channels: int, out_channels: int, kernel: int, stride: int = 1, dilation: int = 1, bias: bool = False
 ) -> nn.Conv2d:
-    """A convolution padded so that stride 1 keeps the size."""
+    """A square convolution of `kernel` x `kernel` pixels, padded so that stride 1 keeps the size."""
     return nn.Conv2d(
         in_channels, out_channels, kernel, stride=stride, padding=kernel // 2 * dilation, dilation=dilation, bias=bias
     )

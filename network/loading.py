@@ -12,9 +12,12 @@ from network.segmentation import TrainedOn
 from network.segmentor import Segmentor, head_keys
 from utils import checkpoint
 from utils.classes import Classes
+from utils.cli.run_record import read_value
+from utils.cli.wording import did_you_mean, listed
+from utils.files.run_directory import weights_file
 from utils.restore import RestoreReport, restore_weights
 from utils.settings import SETTINGS
-from utils.settings.setting import NETWORK
+from utils.settings.setting import NETWORK, TEST
 
 
 def load(
@@ -24,23 +27,28 @@ def load(
     classes: Classes | None = None,
     strict_scales: bool = True,
     log: Callable[[str], Any] = lambda line: None,
+    test_settings: Mapping[str, Any] | None = None,
 ) -> Segmentor:
     """The network of a checkpoint, in evaluation mode and channels-last order.
 
     Args:
         file: a checkpoint of this program, or a published one whose names and shapes tell the network; .pth or
-            .safetensors. Averaged weights (--ema) are preferred, as in an evaluation.
+            .safetensors; or a run directory, whose best checkpoint is taken. Averaged weights (--ema) are preferred, as
+            in an evaluation.
         n_scales: scales of hierarchical inference, 1.0 among them (default: those that the file holds; (): as it was
             trained).
         device: where the network is to lie (default: the CPU).
         classes: names and colours (default: those that the file holds, else numbers).
         strict_scales: refuse n_scales for a network of one scale; False leaves them out there.
         log: a function of one line, which says how much of the network the file filled.
+        test_settings: how `predict` sees images, flags by name, as in {'do_flip': True, 'pre_size': 1024} (default:
+            as the file says that they were tested; {}: once, at their own size).
 
     Raises:
         ValueError: for a file that is damaged, or does not tell its network; scales or classes that do not fit.
         OSError: for a file that is not there.
     """
+    file = weights_file(file)
     state = checkpoint.load(file)
     values, num_classes, state = _told(state, file)
     wanted = state.get('n_scales') if n_scales is None else n_scales
@@ -60,6 +68,8 @@ def load(
         ) from error
     log(str(fill(net, state, file)))
     net.trained_on = trained_on(state, num_classes, file)
+    if test_settings is not None:
+        net.trained_on = replace(net.trained_on, test_settings=_checked(test_settings))
     if classes is not None:
         if len(classes) != num_classes:
             raise ValueError(f'{file}: has {num_classes} classes, `classes` has {len(classes)}; give those of the file')
@@ -101,6 +111,7 @@ def description(
     std: Iterable[float],
     n_scales: Iterable[float] | None = None,
     data_yaml: str | None = None,
+    test_settings: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What a checkpoint says of its network, in plain values, so that the file alone is enough to use it.
 
@@ -110,6 +121,7 @@ def description(
         dataset, data_yaml: the name of the dataset it is trained on, and the text of the file that describes it.
         mean, std: of the RGB values in [0, 1] that it is fed.
         n_scales: scales of hierarchical inference, for networks that have them.
+        test_settings: the flags that say how its images are tested, by name.
     """
     scales = list(n_scales) if n_scales else None
     options = SETTINGS.from_tree({'MODEL': net.options})
@@ -129,6 +141,7 @@ def description(
         'n_scales': scales,
         'dataset': dataset,
         'data_yaml': data_yaml,
+        'test_settings': dict(test_settings or {}),
     }
 
 
@@ -138,7 +151,7 @@ def trained_on(state: Mapping, num_classes: int, source) -> TrainedOn:
     An older file holds the names of the classes at most; its images were normalised as those of ImageNet. Raises
     ValueError naming `source`, the file, when that part of it is damaged.
     """
-    names, values = state.get('class_names'), SETTINGS.cfg_tree()['DATASET']
+    names = state.get('class_names')
     if state.get('classes') is not None:
         classes = Classes.from_dict(state['classes'], str(source))
     else:
@@ -150,15 +163,43 @@ def trained_on(state: Mapping, num_classes: int, source) -> TrainedOn:
             f'{source}: describes {len(classes)} classes for a network of {num_classes}; give the right ones with'
             ' network.load(file, classes=...)'
         )
+    mean, std = normalisation(state, source)
+    tested = test_settings_of(state, source)
+    return TrainedOn(classes, mean, std, state.get('dataset'), state.get('data_yaml'), tested)
+
+
+def normalisation(state: Mapping, source) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """(mean, std) of the RGB values in [0, 1] that the network of a checkpoint was trained on, those of ImageNet where
+    it does not say; ValueError naming `source`, the file, for anything but three numbers each, above 0 for std."""
+    default = SETTINGS.cfg_tree()['DATASET']
     try:
-        mean, std = (tuple(map(float, state.get(key) or values[key.upper()])) for key in ('mean', 'std'))
+        mean, std = (tuple(map(float, state.get(key) or default[key.upper()])) for key in ('mean', 'std'))
         if not len(mean) == len(std) == 3 or min(std) <= 0:
             raise ValueError(f'{mean} and {std}')
     except (TypeError, ValueError) as error:
         raise ValueError(
             f'{source}: its mean and std are not three numbers each, above 0 for std ({error}); write the file again'
         ) from None
-    return TrainedOn(classes, mean, std, state.get('dataset'), state.get('data_yaml'))
+    return mean, std
+
+
+def test_settings_of(state: Mapping, source) -> dict[str, Any]:
+    """How the images of a checkpoint were tested, by flag; {} for one of other programs and an older one.
+
+    Raises ValueError, naming `source`, the file, for a value that the flag cannot have.
+    """
+    found = state.get('test_settings') or {}
+    if not isinstance(found, Mapping):
+        raise ValueError(f'{source}: its test settings are {found!r:.60}, expected flags by name; copy the file again')
+    return {name: read_value(name, found[name], str(source)) for name in SETTINGS.deciding(TEST) if name in found}
+
+
+def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
+    names = SETTINGS.deciding(TEST)
+    for name in settings:
+        if name not in names:
+            raise ValueError(f'test_settings: holds {name!r}; {did_you_mean(name, names, listed(names))}')
+    return {name: read_value(name, value, 'test_settings') for name, value in settings.items()}
 
 
 def _told(state: dict, source) -> tuple[Mapping, int, dict]:

@@ -161,6 +161,8 @@ class MultiScale(Reordered, Segmentor):
         Bilinear halving without aligned corners is the mean of two neighbours. Enlarged by a multiple of 4, these two
         lie on one straight piece between the same two logits, so their mean is what direct resizing reads there.
         """
+        if self.plain:
+            return size
         (height, width), (h, w) = size, logits.shape[-2:]
         halves = all(full == 2 * half for full, half in zip(size, following))
         commutes = height * w == width * h and height % (4 * h) == 0

@@ -18,6 +18,20 @@ class Options(EasyDict):
     """Settings by name, as attributes too: options.OCR.MID_CHANNELS."""
 
 
+class Watched:
+    """Options that note the paths of those that are read, as in 'OCR.MID_CHANNELS', in the set `read`."""
+
+    def __init__(self, values: Mapping[str, Any], read: set[str], path: str = ''):
+        self._values, self._read, self._path = values, read, path
+
+    def __getattr__(self, name: str) -> Any:
+        value, path = self._values[name], f'{self._path}{name}'
+        if isinstance(value, Mapping):
+            return Watched(value, self._read, f'{path}.')
+        self._read.add(path)
+        return value
+
+
 def complete(options: Mapping[str, Any] | None = None) -> Options:
     """All settings of cfg.MODEL, with those of `options`, a mapping of any of its keys, nested as they are there.
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
+from network.efficientnet_names import as_timm_names, is_efficientnet_pytorch
 from network.keys import common_names, looks_like
 from network.segmentor import Segmentor, head_keys
 from network.weights import find_weights
@@ -37,6 +38,17 @@ def load_pretrained(net: Segmentor, source: str, assets) -> RestoreReport:
     return _fill_network(net, weights, path) if scope == 'network' else _fill_trunk(net, weights, path)
 
 
+def own_normalisation(source: str, trunk: str | None) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """(mean, std) of the RGB values in [0, 1] that the weights of `--pretrained source` were trained on, where the
+    trunk tells: timm's do. None for all others, which were trained on those of ImageNet."""
+    if source == 'none' or not trunk or not trunk.startswith('timm/'):
+        return None
+    from timm.models import get_pretrained_cfg
+
+    facts = get_pretrained_cfg(trunk.removeprefix('timm/'), allow_unregistered=True)
+    return (tuple(facts.mean), tuple(facts.std)) if facts else None
+
+
 def _fill_trunk(net: Segmentor, weights: Mapping[str, Tensor], path) -> RestoreReport:
     own = {clean_key(key): value for key, value in net.trunk_entries().items()}
     if not own:
@@ -45,7 +57,7 @@ def _fill_trunk(net: Segmentor, weights: Mapping[str, Tensor], path) -> RestoreR
     places = _trunk_places(weights, own)
     found = {name: weights[key] for key, name in places.items()}
     if net.trunk_name and net.trunk_name.startswith('timm/'):
-        found = _as_timm(net.backbone.model, found, path)
+        found = _as_timm(net.backbone.model, _with_timm_names(net.trunk_name, found, own, path), path)
     report = compare(_shapes(own), _without_counters(found), path, 'trunk')
     if not (report.matched or report.mismatched):
         raise ValueError(
@@ -101,6 +113,20 @@ def _fill_network(net: Segmentor, weights: Mapping[str, Tensor], path) -> Restor
         )
     copy_weights(own, found, common.matched)
     return copied
+
+
+def _with_timm_names(trunk: str, found: dict[str, Tensor], own: Iterable[str], path) -> dict[str, Tensor]:
+    """The entries under timm's names, where the file has those of efficientnet-pytorch, whose convolutions fill up
+    their borders as TensorFlow's do."""
+    if not is_efficientnet_pytorch(found):
+        return found
+    plain = trunk.removeprefix('timm/')
+    if not plain.startswith('tf_'):
+        raise ValueError(
+            f'{path}: was trained with the borders of TensorFlow, which --trunk timm/{plain} does not have;'
+            f' give --trunk timm/tf_{plain}'
+        )
+    return as_timm_names(found, {name.removeprefix('model.') for name in own})
 
 
 def _as_timm(model: nn.Module, found: Mapping[str, Tensor], path) -> dict[str, Tensor]:

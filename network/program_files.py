@@ -1,7 +1,7 @@
 """Programs in files, which run without this package: those of torch.export (.pt2) and ONNX (.onnx).
 
-A file says in its metadata, under `about`, what its program expects: `multiple` is what the sides of images have to be
-multiples of, null for one size. A program of torch.export refuses other images (network.export); ONNX has no
+A file says in its metadata, under `about`, what its program expects: `size` is the one size of images that it takes,
+null for any whose sides are at least `smallest` pixels. A program of torch.export refuses other images; ONNX has no
 assertions, so that there they fail in some operation or give results that nobody has checked.
 """
 
@@ -15,13 +15,11 @@ import torch
 
 FORMATS = {'torch_export': '.pt2', 'onnx': '.onnx'}
 REMEDY = 'pip install -r requirements-extras.txt'
-# multiples in a side of a dynamic size: at one, a map may be a single pixel, which exporters treat as a case of its own
-SMALLEST = 2
 
 
-def refusal(multiple: int) -> str:
+def refusal(smallest: int) -> str:
     """The sentence about images of a size that a program for many sizes was not made for."""
-    return f'both sides of images must be multiples of {multiple} from {SMALLEST * multiple} on'
+    return f'both sides of images must be at least {smallest} pixels'
 
 
 def onnx_runtime():
@@ -57,7 +55,7 @@ def write(kind: str, traced: torch.export.ExportedProgram, file: Path, about: di
             return
         try:
             program = torch.onnx.export(
-                traced, dynamo=True, input_names=['images'], output_names=[about['output']], verbose=False
+                traced, dynamo=True, input_names=['images'], output_names=about['outputs'], verbose=False
             )
         except Exception as error:  # of many kinds too, about operations that ONNX does not have
             raise ValueError(
@@ -70,12 +68,18 @@ def write(kind: str, traced: torch.export.ExportedProgram, file: Path, about: di
 
 
 def load(kind: str, file: Path):
-    """A function from images to what the program in `file` returns."""
+    """A function from images to the list of what the program in `file` returns."""
     if kind == 'torch_export':
         with quiet():
-            return torch.export.load(file).module()
+            module = torch.export.load(file).module()
+        return lambda images: as_list(module(images))
     session = onnx_runtime().InferenceSession(file, providers=['CPUExecutionProvider'])
-    return lambda images: torch.from_numpy(session.run(None, {'images': images.numpy()})[0])
+    return lambda images: list(map(torch.from_numpy, session.run(None, {'images': images.numpy()})))
+
+
+def as_list(returned) -> list:
+    """A program of torch.export returns a tensor, or a tuple of several."""
+    return [returned] if isinstance(returned, torch.Tensor) else list(returned)
 
 
 def first_line(error: Exception) -> str:

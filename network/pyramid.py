@@ -19,8 +19,13 @@ def conv_over_pyramid(
     """`conv` (stride 1, padded to keep the size, odd kernel, any dilation) of the concatenation of `maps`, resized to
     `size`.
 
-    maps (N, c_i, h_i, w_i) with the c_i summing to conv.in_channels. plain: resize all of them first (network.plain).
-    size (H, W): that of one of them, by default of the first. Returns (N, conv.out_channels, H, W).
+    Args:
+        maps: (N, c_i, h_i, w_i) with the c_i summing to conv.in_channels.
+        plain: resize all of them first (network.plain).
+        size: (H, W) of one of them, by default of the first.
+
+    Returns:
+        (N, conv.out_channels, H, W).
     """
     if len(maps) == 1:
         return conv(maps[0])
@@ -100,10 +105,13 @@ def _add_far(out: Tensor, far: list[tuple[Tensor, Tensor]], dilation: int, align
 
 
 def _shifted_resize(length: int, target: int, taps: int, dilation: int, align_corners: bool, like: Tensor) -> Tensor:
-    """The matrices (target, taps, length) that resize a line of `length` values and shift it by each tap, zeros coming
-    in.
+    """The matrices (target, taps, length) that resize a line and shift it by each tap, zeros coming in.
 
-    Taps are `dilation` pixels apart.
+    Args:
+        length, target: values of the line before and after.
+        taps: how many, an odd number.
+        dilation: pixels from one to the next.
+        like: a tensor of the type and device of the result.
     """
     eye = torch.eye(length, dtype=torch.promote_types(like.dtype, torch.float32), device=like.device)
     # (target, length)

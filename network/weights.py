@@ -3,16 +3,18 @@
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 TABLE = Path(__file__).with_name('weights.tsv')
-SOURCES = ('imagenet', 'paddle', 'mapillary', 'torchvision', 'timm')
+SOURCES = ('imagenet', 'paddle', 'mapillary', 'torchvision', 'timm', 'package')
+PACKAGE = 'pip:'  # before the name of a Python package, in the place of a URL
 
 
 @dataclass(frozen=True)
 class WeightFile:
-    """A row of the table: name below <assets>/seg_weights; scope 'trunk', 'network' or 'snapshot' says what it
-    fills."""
+    """A row of the table: name below <assets>/seg_weights, or below the folder of installed packages where `url` names
+    one; scope 'trunk', 'network' or 'snapshot' says what it fills."""
 
     name: str
     sources: tuple[str, ...]
@@ -49,6 +51,8 @@ def find_weights(source: str, arch: str, trunk: str | None, assets) -> tuple[Pat
         scopes = {Path(row.name).name: row.scope for row in weight_files() if '*' not in row.name}
         return path, 'network' if scopes.get(path.name, 'trunk') != 'trunk' else 'trunk'
     rows = _rows(source, arch, trunk)
+    if source == 'package':
+        return _in_package(rows[0]), rows[0].scope
     folder = Path(assets) / 'seg_weights'
     places = [(folder / name, row.scope) for row in rows for name in _names(row, trunk)]
     for path, scope in places:
@@ -59,6 +63,19 @@ def find_weights(source: str, arch: str, trunk: str | None, assets) -> tuple[Pat
         f'--pretrained {source}: {places[0][0]} is not there ({rows[0].what}); put it into {folder}, '
         f'or fetch it with: bash scripts/fetch_weights.sh {name}'
     )
+
+
+def _in_package(row: WeightFile) -> Path:
+    """The file that an installed Python package holds; FileNotFoundError with the command that installs it."""
+    module, package = row.name.partition('/')[0], row.url.removeprefix(PACKAGE)
+    found = find_spec(module)
+    path = Path(found.origin).parents[1] / row.name if found and found.origin else None
+    if path is None or not path.exists():
+        raise FileNotFoundError(
+            f'--pretrained package: the Python package {package} ({row.what}) is not installed; install it with:'
+            f' pip install {package}'
+        )
+    return path
 
 
 def _rows(source: str, arch: str, trunk: str | None) -> list[WeightFile]:

@@ -17,7 +17,13 @@ MEAN, STD = np.array((0.485, 0.456, 0.406)), np.array((0.229, 0.224, 0.225))
 def plain_sample(
     image_path, label_path, rng, crop_size, scale_min=0.5, scale_max=2.0, color_aug=0.25, ignore_label=255
 ):
-    """crop_size (h, w) -> image float32 (3, h, w), normalised, and label int64 (h, w)."""
+    """(image float32 (3, h, w), normalised; label int64 (h, w)) of a pair of files.
+
+    Args:
+        crop_size: (h, w).
+        scale_min, scale_max: bounds of the factor the pair is resized by.
+        color_aug: strength of the colour jitter.
+    """
     image, label = Image.open(image_path).convert('RGB'), Image.open(label_path)
     image, label = plain_size_and_crop(image, label, rng, crop_size, scale_min, scale_max, ignore_label)
     image, label = plain_flip(image, label, rng)

@@ -18,9 +18,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import utils.cli.waiting  # noqa: F401  (before torch)
+
+# isort: split
+import torch
 
 from engine.seeding import seed_everything, set_deterministic
 from network import TRUNKS

@@ -1,6 +1,5 @@
 """Benchmark lines without a network: samples, the class-uniform index, the region loss, the confusion matrix."""
 
-import os
 import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,6 @@ import torch
 import config
 import datasets
 from datasets.loading.cache import with_cache
-from datasets.loading.threads import usable_cores
 from datasets.sampling import class_uniform
 from datasets.sampling.sets import TrainSet
 from datasets.verify.whole import verify
@@ -25,6 +23,7 @@ from transforms import build_train_transform
 from transforms.deferred import augment, draw
 from transforms.photometric import ColorJitter, RandomGaussianBlur
 from utils.cli import flags
+from utils.cores import usable_cores
 from utils.metrics import ConfusionMatrix
 
 NUM_CLASSES, IGNORE = 19, 255
@@ -172,7 +171,7 @@ def photometric(settings):
 def index(settings):
     """The class-uniform index, built and written; both forms in as many threads as this process has cores."""
     with street_files(settings.photo_size, FILES, COPIES) as dataset:
-        threads = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+        threads = usable_cores()
         path = class_uniform.index_path(dataset, 1024, config.cfg.ASSETS_PATH)
 
         def decode():

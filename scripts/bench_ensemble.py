@@ -21,7 +21,8 @@ from aggregation.fusion.members import Members
 from aggregation.fusion.running import MemberFusion
 from aggregation.fusion.stored import fuse_stored
 from engine.distributed import Dist
-from engine.evaluator import EvalOptions, Evaluator, average_logits
+from engine.evaluator import Evaluator
+from network.averaging import EvalOptions, average_logits
 from scripts.bench_data import NUM_CLASSES, photo_batch, shape
 from scripts.bench_measure import Case, Form, Row
 from scripts.bench_network import normalize

@@ -18,11 +18,12 @@ from datasets.loading.loader import eval_loader
 from datasets.sampling.sets import EvalSet
 from engine import precision
 from engine.distributed import Dist
-from engine.evaluator import EvalOptions, Evaluator, average_logits
+from engine.evaluator import Evaluator
 from engine.score import ScoreKeeper
 from engine.trainer import Learner, Trainer, TrainOptions
 from loss import build_criterion
 from loss.optimizer import get_optimizer, get_scheduler
+from network.averaging import EvalOptions, average_logits
 from scripts.baseline_losses import PlainRMILoss
 from scripts.baseline_network import plain_copy, plain_n_scale, plain_two_scale
 from scripts.bench_data import IGNORE, NUM_CLASSES, photo_batch, shape, street_files

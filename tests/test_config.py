@@ -11,6 +11,17 @@ def test_a_typo_in_a_key_is_an_error_that_names_the_nearest_key():
         cfg.DATSET = 1
 
 
+@pytest.mark.parametrize(
+    'read', [lambda: cfg.MODEL.get('BN_TYPO'), lambda: cfg.MODEL.get('BN_TYPO', 1), lambda: cfg['X']]
+)
+def test_get_and_brackets_know_no_undeclared_key_either(read):
+    with pytest.raises(AttributeError, match='cfg has no key (BN_TYPO|X); .*keys here: '):
+        read()
+    assert (
+        cfg.MODEL.get('SEGATTN_BOT_CH') == cfg.MODEL.get('SEGATTN_BOT_CH', 1) == cfg['MODEL']['SEGATTN_BOT_CH'] == 256
+    )
+
+
 def test_a_section_is_not_a_value():
     with pytest.raises(AttributeError, match='OCR is a section of cfg; set its keys: KEY_CHANNELS, MID_CHANNELS'):
         with config.scope(MODEL__SEGATTN_BOT_CH=8, MODEL__OCR=1):

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from small import TRAIN
+from small import EPOCH, TRAIN
 
 from utils import checkpoint
 
@@ -32,14 +32,6 @@ def broken(street, tmp_path):
         return image, label
 
     return root, files
-
-
-@pytest.fixture
-def snapshot(program, tmp_path):
-    """A checkpoint of the small network after one short epoch."""
-    result = tmp_path / 'trained'
-    assert program(*TRAIN, '--max_epoch', '1', '--test_mode', '--result_dir', result)[0] == 0
-    return next(result.glob('last_checkpoint_ep*.pth'))
 
 
 @pytest.mark.parametrize(
@@ -137,6 +129,29 @@ def test_checkpoints_that_are_none_hold_code_or_fit_nothing(program, tmp_path):
         assert not (program.run_dir / 'metrics.json').exists()
 
 
+@pytest.mark.parametrize('split', ['folder', 'val'])
+def test_an_evaluation_with_the_classes_of_another_dataset_names_the_flags_of_the_right_ones(
+    program, snapshot, broken, tmp_path, split
+):
+    state = checkpoint.load(snapshot)
+    heads = ('ocr.cls_head.', 'ocr.aux_head.2.')
+    state['state_dict'] = {
+        key: value[:7] if key.startswith(heads) else value for key, value in state['state_dict'].items()
+    }
+    state = {**state, 'num_classes': 7, 'class_names': None, 'dataset': 'custom_streets', 'data_yaml': 'root: x'}
+    checkpoint.save(tmp_path / 'seven.pth', state)
+    folder = ['--eval_folder', broken[0]] if split == 'folder' else []
+    code, printed = program('--eval', split, *folder, '--snapshot', tmp_path / 'seven.pth')
+    assert code == 2
+    one_line(
+        printed,
+        'seven.pth: has 7 classes, the network has 19; the classes come from --dataset synthetic; give those of the'
+        ' checkpoint: --dataset custom --data_yaml FILE, the file that describes custom_streets',
+    )
+    assert 'allow_class_mismatch' not in printed
+    assert ('python predict.py' in printed) == (split == 'folder')
+
+
 def test_another_number_of_classes_needs_a_flag(program, snapshot, tmp_path):
     state = checkpoint.load(snapshot)
     heads = ('ocr.cls_head.', 'ocr.aux_head.2.')
@@ -148,15 +163,7 @@ def test_another_number_of_classes_needs_a_flag(program, snapshot, tmp_path):
     code, printed = program(*TRAIN, '--snapshot', tmp_path / 'wide.pth')
     assert code == 2
     one_line(printed, 'wide.pth: has 23 classes, the network has 19; --allow_class_mismatch', 'ocr.cls_head.weight')
-    code, printed = program(
-        *TRAIN,
-        '--snapshot',
-        tmp_path / 'wide.pth',
-        '--allow_class_mismatch',
-        '--test_mode',
-        '--result_dir',
-        tmp_path / 'again',
-    )
+    code, printed = program(*EPOCH, '--snapshot', tmp_path / 'wide.pth', '--allow_class_mismatch')
     assert code == 0, printed
 
 
@@ -169,9 +176,7 @@ def test_a_checkpoint_without_attention_starts_a_multi_scale_training_but_is_not
         {'state_dict': weights, 'epoch': 3, 'mean_iu': np.float64(0.5), '__metric': np.float64(0.5)},
         tmp_path / 'old.pth',
     )
-    code, printed = program(
-        *TRAIN, '--snapshot', tmp_path / 'old.pth', '--test_mode', '--result_dir', tmp_path / 'again'
-    )
+    code, printed = program(*EPOCH, '--snapshot', tmp_path / 'old.pth')
     assert code == 0 and 'missing in the file (scale_attn' in printed, printed
     code, printed = program('--eval', 'val', '--snapshot', tmp_path / 'old.pth')
     assert code == 2
@@ -180,19 +185,19 @@ def test_a_checkpoint_without_attention_starts_a_multi_scale_training_but_is_not
 
 def test_a_folder_without_images(program, tmp_path):
     (tmp_path / 'nothing').mkdir()
-    code, printed = program('--eval', 'folder', '--eval_folder', tmp_path / 'nothing')
+    code, printed = program('--eval', 'folder', '--eval_folder', tmp_path / 'nothing', '--random_weights')
     assert code == 2
     one_line(printed, f'{tmp_path / "nothing"}: holds no images (png, ', '--eval_folder')
 
 
-def test_a_new_training_does_not_write_into_the_run_of_another(program, snapshot):
-    before = snapshot.read_bytes()
-    code, printed = program(*TRAIN, '--result_dir', snapshot.parent)
+def test_a_new_training_does_not_write_into_the_run_of_another(program, trained):
+    before = trained.read_bytes()
+    code, printed = program(*TRAIN)
     assert code == 2
     one_line(
-        printed, f'--result_dir {snapshot.parent}: holds {snapshot.name}', 'with --resume auto', 'another --result_dir'
+        printed, f'--result_dir {trained.parent}: holds {trained.name}', 'with --resume auto', 'another --result_dir'
     )
-    assert snapshot.read_bytes() == before
+    assert trained.read_bytes() == before
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_names_of_the_images(program, monkeypatch):
@@ -211,8 +216,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_names_of_the_images(program, m
     assert printed.count('step skipped') == 3
 
 
-def test_a_wrong_command_leaves_a_run_as_it_was_and_a_new_one_no_directory(program, tmp_path):
-    assert program(*TRAIN, '--max_epoch', '1')[0] == 0
+def test_a_wrong_command_leaves_a_run_as_it_was_and_a_new_one_no_directory(program, trained, tmp_path):
     files = {path: path.read_bytes() for path in program.run_dir.rglob('*') if path.is_file()}
     weights = program.run_dir / 'best_checkpoint_ep0.pth'
     for wrong in (
@@ -221,7 +225,16 @@ def test_a_wrong_command_leaves_a_run_as_it_was_and_a_new_one_no_directory(progr
         ['--resume', 'auto', '--max_epoch', '3', '--crop_size', '4096,4096'],
         ['--result_dir', tmp_path / 'new', '--crop_size', '4096,4096'],
         ['--result_dir', tmp_path / 'new', '--eval', 'val', '--snapshot', weights, '--arch', 'ocrnet.HRNet'],
-        ['--result_dir', tmp_path / 'new', '--eval', 'folder', '--eval_folder', tmp_path / 'nowhere'],
+        [
+            '--result_dir',
+            tmp_path / 'new',
+            '--snapshot',
+            weights,
+            '--eval',
+            'folder',
+            '--eval_folder',
+            tmp_path / 'nowhere',
+        ],
     ):
         code, printed = program(*TRAIN, *wrong)
         assert code == 2, (wrong, printed)
@@ -239,7 +252,8 @@ def test_an_evaluation_leaves_out_unreadable_images_and_lists_all_of_them_at_the
         cv2.imwrite(str(folder / f'{name}.png'), np.full((64, 96, 3), 90, np.uint8))
     for name in 'bd':
         (folder / f'{name}.png').write_bytes((folder / f'{name}.png').read_bytes()[:60])
-    flags = ['--eval', 'folder', '--eval_folder', folder, '--dump_for_auto_labelling', '--bs_val', '2']
+    flags = ['--eval', 'folder', '--eval_folder', folder, '--random_weights', '--dump_for_auto_labelling']
+    flags += ['--bs_val', '2']
     code, printed = program(*flags, '--strict')
     assert code == 2 and 'b.png: ' in printed
     code, printed = program(*flags)
@@ -259,7 +273,7 @@ def test_a_full_disk_stops_with_the_file_and_leaves_no_half_checkpoint(program, 
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr('utils.files.atomic.os.fsync', full)
-    code, printed = program(*TRAIN, '--max_epoch', '1')
+    code, printed = program(*EPOCH)
     assert code == 2
     one_line(printed, f'{program.run_dir.parent}/', ': cannot be written, the disk is full', 'free some space')
     assert not list(program.run_dir.glob('*.pth')) and not list(program.run_dir.glob('.*.tmp'))
@@ -276,7 +290,7 @@ def test_running_out_of_memory_is_told_with_the_flags_that_help(program, monkeyp
         raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 5.00 GiB.')
 
     monkeypatch.setattr(MultiScale, 'forward', exhausted)
-    code, printed = program(*TRAIN, '--max_epoch', '1')
+    code, printed = program(*EPOCH)
     assert code == 2
     one_line(printed, 'Tried to allocate 5.00 GiB', '--n_scales', '--accumulate')
     assert checkpoint.load(program.run_dir / 'last_checkpoint_ep0.pth')['batch_in_epoch'] == 6, (

@@ -23,7 +23,7 @@ import train
 from aggregation.statistics import calibration
 from engine import decoder
 from engine import prediction as engine_prediction
-from engine.evaluator import EvalOptions, average_logits
+from network.averaging import EvalOptions, average_logits
 from transforms.normalize import Normalize
 from utils.files import video
 from utils.outputs.predicted import PredictedFiles

@@ -6,7 +6,7 @@ import resource, sys
 import cv2, numpy as np, torch
 from torch import nn
 from aggregation.fusion.fusing import FuseOptions
-from engine.evaluator import EvalOptions
+from network.averaging import EvalOptions
 from engine.prediction import Prediction
 from engine.predictor import PredictOptions, Predictor
 from transforms.normalize import Normalize

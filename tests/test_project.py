@@ -1,10 +1,13 @@
 """Project files: the lists of packages agree, and the workflow, the hooks and the citation say what is true."""
 
+import datetime
 import re
 from pathlib import Path
 
 import pytest
 import yaml
+
+from utils.version import VERSION
 
 try:
     import tomllib
@@ -26,6 +29,7 @@ def requirements(name):
     [
         ('requirements.txt', PROJECT['dependencies']),
         ('requirements-extras.txt', PROJECT['optional-dependencies']['extras']),
+        ('requirements-tracking.txt', PROJECT['optional-dependencies']['tracking']),
         ('requirements-dev.txt', PROJECT['optional-dependencies']['dev']),
     ],
 )
@@ -36,8 +40,20 @@ def test_pyproject_lists_the_packages_of_the_requirements(name, listed):
 def test_the_versions_of_the_files_agree():
     citation = yaml.safe_load((ROOT / 'CITATION.cff').read_text('utf-8'))
     newest = re.search(r'^## ([\d.]+)', (ROOT / 'CHANGELOG.md').read_text('utf-8'), re.MULTILINE).group(1)
-    assert citation['version'] == newest == PROJECT['version']
+    assert citation['version'] == newest == PROJECT['version'] == VERSION
     assert citation['license'] == PROJECT['license'] == 'MIT'
+
+
+def test_the_date_of_the_citation_is_that_of_the_newest_version_as_far_as_it_has_one():
+    citation = yaml.safe_load((ROOT / 'CITATION.cff').read_text('utf-8'))
+    heads = re.findall(r'^## ([\d.]+), (.+)$', (ROOT / 'CHANGELOG.md').read_text('utf-8'), re.MULTILINE)
+    (_, newest), *earlier = heads
+    dates = [datetime.date.fromisoformat(date) for _, date in earlier]
+    assert dates == sorted(dates, reverse=True)
+    if newest == 'in progress':
+        assert citation['date-released'] >= dates[0]  # of the last change that was written there
+    else:
+        assert citation['date-released'] == datetime.date.fromisoformat(newest) >= dates[0]
 
 
 def test_the_workflow_runs_the_oldest_versions_that_are_supported_and_the_newest():

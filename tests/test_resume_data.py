@@ -2,8 +2,9 @@
 
 import shutil
 
+import cv2
 import pytest
-from small import TRAIN, stop_after
+from small import TRAIN, run, stop_after
 
 from datasets.prepare.synthetic import render
 from utils import checkpoint
@@ -11,13 +12,21 @@ from utils import checkpoint
 HALF = [*TRAIN, '--max_epoch', '1', '--class_uniform_pct', '0.8']
 
 
-@pytest.fixture
-def stopped(program, tmp_path):
-    """The root of data with a draw for each class, on which a run has stopped after two of twelve batches."""
-    render(tmp_path / 'data' / 'synthetic', train=24, val=5, size=(64, 128), seed=3)
+@pytest.fixture(scope='module')
+def once(tmp_path_factory):
+    """A folder with data that has a draw for each class, and a run on it that stopped after two of twelve batches."""
+    folder = tmp_path_factory.mktemp('stopped')
+    render(folder / 'data' / 'synthetic', train=24, val=5, size=(64, 128), seed=3)
     stop_after(2)
-    code, printed = program(*HALF, '--override_dataset_root', tmp_path / 'data')
-    assert code in (75, 143) and 'SIGTERM received' in printed
+    assert run(folder / 'data', folder, HALF) == 75
+    return folder
+
+
+@pytest.fixture
+def stopped(once, program, tmp_path):
+    """The root of a copy of these data; program.run_dir is a copy of the run."""
+    shutil.copytree(once / 'data', tmp_path / 'data')
+    shutil.copytree(once / 'run', program.run_dir)
     return tmp_path / 'data'
 
 
@@ -42,8 +51,12 @@ def add(root):
 
 
 def replace(root):
-    shutil.copy(label_of(images(root)[0]), label_of(images(root)[1]))
-    shutil.copy(images(root)[0], images(root)[1])
+    """Another picture in a file of as many bytes: a PNG may end before its file does."""
+    path = images(root)[1]
+    size, picture = path.stat().st_size, cv2.imread(str(path))
+    data = cv2.imencode('.png', 255 - picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()
+    path.write_bytes(data + bytes(size - len(data)))
+    assert path.stat().st_size == size
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,20 @@ Images are uint8 (H, W, 3) RGB, labels uint8 (H, W); `Normalize` makes floats of
 import math
 
 from transforms.geometry import RandomSizeAndCrop
+from transforms.mixing import Mixing
 from transforms.normalize import Normalize
 from transforms.photometric import ColorJitter, RandomBilateralBlur, RandomGaussianBlur
 from transforms.pipeline import TrainTransform, ValTransform
 from transforms.randaugment import RandAugment, parse_rand_augment
 
-__all__ = ['Normalize', 'TrainTransform', 'ValTransform', 'build_train_transform', 'build_val_transform']
+__all__ = [
+    'Normalize',
+    'TrainTransform',
+    'ValTransform',
+    'build_mixing',
+    'build_train_transform',
+    'build_val_transform',
+]
 
 
 def build_train_transform(args, ignore_label: int) -> TrainTransform:
@@ -44,6 +52,23 @@ def build_train_transform(args, ignore_label: int) -> TrainTransform:
     jitter = ColorJitter(args.color_aug) if args.color_aug else None
     blur = RandomBilateralBlur() if args.bblur else RandomGaussianBlur() if args.gblur else None
     return TrainTransform(size_and_crop, rand_augment, jitter, blur, defer=args.augment_on == 'device')
+
+
+def build_mixing(args, num_classes: int, ignore_label: int) -> Mixing | None:
+    """What samples are mixed with, None without a flag of it; ValueError names the flag that is wrong."""
+    shares = {'mosaic': args.mosaic, 'class_mix': args.class_mix, 'copy_paste': args.copy_paste}
+    asked = [f'--{name}' for name, share in shares.items() if share]
+    if not asked:
+        return None
+    if args.full_crop_training:
+        raise ValueError(
+            f'{asked[0]} mixes crops of one size, --full_crop_training makes others; leave one of them out'
+        )
+    beyond = [trainid for trainid in args.paste_classes if trainid >= num_classes]
+    if beyond:
+        raise ValueError(f'--paste_classes {beyond[0]}: there is no such class, only 0 to {num_classes - 1}')
+    off = -1 if args.augment_off_epoch is None else args.augment_off_epoch
+    return Mixing(**shares, paste_classes=args.paste_classes, off_epoch=off, ignore_label=ignore_label)
 
 
 def build_val_transform(args, ignore_label: int) -> ValTransform:

@@ -76,7 +76,13 @@ def _resize_columns(image: np.ndarray, width: int, new_width: int, cols: Span) -
 
 
 def _resize_rows(strip: np.ndarray, top: int, height: int, new_height: int, rows: Span) -> np.ndarray:
-    """`strip` holds the source rows from `top`; those above are never looked at, so they stay uninitialised."""
+    """The rows of the resized image.
+
+    Args:
+        strip: the source rows from `top`; those above are never looked at, so they stay uninitialised.
+        height, new_height: of the whole image before and after.
+        rows: which of the new ones.
+    """
     if height == new_height:
         return np.ascontiguousarray(strip[rows[0] - top : rows[1] - top])
     tall = np.empty((top + len(strip), *strip.shape[1:]), np.uint8)

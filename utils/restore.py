@@ -126,6 +126,7 @@ def restore_weights(
     head_keys: Sequence[str] = (),
     partial=False,
     allow_missing_prefixes: Sequence[str] = (),
+    class_remedy: str = '',
 ) -> RestoreReport:
     """Copy `state_dict` into `net` in place, all or nothing.
 
@@ -135,6 +136,7 @@ def restore_weights(
         head_keys: the names of these layers; () finds them by their shapes.
         partial: --snapshot_partial, which loads what matches by name and shape if that is at least half of the network.
         allow_missing_prefixes: parts of the network that may be wholly absent from the file.
+        class_remedy: what to do about another number of classes, '' for --allow_class_mismatch.
 
     Raises:
         ValueError: counts and names what does not fit, and the flag that helps; the network is then unchanged.
@@ -142,13 +144,33 @@ def restore_weights(
     targets = {clean_key(key): tensor for key, tensor in net.state_dict().items()}
     found = {clean_key(key): value for key, value in state_dict.items()}
     report = compare({name: tensor.shape for name, tensor in targets.items()}, found, source)
-    _check(report, net, state_dict, source_arch, allow_class_mismatch, head_keys, partial, allow_missing_prefixes)
+    _check(
+        report,
+        net,
+        state_dict,
+        source_arch,
+        allow_class_mismatch,
+        head_keys,
+        partial,
+        allow_missing_prefixes,
+        class_remedy,
+    )
     copy_weights(targets, found, report.matched)
     return report
 
 
-def _check(report, net, state_dict, source_arch, allow_class_mismatch, head_keys, partial, allow_missing_prefixes):
-    """Raise ValueError unless what does not fit was allowed."""
+def _check(
+    report,
+    net,
+    state_dict,
+    source_arch,
+    allow_class_mismatch,
+    head_keys,
+    partial,
+    allow_missing_prefixes,
+    class_remedy,
+):
+    """Raise ValueError unless what does not fit was allowed; arguments as of restore_weights."""
     if not report.matched:
         raise ValueError(
             f'{report.source}: none of its {len(state_dict)} tensors fits the network (first names in the file:'
@@ -177,9 +199,12 @@ def _check(report, net, state_dict, source_arch, allow_class_mismatch, head_keys
         )
     if classes is not None and not allow_class_mismatch:
         raise ValueError(
-            f'{report.source}: has {classes[0]} classes, the network has {classes[1]}; --allow_class_mismatch loads all'
-            f' but the {len(report.mismatched)} tensors of the class layers'
-            f' ({listed([name for name, _, _ in report.mismatched], SHOWN)})'
+            f'{report.source}: has {classes[0]} classes, the network has {classes[1]}; '
+            + (
+                class_remedy
+                or f'--allow_class_mismatch loads all but the {len(report.mismatched)} tensors of the class layers'
+                f' ({listed([name for name, _, _ in report.mismatched], SHOWN)})'
+            )
         )
 
 

@@ -16,10 +16,9 @@ from aggregation.benchmarks.bravo_files import read_prediction
 from aggregation.benchmarks.bravo_scores import OOD, SEMANTIC, evaluate, leverage
 from aggregation.benchmarks.label_values import need_trainids
 from aggregation.benchmarks.results import aligned, number, percent, show, write_page
-from aggregation.benchmarks.submission import Images, Written, check_read_back, wanted_of, write_archive
+from aggregation.benchmarks.submission import Images, Written, check_read_back, usable, wanted_of, write_archive
 from aggregation.benchmarks.trees import Tree
 from aggregation.commands import command
-from utils.cli.progress import progress
 from utils.cli.wording import listed
 from utils.pages.sheet import table
 
@@ -99,27 +98,24 @@ def page(path: Path, result: dict):
 
 
 def _submit_flags(parser):
-    flags.submission(parser)
-    parser.add_argument(
-        '--samples', metavar='TAR|DIR', help='bravo_SAMPLING.tar, which also says what images there must be'
+    flags.submission(
+        parser,
+        'folder or archive of the images or their ground truth, whose sizes predictions must have, or a list of names'
+        ' or the manifest.json of a dump; without --samples it says what images there must be (default: sizes that'
+        ' differ within a subset are noted)',
     )
     parser.add_argument(
-        '--images',
-        metavar='PATH',
-        help=(
-            'folder or archive of the images or their ground truth, whose sizes predictions must have, or a '
-            'list of names or the manifest.json of a dump; without --samples it says what images there must be '
-            '(default: sizes that differ within a subset are noted)'
-        ),
+        '--samples', metavar='TAR|DIR', help='bravo_SAMPLING.tar, which also says what images there must be'
     )
 
 
 @command('submit bravo', 'encode predictions for the BRAVO server', _submit_flags)
 def submit_bravo(args):
-    submit(args.predictions, args.out, args.samples, args.allow_missing, args.images).tell()
+    faults = None if args.strict else []
+    return submit(args.predictions, args.out, args.samples, args.allow_missing, args.images, faults=faults).tell()
 
 
-def submit(predictions, out, samples=None, allow_missing=False, images=None, log=None) -> Written:
+def submit(predictions, out, samples=None, allow_missing=False, images=None, log=None, faults=None) -> Written:
     """Encode the PNG pairs below `predictions` (folder or tar) into the tar `out`.
 
     Every encoded file is read back from the archive and compared.
@@ -129,6 +125,7 @@ def submit(predictions, out, samples=None, allow_missing=False, images=None, log
             confidence is stored, which only a local evaluation can read, and `images` says which must be there.
         allow_missing: leave missing images out, with a note.
         images: the images or their ground truth, as `Images` reads them, whose sizes are compared.
+        faults: takes the message about each unfit image, which is then left out; None: it is raised.
 
     Raises:
         ValueError: files are missing or unfit; they are named, and nothing is written.
@@ -139,13 +136,19 @@ def submit(predictions, out, samples=None, allow_missing=False, images=None, log
     need_trainids(tree, [files.name_of(key, 'prediction') for key in keys])
     with write_archive(out) as file:
         with tarfile.open(fileobj=file, mode='w', format=tarfile.USTAR_FORMAT) as archive:
-            for key in progress(keys, total=len(keys), desc='encode', log=log):
+
+            def encode(key):
                 classes, levels = _content(tree, sampling, key)
                 known.check(key, classes.shape, f'{tree.path}: {files.name_of(key, "prediction")}')
-                _add(archive, files.name_of(key, 'encoded'), encode_prediction(classes, levels))
+                return encode_prediction(classes, levels)
+
+            wanted, keys = keys, []
+            for key, data in usable(wanted, encode, faults, 'encode', log):
+                _add(archive, files.name_of(key, 'encoded'), data)
+                keys.append(key)
         file.flush()
         _verify(Path(file.name), tree, sampling, keys)
-    return Written(out, len(keys), notes + known.notes(files.subset_of))
+    return Written(out, len(keys), notes + known.notes(files.subset_of), faults or ())
 
 
 def _wanted(tree: Tree, sampling: Tree | None, known: Images, allow_missing: bool) -> tuple[list[str], list[str]]:

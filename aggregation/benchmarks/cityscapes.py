@@ -13,11 +13,18 @@ from aggregation import flags
 from aggregation.benchmarks import label_values
 from aggregation.benchmarks.cityscapes_scores import FRAME, IDS, evaluate, pair_files, predictions_of
 from aggregation.benchmarks.results import aligned, number, percent, show, write_page
-from aggregation.benchmarks.submission import LISTS, Written, check_read_back, wanted_of, write_archive, write_folder
+from aggregation.benchmarks.submission import (
+    LISTS,
+    Written,
+    check_read_back,
+    usable,
+    wanted_of,
+    write_archive,
+    write_folder,
+)
 from aggregation.benchmarks.trees import Tree, read_gray
 from aggregation.commands import command
 from datasets.collection.cityscapes_labels import CLASSES, LABELS
-from utils.cli.progress import progress
 from utils.cli.wording import listed
 from utils.files.images import encode_png
 from utils.pages.sheet import matrix as matrix_table
@@ -94,14 +101,10 @@ def page(path: Path, result: dict):
 
 
 def _submit_flags(parser):
-    flags.submission(parser)
-    parser.add_argument(
-        '--images',
-        metavar='PATH',
-        help=(
-            'what names the images that there must be: a folder or archive of images or ground truth, '
-            'a list of names (.txt), or the manifest.json of a dump (default: any)'
-        ),
+    flags.submission(
+        parser,
+        'what names the images that there must be: a folder or archive of images or ground truth, a list of names'
+        ' (.txt), or the manifest.json of a dump (default: any)',
     )
     label_values.add_flag(parser)
     parser.add_argument(
@@ -112,13 +115,21 @@ def _submit_flags(parser):
 @command('submit cityscapes', 'write label-id PNGs for the Cityscapes server', _submit_flags)
 def submit_cityscapes(args):
     tree = Tree(args.predictions)
-    ids, notes = label_values.decide(tree, _one_of_each_frame(tree).values(), args.ids, label_values.TRAIN)
-    written = submit(args.predictions, args.out, TABLES[ids], args.size, args.images, args.allow_missing)
-    written._replace(notes=[*notes, *written.notes]).tell()
+    faults, names = None if args.strict else [], _one_of_each_frame(tree).values()
+    ids, notes = label_values.decide(tree, names, args.ids, label_values.TRAIN, tolerant=not args.strict)
+    written = submit(args.predictions, args.out, TABLES[ids], args.size, args.images, args.allow_missing, faults=faults)
+    return written._replace(notes=[*notes, *written.notes]).tell()
 
 
 def submit(
-    predictions, out, trainid_to_id=None, size=(1024, 2048), images=None, allow_missing=False, log=None
+    predictions,
+    out,
+    trainid_to_id=None,
+    size=(1024, 2048),
+    images=None,
+    allow_missing=False,
+    log=None,
+    faults=None,
 ) -> Written:
     """Label-id PNGs for the Cityscapes server from the *_pred.png or other PNGs below `predictions`.
 
@@ -128,6 +139,7 @@ def submit(
         size: (H, W) of every image, None for any.
         images: what names the images there must be, as `frames_named` reads it; None: any.
         allow_missing: leave missing images out, with a note.
+        faults: takes the message about each unfit file, which is then left out; None: it is raised.
 
     Raises:
         ValueError: files are missing or unfit; they are named, and nothing is written.
@@ -143,12 +155,11 @@ def submit(
     def ids(name):
         return _label_ids(tree, name, trainid_to_id, size)
 
-    for name in progress(found.values(), total=len(found), desc='check', log=log):
-        ids(name)
+    found = {frame: found[frame] for frame, _ in usable(found, lambda frame: ids(found[frame]), faults, 'check', log)}
     sources = {f'{frame}_leftImg8bit.png': name for frame, name in found.items()}
     write = _write_zip if out.suffix == '.zip' else write_folder
     write(out, sources, lambda name: encode_png(ids(name)), lambda written: _verify(written, sources, ids))
-    return Written(out, len(found), notes)
+    return Written(out, len(found), notes, faults or ())
 
 
 def frames_named(path) -> set[str]:

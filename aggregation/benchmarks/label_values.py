@@ -103,25 +103,34 @@ def _of_dumps(content: dict, inside: str) -> str | None:
 _KINDS = {fused_files.NAME: _of_fusion, dumps.RECORD: _of_dumps}
 
 
-def looks_like(tree: Tree, names) -> str | None:
+def looks_like(tree: Tree, names, tolerant=False) -> str | None:
     """TRAIN or LABEL as the values of 8-bit predictions show it, None where they may be either.
 
-    An id above 18 that is none of trainIds settles it, so of label ids seldom more than one file is read.
+    An id above 18 that is none of trainIds settles it, so of label ids seldom more than one file is read. tolerant:
+    files that cannot be read are passed over.
     """
     counts = np.zeros(256, np.int64)
     for name in names:
-        counts += np.bincount(read_gray(tree, name).ravel().clip(max=IGNORE), minlength=256)
+        try:
+            ids = read_gray(tree, name)
+        except ValueError:
+            if not tolerant:
+                raise
+            continue
+        counts += np.bincount(ids.ravel().clip(max=IGNORE), minlength=256)
         if counts[len(SCORED) : IGNORE].any():
             return LABEL
+    if not counts.any():
+        return None
     share = counts[UNSCORED].sum() / max(counts[:IGNORE].sum(), 1)
     return LABEL if share == 0 else TRAIN if share > OFTEN else None
 
 
-def decide(tree: Tree, names, given: str | None, otherwise: str) -> tuple[str, list[str]]:
+def decide(tree: Tree, names, given: str | None, otherwise: str, tolerant=False) -> tuple[str, list[str]]:
     """(what the predictions `names` hold, notes that say whence it is known).
 
-    given: --ids. otherwise: what is taken for files of others whose values may be either. Raises ValueError when a
-    record contradicts --ids, or when the values contradict what is taken without it.
+    given: --ids. otherwise: what is taken for files of others whose values may be either. tolerant: see looks_like.
+    Raises ValueError when a record contradicts --ids, or when the values contradict what is taken without it.
     """
     record = recorded(tree, names)
     if record:
@@ -132,7 +141,7 @@ def decide(tree: Tree, names, given: str | None, otherwise: str) -> tuple[str, l
             )
         return kind, [f'{tree.path}: its predictions were read as {WORDS[kind]}, as {file} says']
     kind = given or otherwise
-    seen = looks_like(tree, names)
+    seen = looks_like(tree, names, tolerant)
     if seen in (None, kind):
         return kind, []
     reason = (

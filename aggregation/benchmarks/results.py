@@ -24,7 +24,13 @@ def show(args, result: dict, lines: list[str], page: Callable[[Path, dict], None
 
 
 def write_page(path: Path, title: str, facts: dict, sections: list[str], notes: list[str]):
-    """Write a page: facts under the title, sections (of utils.pages.sheet), and the notes last."""
+    """Write a page.
+
+    Args:
+        facts: name -> value, under the title.
+        sections: of utils.pages.sheet.
+        notes: sentences that stand last.
+    """
     told = [table('Notes', [['note'], *([note] for note in notes)])] if notes else []
     write_sheet(path, title, facts, [*sections, *told])
 

@@ -10,11 +10,10 @@ import numpy as np
 
 from aggregation import flags
 from aggregation.benchmarks.score_files import encode_hdf5, find_scores, read_score
-from aggregation.benchmarks.submission import Images, Written, check_read_back, wanted_of, write_folder
+from aggregation.benchmarks.submission import Images, Written, check_read_back, usable, wanted_of, write_folder
 from aggregation.benchmarks.trees import Tree
 from aggregation.commands import command
 from aggregation.fusion.fused_files import KEY
-from utils.cli.progress import progress
 
 FORMATS = ('hdf5', 'npz')
 IMAGES = ('.jpg', '.png', '.webp')
@@ -22,21 +21,18 @@ DATASETS = ('AnomalyTrack-all', 'ObstacleTrack-all', 'LostAndFound-test', 'LostA
 
 
 def _submit_flags(parser):
-    flags.submission(parser)
-    parser.add_argument(
-        '--images',
-        metavar='PATH',
-        help=(
-            'folder or archive of the frames that there must be, or of their masks, whose sizes the maps must '
-            'have, or a list of names or the manifest.json of a dump (default: any, of any size)'
-        ),
+    flags.submission(
+        parser,
+        'folder or archive of the frames that there must be, or of their masks, whose sizes the maps must have, or a'
+        ' list of names or the manifest.json of a dump (default: any, of any size)',
     )
     parser.add_argument('--method', metavar='NAME', help='name of the method, a folder')
     parser.add_argument(
         '--track_dataset',
         default=DATASETS[0],
         choices=DATASETS,
-        help='which set the frames are of',
+        metavar='NAME',
+        help=f'which set the frames are of: {", ".join(DATASETS)}',
     )
     parser.add_argument('--score', metavar='NAME', help='which map when there are several')
     parser.add_argument(
@@ -49,7 +45,7 @@ def _submit_flags(parser):
 
 @command('submit smiyc', 'write score maps for the SegmentMeIfYouCan suite', _submit_flags, ('method',))
 def submit_smiyc(args):
-    submit(
+    return submit(
         args.predictions,
         args.out,
         args.method,
@@ -58,11 +54,21 @@ def submit_smiyc(args):
         format=args.format,
         images=args.images,
         allow_missing=args.allow_missing,
+        faults=None if args.strict else [],
     ).tell()
 
 
 def submit(
-    scores, out, method: str, dataset: str, score=None, format='hdf5', images=None, allow_missing=False, log=None
+    scores,
+    out,
+    method: str,
+    dataset: str,
+    score=None,
+    format='hdf5',
+    images=None,
+    allow_missing=False,
+    log=None,
+    faults=None,
 ) -> Written:
     """Write `out`/anomaly_p/<method>/<dataset>/<frame>.hdf5 from the maps of `score` below `scores` (folder or tar).
 
@@ -75,6 +81,7 @@ def submit(
         format: one of FORMATS.
         images: the frames there must be, or their masks, as `Images` reads them; None: any.
         allow_missing: leave missing frames out, with a note.
+        faults: takes the message about each unfit map, which is then left out; None: it is raised.
 
     Raises:
         ValueError: method is no name, a frame is missing, or a map is unfit, too large for float16, or not of the size
@@ -90,8 +97,11 @@ def submit(
     else:
         frames, notes = wanted_of(tree.path, found, known.names, allow_missing)
         found = {frame: found[frame] for frame in frames}
-    for frame, name in progress(found.items(), total=len(found), desc='check', log=log):
-        known.check(frame, _half(tree, name).shape, f'{tree.path}: {name}')
+
+    def check(frame):
+        known.check(frame, _half(tree, found[frame]).shape, f'{tree.path}: {found[frame]}')
+
+    found = {frame: found[frame] for frame, _ in usable(found, check, faults, 'check', log)}
     sources = {f'{frame}.{format}': name for frame, name in found.items()}
 
     def verify(written):
@@ -100,7 +110,7 @@ def submit(
             check_read_back(file, np.array_equal(read_score(again, file), _half(tree, name)))
 
     write_folder(folder, sources, lambda name: _encode(_half(tree, name), format), verify)
-    return Written(folder, len(found), notes + known.notes(lambda frame: dataset))
+    return Written(folder, len(found), notes + known.notes(lambda frame: dataset), faults or ())
 
 
 def _frame_of(name: str) -> str | None:

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -13,23 +13,45 @@ from typing import NamedTuple
 from PIL import Image
 
 from aggregation.benchmarks.trees import Tree, shape_name
-from utils.cli.wording import listed
+from utils.cli.progress import progress
+from utils.cli.wording import left_out_lines, listed
+from utils.files.archives import printed
 from utils.files.atomic import atomic_write, remove_temporaries, write_bytes, write_error
 
 LISTS = ('.txt', '.json', '.csv', '.lst')
 
 
 class Written(NamedTuple):
-    """path of the submission, how many images it holds, and what a person should know of it."""
+    """path of the submission, how many images it holds, what a person should know of it, and the messages about images
+    that were left out."""
 
     path: Path
     images: int
     notes: list[str]
+    faults: Sequence[str] = ()
 
-    def tell(self):
-        """Print the notes and what was written."""
+    def tell(self) -> int:
+        """Print the notes, what was written and what was left out; returns the exit code."""
         told = [*(f'note: {note}' for note in self.notes), f'{self.path}: {self.images} images, written and read back']
-        print('\n'.join(told))
+        print('\n'.join([*told, *left_out_lines(self.faults, self.images)]))
+        return int(bool(self.faults))
+
+
+def usable(keys: Iterable[str], read: Callable, faults: list | None, description: str, log=None) -> Iterator[tuple]:
+    """(key, read(key)) of the keys for which that raises no error.
+
+    faults: takes the message about each of the others; None: it is raised, as it is when there is no other key.
+    """
+    keys = list(keys)
+    for key in progress(keys, total=len(keys), desc=description, log=log):
+        try:
+            content = read(key)
+        except (ValueError, OSError) as error:
+            if faults is None or len(faults) + 1 == len(keys):
+                raise
+            faults.append(str(error))
+        else:
+            yield key, content
 
 
 def wanted_of(path, found: Iterable[str], wanted: Iterable[str], allow_missing: bool) -> tuple[list[str], list[str]]:
@@ -138,7 +160,7 @@ class Images:
             self._tree = Tree(path)
             found = self._tree.names
         for name in found:
-            key = key_of(name)
+            key = key_of(printed(name))
             if key is not None:
                 self.names.setdefault(key, name)
         if not self.names:

@@ -14,7 +14,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from utils.files.archives import Archive, ArchivePath
+from utils.files.archives import Archive, ArchivePath, printed
+from utils.files.decoder_lines import caught
 
 FILE_LIMIT = 1 << 27  # bytes of one file, unpacked: every pixel of the largest image as float64
 PIXEL_LIMIT = 1 << 24  # of one image or map, such as 4096x4096
@@ -22,7 +23,8 @@ PNG = b'\x89PNG\r\n\x1a\n'
 
 
 class Tree:
-    """`names` of every file below `path`, a folder, an uncompressed tar or a zip, and `read(name)`.
+    """`names` of every file below `path`, a folder, an uncompressed tar or a zip, and `read(name)`; names are in one
+    spelling (NFC) of what prints alike.
 
     Raises FileNotFoundError or ValueError naming the path when it is missing or no archive.
     """
@@ -32,10 +34,16 @@ class Tree:
         if not self.path.exists():
             raise FileNotFoundError(f'{path}: no such folder or archive; give one that exists')
         if self.path.is_dir():
-            self._files = dict(_visible_files(self.path))
+            files = _visible_files(self.path)
         else:
             archive = Archive(self.path)
-            self._files = {str(inner): ArchivePath(archive, inner) for inner in archive.files}
+            files = ((str(inner), ArchivePath(archive, inner)) for inner in archive.files)
+        self._files, names = {}, {}
+        for name, file in files:
+            other = names.setdefault(printed(name), name)
+            if other != name:
+                raise ValueError(f'{path}: holds {other!a} and {name!a}, which print alike; keep one of them')
+            self._files[printed(name)] = file
 
     @property
     def names(self) -> list[str]:
@@ -84,7 +92,7 @@ def read_gray(tree: Tree, name: str) -> np.ndarray:
             '; write it again',
         )
         with suppress(cv2.error):  # sizes that no image has
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+            image, _ = caught(cv2.imdecode, np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None or image.ndim != 2:
         found = 'damaged or no image in PNG form' if image is None else 'a colour image'
         raise ValueError(f'{tree.path}: {name} is {found}, expected one channel of grey values; write it again')

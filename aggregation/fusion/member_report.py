@@ -4,9 +4,11 @@ Every member is measured as an ensemble of one. Its contribution is what changes
 file is read a second time for that, so memory grows with members only by a label map and the counts of each.
 """
 
+import copy
 import heapq
 import itertools
 import math
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -83,7 +85,7 @@ class Measured:
 
     calibrated: of the ensemble, when there is a calibration. left_out: of the others without this member, None where
     that is not known. differing and shared: int64 (M, M), labelled pixels that two members label differently, and
-    that both label.
+    that both label. unusable: messages about images that were left out of everything.
     """
 
     members: Members
@@ -96,6 +98,7 @@ class Measured:
     differing: np.ndarray
     shared: np.ndarray
     worst: list[Worst] = field(default_factory=list)
+    unusable: list[str] = field(default_factory=list)
 
     def disagreement(self) -> np.ndarray:
         """The share of pixels that two members label differently, (M, M); nan without a shared image."""
@@ -104,13 +107,21 @@ class Measured:
 
 
 def measure(
-    members: Members, options: FuseOptions, truths: Truths, worst: int = 12, readers: int = 2, log=None
+    members: Members,
+    options: FuseOptions,
+    truths: Truths,
+    worst: int = 12,
+    readers: int = 2,
+    log=None,
+    faults: list | None = None,
 ) -> Measured:
     """The measures of the members and of their ensemble on the images with labels.
 
     Args:
         worst: how many images with the largest share of wrong pixels to keep pictures of.
         readers: threads that read files; no number depends on it.
+        faults: takes the message about each image whose files cannot be used, which is then left out; None: it is
+            raised, as it is when there is no other image.
 
     Raises:
         ValueError: files do not fit together or to the labels; they are named.
@@ -128,14 +139,28 @@ def measure(
         np.zeros((count, count), np.int64),
         np.zeros((count, count), np.int64),
     )
-    stream = read_ahead(members, stems, readers, passes=2 if any(left_out) else 1)
+    passes = 2 if any(left_out) else 1
+    stream = read_ahead(members, stems, readers, passes)
     with one_thread():
         for stem in progress(stems, total=len(stems), desc='report', log=log):
-            _measure_image(found, stem, stream, worst)
+            of_image = itertools.islice(stream, passes * len(members.of(stem)))
+            before = copy.deepcopy({name: getattr(found, name) for name in _SUMS})
+            try:
+                _measure_image(found, stem, of_image, worst)
+            except (ValueError, OSError) as error:
+                if faults is None or len(faults) + 1 == len(stems):
+                    raise
+                faults.append(str(error))
+                vars(found).update(before)  # what its first members have added
+                deque(of_image, maxlen=0)
+    found.unusable = list(faults or ())
     if not found.ensemble.reliability.pixels:
         raise ValueError(calibration.NO_LABELS)
     found.worst.sort(key=lambda one: one[:2], reverse=True)
     return found
+
+
+_SUMS = ('single', 'ensemble', 'calibrated', 'left_out', 'differing', 'shared')  # of Measured, over images
 
 
 def can_leave(members: Members, number: int, options: FuseOptions) -> bool:
@@ -197,6 +222,11 @@ def _leave_out(found: Measured, stem: str, stream, pool: Pool, truth: Tensor, op
     """Second pass over the members of an image: what the others make of it.
 
     A member without the image changes nothing.
+
+    Args:
+        stream: of read_ahead, in which the members of the image come next.
+        pool: of all its members.
+        truth: trainIds (H, W).
     """
     weights = dict(found.members.of(stem))
     for store, tally in zip(found.members.stores, found.left_out):
@@ -290,6 +320,7 @@ def summary(found: Measured) -> dict:
         'fusion': found.options.fusion,
         'score': found.options.score,
         'incomplete_images': found.members.missing,
+        'unusable_images': found.unusable,
         'members': [{**about, **tally.scores()} for about, tally in zip(found.members.describe(), found.single)],
         **whole,
         'left_out': [

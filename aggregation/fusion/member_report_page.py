@@ -74,6 +74,8 @@ def _facts(found: Measured, content: dict) -> dict:
     }
     if content['incomplete_images']:
         facts['images that some member lacks'] = len(content['incomplete_images'])
+    if found.unusable:
+        facts['images left out, as they cannot be used'] = len(found.unusable)
     return facts
 
 

@@ -1,7 +1,7 @@
 """Stored logits of one model: a folder, described by its manifest.json or (published dumps) by its files alone.
 
 An image is known by its stem: the path below the folder without `_logits` and ending. Stems must coincide between the
-folders of an ensemble.
+folders of an ensemble; those that print alike (NFC, NFD) do.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +14,7 @@ from aggregation.fusion.pooling import LOGITS, known_kind
 from utils.classes import Classes
 from utils.cli.progress import progress
 from utils.cli.wording import shortened
+from utils.files.archives import alike, printed
 from utils.files.atomic import sha256
 from utils.outputs.logits import FORMATS, Logits, read_logits, read_manifest
 
@@ -49,6 +50,7 @@ class Store:
             {key: about.get(key) for key in ('scales', 'n_scales', 'flip', 'precision', 'storage')} if about else None
         )
         self._files = self._from_manifest() if self.manifest else self._from_folder()
+        self._paths = {stem: _path(self.folder / file) for stem, file in self._files.items()}
         self._there = {stem for stem in self._files if self.path(stem).is_file()}
         if not self._there:
             raise ValueError(
@@ -57,18 +59,21 @@ class Store:
             )
 
     def _from_manifest(self) -> dict[str, str]:
-        return {_stem(entry['file']): entry['file'] for entry in self.manifest['images'].values()}
+        return self._by_stem(entry['file'] for entry in self.manifest['images'].values())
 
     def _from_folder(self) -> dict[str, str]:
+        paths = (path for path in sorted(self.folder.rglob('*')) if not path.name.startswith('.'))
+        return self._by_stem(path.relative_to(self.folder).as_posix() for path in paths)
+
+    def _by_stem(self, files) -> dict[str, str]:
         found = {}
-        for path in sorted(self.folder.rglob('*')):
-            file = path.relative_to(self.folder).as_posix()
+        for file in files:
             stem = _stem(file)
-            if stem is None or path.name.startswith('.'):
+            if stem is None:
                 continue
             if stem in found:
                 raise ValueError(
-                    f'{self.folder}: {found[stem]} and {file} are both logits of {stem}; remove one of them'
+                    f'{self.folder}: {found[stem]!a} and {file!a} are both logits of {stem}; remove one of them'
                 )
             found[stem] = file
         return found
@@ -85,7 +90,7 @@ class Store:
         return stem in self._there
 
     def path(self, stem: str) -> Path:
-        return self.folder / self._files[stem]
+        return self._paths[stem]
 
     def read(self, stem: str) -> Logits:
         """The stored values of an image, all finite; ValueError naming a file that holds nan or infinity."""
@@ -124,15 +129,20 @@ class Store:
         """Logits files in the folder that the manifest does not name."""
         if not self.manifest:
             return []
-        named = set(self._files.values())
+        named = set(map(printed, self._files.values()))
         return [
             file
             for path in sorted(self.folder.rglob('*'))
-            if _stem(file := path.relative_to(self.folder).as_posix()) and file not in named
+            if _stem(file := path.relative_to(self.folder).as_posix()) and printed(file) not in named
         ]
 
     def _entries(self) -> dict:
         return {_stem(entry['file']): entry for entry in self.manifest['images'].values()} if self.manifest else {}
+
+
+def _path(path: Path) -> Path:
+    """The file itself, or the one whose name prints alike: a copy may be spelt otherwise than the manifest."""
+    return path if path.is_file() else alike(path) or path
 
 
 def _check_layout(path: Path, shape: tuple[int, int, int]):
@@ -147,6 +157,7 @@ def _check_layout(path: Path, shape: tuple[int, int, int]):
 
 def _stem(file: str) -> str | None:
     """'a/b_logits.npz' -> 'a/b', and of other writers 'a/b.npz' -> 'a/b'; None for files of another kind."""
+    file = printed(file)
     for suffix in FORMATS.values():
         if file.endswith(suffix):
             return file.removesuffix(suffix)

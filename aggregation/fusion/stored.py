@@ -15,8 +15,11 @@ def fuse_stored(
 ) -> tuple[int, int]:
     """Write the results of every image that has none yet; returns (images written, images kept).
 
-    readers: threads that read files; no result depends on it. faults: takes the message about each image whose files
-    cannot be used, which is then left out; None: it is raised, as it is when there is no other image.
+    Args:
+        readers: threads that read files; no result depends on it.
+        log: takes lines of progress.
+        faults: takes the message about each image whose files cannot be used, which is then left out; None: it is
+            raised, as it is when there is no other image.
     """
     todo = [stem for stem in members.stems if not outputs.done(stem)]
     stream, pool = read_ahead(members, todo, readers), None
@@ -39,29 +42,55 @@ def fuse_stored(
     return len(todo) - failed, kept
 
 
-def calibrate_stored(members: Members, options: FuseOptions, truths: Truths, method: str, readers: int = 2, log=None):
-    """(calibrator, about): one of calibration.METHODS, fitted on every image with a label.
+def calibrate_stored(
+    members: Members,
+    options: FuseOptions,
+    truths: Truths,
+    method: str,
+    readers: int = 2,
+    log=None,
+    faults: list | None = None,
+):
+    """(calibrator, about), fitted on every image with a label.
 
-    about says on what it was fitted, and the calibration errors before and after. Raises ValueError where confidences
-    tell nothing, or where the calibration is worse than none.
+    about says on what it was fitted, and the calibration errors before and after.
+
+    Args:
+        truths: the labels.
+        method: a key of calibration.METHODS.
+        readers, log, faults: as of fuse_stored.
+
+    Raises:
+        ValueError: confidences tell nothing, or the calibration is worse than none.
     """
     check_method(method, options.score)
     stems = truths.shared(members)
     sample, before, after = (kind(len(truths.classes)) for kind in (calibration.PixelSample, Reliability, Reliability))
 
-    def each_image(options, enter, desc):
-        stream, pool = read_ahead(members, stems, readers), None
+    def each_image(stems, options, enter, desc, faults=None):
+        """Call enter(fused, truth) for the images; returns the stems of those that could be used."""
+        stream, pool, used = read_ahead(members, stems, readers), None, []
         for stem in progress(stems, total=len(stems), desc=desc, log=log):
-            pool = pool_of(members, stem, stream, options.needs, used=pool)
-            fused = finish(pool, options, len(members), probabilities=True)
-            enter(fused, truths.read(stem, fused.prediction.shape, len(fused.probabilities)))
+            try:
+                pool = pool_of(members, stem, stream, options.needs, used=pool)
+                fused = finish(pool, options, len(members), probabilities=True)
+                truth = truths.read(stem, fused.prediction.shape, len(fused.probabilities))
+            except (ValueError, OSError) as error:
+                if faults is None or len(faults) + 1 == len(stems):
+                    raise
+                faults.append(str(error))
+                pool = None
+            else:
+                enter(fused, truth)
+                used.append(stem)
+        return used
 
     def gather(fused, truth):
         before.update(fused.probabilities, fused.prediction, fused.confidence, truth)
         sample.add(fused.probabilities, truth)
 
     with one_thread():
-        each_image(options, gather, 'calibrate')
+        stems = each_image(stems, options, gather, 'calibrate', faults)
         fit = {
             'temperature': lambda: calibration.fit_temperature(sample),
             'vector': lambda: calibration.fit_vector(sample),
@@ -69,6 +98,7 @@ def calibrate_stored(members: Members, options: FuseOptions, truths: Truths, met
         }
         calibrator = fit[method]()
         each_image(
+            stems,
             FuseOptions(options.fusion, options.score, calibrator=calibrator),
             lambda fused, truth: after.update(fused.probabilities, fused.prediction, fused.confidence, truth),
             'check',
@@ -83,4 +113,5 @@ def calibrate_stored(members: Members, options: FuseOptions, truths: Truths, met
         'members': members.describe(),
         'before': before.scores(),
         'after': after.scores(),
+        **({'left_out_images': list(faults)} if faults else {}),
     }

@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 from aggregation.fusion.members import Members
+from utils.files.archives import printed
 
 
 def stem_of(name: str) -> str:
-    """The stem of an image name of a dataset: without its extension."""
-    return str(PurePosixPath(name).with_suffix(''))
+    """The stem of an image name of a dataset: without its extension, in one spelling (NFC) of what prints alike."""
+    return printed(str(PurePosixPath(name).with_suffix('')))
 
 
 def by_stem(items) -> dict:
@@ -20,6 +21,11 @@ def by_stem(items) -> dict:
     for item in items:
         other = found.setdefault(stem_of(item.name), item)
         if other is not item:
+            if PurePosixPath(other.name).with_suffix('') != PurePosixPath(item.name).with_suffix(''):
+                raise ValueError(
+                    f'{other.name!a} and {item.name!a}: print alike, and results have one spelling of a name; rename'
+                    ' one of them'
+                )
             raise ValueError(
                 f'{other.name} and {item.name}: differ in their endings only, which results do not keep; rename one of'
                 ' them'

@@ -216,7 +216,11 @@ def why_useless(right: float, classes: int) -> str:
 def check_gain(method: str, before: dict, after: dict, right: float, classes: int):
     """Raise ValueError for a calibration that is worse than none by what it was fitted to lessen.
 
-    before, after: Reliability.scores() of the same pixels without and with it; right: share of them that are.
+    Args:
+        method: a key of METHODS.
+        before, after: Reliability.scores() of the same pixels without and with it.
+        right: the share of these pixels that are.
+        classes: how many there are.
     """
     error = 'ece' if method == Isotonic.method else 'nll'
     if not after[error] <= before[error] * (1 + WORSE) + 1e-9:

@@ -26,10 +26,12 @@ from utils.files.images import write_png
 from utils.pages.page import write_page
 from utils.settings import SETTINGS
 from utils.settings.coarse import GROUP as COARSE
+from utils.settings.retired import OF_BROWSING
 from utils.settings.value_types import count, positive
 
 # Settings of train.py that stand here too: all that decide what a training sees.
-DATA = ('dataset', 'data_yaml', 'override_dataset_root', 'cv', 'ignore_ids', 'class_uniform_pct', 'class_uniform_tile')
+SAMPLING = ('class_uniform_pct', 'class_uniform_tile')
+DATA = ('dataset', 'data_yaml', 'override_dataset_root', 'cv', 'max_pixels', 'ignore_ids', *SAMPLING)
 SHARED = ('config', 'assets_path', *DATA, *SETTINGS.of_group(COARSE), *SETTINGS.of_group('augmentation'))
 ASSETS = {'group': '', 'help': 'folder of browse/, uniform_centroids/ and data/'}
 
@@ -39,6 +41,7 @@ def parse_args(argv=None):
     parser = Parser(
         prog='python -m datasets.browse',
         description='Show samples of a dataset with their labels, as they are or as a training sees them.',
+        retired=OF_BROWSING,
     )
     SETTINGS.add_to(parser, SHARED, dataset=flags.with_names(dataset_names()), assets_path=ASSETS)
     group = parser.add_argument_group('browsing')

@@ -45,8 +45,8 @@ class ACDC(PairedTrainIds):
         """<split> of <folder>/<condition>/<split>/..."""
         return file.relative_to(self.directory / folder).parts[1]
 
-    def _label_folder(self):
-        folder = super()._label_folder()
+    def _label_folder(self, split=''):
+        folder = super()._label_folder(split)
         if not self._in_split(walk_files(folder, ['_gt_labeltrainids.png']), 'gt'):
             self.label_ending = '_gt_labelIds.png'
             self.classes = CLASSES

@@ -106,8 +106,15 @@ def choose_cities(train: list, val: list, cv: int, splits: int, split: str) -> l
     """The cities of `split` ('train' or 'val') in fold `cv`, from the sorted official cities.
 
     All cities stand in one list, val first; fold cv validates on as many of them as `val` has, from place
-    cv * count // splits on, and trains on the others. cv == splits: every city, in both splits.
-    Raises ValueError naming --cv when there is no such fold.
+    cv * count // splits on, and trains on the others.
+
+    Args:
+        train, val: the official cities of each.
+        cv: the fold; the number `splits`: every city, in both splits.
+        splits: how many folds there are.
+
+    Raises:
+        ValueError: there is no such fold; it names --cv.
     """
     if not 0 <= cv <= splits:
         raise ValueError(

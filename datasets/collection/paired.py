@@ -35,15 +35,24 @@ class Paired(Dataset):
         }
         self.directory = find_split(dataset_root(), self.directories(), markers, self.split, self.name, self.remedy)
         root = self.directory / self.image_folder.partition('{split}')[0]
-        folder = self.directory / self._of_split(self.image_folder)
-        images = self._choose(self._images(folder))
         if self.split not in self.labelled_splits:
             self.notes.append(self._without_labels())
-            return root, make_items(images, root)
-        labels = self._label_folder()
-        return root, make_items(
+        return root, [item for split in self._folders() for item in self._items_of(split, root)]
+
+    def _items_of(self, split: str, root):
+        """The items of the folders of `split` that belong to self.split."""
+        folder = self.directory / self._of_split(self.image_folder, split)
+        images = self._choose(self._images(folder))
+        if self.split not in self.labelled_splits:
+            return make_items(images, root)
+        labels = self._label_folder(split)
+        return make_items(
             images, root, lambda image: labels / image.parent.relative_to(folder) / self._label_name(image)
         )
+
+    def _folders(self) -> tuple:
+        """The splits in whose folders the images of self.split are: itself, or in a fold others."""
+        return (self.split,)
 
     def _images(self, folder):
         """The images in and below a folder; files of other endings that are images too are counted in the notes."""
@@ -63,8 +72,8 @@ class Paired(Dataset):
         split = split or self.split
         return folder.format(split=self.folder_names.get(split, split))
 
-    def _label_folder(self):
-        folders = [self._of_split(folder) for folder in self.label_folders]
+    def _label_folder(self, split: str = ''):
+        folders = [self._of_split(folder, split) for folder in self.label_folders]
         for folder in folders:
             if locate(self.directory / folder).is_dir():
                 return locate(self.directory / folder)

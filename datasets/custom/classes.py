@@ -155,11 +155,11 @@ def _palette(entries, shown) -> list:
         )
         for place, entry in enumerate(entries)
     ]
-    free = (color for color in map(_voc_color, range(1, 256)) if color not in given)
+    free = (color for color in map(voc_color, range(1, 256)) if color not in given)
     return [color or next(free) for color in given]
 
 
-def _voc_color(number: int) -> tuple:
+def voc_color(number: int) -> tuple:
     """Colour `number` of the palette of PASCAL VOC: the bits of the number, spread over the upper bits of red, green
     and blue."""
     return tuple(sum((number >> 3 * bit + channel & 1) << 7 - bit for bit in range(3)) for channel in range(3))

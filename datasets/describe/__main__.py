@@ -14,6 +14,7 @@ import yaml
 from datasets.collection.layout import IMAGE_EXTENSIONS, walk_files
 from datasets.custom.classes import IGNORE, MAX_CLASSES
 from datasets.describe.pairing import find_pairs, split_pairs
+from datasets.loading.formats import limit_pixels
 from datasets.loading.reading import read_image, read_label
 from datasets.loading.threads import in_threads
 from utils.cli.flags import with_values
@@ -21,6 +22,7 @@ from utils.cli.parser import Parser
 from utils.cli.program import run_program
 from utils.cli.wording import counted, listed
 from utils.files.atomic import atomic_write
+from utils.settings import SETTINGS
 
 
 def main(argv=None) -> int:
@@ -34,6 +36,7 @@ def parse_args(argv=None):
     parser.add_argument('folder', metavar='FOLDER', help='that holds images and labels, in any folders')
     parser.add_argument('--out', metavar='FILE', help='the file to write (default: <name of FOLDER>.yaml here)')
     parser.add_argument('--overwrite', action='store_true', help='replace that file and the lists beside it')
+    SETTINGS['max_pixels'].add_to(parser)
     args = parser.parse_all(sys.argv[1:] if argv is None else argv)
     folder = Path(args.folder).expanduser()
     out = Path(args.out or f'{folder.resolve().name}.yaml').expanduser()
@@ -42,6 +45,7 @@ def parse_args(argv=None):
 
 def _describe(argv):
     args = parse_args(argv)
+    limit_pixels(args.max_pixels)
     if not args.folder.is_dir():
         raise FileNotFoundError(f'{args.folder}: is no folder; give the one that holds images and labels')
     root = args.folder.resolve()
@@ -101,6 +105,14 @@ def _counted(label: np.ndarray) -> dict:
 
 
 def _yaml(root, kind, pixels, images, lists, why) -> str:
+    """The text of the description.
+
+    Args:
+        kind: 'id' or 'rgb', what labels hold.
+        pixels, images: {value: how many have it}.
+        lists: split -> the file that names its images.
+        why: where the splits come from.
+    """
     total = sum(pixels.values())
     ignored = [IGNORE] if kind == 'id' and IGNORE in pixels else []
     rows = []

@@ -5,7 +5,6 @@ labels when samples of it are lossless and hold few values; the labels of a data
 extension that go with most images.
 """
 
-import hashlib
 import re
 from collections import Counter, defaultdict
 from os.path import commonprefix
@@ -14,17 +13,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from datasets.custom.groups import SPLIT_NAMES, by_hash, folder_of, grouped, named_split, video_of
 from datasets.loading.formats import Undecodable, format_of, loss
 from datasets.loading.reading import read_image
 
 FEW = 64  # different colours of a file that may be a label; photos have thousands
 SAMPLES = 3
 VAL_SHARE = 0.15  # of the images, at least, in whole folders or videos
-SPLIT_NAMES = {
-    'train': ('train', 'training'),
-    'val': ('val', 'valid', 'validation'),
-    'test': ('test', 'testing'),
-}
 _TAIL = re.compile(r'(?:[_\-.][A-Za-z][A-Za-z0-9]*)+$')
 _HINTS = re.compile(r'label|mask|annot|gt|seg|semantic', re.IGNORECASE)
 
@@ -110,15 +105,11 @@ def _alike(one, other) -> int:
 def split_pairs(pairs: list) -> tuple:
     """({split: Pairs}, how it was decided): by folders named after splits, else whole folders, videos, or single images
     are held out."""
-    named = defaultdict(list)
-    for pair in pairs:
-        named[_named_split(pair.image)].append(pair)
+    named = grouped(pairs, lambda pair: named_split(pair.image))
     if None not in named:
         return {name: named[name] for name in SPLIT_NAMES if name in named}, 'the folders are named after the splits'
-    for key, what in ((_folder, 'folders'), (_video, 'videos (names without their numbers)')):
-        groups = defaultdict(list)
-        for pair in pairs:
-            groups[key(pair.image)].append(pair)
+    for key, what in ((folder_of, 'folders'), (video_of, 'videos (names without their numbers)')):
+        groups = grouped(pairs, lambda pair, key=key: key(pair.image))
         if 2 <= len(groups) <= len(pairs) / 2:
             return _held_out(groups, len(pairs)), f'whole {what} are held out'
     single = {pair.image: [pair] for pair in pairs}
@@ -127,23 +118,9 @@ def split_pairs(pairs: list) -> tuple:
     ), 'single images are held out: the score says little if they are frames of videos'
 
 
-def _named_split(path):
-    parts = [part.lower() for part in PurePosixPath(path).parts[:-1]]
-    return next((name for name, words in SPLIT_NAMES.items() if any(word in parts for word in words)), None)
-
-
-def _folder(path) -> str:
-    return str(PurePosixPath(path).parent)
-
-
-def _video(path) -> str:
-    """A file name up to its last number."""
-    return re.sub(r'[_\-. ]?[A-Za-z]?\d+\D*$', '', PurePosixPath(path).stem)
-
-
 def _held_out(groups: dict, total: int) -> dict:
     """train and val of whole groups, drawn by a hash of their names."""
-    order = sorted(groups, key=lambda name: hashlib.sha256(name.encode(errors='surrogateescape')).digest())
+    order = by_hash(groups)
     val = []
     for name in order[: len(order) - 1]:  # one stays for training
         if len(val) >= VAL_SHARE * total:

@@ -38,8 +38,12 @@ def with_cache(dataset: Dataset, folder=None, *, is_main=True, barrier=None, log
     """`dataset` with `load` and `sizes` that read the cache in `folder` (None: cfg.DATASET.CACHE_DIR; without one
     `dataset` itself), which is built now where it is missing. What load returns is read-only; its values are the same.
 
-    is_main, barrier, log: as in class_uniform.load_or_build. Raises ValueError for a file that cannot be read or when
-    the disk has too little space, and WriteError when the cache cannot be written.
+    Args:
+        is_main, barrier, log: as in class_uniform.load_or_build.
+
+    Raises:
+        ValueError: a file cannot be read, or the disk has too little space.
+        WriteError: the cache cannot be written.
     """
     folder = cfg.DATASET.CACHE_DIR if folder is None else folder
     log = log or (lambda line: None)

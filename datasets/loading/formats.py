@@ -7,6 +7,7 @@ and prints to the terminal about others. TIFF goes through Pillow altogether: Op
 import io
 import math
 import os
+import warnings
 from contextlib import contextmanager
 
 import numpy as np
@@ -25,6 +26,8 @@ UNDECODABLE = 'is damaged or no image'
 PIXELS_VARIABLE = 'HMSA_MAX_PIXELS'  # an environment variable, so that loader processes and threads have it too
 MOST_PIXELS = 1 << 30  # what OpenCV decodes
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # from twice as many on Pillow raises; below that `problem` decides
+# about metadata that nothing here reads, or about a file that cannot be read, which is said then with its name
+warnings.filterwarnings('ignore', category=UserWarning, module=r'PIL\.')
 
 
 def format_of(data: bytes):
@@ -160,14 +163,13 @@ def opened(data: bytes):
         raise Undecodable(UNDECODABLE) from None
 
 
-def decode_tiff(data: bytes) -> np.ndarray:
-    """The first image of a TIFF as uint8 (H, W, 3) RGB; of 16 bits the upper 8. Raises Undecodable."""
-    with opened(data) as image:
-        if image.mode in ('I', 'F'):
-            raise Undecodable('is a TIFF of 32-bit values, images have 8 or 16 bits: convert it')
-        if image.mode.startswith('I;16'):
-            return np.repeat((np.array(image) >> 8).astype(np.uint8)[..., None], 3, axis=2)
-        return np.array(image.convert('RGB'))
+def tiff_pixels(image) -> np.ndarray:
+    """An opened TIFF as uint8 (H, W, 3) RGB; of 16 bits the upper 8. Raises Undecodable."""
+    if image.mode in ('I', 'F'):
+        raise Undecodable('is a TIFF of 32-bit values, images have 8 or 16 bits: convert it')
+    if image.mode.startswith('I;16'):
+        return np.repeat((np.array(image) >> 8).astype(np.uint8)[..., None], 3, axis=2)
+    return np.array(image.convert('RGB'))
 
 
 def loss(data: bytes, form: str):

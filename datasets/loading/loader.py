@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import traceback
+import warnings
 
 import cv2
 import torch
@@ -58,6 +59,7 @@ def _stack(tensors):
 def _worker_options(num_workers):
     """Options of both loaders. A generator of its own: a DataLoader draws from torch's global one at every start
     otherwise, which would make the random numbers of the network depend on how often a run was resumed."""
+    warnings.filterwarnings('ignore', message='This DataLoader will create')  # too many processes: the flags say it
     return {
         'num_workers': num_workers,
         'persistent_workers': num_workers > 0,
@@ -70,9 +72,15 @@ def _worker_options(num_workers):
 def train_loader(
     train_set: TrainSet, batch_size: int, num_workers: int, world: int = 1, rank: int = 0, seed: int = 0
 ) -> 'TrainLoader':
-    """The loader of one rank, with batch_size samples per batch and rank; see TrainLoader.
+    """The loader of one rank; see TrainLoader.
 
-    Raises ValueError when the dataset does not fill a single step of all ranks.
+    Args:
+        batch_size: samples per batch and rank.
+        num_workers: processes that load; 0 loads in this one.
+        world, rank: of the process group.
+
+    Raises:
+        ValueError: the dataset does not fill a single step of all ranks.
     """
     if len(train_set) < batch_size * world:
         dataset = train_set.dataset
@@ -110,7 +118,10 @@ def eval_loader(
 ) -> 'EvalLoader':
     """The loader of one rank: images rank, rank + world, ... in order, none padded, dropped or repeated.
 
-    faults: takes the message about each image that cannot be read, which is then left out; None: it is raised.
+    Args:
+        batch_size: images per batch at most.
+        num_workers, world, rank: as of train_loader.
+        faults: takes the message about each image that cannot be read, which is then left out; None: it is raised.
     """
     return EvalLoader(eval_set, batch_size, num_workers, range(rank, len(eval_set), world), faults)
 

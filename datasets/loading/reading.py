@@ -6,6 +6,7 @@ What cannot be decoded whole is an error that names the file.
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -19,14 +20,15 @@ from datasets.loading.formats import (
     UNDECODABLE,
     WEBP,
     Undecodable,
-    decode_tiff,
     format_of,
     loss,
     opened,
     problem,
+    tiff_pixels,
 )
 from datasets.loading.orientation import orientation_of, shown, shown_size
-from utils.files.archives import ArchivePath
+from utils.files.archives import ArchivePath, gone
+from utils.files.decoder_lines import caught, tell
 from utils.files.limits import check_bytes
 
 RULES = 2  # raised when the same file gives other pixels than before; part of a cache's name
@@ -51,8 +53,9 @@ def read_image(path) -> np.ndarray:
     if isinstance(path, Path) and _is_huge(data):
         del data
         # into the array itself: imdecode holds the pixels twice
-        image = cv2.imread(str(path), None, cv2.IMREAD_COLOR_RGB)
+        image, lines = caught(cv2.imread, str(path), None, cv2.IMREAD_COLOR_RGB)
         if image is not None:
+            tell(path, lines)
             return image
         data = _read_bytes(path)
     return _decode(data, cv2.IMREAD_COLOR_RGB, path)
@@ -158,9 +161,7 @@ def _read_bytes(path, count=-1, start=0) -> bytes:
                 file.seek(start, 2)
             return file.read(count)
     except FileNotFoundError:
-        raise FileNotFoundError(
-            f'{path}: the file does not exist any more; restore it or list the dataset anew'
-        ) from None
+        raise gone(path) from None
     except OSError as error:
         raise ValueError(
             f'{path}: cannot be read ({error.strerror or error}); mend its permissions or its disk'
@@ -169,18 +170,17 @@ def _read_bytes(path, count=-1, start=0) -> bytes:
 
 def _decode(data: bytes, flags: int, path) -> np.ndarray:
     fault = problem(data)
-    if fault is None:
-        try:
-            if format_of(data) == TIFF:  # which Pillow turns
-                return decode_tiff(data)
-            decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
-        except Undecodable as error:
-            decoded, fault = None, str(error)
-        except cv2.error:
-            decoded = None
-        if decoded is not None:
-            return shown(decoded, orientation_of(data))
-    raise _unreadable(path, fault or UNDECODABLE)
+    if fault is not None:
+        raise _unreadable(path, fault)
+    if format_of(data) == TIFF:
+        return _by_pillow(data, path, tiff_pixels)  # which Pillow turns
+    decoded, lines = None, []
+    with suppress(cv2.error):
+        decoded, lines = caught(cv2.imdecode, np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    if decoded is None:
+        raise _unreadable(path, f'{UNDECODABLE} ({lines[0]})' if lines else UNDECODABLE)
+    tell(path, lines)
+    return shown(decoded, orientation_of(data))
 
 
 def _unreadable(path, fault: str) -> ValueError:
@@ -241,11 +241,16 @@ def _other_ids(data: bytes, form, path) -> np.ndarray:
 
 
 def _by_pillow(data: bytes, path, function):
-    try:
+    def look():
         with opened(data) as image:
             return function(image)
+
+    try:
+        result, lines = caught(look)
     except Undecodable as error:
         raise _unreadable(path, str(error)) from None
+    tell(path, lines)
+    return result
 
 
 def _as_bytes(values: np.ndarray, path) -> np.ndarray:

@@ -7,20 +7,26 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from datasets import prepare as room
-from datasets.loading.threads import usable_cores
+from datasets.loading.formats import limit_pixels
 from datasets.prepare import synthetic
 from datasets.prepare.converter import Converter
+from datasets.prepare.drawing import tool as drawing
+from datasets.prepare.drawing.tool import Tool
 from datasets.prepare.runner import prepare
 from datasets.registry import dataset_names
 from utils.cli.parser import Parser
 from utils.cli.program import run_program
 from utils.cli.wording import did_you_mean
-from utils.settings.value_types import positive
+from utils.cores import usable_cores
+from utils.settings import SETTINGS
+from utils.settings.value_types import processes
 
 _MODULES = [
     import_module(f'{room.__name__}.{found.name}') for found in iter_modules(room.__path__) if found.name != '__main__'
 ]
 CONVERTERS = [module.CONVERTER for module in _MODULES if hasattr(module, 'CONVERTER')]
+TOOLS = [module.TOOL for module in _MODULES if hasattr(module, 'TOOL')]
+ROOT = 'folder of the data sets, given to train.py as --override_dataset_root (required)'
 
 
 def parse_args(argv=None):
@@ -29,6 +35,8 @@ def parse_args(argv=None):
     programs = parser.add_subparsers(dest='program', metavar='PROGRAM')
     for converter in CONVERTERS:
         _add_converter(programs, converter)
+    for tool in TOOLS:
+        _add_tool(programs, tool)
     _add_shared(programs.add_parser('synthetic', help=synthetic.SUMMARY), synthetic.add_flags, synthetic.run)
     argv = sys.argv[1:] if argv is None else argv
     if argv and argv[0] in ('-h', '--help'):
@@ -39,7 +47,8 @@ def parse_args(argv=None):
     args = programs.choices[argv[0]].parse_all(argv[1:])
     if args.root is None:  # not required for argparse, which would say so before it looks for misspelled flags
         raise ValueError(
-            '--root is missing; give the folder of the data sets, the one given to train.py as --override_dataset_root'
+            '--root is missing; give the folder of the data sets, the one given to train.py as --override_dataset_root,'
+            ' or for labelme, coco, cvat and voc the folder of the photos and annotations'
         )
     return args
 
@@ -60,6 +69,19 @@ def _add_converter(programs, converter: Converter):
     )
     subparser.formatter_class = argparse.RawDescriptionHelpFormatter  # keeps the lines of the description
     _add_shared(subparser, converter.add_flags, partial(prepare, converter))
+    _add_writing(subparser)
+
+
+def _add_tool(programs, tool: Tool):
+    subparser = programs.add_parser(tool.name, help=tool.summary, description=tool.details)
+    subparser.formatter_class = argparse.RawDescriptionHelpFormatter
+    root = 'folder of the photos and annotations, of any depth (required)'
+    _add_shared(subparser, drawing.add_flags, partial(drawing.convert, tool), root)
+    tool.add_flags(subparser)
+    _add_writing(subparser)
+
+
+def _add_writing(subparser):
     subparser.add_argument('--dry_run', action='store_true', help='only say what would be written')
     subparser.add_argument(
         '--overwrite',
@@ -68,23 +90,23 @@ def _add_converter(programs, converter: Converter):
     )
 
 
-def _add_shared(subparser, add_flags, run):
-    subparser.add_argument(
-        '--root', metavar='DIR', help='folder of the data sets, given to train.py as --override_dataset_root (required)'
-    )
+def _add_shared(subparser, add_flags, run, root=ROOT):
+    subparser.add_argument('--root', metavar='DIR', help=root)
     add_flags(subparser)
     subparser.add_argument(
         '--workers',
-        type=positive,
+        type=processes,
         default=usable_cores(),
         metavar='N',
         help='number of processes (default: %(default)s)',
     )
+    SETTINGS['max_pixels'].add_to(subparser)
     subparser.set_defaults(run=run)
 
 
 def _run(argv) -> int:
     args = parse_args(argv)
+    limit_pixels(args.max_pixels)
     return args.run(args)
 
 

@@ -40,6 +40,7 @@ class Record:
         self.base, self.path = base, base / f'.prepared_{name}.jsonl'
         self.entries, self.file = {}, None
         self.states, self.noted, self.reasons = Counter(), defaultdict(list), Counter()
+        self.refused = set()  # targets of this run
         if self.path.is_file():
             for line in self.path.read_text(encoding='utf-8', errors='replace').splitlines():
                 # the last line of a killed run may be half
@@ -78,13 +79,18 @@ class Record:
             yield self
 
     def add(self, job: Job, sources, state: str, notes=(), why=''):
-        """Enter what became of `job`: WRITTEN, STANDS (the right file stood there) or REFUSED, for the reason `why`.
+        """Enter what became of a job.
 
-        sources: their stamps from before it was made.
+        Args:
+            sources: their stamps from before it was made.
+            state: WRITTEN, STANDS (the right file stood there) or REFUSED.
+            notes: lines that go with the file.
+            why: the reason of a refusal.
         """
         self._count(job, state, notes)
         if state == REFUSED:
             self.reasons[why] += 1
+            self.refused.add(job.target)
             return
         entry = {
             'target': self._key(job.target),

@@ -138,7 +138,13 @@ def _stands(folder, wanted, overwrite):
 
 
 def _render_all(folder, train, val, size, seed, workers):
-    """Draw and write every image; returns {split: pixel counts (256,) of the raw ids}."""
+    """Draw and write every image; returns {split: pixel counts (256,) of the raw ids}.
+
+    Args:
+        train, val: how many images of each.
+        size: (height, width) in pixels.
+        workers: processes that draw.
+    """
     tasks = []
     for number, (split, count) in enumerate((('train', train), ('val', val))):
         for kind, city in product(('leftImg8bit', 'gtFine'), CITIES[split]):

@@ -77,8 +77,14 @@ def read_annotations(path):
 
 
 def convert(sources, values, default, unknown, palette) -> tuple:
-    """The mask sources[0] with every segment id replaced; values: ((segment id, value), ...), `default` for the other
-    pixels."""
+    """(PNG, notes): the mask sources[0] with every segment id replaced.
+
+    Args:
+        values: ((segment id, value), ...).
+        default: the value of the other pixels.
+        unknown: categories without a value, for the notes.
+        palette: of the PNG.
+    """
     impossible = [segment for segment, _ in values if not 0 <= segment < CODES]
     if impossible:
         raise ValueError(

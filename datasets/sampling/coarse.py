@@ -77,6 +77,7 @@ class BoostedPool(Pool):
         fine, coarse: centroids of each kind.
         boost: the classes whose coarse centroids stand beside the fine ones.
         only_coarse: every class has its coarse centroids alone.
+        end: the first epoch without coarse ones.
     """
 
     def __init__(self, num_images: int, fine: list, coarse: list, boost, only_coarse: bool, end: int):

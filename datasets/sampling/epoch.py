@@ -55,7 +55,28 @@ def class_quotas(num_images: int, num_classes: int, pct: float, bias=None) -> li
     return quotas
 
 
-def draw_epoch(num_images: int, centroids: list, quotas: list, seed: int, epoch: int, images=None) -> list:
+def repeat_factors(images: np.ndarray, centroids: list, threshold: float) -> np.ndarray:
+    """How often each image is taken so that rare classes are seen more: float (len(images),), at least 1.
+
+    A class that a share f of the images holds asks for max(1, sqrt(threshold / f)), an image is taken as often as the
+    rarest of its classes asks for (Gupta et al., CVPR 2019, arXiv 1908.03195, section 3.2).
+
+    Args:
+        images: int array, places of the images that take part.
+        centroids: per class an int array (n, 3) of image, x, y.
+        threshold: the share of images below which a class is rare.
+    """
+    factors = np.ones(len(images))
+    for places in centroids:
+        holds = np.isin(images, places[:, 0])
+        if holds.any():
+            factors[holds] = np.maximum(factors[holds], np.sqrt(threshold / holds.mean()))
+    return factors
+
+
+def draw_epoch(
+    num_images: int, centroids: list, quotas: list, seed: int, epoch: int, images=None, repeats=None
+) -> list:
     """The epoch as a list of num_images Draws: random images first, then the classes in order.
 
     Images and centroids are drawn without replacement until there are none left, then from the start of the same
@@ -67,11 +88,15 @@ def draw_epoch(num_images: int, centroids: list, quotas: list, seed: int, epoch:
         quotas: draws of each class, see class_quotas.
         images: int array (num_images,), the places of the images that take part, when they are not the first
             num_images.
+        repeats: float array (num_images,), how often each of them stands among those that random images are drawn
+            from, on average; at least 1 (default: once).
     """
     rng = np.random.default_rng([seed, epoch, 0, _DRAWS])
     images = np.arange(num_images) if images is None else images
+    if repeats is not None:
+        images = np.repeat(images, np.floor(repeats + rng.random(num_images)).astype(int))
     quotas = [quota if len(places) else 0 for quota, places in zip(quotas, centroids)]
-    draws = [Draw(image) for image in images[_draw(rng, num_images, num_images - sum(quotas))].tolist()]
+    draws = [Draw(image) for image in images[_draw(rng, len(images), num_images - sum(quotas))].tolist()]
     for class_id, (quota, places) in enumerate(zip(quotas, centroids)):
         for image, x, y in places[_draw(rng, len(places), quota)].tolist():
             draws.append(Draw(image, (x, y), class_id))

@@ -9,7 +9,7 @@ from config import cfg
 from datasets.base import Dataset
 from datasets.sampling import class_uniform
 from datasets.sampling.coarse import Joined, build_pool
-from datasets.sampling.epoch import class_quotas, draw_epoch, sample_generator
+from datasets.sampling.epoch import class_quotas, draw_epoch, repeat_factors, sample_generator
 from utils.cli.wording import listed
 
 
@@ -40,7 +40,8 @@ class TrainSet(TorchDataset):
         transform: (image, label, rng, centroid=None or (x, y)) -> (image, label, scale), or None. A fourth value that
             it returns is the sample's 'photometric': what the device has still to do (transforms.deferred).
         class_uniform_pct, tile, assets_path: cfg's values when None.
-        is_main, barrier, log: see class_uniform.load_or_build; the index is only built when class_uniform_pct > 0.
+        mixing: transforms.mixing.Mixing, or None.
+        is_main, barrier, log: see class_uniform.load_or_build; the index is only built where something reads it.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class TrainSet(TorchDataset):
         tile=None,
         assets_path=None,
         *,
+        mixing=None,
         is_main=True,
         barrier=None,
         log=None,
@@ -60,13 +62,14 @@ class TrainSet(TorchDataset):
             raise ValueError(f'dataset {dataset.name!r}: split {dataset.split!r} has no labels to train on')
         if seed < 0:
             raise ValueError(f'--seed {seed}: expected a number of at least 0')
-        self.dataset, self.transform, self.seed = dataset, transform, seed
+        self.dataset, self.transform, self.seed, self.mixing = dataset, transform, seed, mixing
         pct = cfg.DATASET.CLASS_UNIFORM_PCT if class_uniform_pct is None else class_uniform_pct
         tile = cfg.DATASET.CLASS_UNIFORM_TILE if tile is None else tile
         assets_path = cfg.ASSETS_PATH if assets_path is None else assets_path
         parts = dataset.parts if isinstance(dataset, Joined) else [dataset]
         centroids = [[np.empty((0, 3), np.int32)] * dataset.num_classes] * len(parts)
-        if pct > 0:
+        self.rare_below, self.off_epoch = cfg.DATASET.REPEAT_FACTOR, cfg.DATASET.CLASS_UNIFORM_OFF_EPOCH
+        if pct > 0 or self.rare_below:
             indices = [
                 class_uniform.load_or_build(part, tile, assets_path, is_main=is_main, barrier=barrier, log=log)
                 for part in parts
@@ -95,7 +98,10 @@ class TrainSet(TorchDataset):
         """Draw the list of this epoch, the same one in every process."""
         self.epoch = epoch
         images, centroids = self.pool.at(epoch)
-        self.draws = draw_epoch(len(images), centroids, self.quotas, self.seed, epoch, images)
+        is_off = self.off_epoch is not None and epoch >= self.off_epoch
+        quotas = [0] * len(self.quotas) if is_off else self.quotas
+        repeats = repeat_factors(images, centroids, self.rare_below) if self.rare_below and not is_off else None
+        self.draws = draw_epoch(len(images), centroids, quotas, self.seed, epoch, images, repeats)
 
     def __len__(self):
         return len(self.draws)
@@ -112,10 +118,19 @@ class TrainSet(TorchDataset):
         if self.transform is not None:
             rng = sample_generator(self.seed, epoch, index)
             image, label, scale, *left = self.transform(image, label, rng, centroid=draw.centroid)
+            if self.mixing is not None and self.mixing.is_on(epoch):
+                image, label = self.mixing((image, label), rng, lambda classes: self._partner(rng, classes))
         sample = _sample(image, label, item.name, scale)
         if left:
             (sample['photometric'],) = left
         return sample
+
+    def _partner(self, rng, classes):
+        """(image, label) of another sample of the epoch; one drawn for one of `classes`, where there is any."""
+        places = [index for index, draw in enumerate(self.draws) if draw.class_id in classes] if classes else []
+        draw = self.draws[rng.choice(places) if places else rng.integers(len(self.draws))]
+        image, label = self.dataset.load(self.dataset.items[draw.image])
+        return self.transform(image, label, rng, centroid=draw.centroid)[:2]
 
 
 class EvalSet(TorchDataset):

@@ -18,7 +18,7 @@ def check_files(dataset: Dataset, examined: list) -> list:
     without any class."""
     return [
         finding
-        for check in (_unreadable, unknown_colours, _turned, _sizes, _unknown_ids, _ignored)
+        for check in (_unreadable, _doubtful, unknown_colours, _turned, _sizes, _unknown_ids, _ignored)
         for finding in check(dataset, examined)
     ]
 
@@ -41,6 +41,18 @@ def _unreadable(dataset, examined):
             f'{title(dataset)}: {counted(len(labels), "label")} cannot be used; '
             f'{_remedy([one.label_fault for one in examined if one.label_fault and not one.colours])}',
             tuple(labels),
+        )
+
+
+def _doubtful(dataset, examined):
+    doubtful = [Fault(path, line) for one in examined for path, line in one.doubts]
+    if doubtful:
+        yield Finding(
+            WARNING,
+            'damaged_pixels',
+            f'{title(dataset)}: {counted(len(doubtful), "file is", "files are")} read, but the decoder says that pixels'
+            ' are damaged; look at the pictures, and replace the files that show it',
+            tuple(doubtful),
         )
 
 

@@ -9,7 +9,8 @@ from utils.cli import flags
 from utils.cli.parser import Parser
 from utils.settings import SETTINGS
 from utils.settings.coarse import GROUP as COARSE
-from utils.settings.value_types import names, positive
+from utils.settings.retired import OF_VERIFICATION
+from utils.settings.value_types import names, processes
 
 DATA = ('dataset', 'data_yaml', 'override_dataset_root', 'cv', 'max_pixels', 'ignore_ids')
 SHARED = ('config', 'assets_path', *DATA, *SETTINGS.of_group(COARSE))  # settings of train.py that stand here too
@@ -21,6 +22,7 @@ def build_parser():
     parser = Parser(
         prog='python -m datasets.verify',
         description='Read every file of a dataset once, say what is wrong, and write a page about it.',
+        retired=OF_VERIFICATION,
     )
     SETTINGS.add_to(parser, SHARED, dataset=flags.with_names(dataset_names()), assets_path=ASSETS)
     group = parser.add_argument_group('verification')
@@ -28,7 +30,7 @@ def build_parser():
         '--splits', type=names, default=(), metavar='LIST', help='comma list of splits to read (default: train,val)'
     )
     group.add_argument(
-        '--workers', type=positive, metavar='N', help='threads (default: as many as there are usable cores)'
+        '--workers', type=processes, metavar='N', help='threads (default: as many as there are usable cores)'
     )
     group.add_argument(
         '--out',

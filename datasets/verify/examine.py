@@ -11,6 +11,7 @@ from datasets.labels import UnknownColours
 from datasets.loading.orientation import UPRIGHT
 from datasets.loading.reading import peek_turned, read_image
 from datasets.loading.threads import MAX_THREADS, in_threads
+from utils.files.decoder_lines import gathered
 
 EXACT = 1 << 24  # pixels that cv2.calcHist counts exactly: it returns float32
 EVERY = 8  # rows of which one goes into the digest: candidates for equal images are compared in full later
@@ -22,7 +23,8 @@ class Examined(NamedTuple):
     image_fault, label_fault: the reader's sentence about an unusable file. counts int64 (256,): pixels of each raw id,
     None when the label was not decoded. mean, std (3,): of the RGB values in [0, 1]. digest: equal for images of equal
     pixels. orientations: of image and label, as EXIF has them.
-    colours: {(r, g, b): pixels} of those in the label that no class has.
+    colours: {(r, g, b): pixels} of those in the label that no class has. doubts: (path, line) of files that were read,
+    but whose decoder said that their pixels are damaged.
     """
 
     item: Item
@@ -36,10 +38,17 @@ class Examined(NamedTuple):
     digest: bytes = b''
     orientations: tuple = (UPRIGHT, UPRIGHT)
     colours: dict | None = None
+    doubts: tuple = ()
 
 
 def examine(dataset: Dataset, item: Item) -> Examined:
     """Decode the image and the label of an item; faults are noted, not raised."""
+    with gathered() as doubts:
+        found = _examine(dataset, item)
+    return found._replace(doubts=tuple(doubts))
+
+
+def _examine(dataset, item) -> Examined:
     found = Examined(item)
     try:
         image = read_image(item.image)

@@ -215,7 +215,7 @@ def _why(dataset, one) -> tuple:
 
 
 def _card(dataset, one, why, folder, name):
-    """A faulty sample: its name, what is wrong, its pictures."""
+    """(name, what is wrong, pictures) of a faulty sample; name: of its files in `folder`."""
     return one.item.name, f'{why}, {one.size[1]}x{one.size[0]}', _pictures(dataset, one, folder, name, 'image')
 
 

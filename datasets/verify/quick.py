@@ -14,15 +14,14 @@ from datasets.verify.commandline import command
 from datasets.verify.examine import examine_all, glance_all
 from datasets.verify.findings import ERROR, NOTE, Finding, title
 from utils.cli.wording import counted
-from utils.files.archives import ArchivePath, fingerprint
+from utils.files.archives import fingerprint
 from utils.files.atomic import WriteError, write_json
-from utils.files.stamps import digest
+from utils.files.stamps import digest, digest_of_ends
 
 FORMAT = 2  # raised when the check covers more, so that datasets are checked again
 SAMPLE, LEAST = 32, 4  # pairs that are decoded: of all splits in proportion to their sizes, and of each split at least
 # image files of equal size that are compared byte by byte; of more, first those whose ends are equal
 COMPARED = 200
-END = 1024  # bytes of an end
 
 
 def check_before_training(sets, assets_path, log):
@@ -107,7 +106,7 @@ def _check_copies(sets) -> list:
         [(split, image) for image, (split, *more) in splits.items() if not more], lambda image: fingerprint(image)[0]
     )
     if sum(map(len, groups)) > COMPARED:
-        groups = [part for group in groups for part in _alike(group, _ends)]
+        groups = [part for group in groups for part in _alike(group, digest_of_ends)]
     shared, budget, left = [], COMPARED, 0
     for group in sorted(groups, key=len):
         if len(group) > budget:
@@ -127,16 +126,6 @@ def _alike(images, key) -> list:
     for split, image in images:
         groups[key(image)].append((split, image))
     return [group for group in groups.values() if len({split for split, _ in group}) > 1]
-
-
-def _ends(image) -> bytes:
-    """Hash of the first and last bytes of a file; in an archive of the first only, the last cannot be read alone."""
-    if isinstance(image, ArchivePath):
-        return hashlib.sha256(image.read_bytes(END)).digest()
-    with open(image, 'rb') as file:
-        first = file.read(END)
-        file.seek(-len(first), 2)
-        return hashlib.sha256(first + file.read()).digest()
 
 
 def _not_compared(count: int) -> list:

@@ -45,7 +45,7 @@ def _timm(name: str):
     try:
         import timm
     except ImportError:
-        raise ValueError(f'--trunk {name} needs the package timm; pip install -r requirements-extras.txt') from None
+        raise ValueError(f'--trunk {name} needs the package timm; pip install -r requirements.txt') from None
     return timm
 
 

@@ -36,9 +36,11 @@ class Block(Module):
     """Separable convolutions with norms, ReLUs between them, plus a shortcut: a 1x1 convolution where x does not fit,
     else x.
 
-    widths: output channels of the convolutions, of which the last has the stride; dilations: of each.
-    relu_first: whether x is activated first. The published code did that in place, so its shortcut read the activated x
-    too, and the published weights were trained so.
+    Args:
+        widths: output channels of the convolutions, of which the last has the stride.
+        dilations: of each.
+        relu_first: whether x is activated first. The published code did that in place, so its shortcut read the
+            activated x too, and the published weights were trained so.
     """
 
     is_stage = True

@@ -19,7 +19,8 @@ from aggregation.fusion.running import MemberFusion
 from aggregation.statistics import calibration
 from aggregation.statistics.levels import to_levels
 from engine.distributed import Dist
-from engine.evaluator import EvalOptions, Evaluator
+from engine.evaluator import Evaluator
+from network.averaging import EvalOptions
 
 TINY = [
     '--arch',
@@ -364,6 +365,11 @@ def spoilt(tmp_path, two, how):
         'weights': (['fuse', *two, *out, '--weights', tmp_path / 'none.json'], 'cannot be read'),
         'kind': (['fuse', *two, *out, '--kind', 'logits,softmax'], "kind 'softmax' is unknown"),
         'score': (['fuse', *two, *out, '--write_scores', 'foo'], '--write_scores foo: there is none'),
+        'no list': (
+            ['fuse', *two, *out, '--write_scores'],
+            'where anomalous: msp, msp_min, msp_logit, least_sure',
+        ),
+        'no score': (['fuse', *two, *out, '--write_scores', ''], "'' names nothing; it is --write_scores LIST: scores"),
         'needs logits': (
             ['fuse', *two, *out, '--score', 'energy', '--kind', 'logits,probabilities'],
             'needs logits of every member',
@@ -393,6 +399,8 @@ def spoilt(tmp_path, two, how):
         'weights',
         'kind',
         'score',
+        'no list',
+        'no score',
         'needs logits',
         'calibration',
         'change_labels',

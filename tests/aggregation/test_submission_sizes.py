@@ -121,13 +121,11 @@ def test_score_maps_have_the_sizes_of_their_frames(tmp_path):
 
 def test_the_program_compares_sizes_with_the_images(tree, capsys):
     write_pair(tree / 'submission', KEYS[3], (80, 100))
-    assert (
-        ensemble.main(
-            ['submit', 'bravo', str(tree / 'submission'), str(tree / 's.tar'), '--images', str(tree / 'data')]
-        )
-        == 2
-    )
+    command = ['submit', 'bravo', str(tree / 'submission'), str(tree / 's.tar'), '--images', str(tree / 'data')]
+    assert ensemble.main([*command, '--strict']) == 2
     assert 'predict at the size of the images' in ''.join(capsys.readouterr())
+    assert ensemble.main(command) == 1
+    assert '1 of 18 images were left out:' in ''.join(capsys.readouterr())
 
 
 @pytest.mark.parametrize('kind', ['bravo', 'cityscapes'])

@@ -52,6 +52,7 @@ def test_what_auto_labelling_writes_is_what_training_reads(program, coarse, tmp_
         'folder',
         '--eval_folder',
         coarse / 'synthetic/leftImg8bit_trainextra/leftImg8bit',
+        '--random_weights',
         '--dump_for_auto_labelling',
         '--result_dir',
         written,
@@ -227,7 +228,7 @@ def test_what_has_no_effect_is_said():
         train.parse_args(['--max_cu_epoch', '9'])
     )
     assert '--quality: no effect with --eval' in flags.unread(
-        train.parse_args(['--quality', 'coarse', '--eval', 'val'])
+        train.parse_args(['--quality', 'coarse', '--eval', 'val', '--random_weights'])
     )
     assert flags.unread(train.parse_args(['--only_coarse', '--max_cu_epoch', '9'])) == []
 

@@ -1,8 +1,12 @@
 import cv2
 import numpy as np
 import pytest
+from small_trees import flat_image, striped_label, write_png
 
+from config import scope
 from datasets import get_dataset
+
+EVERY = ['train/0001TP_1', 'train/0006R0_1', 'train/0016E5_1', 'val/0016E5_2']
 
 
 def test_the_splits_are_read_from_their_folders(root, camvid_tree):
@@ -40,6 +44,34 @@ def test_jpeg_images_are_found_too(root, camvid_tree):
     dataset = get_dataset('camvid', 'train')
     assert [item.name for item in dataset.items] == ['train/00.jpg', 'train/01.png']
     assert dataset.load(dataset.items[0])[0][0, 0].tolist() == [90, 90, 90]
+
+
+@pytest.mark.parametrize(
+    'cv, train, val',
+    [
+        (0, EVERY[:3], EVERY[3:]),
+        (1, ['train/0006R0_1', 'train/0016E5_1'], ['train/0001TP_1']),
+        (3, ['train/0001TP_1', 'train/0006R0_1'], ['train/0016E5_1']),
+        (4, EVERY, EVERY),
+    ],
+)
+def test_a_fold_leaves_one_drive_of_train_out_and_the_last_is_train_and_val(root, cv, train, val):
+    for name in EVERY:
+        split, stem = name.split('/')
+        write_png(root / f'camvid/{split}/{stem}.png', flat_image(1))
+        write_png(root / f'camvid/{split}annot/{stem}.png', striped_label((0, 3, 8)))
+    with scope(DATASET__CV=cv):
+        folds = [get_dataset('camvid', split) for split in ('train', 'val')]
+    assert [[item.name for item in fold.items] for fold in folds] == [
+        [f'{n}.png' for n in names] for names in (train, val)
+    ]
+    assert all(item.label.parent.name == f'{item.image.parent.name}annot' for fold in folds for item in fold.items)
+
+
+def test_a_fold_that_is_not_there_is_an_error_that_lists_the_folds(root, camvid_tree):
+    camvid_tree(root / 'camvid', count=1)
+    with scope(DATASET__CV=5), pytest.raises(ValueError, match='--cv 5: there is no such fold; .*1 to 3.*4 for train'):
+        get_dataset('camvid', 'train')
 
 
 def test_the_root_itself_may_be_the_dataset(root, camvid_tree):

@@ -122,7 +122,7 @@ def test_a_missing_split_is_named_with_those_that_are_there(root, name):
         get_dataset(name, 'val')
 
 
-@pytest.mark.parametrize('name', [*PAIRED, *UNLABELLED])
+@pytest.mark.parametrize('name', sorted({*PAIRED, *UNLABELLED} - {'camvid', 'camvid32'}))
 def test_a_fold_of_a_dataset_without_folds_is_refused(root, name):
     make_tree(name, root, images=1)
     with (

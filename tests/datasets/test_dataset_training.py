@@ -48,7 +48,9 @@ def test_two_training_steps_and_a_validation(program, tmp_path, name):
 def test_images_without_labels_are_evaluated_without_a_score(program, tmp_path, name, split):
     make_tree(name, tmp_path / 'data', images=2)
     code, printed = program(
-        '--eval', split, '--dump_for_submission', '--override_dataset_root', tmp_path / 'data', dataset=name
+        *('--eval', split, '--random_weights', '--dump_for_submission'),
+        *('--override_dataset_root', tmp_path / 'data'),
+        dataset=name,
     )
     assert code == 0, printed
     assert 'so there is no score' in printed and 'mean_iu' not in printed and '2 images evaluated' in printed

@@ -53,6 +53,18 @@ def run(tmp_path, capsys):
     return call
 
 
+def test_a_file_that_is_read_while_its_decoder_complains_is_a_warning(camvid, run):
+    path = camvid / 'camvid/train/03.png'
+    head, scan, pixels = cv2.imencode('.jpg', photo(3))[1].tobytes().partition(b'\xff\xda')
+    path.write_bytes(head + bytes([7] * 5) + scan + pixels)
+    code, printed, report = run()
+    found = finding(report, 'damaged_pixels')
+    assert code == 0 and found['level'] == 'warning'
+    assert found['sentence'].startswith("split 'train': 1 file is read, but the decoder says that pixels are damaged;")
+    assert found['files'] == [f'{path}: Corrupt JPEG data: 5 extraneous bytes before marker 0xda']
+    assert 'its decoder says' not in printed
+
+
 def kinds(report, level=None):
     return {finding['kind'] for finding in report['findings'] if level in (None, finding['level'])}
 

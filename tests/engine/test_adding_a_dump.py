@@ -9,7 +9,8 @@ import torch
 from small import TRAIN
 
 from engine.distributed import Dist
-from engine.evaluator import EvalOptions, Evaluator
+from engine.evaluator import Evaluator
+from network.averaging import EvalOptions
 from utils.classes import Classes
 from utils.files.images import write_png
 from utils.outputs.dumper import Dumper
@@ -72,7 +73,7 @@ def test_its_files_its_entry_in_the_record_and_its_resumption_follow_from_the_cl
 
 
 def test_the_program_writes_it_when_its_flag_is_given(doubts, program):
-    code, printed = program(*TRAIN, '--eval', 'val', '--dump_for_submission')
+    code, printed = program(*TRAIN, '--eval', 'val', '--random_weights', '--dump_for_submission')
     assert code == 0, printed
     assert len(list((program.run_dir / 'doubts').rglob('*_doubt.png'))) == 5
     assert {'doubts', 'submission'} <= json.loads((program.run_dir / 'dumps.json').read_text()).keys()

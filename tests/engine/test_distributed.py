@@ -1,49 +1,44 @@
 import json
-import os
-import socket
-import subprocess
-import sys
-from pathlib import Path
+import time
 
 import pytest
 import torch
+from small import on_two_processes
 
 from engine import distributed
 
-ROOT = Path(__file__).parents[2]
 
-PEER = """
-import json, os, sys, time, torch
-from engine.distributed import init_from_env
-dist = init_from_env(device='cpu')
-big = torch.tensor([2**24 + 1, 2**53 + 1])
-own = torch.tensor([1, 0]) if dist.is_main else torch.tensor([0, 3])
-summed = dist.all_reduce_sum(big * (dist.rank == 0) + own)
-order_file = sys.argv[1]
-with dist.main_first():
-    if dist.is_main:
-        time.sleep(0.2)
-    with open(order_file, 'a') as file:
-        file.write(str(dist.rank))
-told = dict(
-    rank=dist.rank, world=dist.world, local_rank=dist.local_rank, is_main=dist.is_main, device=str(dist.device),
-    sum=summed.tolist(), half=dist.all_reduce_sum(torch.tensor(0.5, dtype=torch.float64)).item(),
-    any=dist.any(dist.rank == 1), none=dist.any(False),
-    broadcast=dist.broadcast_object({'from': dist.rank}), gathered=dist.gather_objects('r%d' % dist.rank))
-dist.barrier()
-dist.shutdown()
-again = init_from_env(device='cpu')
-told['again'] = again.gather_objects(again.rank)
-again.barrier()
-again.shutdown()
-print(json.dumps(told))
-"""
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
+def peer(folder):
+    """What one of two processes is told, into a file of its own; and the order in which they run a main_first block."""
+    dist = distributed.init_from_env(device='cpu')
+    big = torch.tensor([2**24 + 1, 2**53 + 1])
+    own = torch.tensor([1, 0]) if dist.is_main else torch.tensor([0, 3])
+    summed = dist.all_reduce_sum(big * (dist.rank == 0) + own)
+    with dist.main_first():
+        if dist.is_main:
+            time.sleep(0.2)
+        with open(folder / 'order', 'a') as file:
+            file.write(str(dist.rank))
+    told = {
+        'rank': dist.rank,
+        'world': dist.world,
+        'local_rank': dist.local_rank,
+        'is_main': dist.is_main,
+        'device': str(dist.device),
+        'sum': summed.tolist(),
+        'half': dist.all_reduce_sum(torch.tensor(0.5, dtype=torch.float64)).item(),
+        'any': dist.any(dist.rank == 1),
+        'none': dist.any(False),
+        'broadcast': dist.broadcast_object({'from': dist.rank}),
+        'gathered': dist.gather_objects(f'r{dist.rank}'),
+    }
+    dist.barrier()
+    dist.shutdown()
+    again = distributed.init_from_env(device='cpu')
+    told['again'] = again.gather_objects(again.rank)
+    again.barrier()
+    again.shutdown()
+    (folder / f'{dist.rank}.json').write_text(json.dumps(told))
 
 
 @pytest.fixture
@@ -56,29 +51,9 @@ def no_torchrun(monkeypatch):
 @pytest.fixture(scope='module')
 def two_processes(tmp_path_factory):
     """What two processes over gloo print, and the order in which they ran a main_first block."""
-    order = tmp_path_factory.mktemp('peers') / 'order'
-    shared = {
-        **os.environ,
-        'WORLD_SIZE': '2',
-        'MASTER_ADDR': '127.0.0.1',
-        'MASTER_PORT': str(free_port()),
-        'OMP_NUM_THREADS': '1',
-        'PYTHONPATH': str(ROOT),
-    }
-    peers = [
-        subprocess.Popen(
-            [sys.executable, '-c', PEER, str(order)],
-            env={**shared, 'RANK': str(rank), 'LOCAL_RANK': str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-        )
-        for rank in range(2)
-    ]
-    outputs = [peer.communicate(timeout=100) for peer in peers]
-    assert [peer.returncode for peer in peers] == [0, 0], outputs
-    return [json.loads(output) for output, _ in outputs], order.read_text()
+    folder = tmp_path_factory.mktemp('peers')
+    on_two_processes(peer, folder)
+    return [json.loads((folder / f'{rank}.json').read_text()) for rank in range(2)], (folder / 'order').read_text()
 
 
 def test_two_processes_know_their_ranks(two_processes):

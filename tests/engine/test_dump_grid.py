@@ -10,7 +10,8 @@ from small import TRAIN
 
 from datasets.sampling.sets import EvalSet
 from engine.distributed import Dist
-from engine.evaluator import EvalOptions, Evaluator
+from engine.evaluator import Evaluator
+from network.averaging import EvalOptions
 from utils.classes import Classes
 from utils.outputs.dumper import Dumper
 from utils.outputs.dumps import DumpOptions
@@ -88,7 +89,8 @@ def test_samples_say_the_size_before_the_transform(street):
 
 
 def test_the_program_writes_for_a_benchmark_at_the_size_of_the_files(program):
-    flags = [*TRAIN, '--eval', 'val', '--pre_size', '96', '--dump_for_submission', '--dump_logits']
+    flags = [*TRAIN, '--eval', 'val', '--random_weights', '--pre_size', '96']
+    flags += ['--dump_for_submission', '--dump_logits']
     code, printed = program(*flags)
     assert code == 0, printed
     written = list((program.run_dir / 'submit').rglob('*_pred.png'))

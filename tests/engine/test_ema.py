@@ -1,14 +1,13 @@
 """Averaged weights: the decay that warms up, and which weights are kept."""
 
-import csv
-
 import pytest
 import torch
-from small import TRAIN
+from small import EPOCH
 
 from engine import training
 from engine.trainer import ema_of, warm_decay
 from utils import checkpoint
+from utils.files.metrics_csv import MetricsTable
 
 
 def test_the_decay_warms_up_to_that_of_the_flag():
@@ -34,13 +33,13 @@ def test_both_kinds_of_weights_are_scored_while_the_average_is_young_and_the_bet
 ):
     alone = {'averaged': 0.0, 'own': 1.0}[better]
     monkeypatch.setattr(training, 'score_alone', lambda *_: alone)
-    code, printed = program(*TRAIN, '--max_epoch', '1', '--ema', '0.999')
+    code, printed = program(*EPOCH, '--ema', '0.999')
     assert code == 0, printed
     [line] = [line for line in printed.splitlines() if line.startswith('kept: ')]
     other = {'averaged': 'own', 'own': 'averaged'}[better]
     assert line.startswith(f'kept: the {better} weights, mean IoU 0.') and f'the {other} ones have ' in line
-    with open(program.run_dir / 'metrics.csv') as file:
-        assert [row[0] for row in csv.reader(file)] == ['start', 'val'], 'an epoch has one score'
+    table = MetricsTable.read(program.run_dir / 'metrics.csv')
+    assert [phase for phase, _ in table.rows] == ['train', 'val', 'iou'], 'an epoch has one score'
     state = checkpoint.load(program.run_dir / 'last_checkpoint_ep0.pth')
     assert state['kept'] == better
     evaluated = checkpoint.evaluated_weights(state)
@@ -55,5 +54,5 @@ def test_both_kinds_of_weights_are_scored_while_the_average_is_young_and_the_bet
 
 
 def test_once_the_average_is_old_it_alone_is_scored(program):
-    code, printed = program(*TRAIN, '--max_epoch', '1', '--ema', '0.1')
+    code, printed = program(*EPOCH, '--ema', '0.1')
     assert code == 0 and 'kept: ' not in printed

@@ -5,9 +5,10 @@ import torch
 import torch.nn.functional as F
 
 from engine.distributed import Dist
-from engine.evaluator import EvalOptions, Evaluator, are_finite, average_logits
+from engine.evaluator import Evaluator, are_finite
 from engine.score import ScoreKeeper, cross_entropy_sum
 from loss import get_criterion
+from network.averaging import EvalOptions, average_logits
 from utils.outputs.sink import EvalBatch, Sink
 
 

@@ -1,8 +1,12 @@
 import os
+import re
 import signal
+import subprocess
+import sys
 
 import pytest
 import torch
+from small import ROOT
 from torch.utils.data import DataLoader, Dataset
 
 from engine import machine
@@ -73,6 +77,44 @@ def test_too_little_shared_memory_is_told_with_the_flag_of_docker(text):
     )
 
 
+FULL = """
+import torch
+from torch.utils.data import DataLoader, Dataset
+from engine.machine import MachineError, told
+class Large(Dataset):
+    def __len__(self):
+        return 8
+    def __getitem__(self, place):
+        return torch.ones(1 << 20)
+try:
+    with told():
+        list(DataLoader(Large(), batch_size=2, num_workers=1))
+except MachineError as error:
+    print(error)
+"""
+
+
+@pytest.mark.slow
+def test_a_shared_memory_that_is_really_full_is_told_so(tmp_path):
+    (tmp_path / 'full.py').write_text(FULL)
+    mount = 'mount -t tmpfs -o size=2m tmpfs /dev/shm'
+    if subprocess.run(['unshare', '-m', 'sh', '-c', mount], capture_output=True).returncode:
+        pytest.skip('nothing may be mounted here')
+    done = subprocess.run(
+        ['unshare', '-m', 'sh', '-c', f'{mount} && exec "$0" "$1"', sys.executable, tmp_path / 'full.py'],
+        env={**os.environ, 'PYTHONPATH': str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert re.fullmatch(
+        r'the loader processes ran out of shared memory \(/dev/shm: [012] of 2 MiB free\), in which they hand over'
+        r' batches; give fewer --num_workers \(0: the program loads by itself\), or more of it, in Docker with'
+        r' --shm-size 8g\n',
+        done.stdout,
+    ), done.stdout + done.stderr
+
+
 def test_a_process_that_does_not_answer_is_told_with_the_flag_of_the_waiting_time(monkeypatch):
     monkeypatch.setenv('WORLD_SIZE', '2')
     error = RuntimeError('[gloo/transport/tcp/unbound_buffer.cc:78] Timed out waiting 60000ms for recv operation')
@@ -94,7 +136,7 @@ def test_a_machine_without_a_compiler_runs_uncompiled_and_says_so(program, monke
     monkeypatch.delenv('CXX', raising=False)
     monkeypatch.setattr(machine.shutil, 'which', lambda name: None)
     assert compiler_lacks(torch.device('cuda')) == 'no C compiler (gcc or clang or cc) is installed'
-    code, printed = program('--eval', 'val', '--compile')
+    code, printed = program('--eval', 'val', '--random_weights', '--compile')
     assert code == 0 and (
         '--compile: no C++ compiler (g++ or clang++) is installed, so the network runs uncompiled: the same results,'
         ' slower; install one' in printed

@@ -1,18 +1,17 @@
 import copy
-import socket
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from small import on_two_processes
 from torch import nn
 
 from engine.syncbn import CPUSyncBatchNorm, convert
 
 
-def _two_ranks(rank, port, path):
-    torch.set_num_threads(1)
-    dist.init_process_group('gloo', init_method=f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
+def _compare(path):
+    dist.init_process_group('gloo')
+    rank = dist.get_rank()
     torch.manual_seed(0)
     plain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 1))
     synced = nn.parallel.DistributedDataParallel(convert(copy.deepcopy(plain), torch.device('cpu')))
@@ -31,10 +30,7 @@ def _two_ranks(rank, port, path):
 
 
 def test_two_processes_with_one_image_each_equal_one_process_with_both(tmp_path):
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
-    mp.spawn(_two_ranks, (port, tmp_path / 'difference.pt'), nprocs=2)
+    on_two_processes(_compare, tmp_path / 'difference.pt')
     assert torch.load(tmp_path / 'difference.pt') < 1e-6
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from runx.logx import logx
 from small import TRAIN
 
+from engine.run import Run
 from loss import get_criterion
 from loss.registry import LOSSES, register
 
@@ -35,8 +35,8 @@ def test_it_is_built_by_its_name(poly):
 
 def test_the_program_trains_with_it_and_names_it_beside_the_others(poly, program, monkeypatch):
     logged = {}
-    monkeypatch.setattr(logx, 'metric', lambda phase, numbers, step: logged.update(numbers))
-    code, printed = program(*TRAIN, '--loss', 'poly,ce', '--max_epoch', '1', '--test_mode')
+    monkeypatch.setattr(Run, 'metric', lambda self, phase, numbers, step: logged.update(numbers))
+    code, printed = program(*TRAIN, '--loss', 'poly,ce', '--max_epoch', '1')
     assert code == 0, printed
     assert 0 < logged['pred/poly'] < logged['loss'] and 'aux/ce' in logged
     code, printed = program(*TRAIN, '--loss', 'polly,ce', '--result_dir', program.run_dir / 'other')

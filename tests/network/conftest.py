@@ -1,6 +1,7 @@
 """Small networks, the published layout with narrow heads, and the conversion of their weights."""
 
 import pytest
+import standin
 import torch
 from converting import make_weights
 from narrow import NARROW, SMALL_TRUNK, enliven
@@ -8,6 +9,7 @@ from narrow import NARROW, SMALL_TRUNK, enliven
 from config import scope
 from network import get_net
 from network.convert import main
+from utils import checkpoint
 
 
 @pytest.fixture
@@ -21,6 +23,35 @@ def small_net():
         return enliven(net)
 
     return build
+
+
+@pytest.fixture
+def snapshot(request, tmp_path, small_net, monkeypatch):
+    """A checkpoint of a network (its name is the parameter) on the tiny trunk, as train.py writes it, and the
+    network."""
+    standin.register(monkeypatch)
+    net = small_net(getattr(request, 'param', 'basic.Linear'), trunk=standin.PYRAMID, classes=5).eval()
+    with torch.no_grad():  # so that no class has the largest logit everywhere
+        net.get_submodule(net.class_layers[0]).bias -= net(torch.randn(1, 3, 64, 64))['pred'].mean((0, 2, 3))
+    network = {
+        'arch': net.arch,
+        'trunk': net.trunk_name,
+        'ocr_mid_channels': 32,
+        'ocr_key_channels': 16,
+        'segattn_bot_ch': 16,
+    }
+    path = tmp_path / 'best.pth'
+    checkpoint.save(
+        path,
+        {
+            'state_dict': net.state_dict(),
+            'network': network,
+            'arch': net.arch,
+            'num_classes': 5,
+            'class_names': list('abcde'),
+        },
+    )
+    return path, net
 
 
 @pytest.fixture(scope='session')

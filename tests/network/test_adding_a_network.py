@@ -42,7 +42,7 @@ def test_it_predicts_one_value_for_every_window_of_its_stride(deepest, monkeypat
 
 
 def test_the_program_trains_it_and_its_checkpoint_knows_it(deepest, program):
-    code, printed = program(*TRAIN, '--arch', deepest, '--max_epoch', '1', '--test_mode')
+    code, printed = program(*TRAIN, '--arch', deepest, '--max_epoch', '1')
     assert code == 0, printed
     assert checkpoint.load(next(program.run_dir.glob('last*.pth')))['arch'] == deepest
     code, printed = program(*TRAIN, '--arch', 'basic.Deepst')

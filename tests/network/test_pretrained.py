@@ -406,7 +406,7 @@ def test_older_names_of_a_timm_model_are_mended_as_timm_does(tmp_path):
 # ----------------------------------------------------------------------------------------------------
 # train.py
 def test_train_needs_the_file_only_to_start_from_it(program, tmp_path, small_net):
-    code, printed = program('--pretrained', 'imagenet', '--eval', 'val')
+    code, printed = program('--pretrained', 'imagenet', '--eval', 'val', '--random_weights')
     assert code == 2 and 'bash scripts/fetch_weights.sh hrnet_w18_small_model_v1.pth' in printed
     assert not program.run_dir.exists()
     torch.save({'state_dict': small_net(classes=19).state_dict()}, tmp_path / 'all.pth')
@@ -423,7 +423,7 @@ def test_train_takes_a_source_below_the_assets(program, tmp_path):
         'hrnet_w18_small_model_v1.pth',
         build_trunk(TRUNK).state_dict() | dict.fromkeys(['classifier.weight', 'x'], torch.ones(1)),
     )
-    code, printed = program('--pretrained', 'imagenet', '--eval', 'val', '--test_mode')
+    code, printed = program('--pretrained', 'imagenet', '--eval', 'val', '--random_weights', '--test_mode')
     assert code == 0, printed
     assert (
         'hrnet_w18_small_model_v1.pth: ' in printed

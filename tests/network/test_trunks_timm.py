@@ -226,7 +226,7 @@ def test_unknown_names_list_the_near_ones_before_anything_is_built():
 def test_without_timm_the_error_names_the_requirements(monkeypatch):
     monkeypatch.setitem(sys.modules, 'timm', None)
     with pytest.raises(
-        ValueError, match=r'--trunk timm/resnet10t needs the package timm; pip install -r requirements-extras.txt'
+        ValueError, match=r'--trunk timm/resnet10t needs the package timm; pip install -r requirements.txt'
     ):
         check_trunk('timm/resnet10t')
 

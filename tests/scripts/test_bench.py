@@ -247,7 +247,15 @@ def test_photo_batches_hold_trainids_and_ignored_pixels():
     assert labels.shape == (2, 256, 512) and set(labels.unique().tolist()) - set(range(19)) == {255}
 
 
-def test_the_lines_of_ensembles_measure_times_memory_and_storage(tmp_path):
+@pytest.mark.slow
+def test_six_members_are_fused_in_a_gigabyte_and_a_half(tmp_path):
+    code, _, result = run(tmp_path, 'fuse_memory')
+    assert code == 0 and [row['holds'] for row in result['rows']] == [True, True]
+
+
+def test_the_lines_of_ensembles_measure_times_memory_and_storage(tmp_path, monkeypatch):
+    told = SimpleNamespace(stdout='written\n300000000\n')
+    monkeypatch.setattr('scripts.bench_ensemble.subprocess', SimpleNamespace(run=lambda *_, **__: told))
     code, _, result = run(tmp_path, 'fuse', 'run', 'fuse_memory', 'storage')
     rows = {row['name']: row for row in result['rows']}
     assert code == 0 and (rows['fuse']['budget'], rows['run']['budget'], rows['fuse_memory-6']['budget']) == (
@@ -259,3 +267,4 @@ def test_the_lines_of_ensembles_measure_times_memory_and_storage(tmp_path):
         len([name for name in rows if name.startswith('storage-')]) == 18
         and '100.000 % of the labels' in rows['storage-npy-float16-1']['note']
     )
+    assert rows['fuse_memory-6']['ratio'] == 0.2, '0.3 of 1.5 GB'

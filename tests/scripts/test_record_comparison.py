@@ -3,21 +3,9 @@
 import json
 
 import pytest
+from recorded_command import COMMAND
 
 from scripts import record_comparison
-
-COMMAND = {
-    'line': 'python train.py --gblur',
-    'started': '2026-01-02T03:04:05',
-    'git': {'commit': 'a' * 40},
-    'versions': {'torch': '2.11.0'},
-    'gpu': None,
-    'cpu': 'A CPU',
-    'platform': 'x',
-    'cpus': 2,
-    'threads': 1,
-    'world': 1,
-}
 
 
 @pytest.fixture

@@ -2,22 +2,14 @@
 
 import json
 
+from recorded_command import COMMAND
+
 from scripts import record_results
 
 
 def test_the_page_says_what_the_files_say(tmp_path, capsys):
-    command = {
-        'line': 'python train.py --lr 0.1 --override_dataset_root /some/where --result_dir /some/run --resume auto',
-        'started': '2026-01-02T03:04:05',
-        'git': {'commit': 'a' * 40},
-        'versions': {'torch': '2.11.0'},
-        'gpu': None,
-        'cpu': 'A CPU',
-        'platform': 'x',
-        'cpus': 2,
-        'threads': 1,
-        'world': 1,
-    }
+    line = 'python train.py --lr 0.1 --override_dataset_root /some/where --result_dir /some/run --resume auto'
+    command = {**COMMAND, 'line': line}
     for name in ('run', 'eval'):
         (tmp_path / name).mkdir()
         (tmp_path / name / 'hparams.json').write_text(json.dumps({'command': command}))

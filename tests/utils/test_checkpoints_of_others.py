@@ -4,6 +4,7 @@ import argparse
 import sys
 import types
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -49,6 +50,31 @@ def test_the_weights_are_read_without_the_program_that_wrote_them(tmp_path, fore
     assert same(tmp_path / 'a.pth')
 
 
+@pytest.mark.parametrize(
+    'beside, protocol',
+    [*((beside, 2) for beside in ('none', 'flags', 'array', 'score', 'buffer')), ('flags', 3), ('buffer', 3)],
+)
+def test_files_from_before_torch_1_6_are_read_with_stand_ins_too(tmp_path, foreign, beside, protocol):
+    extra = {
+        'none': {},
+        'flags': {'args': argparse.Namespace(lr=0.1)},
+        'array': {'values': np.arange(4)},
+        'score': {'score': np.float64(0.5)},
+        'buffer': {'callbacks': foreign([1])},
+    }[beside]
+    content = {'model': WEIGHTS, 'epoch': 3, **extra}
+    torch.save(content, tmp_path / 'a.pth', _use_new_zipfile_serialization=False, pickle_protocol=protocol)
+    sys.modules.pop('foreign_program', None)
+    assert same(tmp_path / 'a.pth') and checkpoint.load(tmp_path / 'a.pth')['epoch'] == 3
+
+
+def test_code_in_a_file_from_before_torch_1_6_is_refused_and_not_run(tmp_path):
+    content = {'state_dict': WEIGHTS, 'extra': Evil()}
+    torch.save(content, tmp_path / 'a.pth', _use_new_zipfile_serialization=False)
+    with pytest.raises(ValueError, match='holds code .*eval.* was refused, nothing of it was run'):
+        checkpoint.load(tmp_path / 'a.pth')
+
+
 class Evil:
     def __reduce__(self):
         return eval, ('1 / 0',)
@@ -71,6 +97,17 @@ def test_the_remedy_that_a_refusal_prints_makes_a_file_that_is_read(tmp_path, co
     with pytest.raises(ValueError, match='was refused') as refused:
         checkpoint.load(old)
     remedy = str(refused.value).partition('re-save its weights alone: ')[2]
+    exec(remedy, {'torch': torch, 'FILE': old, 'NEW': new})
+    assert same(new)
+
+
+@pytest.mark.parametrize('protocol', [3, 4, 5])
+def test_the_remedy_for_a_newer_pickle_makes_a_file_that_is_read(tmp_path, protocol):
+    old, new, content = tmp_path / 'old.pth', tmp_path / 'new.pth', {'state_dict': WEIGHTS, 'raw': b'bytes'}
+    torch.save(content, old, _use_new_zipfile_serialization=False, pickle_protocol=protocol)
+    with pytest.raises(ValueError, match=f'is a pickle of protocol {protocol}, of which weights alone') as refused:
+        checkpoint.load(old)
+    remedy = str(refused.value).partition('save it again with protocol 2: ')[2].partition(', if you trust')[0]
     exec(remedy, {'torch': torch, 'FILE': old, 'NEW': new})
     assert same(new)
 

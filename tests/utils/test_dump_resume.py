@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 import pytest
-import torch
+from dump_batches import CLASSES, evaluate, files, write
 from PIL import Image
 
 from engine.distributed import Dist
@@ -14,34 +14,12 @@ from utils.classes import Classes
 from utils.outputs.dumper import Dumper
 from utils.outputs.dumps import DUMPS, DumpOptions, read_record
 from utils.outputs.gallery import Gallery
-from utils.outputs.sink import EvalBatch
 
-CLASSES = Classes(('road', 'sidewalk', 'building'), np.zeros((3, 3), np.uint8))
 MADE_BY = {'checkpoint': 'a.pth'}
-
-
-def evaluate(names, indices=None, size=(6, 8), seed=0):
-    """A batch of random logits with what follows from them."""
-    generator = torch.Generator().manual_seed(seed)
-    logits = torch.randn(len(names), 3, *size, generator=generator)
-    images = torch.randint(0, 256, (len(names), 3, *size), generator=generator, dtype=torch.uint8)
-    labels = torch.zeros(len(names), *size, dtype=torch.int64)
-    return EvalBatch(names, list(range(len(names))) if indices is None else indices, images, labels, logits)
 
 
 def dumper_of(folder, *kinds, names=('a.png',), log=None, **options):
     return Dumper(kinds, DumpOptions(**{'made_by': MADE_BY, **options}), folder, CLASSES, names, log=log)
-
-
-def write(sink, batch):
-    sink.open()
-    sink.process(batch)
-    sink.close()
-    return sink
-
-
-def files(folder):
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob('*') if path.is_file())
 
 
 def kinds(dumps):

@@ -1,16 +1,29 @@
 import pytest
 
+import predict
 import train
+from datasets.verify.commandline import build_parser as verify_parser
 from utils.cli import flags
+from utils.cli.mistyped import ELSEWHERE
 from utils.settings import SETTINGS
 
 
 @pytest.mark.parametrize(
     'argv, message',
     [
-        (['--learning_rate', '1'], 'unknown flag --learning_rate'),
+        (['--learning_rate', '1'], 'unknown flag --learning_rate; it is called --lr here'),
+        (['--batch_size', '4'], 'unknown flag --batch_size; it is called --bs_trn or --bs_val here'),
+        (['--batch-size=4'], 'unknown flag --batch-size; it is called --bs_trn or --bs_val here'),
+        (
+            ['--gpu', '0'],
+            'unknown flag --gpu; which GPUs are used is said before the command, by CUDA_VISIBLE_DEVICES=0',
+        ),
+        (['--lr'], '--lr: expected one argument; it is --lr RATE: learning rate at the start (default: 0.002)'),
+        (['--precision'], 'it is --precision {fp32,fp16,bf16}: arithmetic of the network'),
+        (['--coarse_boost_classes'], 'it is --coarse_boost_classes'),
         (['--lrr', '1'], 'did you mean --lr'),
         (['--l', '1'], 'unknown flag --l;'),
+        (['--config', 'nowhere.yml'], '--config nowhere.yml: cannot be read'),
         (['--lr', 'fast'], "--lr: 'fast' is not a number, such as 0.5"),
         (['--n_scales', '0.5,2.0'], 'lacks 1.0'),
         (['--n_scales', 'half,1.0'], "'half,1.0' is not a comma list of numbers, such as 0.5,0.5"),
@@ -24,7 +37,7 @@ from utils.settings import SETTINGS
         (['--allow_class_mismatch'], 'needs --snapshot'),
         (['--crop_val'], 'needs --pre_size'),
         (['--dump_logits'], 'add --eval'),
-        (['--dump_topn', '2', '--eval', 'folder', '--eval_folder', 'x'], 'needs labels'),
+        (['--dump_topn', '2', '--eval', 'folder', '--eval_folder', 'x', '--snapshot', 'y'], 'needs labels'),
         (['--loss_weights', '1,2'], 'needs --loss'),
         (['--loss', 'ce', '--rmi_loss'], 'give one'),
         (['--fp16', '--precision', 'bf16'], 'contradict'),
@@ -36,6 +49,15 @@ def test_a_mistake_is_told_in_one_line_and_ends_with_code_2(argv, message, capsy
     assert train.main(argv) == 2
     printed = capsys.readouterr().err
     assert message in printed and printed.count('\n') == 1, printed
+
+
+def test_every_name_from_elsewhere_leads_to_a_flag_of_some_program():
+    known = {name for names in ELSEWHERE.values() for name in names}
+    flags_of_all = set(SETTINGS) | {
+        name for parser in (predict.build_parser(), verify_parser()) for name in vars(parser.parse_args([]))
+    }
+    assert known <= flags_of_all
+    assert not ELSEWHERE.keys() & set(SETTINGS) - {'num_workers'}
 
 
 def test_the_published_commands_parse_to_what_they_say():
@@ -133,6 +155,7 @@ def test_flags_of_a_training_are_told_when_they_are_given_to_an_evaluation():
             [
                 '--eval',
                 'val',
+                '--random_weights',
                 '--lr',
                 '1',
                 '--grad_ckpt',
@@ -153,7 +176,9 @@ def test_the_old_name_of_a_flag_is_the_flag():
     args = train.parse_args(['-wb', '3'])
     assert (args.wt_bound, args.given) == (3.0, ['wt_bound'])
     assert flags.unread(args) == ['--wt_bound has no effect without --img_wt_loss or --jointwtborder or --loss']
-    assert flags.unread(train.parse_args(['-wb=3', '--eval', 'val'])) == ['--wt_bound: no effect with --eval']
+    assert flags.unread(train.parse_args(['-wb=3', '--eval', 'val', '--random_weights'])) == [
+        '--wt_bound: no effect with --eval'
+    ]
 
 
 def test_the_flags_of_a_command_line_are_complete():

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from utils.classes import Classes
-from utils.outputs.logits import MANIFEST, manifest_classes, read_entries, read_manifest, write_manifest
+from utils.outputs.logits import MANIFEST, read_entries, read_manifest, write_manifest
 
 ENTRY = {'file': 'val/a_logits.npz', 'bytes': 10, 'sha256': 'ab', 'size': [4, 6], 'shape': [3, 4, 6]}
 
@@ -107,7 +107,6 @@ def test_files_that_are_no_manifest_are_refused(tmp_path, text):
 def test_the_classes_of_a_manifest_are_read_back_with_their_colours_and_ids(tmp_path):
     classes = Classes(('road', 'sky'), [(128, 64, 128), (70, 130, 180)], ids=(7, 23))
     path = write_manifest(tmp_path, {'a.png': ENTRY}, {'a.png': 'val/a_logits.npz'}, classes, {'dataset': 'street'})
-    assert path == tmp_path / MANIFEST and manifest_classes(tmp_path) == classes
-    assert read_manifest(tmp_path)['class_names'] == ['road', 'sky'] and read_manifest(tmp_path)['num_classes'] == 2
-    (tmp_path / 'old').mkdir()
-    assert manifest_classes(write(tmp_path / 'old', class_names=['road'])) is None
+    found = read_manifest(tmp_path)
+    assert path == tmp_path / MANIFEST and Classes.from_dict(found['classes'], 'manifest.json') == classes
+    assert found['class_names'] == ['road', 'sky'] and found['num_classes'] == 2

@@ -8,7 +8,7 @@ from PIL import Image
 
 from engine.worst import ClassFailures, Failure
 from utils.classes import Classes
-from utils.outputs.pictures import make_grid, picture_grid
+from utils.outputs.pictures import large_picture, make_grid, picture_grid
 from utils.pages.page import write_page, write_topn_page
 from utils.pages.records import Layer, PageRecord, load_record
 
@@ -180,6 +180,18 @@ def test_the_grid_has_a_row_per_image_and_five_pixels_between_pictures(tmp_path)
     )
     assert grid[:, 400, 400].tolist() == [0, 0, 0]  # the second row has one picture
     assert picture_grid([[tmp_path / 'a.png']], crop=False).shape == (3, 384 + 10, 768 + 10)
+
+
+@pytest.mark.parametrize(
+    'size, shape', [((20, 10), (3, 10, 40)), ((21, 10), (3, 20, 21)), ((2048, 1024), (3, 512, 2048))]
+)
+def test_a_large_picture_is_input_and_prediction_beside_each_other_or_below_where_they_are_wide(size, shape, tmp_path):
+    layers = []
+    for key, colour in (('input', (9, 9, 9)), ('prediction', (7, 7, 7))):
+        Image.new('RGB', size, colour).save(tmp_path / f'{key}.png')
+        layers.append(Layer(key, key, f'{key}.png', 'photo'))
+    picture = large_picture(PageRecord('x', 0, *size, layers=layers), tmp_path)
+    assert picture.shape == shape and (picture[0, 0, 0], picture[0, -1, -1]) == (9, 7)
 
 
 def test_the_grid_of_records_shows_input_label_and_prediction_and_leaves_out_what_is_missing(tmp_path):

@@ -2,6 +2,8 @@
 
 import pytest
 
+from datasets.verify.__main__ import main as verify
+from utils.cli.parser import Parser
 from utils.cli.program import run_program
 from utils.cli.wording import did_you_mean, shortened
 
@@ -28,6 +30,24 @@ def test_debug_and_errors_without_a_remedy_keep_the_stack_trace():
         run_program('p.py', failing(ValueError('a')), ['--debug'])
     with pytest.raises(RuntimeError):
         run_program('p.py', failing(RuntimeError('a')), [], mistakes=(RuntimeError,), remedy=lambda error: None)
+
+
+def test_debug_in_the_yaml_file_of_flags_keeps_the_stack_trace_too(tmp_path, capsys):
+    (tmp_path / 'a.yml').write_text('debug: true\n')
+    (tmp_path / 'b.yml').write_text('debug: false\n')
+    (tmp_path / 'c.yml').write_text('debug: [\n')
+    with pytest.raises(ValueError, match='a'):
+        run_program('p.py', failing(ValueError('a')), ['--config', str(tmp_path / 'a.yml')])
+    for name in ('b.yml', 'c.yml', 'none.yml'):
+        assert run_program('p.py', failing(ValueError('a')), [f'--config={tmp_path / name}']) == 2
+    assert capsys.readouterr().err == 3 * 'p.py: error: a\n'
+
+
+def test_every_program_knows_debug():
+    args = Parser(prog='p.py').parse_all(['--debug'])
+    assert args.debug and args.given == ['debug']
+    with pytest.raises(FileNotFoundError, match='gone: the dataset root does not exist'):
+        verify(['--debug', '--dataset', 'camvid', '--override_dataset_root', 'gone'])
 
 
 def test_the_exit_code_is_that_of_the_body_and_0_for_none():

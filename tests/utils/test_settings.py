@@ -16,7 +16,7 @@ from utils.cli import flags
 from utils.outputs.logits import DTYPES, FORMATS, STRIDES
 from utils.settings import SETTINGS
 from utils.settings.registry import Settings
-from utils.settings.setting import NETWORK, NUMBERS, STEPS, TRAINING, VALUES, Setting, group, switch
+from utils.settings.setting import NETWORK, NUMBERS, STEPS, TEST, TRAINING, VALUES, Setting, group, switch
 from utils.settings.value_types import amount
 
 ALL = (*SETTINGS.values(), *SETTINGS.keys_only)
@@ -64,7 +64,7 @@ def test_adding_a_flag_is_one_declaration(tmp_path, capsys):
     (tmp_path / 'recipe.yml').write_text('motion_blur: 5\n')
     assert args_of(settings, '--config', str(tmp_path / 'recipe.yml')).motion_blur == 5
     with pytest.raises(SystemExit):
-        args_of(settings, '--help')
+        args_of(settings, '--help', 'all')
     shown = ' '.join(capsys.readouterr().out.split('augmentation:')[1].split('network:')[0].split())
     assert '--motion_blur PIXELS length of a motion blur (default: 0.0)' in shown
 
@@ -148,13 +148,13 @@ def test_every_flag_has_a_group_a_help_and_a_default_or_metavar():
         assert setting.help and setting.decides is not None and setting.read_by is not None, name
         assert setting.group or name in ('config', 'debug'), name
         assert setting.is_switch or setting.default not in (None, ()) or setting.metavar or setting.choices, name
-        assert set(setting.decides) <= {NETWORK, STEPS, NUMBERS, VALUES}, name
+        assert set(setting.decides) <= {NETWORK, STEPS, NUMBERS, VALUES, TEST}, name
     assert all(setting.help and setting.cfg for setting in SETTINGS.keys_only)
 
 
 def test_conditions_name_settings_that_there_are():
     for setting in SETTINGS.values():
-        for condition in (*setting.needs, *setting.idle_without):
+        for condition in (*setting.needs, *setting.idle_without, *setting.idle_beside):
             name, _, value = condition.partition('=')
             assert name in SETTINGS and (not value or value in SETTINGS[name].choices), (setting.name, condition)
 
@@ -182,7 +182,8 @@ def test_the_record_of_a_dump_is_as_it_was(tmp_path):
         'precision',
     ]
     assert (record['extra_scales'], record['eval_folder'], record['n_scales']) == (None, None, None)
-    argv = ['--eval', 'folder', '--eval_folder', str(tmp_path / 'a/..'), '--data_yaml', str(described)]
+    argv = ['--eval', 'folder', '--eval_folder', str(tmp_path / 'a/..'), '--random_weights']
+    argv += ['--data_yaml', str(described)]
     record = SETTINGS.recorded_values(train.parse_args([*argv, '--multi_scale_inference']))
     assert record['extra_scales'] == (0.5, 2.0) and record['eval_folder'] == str(tmp_path.resolve())
     assert record['data_yaml'] == '3ebea32f25d85491d6f0cf1f60f1fa99874ba779578e77e06624e33359527771'

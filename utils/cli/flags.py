@@ -7,15 +7,34 @@ changes them returns new ones. A mistake is a ValueError of one sentence.
 from argparse import Namespace
 
 from utils.cli.parser import Parser
+from utils.cli.wording import counted
+from utils.cores import loader_processes, own_cores
 from utils.settings import SETTINGS
+from utils.settings.retired import OF_TRAINING
 from utils.settings.setting import NETWORK, STEPS
+from utils.settings.shown import EVERYDAY
 
+EXAMPLES = """\
+train, on images that photos.yaml describes (docs/datasets.md):
+  python train.py --dataset custom --data_yaml photos.yaml --result_dir runs/a
+go on after a stop, with the same flags:
+  python train.py ... --resume auto
+score the result:
+  python train.py --dataset custom --data_yaml photos.yaml --eval val \\
+      --snapshot runs/a/best_checkpoint_ep179.pth
+"""
 DUMP_FLAGS = ('dump_logits', 'dump_for_submission', 'dump_for_auto_labelling')
 
 
 def build_parser(dataset_names=(), settings=SETTINGS) -> Parser:
     """The whole parser. dataset_names: for the help of --dataset."""
-    parser = Parser(prog='train.py', description='Train, evaluate and dump semantic segmentation networks.')
+    parser = Parser(
+        prog='train.py',
+        description='Train, evaluate and dump semantic segmentation networks.',
+        everyday=EVERYDAY,
+        examples=EXAMPLES,
+        retired=OF_TRAINING,
+    )
     settings.add_to(parser, dataset=with_names(dataset_names))
     return parser
 
@@ -25,9 +44,9 @@ def with_names(dataset_names) -> dict:
     return {'help': f'{SETTINGS["dataset"].help}: {", ".join(dataset_names)}'}
 
 
-def parse(argv, dataset_names=()) -> Namespace:
-    """The flags of a command line, checked and complete."""
-    return complete(build_parser(dataset_names).parse_all(argv))
+def parse(argv, dataset_names=(), adopt=lambda args: args) -> Namespace:
+    """The flags of a command line, checked and complete; adopt: puts in those of an earlier run."""
+    return complete(adopt(build_parser(dataset_names).parse_all(argv)))
 
 
 def with_values(args, **changes) -> Namespace:
@@ -40,6 +59,7 @@ def complete(args) -> Namespace:
     check(args)
     return with_values(
         args,
+        num_workers=loader_processes() if args.num_workers is None else args.num_workers,
         precision='fp16' if args.fp16 else args.precision,
         max_epoch=2 if args.test_mode else args.max_epoch,
         snapshot=args.snapshot and args.snapshot.replace('ASSETS_PATH', args.assets_path),
@@ -64,6 +84,13 @@ def check(args):
         )
     if args.resume and args.eval:
         raise ValueError('--resume continues a training; evaluate a checkpoint with --snapshot FILE')
+    if args.eval and not (args.snapshot or args.random_weights or args.summary):
+        raise ValueError(
+            f'--eval {args.eval}: no weights were given; give --run DIR of a training or --snapshot FILE, or'
+            ' --random_weights to evaluate a network that learned nothing'
+        )
+    if args.random_weights and args.snapshot:
+        raise ValueError(f'--random_weights and the weights of {args.snapshot} contradict each other; give one')
     if args.eval and (args.allow_class_mismatch or args.snapshot_partial):
         raise ValueError(
             '--allow_class_mismatch and --snapshot_partial leave layers at random values, to be trained; leave them out'
@@ -74,6 +101,8 @@ def check(args):
             f'--start_epoch {args.start_epoch} leaves nothing to train before --max_epoch {args.max_epoch}; lower the'
             ' first or raise the second'
         )
+    if args.folds and args.dataset != 'custom':
+        raise ValueError(f'--folds {args.folds} divides --dataset custom; {args.dataset} has --cv, or no folds')
     if args.ema is not None and not 0 < args.ema < 1:
         raise ValueError(
             f'--ema {args.ema}: expected a decay between 0 and 1, such as 0.999; leave the flag out for none'
@@ -121,6 +150,11 @@ def unread(args) -> list[str]:
         )
     if args.lr == 0 and not args.eval:
         lines.append('--lr 0: no weight will change, only batch statistics')
+    if 'num_workers' in args.given and args.num_workers > own_cores():
+        lines.append(
+            f'--num_workers {args.num_workers}: a process may use {counted(own_cores(), "core")} here, more loader'
+            ' processes than that are rarely faster'
+        )
     if args.pretrained != 'none' and (args.snapshot or args.resume not in (None, 'auto')):
         lines.append('--pretrained has no effect: the checkpoint holds the trunk too')
     return lines
@@ -152,6 +186,18 @@ def adopt_network(args, state, log) -> Namespace:
                 'leave the flag out, or start a new run with --snapshot'
             )
     return with_values(args, **taken)
+
+
+def adopt_normalisation(args, known, holder: str, log) -> Namespace:
+    """The flags with mean and std of the weights that a run starts from, where they were not given.
+
+    known: (mean, std), or None where nothing tells them. holder: what does, for the line to `log`.
+    """
+    if known is None or known == (args.mean, args.std) or {'mean', 'std'} & set(args.given):
+        return args
+    mean, std = (','.join(f'{value:g}' for value in values) for values in known)
+    log(f'--mean {mean} --std {std}: taken from the {holder}')
+    return with_values(args, mean=known[0], std=known[1])
 
 
 def check_stored(name: str, value):

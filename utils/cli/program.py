@@ -2,7 +2,9 @@
 
 import io
 import sys
+from contextlib import suppress
 
+from utils.cli.parser import config_of
 from utils.cli.wording import told
 
 MISTAKES = (ValueError, OSError)  # what a person can mend; anything else is a fault of the program and keeps its trace
@@ -17,12 +19,22 @@ def print_anything():
             stream.reconfigure(errors='replace')
 
 
+def wants_trace(argv) -> bool:
+    """Whether --debug was given, on the command line or in the YAML file of --config."""
+    if '--debug' in argv:
+        return True
+    with suppress(ValueError, OSError):  # of a file that is the mistake itself
+        return bool(config_of(argv).get('debug'))
+    return False
+
+
 def run_program(name: str, body, argv=None, interrupted: str = 'interrupted', mistakes=MISTAKES, remedy=None) -> int:
     """Call body(argv) and return its exit code, 0 for None.
 
     Args:
         name: of the program, as a person calls it: 'train.py', 'python -m datasets.verify'.
-        argv: the arguments, by default those of this process. With --debug among them errors keep their stack trace.
+        argv: the arguments, by default those of this process. With --debug among them, or in the file of --config,
+            errors keep their stack trace.
         interrupted: what Ctrl-C leaves behind, for the line that says so (exit code 130).
         mistakes: the kinds of errors that are reported in one line (exit code 2).
         remedy: error -> what to add to that line; None: it is a fault of the program after all and is raised.
@@ -36,7 +48,7 @@ def run_program(name: str, body, argv=None, interrupted: str = 'interrupted', mi
         return INTERRUPTED
     except mistakes as error:
         hint = remedy(error) if remedy else ''
-        if hint is None or '--debug' in argv:
+        if hint is None or wants_trace(argv):
             raise
         print(f'{name}: error: {told(error)}{hint}', file=sys.stderr)
         return 2

@@ -11,10 +11,15 @@ LINE_APART = 5.0  # seconds between two plain lines at least, so that fast work 
 
 
 def progress(iterable, total=None, desc='', unit='images', log=None, initial=0):
-    """Iterate over `iterable` and show it; `total` defaults to its length, `log` (a function of one line) to stderr.
+    """Iterate over `iterable` and show it; once. `.note(text)` puts a short text, such as the loss, behind the bar or
+    the next line.
 
-    `unit`: what is counted, in the plural. `initial`: how many of `total` were done before (a resumed epoch). The
-    result is iterated once; `.note(text)` puts a short text, such as the loss, behind the bar or the next line.
+    Args:
+        total: how many there are; the length of `iterable` when None.
+        desc: what is done.
+        unit: what is counted, in the plural.
+        log: a function of one line; lines go to stderr when None.
+        initial: how many of `total` were done before (a resumed epoch).
     """
     if total is None and hasattr(iterable, '__len__'):
         total = len(iterable) + initial

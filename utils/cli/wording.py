@@ -37,6 +37,20 @@ def shortened(lines, count: int, indent: str = '  ') -> list[str]:
     return lines[:count] + ([f'{indent}and {len(lines) - count:,} more'] if len(lines) > count else [])
 
 
+def left_out_lines(faults, images: int, is_scored=False) -> list[str]:
+    """What is said of images that were left out: a count, and a line for each of the messages `faults`.
+
+    images: how many were not left out.
+    """
+    if not faults:
+        return []
+    score = '; the score is of the others alone' if is_scored else ''
+    return [
+        f'{len(faults)} of {len(faults) + images} images were left out{score}:',
+        *(f'  {told(one)}' for one in faults),
+    ]
+
+
 def counted(count: int, one: str, many: str = '') -> str:
     """'1 label', '1,234 labels'; many: the plural where it is not one + 's'."""
     return f'{count:,} {one if count == 1 else many or one + "s"}'
@@ -50,6 +64,13 @@ def nearest(name, known, count: int = 3, cutoff: float = 0.5) -> list[str]:
 
 
 def did_you_mean(name, known, otherwise: str = '', count: int = 3, cutoff: float = 0.5) -> str:
-    """'did you mean a or b?' for a name that is not known; where none is near, `otherwise`."""
+    """'did you mean a or b?' for a name that is not known.
+
+    Args:
+        known: the names there are.
+        otherwise: what is said where none is near.
+        count: names that are suggested at most.
+        cutoff: how alike they are at least, from 0 to 1 (difflib's ratio).
+    """
     near = nearest(name, known, count, cutoff)
     return f'did you mean {" or ".join(near)}?' if near else otherwise

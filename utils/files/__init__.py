@@ -1,1 +1,1 @@
-"""Files: atomic writes, .npz and .safetensors."""
+"""Files: atomic writes, archives, and the formats of images, arrays and weights."""

@@ -297,10 +297,13 @@ def fingerprint(path) -> tuple:
     try:
         status = os.stat(path)
     except FileNotFoundError:
-        raise FileNotFoundError(
-            f'{path}: the file does not exist any more; restore it or list the dataset anew'
-        ) from None
+        raise gone(path) from None
     return status.st_size, status.st_mtime_ns
+
+
+def gone(path) -> FileNotFoundError:
+    """The error for a file of a dataset that stood there before."""
+    return FileNotFoundError(f'{path}: the file does not exist any more; restore it or list the dataset anew')
 
 
 def _is_zip(file: Path) -> bool:

@@ -116,16 +116,17 @@ def sync_folder(folder):
             os.close(handle)
 
 
-def remove_temporaries(folder, prefix='', suffix=''):
+def remove_temporaries(folder, prefix='', suffix='', alone=False):
     """Remove what killed writers of files named `prefix...` left in `folder`; returns the removed names, sorted.
 
     suffix: what stands behind .tmp, for writers that go by the ending of a name.
 
-    The name of a temporary file holds the process that writes it; files of processes that live are left alone.
+    The name of a temporary file holds the process that writes it; files of processes that live are left alone, unless
+    the caller is `alone`: nobody else may write there, and the number is another process's now, as in a container.
     """
     removed = []
     for leftover in sorted(Path(folder).glob(f'.{prefix}*.tmp{suffix}')):
-        if not _is_being_written(leftover.name.removesuffix(suffix)):
+        if alone or not _is_being_written(leftover.name.removesuffix(suffix)):
             with suppress(OSError):
                 leftover.unlink()
                 removed.append(leftover.name)

@@ -21,8 +21,7 @@ def _package(path):
         import safetensors.torch
     except ImportError:
         raise ValueError(
-            f'{path}: reading and writing .safetensors files needs a package more: pip install -r'
-            ' requirements-extras.txt'
+            f'{path}: reading and writing .safetensors files needs a package more: pip install -r requirements.txt'
         ) from None
     return safetensors
 

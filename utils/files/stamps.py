@@ -8,8 +8,11 @@ import hashlib
 import json
 from pathlib import Path
 
+from utils.files.archives import ArchivePath
 from utils.files.atomic import plain, write_json
 from utils.files.limits import parse_json
+
+END = 1024  # bytes of an end of a file
 
 
 def digest(*parts) -> str:
@@ -19,6 +22,17 @@ def digest(*parts) -> str:
         # file names need not be UTF-8
         state.update(part.encode(errors='surrogateescape') if isinstance(part, str) else part)
     return state.hexdigest()[:16]
+
+
+def digest_of_ends(path) -> str:
+    """The digest of the first and the last bytes of a file; in an archive of the first ones, the last cannot be read
+    alone."""
+    if isinstance(path, ArchivePath):
+        return digest(path.read_bytes(END))
+    with open(path, 'rb') as file:
+        first = file.read(END)
+        file.seek(-len(first), 2)
+        return digest(first, file.read())
 
 
 def digest_of_values(values) -> str:

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from utils.files.atomic import write_error
+from utils.files.decoder_lines import silence_logs
 
 try:
     import av
@@ -45,6 +46,7 @@ class VideoReader:
         self.source, self.is_camera = source, isinstance(source, int)
         if not self.is_camera and not Path(source).stat().st_size:
             raise ValueError(f'{source}: is empty; replace the file')
+        silence_logs()
         self._capture = cv2.VideoCapture(source if self.is_camera else str(source))
         if not self._capture.isOpened():
             if self.is_camera:
@@ -107,6 +109,7 @@ class VideoWriter:
 
     def _open(self, height, width, rate):
         if av is None:
+            silence_logs()
             code = cv2.VideoWriter_fourcc(*'VP80')
             self._writer = cv2.VideoWriter(str(self._temporary), cv2.CAP_FFMPEG, code, float(rate), (width, height))
             opened = self._writer.isOpened()

@@ -124,7 +124,12 @@ class Gallery(Sink):
         return assets
 
     def _draw(self, record, image, labels, prediction, confidence, assets):
-        """Write every picture of an image, then its record, which marks them as complete; in a writer's thread."""
+        """Write every picture of an image, then its record, which marks them as complete; in a writer's thread.
+
+        Args:
+            image, labels, prediction, confidence: as HostCopy, (H, W, 3) RGB and (H, W); labels None without any.
+            assets: of _assets.
+        """
         name, classes, small = record.name, self.classes, []
 
         def relative(path):

@@ -274,12 +274,6 @@ def read_entries(folder) -> dict:
     return (read_manifest(folder) or {'images': {}})['images']
 
 
-def manifest_classes(folder) -> Classes | None:
-    """The classes of the logits in `folder`, None without a manifest or with one of an earlier version."""
-    values = (read_manifest(folder) or {}).get('classes')
-    return values and Classes.from_dict(values, str(Path(folder) / MANIFEST))
-
-
 def write_manifest(folder, entries: dict, files: dict, classes: Classes, about: dict) -> Path:
     """Write the manifest of the images `files` as far as they have an entry; returns its path.
 

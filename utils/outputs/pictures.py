@@ -10,6 +10,7 @@ from PIL import Image
 
 COMPOSITE_ALPHA = 0.4  # share of the coloured prediction in a composite
 GRID_SIDE, GRID_PADDING = 384, 5  # pixels
+LARGE_SIDE = 1024  # pixels
 
 
 def palette_image(labels: np.ndarray, palette: np.ndarray) -> Image.Image:
@@ -54,6 +55,19 @@ def make_grid(records, folder, crop=True) -> np.ndarray:
     """The grid of page records, input, label and prediction in each row; see picture_grid. folder: the page's."""
     layers = [[record.layer(key) for key in ('input', 'gt', 'prediction')] for record in records]
     return picture_grid([[Path(folder) / layer.file for layer in row if layer is not None] for row in layers], crop)
+
+
+def large_picture(record, folder) -> np.ndarray:
+    """Input, label and prediction of a page record as one uint8 array (3, H, W), as large as they are up to LARGE_SIDE
+    pixels: side by side, or below each other where they are wider than twice their height."""
+    parts = []
+    for layer in filter(None, map(record.layer, ('input', 'gt', 'prediction'))):
+        with Image.open(Path(folder) / layer.file) as image:
+            picture = image.convert('RGB')
+        picture.thumbnail((LARGE_SIDE, LARGE_SIDE), Image.Resampling.BILINEAR)
+        parts.append(np.asarray(picture))
+    height, width = parts[0].shape[:2]
+    return np.concatenate(parts, axis=0 if width > 2 * height else 1).transpose(2, 0, 1)
 
 
 def picture_grid(rows, crop=True) -> np.ndarray:

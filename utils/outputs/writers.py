@@ -6,18 +6,17 @@ as a HostCopy: a pageable copy would make the caller wait until everything queue
 one goes to pinned memory behind the forward pass, and only the thread that needs the values waits for it.
 """
 
-import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
+from utils.cores import own_cores
+
 
 def default_threads() -> int:
     """Half of this process's share of the machine's cores, from 1 to 8; the other half feeds the device."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-    processes = int(os.environ.get('LOCAL_WORLD_SIZE', 1))  # set by torchrun
-    return max(1, min(8, cores // (2 * processes)))
+    return max(1, min(8, own_cores() // 2))
 
 
 class WriterPool:

@@ -30,8 +30,13 @@ def write_page(path, records, classes, dataset: str, facts=None, rows=None, scor
 
 
 def write_topn_page(path, tables, records, classes, dataset: str, facts=None):
-    """Write the page of the worst images per class. tables: a list of ClassFailures; records: their images; the rest as
-    in write_page."""
+    """Write the page of the worst images per class.
+
+    Args:
+        tables: a list of ClassFailures.
+        records: of their images.
+        classes, dataset, facts: as of write_page.
+    """
     records = _in_order(records)
     anchors = {record.name: f'#image={number}' for number, record in enumerate(records)}
     failures = _failure_tables(tables, classes, anchors)

@@ -119,7 +119,13 @@ def beside(*sections: str) -> str:
 def line_chart(
     title: str, series: list[Series], x_label: str, y_label: str, note: str = '', x_range=None, y_range=None
 ) -> str:
-    """Lines over shared axes. x_range, y_range: their ends (None: the smallest and largest values)."""
+    """Lines over shared axes.
+
+    Args:
+        x_label, y_label: what the axes show, with the unit.
+        note: a sentence below the title.
+        x_range, y_range: the ends of the axes (None: the smallest and largest values).
+    """
     return section(title, _svg(series, x_label, y_label, x_range, y_range), note)
 
 
@@ -183,7 +189,13 @@ def _range(values) -> tuple[float, float]:
 
 
 def bars(title: str, names: list[str], shares, note: str = '', colours=None) -> str:
-    """One bar per name; shares are at least 0, the largest fills the row. colours: RGB triples, one per name."""
+    """One bar per name.
+
+    Args:
+        shares: a number of at least 0 per name; the largest fills the row.
+        note: a sentence below the title.
+        colours: RGB triples, one per name.
+    """
     largest = max(max(shares, default=0), 1e-12)
     rows = []
     for number, (name, share) in enumerate(zip(names, shares)):

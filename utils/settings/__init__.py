@@ -15,6 +15,7 @@ from utils.settings import (
     network,
     optimisation,
     output,
+    plan,
     precision,
 )
 from utils.settings.registry import Settings
@@ -29,6 +30,7 @@ PROGRAM = group(
 SETTINGS = Settings(
     (
         *PROGRAM,
+        *plan.SETTINGS,
         *data.SETTINGS,
         *coarse.SETTINGS,
         *augmentation.SETTINGS,

@@ -9,7 +9,33 @@ SETTINGS = group(
         'assets_path', str, 'assets', 'DIR', 'folder of seg_weights/, uniform_centroids/ and data/', cfg='ASSETS_PATH'
     ),
     Setting(
-        'snapshot', str, None, 'FILE', 'weights to start from or evaluate; ASSETS_PATH in it stands for --assets_path'
+        'snapshot',
+        str,
+        None,
+        'FILE|DIR',
+        'weights to start from or evaluate, of a run directory the best; ASSETS_PATH in it stands for --assets_path',
+    ),
+    Setting(
+        'run',
+        str,
+        None,
+        'DIR',
+        'with --eval: test the best weights of this run directory with its own data and settings; flags given beside it'
+        ' win',
+        needs=('eval',),
+        unmet='tests a finished run; add --eval val, or continue it with --resume DIR',
+    ),
+    Setting(
+        'finetune_from',
+        str,
+        None,
+        'DIR|FILE',
+        'start a new training from the best weights of a run, with its network; layers of other classes start anew',
+    ),
+    switch(
+        'random_weights',
+        'evaluate a network that nothing was loaded into, for instance to time it',
+        needs=('eval',),
     ),
     switch(
         'allow_class_mismatch',
@@ -26,8 +52,9 @@ SETTINGS = group(
         'resume',
         str,
         None,
-        'FILE|auto',
-        'continue a run; auto: the last checkpoint of --result_dir, or a fresh start without one',
+        'DIR|FILE|auto',
+        'continue a run; DIR: the last checkpoint of that run, with its flags; auto: the last checkpoint of'
+        ' --result_dir, or a fresh start without one',
     ),
     switch(
         'restart_epoch',

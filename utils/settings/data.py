@@ -3,13 +3,17 @@
 import hashlib
 from pathlib import Path
 
-from utils.settings.setting import NUMBERS, STEPS, TRAINING, VALUES, Setting, group, key, switch
+from utils.settings.setting import NUMBERS, STEPS, TRAINING, VALUES, Setting, choice, group, key, switch
 from utils.settings.value_types import count, number, numbers, positive, share
 
 
 def text(value):
     """A path that is '' where there is none."""
     return value or ''
+
+
+def none_is_0(value):
+    return value or 0
 
 
 def digest(path):
@@ -51,6 +55,24 @@ SETTINGS = group(
         cfg='DATASET.CV',
     ),
     Setting(
+        'folds',
+        number(int, low=2),
+        None,
+        'K',
+        'with --dataset custom: divide the images of train and val into K folds of whole folders or videos',
+        cfg='DATASET.FOLDS',
+        to_cfg=none_is_0,
+    ),
+    Setting('fold', count, 0, 'N', 'the fold to validate on, from 0', cfg='DATASET.FOLD', needs=('folds',)),
+    choice(
+        'fold_by',
+        ('auto', 'folder', 'video', 'image'),
+        'auto',
+        'what stays in one fold; auto: folders where there are enough, else videos (names but for their numbers)',
+        cfg='DATASET.FOLD_BY',
+        idle_without=('folds',),
+    ),
+    Setting(
         'max_pixels',
         number(int, 1, 1 << 30),
         1 << 29,
@@ -74,6 +96,24 @@ SETTINGS = group(
         'P',
         'share of an epoch drawn class by class; 0 turns it off',
         cfg='DATASET.CLASS_UNIFORM_PCT',
+        read_by=TRAINING,
+    ),
+    Setting(
+        'class_uniform_off_epoch',
+        count,
+        None,
+        'E',
+        'first epoch of random images alone, without --class_uniform_pct and --repeat_factor (default: none)',
+        cfg='DATASET.CLASS_UNIFORM_OFF_EPOCH',
+        read_by=TRAINING,
+    ),
+    Setting(
+        'repeat_factor',
+        share,
+        0.0,
+        'F',
+        'repeat the images of classes that less than this share of the images holds; 0: no image is repeated',
+        cfg='DATASET.REPEAT_FACTOR',
         read_by=TRAINING,
     ),
     Setting(
@@ -104,11 +144,37 @@ SETTINGS = group(
     ),
     Setting('bs_trn', positive, 2, 'N', 'training images per process and step', decides=(STEPS,), read_by=TRAINING),
     Setting('bs_val', positive, 1, 'N', 'evaluated images per process and step', decides=()),
-    Setting('num_workers', number(int, low=0, high=512), 4, 'N', 'loader processes; evaluation uses half', decides=()),
+    Setting(
+        'num_workers',
+        number(int, low=0, high=512),
+        None,
+        'N',
+        'loader processes; evaluation uses half (default: as many as there are usable cores, at most 4)',
+        decides=(),
+    ),
     key('DATASET.CITYSCAPES_SPLITS', 3, 'number of cross-validation folds; --cv equal to it means train + val'),
     key('DATASET.CLASS_UNIFORM_BIAS', None, 'list of K factors on the per-class quota, or None'),
-    key('DATASET.MEAN', (0.485, 0.456, 0.406), 'of the RGB values in [0, 1] that a network is fed, ImageNet'),
-    key('DATASET.STD', (0.229, 0.224, 0.225), 'standard deviation, likewise'),
+    Setting(
+        'mean',
+        numbers(float, count=(3,)),
+        (0.485, 0.456, 0.406),
+        'R,G,B',
+        'of the RGB values in [0, 1]: images are fed as (value - mean) / std; without the flags what the checkpoint or'
+        ' the trunk of --pretrained says, else those of ImageNet',
+        cfg='DATASET.MEAN',
+        decides=(NUMBERS, VALUES),
+        recorded_if_given=True,
+    ),
+    Setting(
+        'std',
+        numbers(float, count=(3,), minimum=1e-3),
+        (0.229, 0.224, 0.225),
+        'R,G,B',
+        'standard deviation, likewise',
+        cfg='DATASET.STD',
+        decides=(NUMBERS, VALUES),
+        recorded_if_given=True,
+    ),
     *(
         key(f'DATASET.{name}_DIR', folder, 'folder of this dataset below DATASET.ROOT')
         for name, folder in {

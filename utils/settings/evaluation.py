@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from utils.settings.setting import EVALUATION, NUMBERS, VALUES, Setting, choice, group, switch
+from utils.settings.setting import EVALUATION, NUMBERS, TEST, TRAINING, VALUES, Setting, choice, group, switch
 from utils.settings.value_types import crop_size, number, positive, scale, scales
 
 
@@ -19,6 +19,21 @@ SETTINGS = group(
         None,
         'evaluate this split, or a folder of images, instead of training',
         decides=(),
+    ),
+    choice(
+        'test_settings',
+        ('flags', 'stored', 'published'),
+        'flags',
+        'scales, flips and sizes of a test; flags: as the flags say, stored: those of the checkpoint, published: those'
+        ' that this network and dataset were published with (docs/evaluation.md); flags given beside --eval win',
+        decides=(),
+        idle_without=('eval', 'test_after'),
+    ),
+    switch(
+        'test_after',
+        'when a training ends, test its best weights and write test.json; on test where that has labels, else on val',
+        decides=(),
+        read_by=TRAINING,
     ),
     Setting('eval_folder', str, None, 'DIR', 'the images of --eval folder', decides=(VALUES,), recorded=resolved),
     Setting('val_freq', positive, 1, 'E', 'validate every E epochs and after the last', decides=()),
@@ -57,5 +72,5 @@ SETTINGS = group(
         read_by=EVALUATION,
     ),
     switch('no_metrics', 'write what is to be dumped and compute no score', decides=(), read_by=EVALUATION),
-    decides=(NUMBERS, VALUES),
+    decides=(NUMBERS, VALUES, TEST),
 )

@@ -8,8 +8,16 @@ NAMED = ('loss',)  # what single losses read is checked when they are named
 SETTINGS = group(
     'loss',
     switch('rmi_loss', 'binary cross-entropy and region mutual information on the main output'),
-    switch('img_wt_loss', 'cross-entropy weighted by the class histogram of each image'),
-    switch('jointwtborder', 'border relaxation: near a border any class of the neighbourhood is right'),
+    switch(
+        'img_wt_loss',
+        'cross-entropy weighted by the class histogram of each image',
+        idle_beside=('rmi_loss',),
+    ),
+    switch(
+        'jointwtborder',
+        'border relaxation: near a border any class of the neighbourhood is right',
+        idle_beside=('rmi_loss', 'img_wt_loss'),
+    ),
     Setting(
         'wt_bound',
         amount,
@@ -108,8 +116,21 @@ SETTINGS = group(
         'added to both sides of the fraction by mldc, mljl, mlbcejl, dc_pl and jl_pl',
         idle_without=NAMED,
     ),
-    Setting('ocr_alpha', amount, 0.4, 'W', 'weight of the auxiliary output', cfg='LOSS.OCR_ALPHA'),
-    switch('ocr_aux_loss_rmi', 'region mutual information on the auxiliary output too', cfg='LOSS.OCR_AUX_RMI'),
+    Setting(
+        'ocr_alpha',
+        amount,
+        0.4,
+        'W',
+        'weight of the auxiliary output',
+        cfg='LOSS.OCR_ALPHA',
+        idle_beside=('loss_weights',),
+    ),
+    switch(
+        'ocr_aux_loss_rmi',
+        'region mutual information on the auxiliary output too',
+        cfg='LOSS.OCR_AUX_RMI',
+        idle_without=('rmi_loss',),
+    ),
     Setting(
         'supervised_mscale_loss_wt',
         amount,
@@ -117,6 +138,7 @@ SETTINGS = group(
         'W',
         'weight of each single-scale output of a multi-scale network',
         cfg='LOSS.SUPERVISED_MSCALE_WT',
+        idle_beside=('loss_weights',),
     ),
     decides=(NUMBERS,),
     read_by=TRAINING,

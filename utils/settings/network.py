@@ -2,7 +2,7 @@
 
 from operator import not_
 
-from utils.settings.setting import NETWORK, NUMBERS, TRAINING, VALUES, Setting, group, switch
+from utils.settings.setting import NETWORK, NUMBERS, TEST, TRAINING, VALUES, Setting, group, switch
 from utils.settings.value_types import crop_size, number, positive, scales
 
 
@@ -21,7 +21,7 @@ SETTINGS = group(
         None,
         'LIST',
         'scales of hierarchical inference, 1.0 among them, as in 0.5,1.0,2.0',
-        decides=(NETWORK, VALUES),
+        decides=(NETWORK, VALUES, TEST),
         network_if=shape_the_head,
     ),
     Setting(
@@ -75,6 +75,7 @@ SETTINGS = group(
         'kaiming-initialise the decoder instead of in the way of torch',
         cfg='MODEL.INIT_DECODER',
         decides=(NUMBERS,),
+        idle_beside=('snapshot',),
     ),
     switch(
         'freeze_trunk',

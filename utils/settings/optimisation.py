@@ -3,28 +3,59 @@
 from utils.settings.setting import NUMBERS, STEPS, TRAINING, Setting, choice, group, switch
 from utils.settings.value_types import above_zero, amount, count, number, positive, share
 
+SCL_POLY = ('lr_schedule=scl-poly',)
+POLY = ('lr_schedule=poly', 'lr_schedule=poly2', *SCL_POLY)
+
 SETTINGS = group(
     'optimisation',
-    choice('optimizer', ('sgd', 'adam', 'adamw', 'radam'), 'sgd', 'update rule'),
+    choice('optimizer', ('sgd', 'adam', 'adamw', 'radam', 'madgrad', 'muon'), 'sgd', 'update rule'),
     Setting('lr', amount, 0.002, 'RATE', 'learning rate at the start'),
-    Setting('momentum', number(float, low=0, below=1), 0.9, 'M', 'of SGD'),
+    Setting('lr_trunk_mult', amount, 1.0, 'F', 'factor on --lr for the trunk', idle_beside=('freeze_trunk',)),
+    Setting(
+        'layer_decay',
+        number(float, above=0, high=1),
+        1.0,
+        'F',
+        'factor on --lr from each layer of a timm trunk to the one before it, for instance 0.9',
+        idle_beside=('freeze_trunk',),
+    ),
+    Setting('momentum', number(float, low=0, below=1), 0.9, 'M', 'of SGD', idle_without=('optimizer=sgd',)),
     Setting('weight_decay', amount, 1e-4, 'W', 'of every parameter'),
+    switch('no_decay_norms', 'no weight decay of norms and biases'),
     switch('amsgrad', 'the AMSGrad variant of Adam'),
-    Setting('max_epoch', positive, 180, 'E', 'epochs to train, and the horizon of the schedule'),
+    Setting(
+        'max_epoch', positive, 180, 'E', 'epochs to train, and the horizon of the schedule', idle_beside=('test_mode',)
+    ),
     Setting('start_epoch', count, 0, 'E', 'first epoch; a resumed run knows its own', decides=()),
-    choice('lr_schedule', ('poly', 'poly2', 'scl-poly'), 'poly', 'course of the learning rate'),
+    choice('lr_schedule', ('poly', 'poly2', 'scl-poly', 'cosine', 'onecycle'), 'poly', 'course of the learning rate'),
     choice('lr_step', ('epoch', 'iter'), 'epoch', 'move the schedule every epoch, as published, or every step'),
-    Setting('poly_exp', amount, 1.0, 'P', 'exponent p of the poly schedule (1 - t/T)^p'),
-    Setting('poly_step', positive, 110, 'E', 'epoch at which poly2 doubles its exponent'),
+    Setting(
+        'warmup',
+        count,
+        0,
+        'N',
+        'steps in which the learning rate rises to the course of the schedule',
+        needs=('lr_step=iter',),
+    ),
+    Setting('poly_exp', amount, 1.0, 'P', 'exponent p of the poly schedules (1 - t/T)^p', idle_without=POLY),
+    Setting(
+        'poly_step',
+        positive,
+        110,
+        'E',
+        'epoch at which poly2 doubles its exponent',
+        idle_without=('lr_schedule=poly2',),
+    ),
     Setting(
         'rlx_off_epoch',
         int,
         -1,
         'E',
         'epoch at which scl-poly starts its second part, and the last one with border relaxation; -1: off',
+        idle_without=(*SCL_POLY, 'jointwtborder'),
     ),
-    Setting('rescale', above_zero, 1.0, 'F', 'factor of the second part of scl-poly'),
-    Setting('repoly', amount, 1.5, 'P', 'exponent of the second part of scl-poly'),
+    Setting('rescale', above_zero, 1.0, 'F', 'factor of the second part of scl-poly', idle_without=SCL_POLY),
+    Setting('repoly', amount, 1.5, 'P', 'exponent of the second part of scl-poly', idle_without=SCL_POLY),
     Setting('accumulate', positive, 1, 'N', 'batches whose gradients are averaged into one step', decides=(STEPS,)),
     Setting('clip_grad', above_zero, None, 'NORM', 'largest gradient norm (default: not clipped)'),
     Setting(

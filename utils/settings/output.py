@@ -3,7 +3,7 @@
 from typing import Any
 
 from utils.settings.setting import EVALUATION, TRAINING, Setting, choice, group, switch
-from utils.settings.value_types import count, positive
+from utils.settings.value_types import count, names_among, positive
 
 OF_LOGITS: dict[str, Any] = {'idle_without': ('dump_logits',)}
 BY_EVALUATION: dict[str, Any] = {
@@ -15,6 +15,13 @@ SETTINGS = group(
     'output',
     Setting('result_dir', str, 'logs', 'DIR', 'the run directory'),
     Setting('log_freq', positive, 10, 'N', 'training steps between two log lines'),
+    Setting(
+        'log_to',
+        names_among('tensorboard', 'wandb', 'mlflow'),
+        ('tensorboard',),
+        'A,B',
+        'who gets numbers and pictures beside logging.log and metrics.csv: tensorboard, wandb, mlflow, or none',
+    ),
     switch(
         'dump_logits', 'write logits/<name>_logits.npz, float16 (C, h, w), and logits/manifest.json', **BY_EVALUATION
     ),

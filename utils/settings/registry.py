@@ -4,7 +4,8 @@ from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from utils.settings.setting import EVALUATION, NETWORK, NUMBERS, STEPS, TRAINING, VALUES, Setting, holds, written
+from utils.settings.setting import EVALUATION, NETWORK, NUMBERS, STEPS, TEST, TRAINING, VALUES, Setting, holds, written
+from utils.settings.shown import RARE, RARE_GROUP
 
 
 class Settings(Mapping[str, Setting]):
@@ -36,7 +37,7 @@ class Settings(Mapping[str, Setting]):
         return [name for name, setting in self.items() if setting.group == title]
 
     def deciding(self, *what: str) -> list[str]:
-        """The names of the settings that decide one of NETWORK, STEPS, NUMBERS, VALUES."""
+        """The names of the settings that decide one of NETWORK, STEPS, NUMBERS, VALUES, TEST."""
         return [name for name, setting in self.items() if set(what) & set(setting.decides or ())]
 
     # The parser and cfg
@@ -47,8 +48,8 @@ class Settings(Mapping[str, Setting]):
         changes: by name, the fields that this program declares otherwise, as in dataset={'default': None}.
         """
         groups = {'': parser}
-        for name in self if names is None else names:
-            title = self[name].group
+        for name in sorted(self if names is None else names, key=RARE.__contains__):  # the rare ones last
+            title = RARE_GROUP if name in RARE else self[name].group
             if title not in groups:
                 groups[title] = parser.add_argument_group(title)
             self[name].add_to(groups[title], **changes.get(name, {}))
@@ -88,6 +89,10 @@ class Settings(Mapping[str, Setting]):
         fits = {name: self[name].network_if for name in self.deciding(NETWORK)}
         return {name: getattr(args, name) for name, check in fits.items() if check is None or check(args)}
 
+    def test_entry(self, args: Namespace) -> dict:
+        """How these flags have images tested, for the checkpoints of a training."""
+        return {name: getattr(args, name) for name in self.deciding(TEST)}
+
     def changed(self, args: Namespace, before: Mapping, *what: str) -> list[str]:
         """The settings deciding one of `what` that `before`, the flags of an earlier run, had otherwise: '--flag new
         (was old)'."""
@@ -119,6 +124,14 @@ class Settings(Mapping[str, Setting]):
     def _lacks(self, conditions: tuple[str, ...], values: dict) -> bool:
         return bool(conditions) and not any(holds(condition, values, self) for condition in conditions)
 
+    def without_idle(self, values: Mapping) -> dict:
+        """Flags by name, those that are missing or have no effect at their defaults."""
+        whole = {**self.defaults(), **values}
+        return {
+            name: self[name].default if self._lacks(self[name].idle_without, whole) else value
+            for name, value in whole.items()
+        }
+
     def notes(self, args: Namespace) -> list[str]:
         """A sentence for every given flag that nothing reads because of the others."""
         given = [self[name] for name in args.given if name in self]
@@ -128,6 +141,9 @@ class Settings(Mapping[str, Setting]):
             needed = ('eval',) if setting.read_by == EVALUATION else setting.idle_without
             if setting not in of_training and self._lacks(needed, vars(args)):
                 lines.append(f'{setting.flag} has no effect without {written(needed)}')
+            beside = tuple(condition for condition in setting.idle_beside if holds(condition, vars(args), self))
+            if beside and setting not in of_training:
+                lines.append(f'{setting.flag} has no effect beside {written(beside)}')
         if of_training:
             lines.append(f'{", ".join(setting.flag for setting in of_training)}: no effect with --eval')
         return lines

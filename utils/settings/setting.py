@@ -1,5 +1,6 @@
 """Setting: the one declaration of a flag and of the key of cfg behind it. All that the programs know of it follows."""
 
+from argparse import SUPPRESS
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,6 +10,7 @@ NETWORK = 'network'  # the network: kept in its checkpoints, taken over from the
 STEPS = 'steps'  # the size of a step: a run that stopped within an epoch refuses another one
 NUMBERS = 'numbers'  # the numbers of a training: a run that is resumed with another one says so
 VALUES = 'values'  # the values of an evaluation: recorded with its dumps, which are not mixed with others
+TEST = 'test'  # how images are tested: kept in checkpoints beside the network
 
 TRAINING, EVALUATION = 'training', 'evaluation'  # the only one that reads a setting
 
@@ -21,8 +23,8 @@ def unchanged(value: Any) -> Any:
 class Setting:
     """A flag of the programs, a key of cfg, or both.
 
-    Conditions (`idle_without`, `needs`) are names of other settings or 'name=value'; a name holds where that one has
-    another value than its default. One of several is enough.
+    Conditions (`idle_without`, `idle_beside`, `needs`) are names of other settings or 'name=value'; a name holds where
+    that one has another value than its default. One of several is enough.
     """
 
     name: str  # of the flag, without dashes; '' for a key of cfg that has no flag
@@ -35,9 +37,10 @@ class Setting:
     cfg: str = ''  # path of its key, as in 'MODEL.OCR.MID_CHANNELS', where it is the default of an argument in Python
     to_cfg: Callable[[Any], Any] = unchanged  # value of the flag -> value of the key
     from_cfg: Callable[[Any], Any] = unchanged  # and back
-    decides: tuple[str, ...] | None = None  # of NETWORK, STEPS, NUMBERS, VALUES; None: as the rest of its group
+    decides: tuple[str, ...] | None = None  # of NETWORK, STEPS, NUMBERS, VALUES, TEST; None: as the rest of its group
     read_by: str | None = None  # TRAINING or EVALUATION, '' for both; None: as the rest of its group
     idle_without: tuple[str, ...] = ()  # without these it has no effect
+    idle_beside: tuple[str, ...] = ()  # with one of these it has none
     needs: tuple[str, ...] = ()  # without these it is an error
     unmet: str = ''  # the words of that error after the flag; '': 'needs --x'
     network_if: Callable[[Any], bool] | None = None  # of the args: whether it belongs to this network after all
@@ -54,7 +57,10 @@ class Setting:
         return self.type is bool
 
     def add_to(self, parser, **changes):
-        """Add the flag to an argparse parser or group. changes: other fields for this program, such as `default`."""
+        """Add the flag to an argparse parser or group. changes: other fields for this program, such as `default`.
+
+        A switch has a twin, --no_<name>, that the help leaves out: it turns off what an earlier run turned on.
+        """
         setting = replace(self, **changes)
         options: dict = {'dest': setting.name, 'default': setting.default, 'help': setting.help}
         if setting.is_switch:
@@ -62,11 +68,14 @@ class Setting:
         else:
             options |= {'type': setting.type, 'metavar': setting.metavar, 'choices': setting.choices or None}
         parser.add_argument(*setting.old_names, setting.flag, **options)
+        if setting.is_switch:
+            options |= {'action': 'store_false', 'help': SUPPRESS}
+            parser.add_argument(f'--no_{setting.name}', **options)
 
     def words(self, value: Any) -> list[str]:
         """The flag with `value` as words of a command line."""
         if self.is_switch:
-            return [self.flag]
+            return [self.flag if value else f'--no_{self.name}']
         return [self.flag, ','.join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)]
 
 

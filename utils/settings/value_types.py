@@ -17,8 +17,9 @@ def numbers(kind: type, count: tuple = (), minimum: float | None = None) -> Call
         try:
             values = tuple(kind(item) for item in text.split(','))
         except ValueError:
+            spaces = ', without spaces' if text.endswith(',') else ''
             raise argparse.ArgumentTypeError(
-                f'{text!r} is not a comma list of {_WORDS[kind]}s, such as {_EXAMPLES[kind]},{_EXAMPLES[kind]}'
+                f'{text!r} is not a comma list of {_WORDS[kind]}s{spaces}, such as {_EXAMPLES[kind]},{_EXAMPLES[kind]}'
             ) from None
         if count and len(values) not in count:
             raise argparse.ArgumentTypeError(
@@ -37,7 +38,8 @@ def numbers(kind: type, count: tuple = (), minimum: float | None = None) -> Call
 def number(
     kind: type, low: float | None = None, high: float | None = None, above: float | None = None, below=None
 ) -> Callable[[str], float]:
-    """A parser of one finite number of `kind`, int or float, within [low, high], and above and below two more."""
+    """A parser of one finite number of `kind`, int or float; low, high: its bounds; above, below: bounds that it must
+    not touch."""
 
     def parse(text):
         try:
@@ -63,15 +65,43 @@ def crop_size(text: str) -> tuple[int, int]:
     return sizes if len(sizes) == 2 else sizes * 2
 
 
+def resamplings(text: str) -> int:
+    """How often a bootstrap draws: 0 for no intervals, else at least 2, of one of which both ends would be the same."""
+    times = int(count(text))
+    if times == 1:
+        raise argparse.ArgumentTypeError('1 resampling has no interval; give 0 for none, or a number such as 1000')
+    return times
+
+
 def names(text: str) -> tuple[str, ...]:
     """'a, b' -> ('a', 'b')."""
-    return tuple(item.strip() for item in text.split(',') if item.strip())
+    found = tuple(item.strip() for item in text.split(',') if item.strip())
+    if not found:
+        raise argparse.ArgumentTypeError(f'{text!r} names nothing')
+    return found
+
+
+def names_among(*known: str) -> Callable[[str], tuple[str, ...]]:
+    """A parser of 'a,b' into names that are all among `known`; 'none' -> ()."""
+
+    def parse(text):
+        found = names(text) if text != 'none' else ()
+        unknown = [name for name in found if name not in known]
+        if unknown:
+            raise argparse.ArgumentTypeError(
+                f'{unknown[0]!r} is none of {", ".join(known)}; give some of them, or none'
+            )
+        return found
+
+    parse.__name__ = 'names'
+    return parse
 
 
 count = number(int, low=0)
 positive = number(int, low=1)
 share = number(float, low=0, high=1)
 amount = number(float, low=0)
+processes = number(int, low=1, high=512)  # or threads
 above_zero = number(float, above=0)
 scale = number(float, low=0.01)
 scales = numbers(float, minimum=0.01)

@@ -9,7 +9,12 @@ CLEAR = 255  # label value of "nothing drawn here"; never left in a finished sce
 
 
 def noise(rng, height, width, cell, octaves=3):
-    """Smooth noise float32 (height, width), roughly in [0, 1] with mean 0.5; `cell` is the coarsest grain in pixels."""
+    """Smooth noise float32 (height, width), roughly in [0, 1] with mean 0.5.
+
+    Args:
+        cell: the coarsest grain, in pixels.
+        octaves: how many grains are added, each half as coarse as the one before.
+    """
     total = np.zeros((height, width), np.float32)
     weight = 0.0
     for octave in range(octaves):
@@ -140,7 +145,13 @@ class Canvas:
         self.place(sprite, points, depth)
 
     def shade(self, x, z, across, along, strength):
-        """Darken the ground below a thing: a soft ellipse `across` metres wide and `along` metres deep; labels stay."""
+        """Darken the ground below a thing by a soft ellipse; labels stay.
+
+        Args:
+            x, z: where it stands on the plane, in metres.
+            across, along: width and depth of the ellipse, in metres.
+            strength: share of the light that it takes in its middle.
+        """
         near, far = self.camera.project(x, 0, max(z - along / 2, 0.5)), self.camera.project(x, 0, z + along / 2)
         column, row = self.camera.project(x, 0, z)
         half = across / 2 * self.camera.scale(x, z)

@@ -37,7 +37,14 @@ def post(rng, density, labels, height=None):
 
 
 def _panel(sprite, x, y, size, kind, label, rng):
-    """One of the shapes a traffic sign has, around (x, y), `size` metres across."""
+    """One of the shapes a traffic sign has.
+
+    Args:
+        x, y: its middle on the sprite, in metres.
+        size: metres across.
+        kind: the name of the shape.
+        label: the id that it draws.
+    """
     half = size / 2
     white, red = np.array([226, 224, 218]), np.array([186, 34, 38])
     blue, yellow = np.array([34, 74, 158]), np.array([226, 184, 40])

@@ -98,7 +98,15 @@ def paint_ground(canvas, plan, weather, rng, labels):
 
 
 def _surfaces(x, z, scale, plan, rng, labels, grain):
-    """Colour float32 (h, w, 3) and label ids uint8 (h, w) of the bare surfaces."""
+    """Colour float32 (h, w, 3) and label ids uint8 (h, w) of the bare surfaces.
+
+    Args:
+        x, z: where each pixel meets the ground, (h, w) in metres.
+        scale: pixels per metre there, (h, w).
+        plan: of the street.
+        labels: dict of label names to ids.
+        grain: a Grain.
+    """
     image = np.zeros((*x.shape, 3), np.float32)
     ids = np.full(x.shape, labels['terrain'], np.uint8)
     fine, coarse = grain(x, z, 60), grain(x, z, 7)
@@ -145,7 +153,7 @@ def _surfaces(x, z, scale, plan, rng, labels, grain):
 
 
 def _marks(image, x, z, scale, plan, rng):
-    """Paint lane marks, the edge line and a zebra crossing over the road."""
+    """Paint lane marks, the edge line and a zebra crossing over the road; arguments as in _surfaces."""
     paint = np.zeros(x.shape, np.float32)
     left, right = plan.road
     dash, gap = rng.uniform(2, 4), rng.uniform(3, 6)

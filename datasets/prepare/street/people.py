@@ -22,10 +22,6 @@ def _cloth(rng):
     return np.array(CLOTH[rng.integers(len(CLOTH))]) + rng.normal(0, 12, 3)
 
 
-def _limb(sprite, points, width, colour, label):
-    sprite.line(points, width, colour, label)
-
-
 def person(rng, density, labels):
     """A pedestrian seen from the front, the back or the side, mid-step or standing."""
     tall = rng.uniform(1.5, 1.92) if rng.random() < 0.88 else rng.uniform(1.0, 1.35)
@@ -37,8 +33,7 @@ def person(rng, density, labels):
     shoe = np.array([34, 30, 30]) if rng.random() < 0.7 else np.array([200, 196, 190])
     for side, shade in ((-1, 0.8), (1, 1.0)):
         foot = middle + side * (stride + 0.07 * unit)
-        _limb(
-            sprite,
+        sprite.line(
             [
                 (middle + side * 0.08 * unit, hip),
                 (middle + side * (stride * 0.6 + 0.08 * unit), 0.45 * unit),
@@ -65,8 +60,7 @@ def person(rng, density, labels):
     swing = rng.uniform(-0.1, 0.16) * unit
     for side in (-1, 1):
         arm = middle + side * half
-        _limb(
-            sprite,
+        sprite.line(
             [
                 (arm, shoulder - 0.04),
                 (arm + side * 0.07 * unit, 1.1 * unit),
@@ -118,7 +112,14 @@ def _motorcycle(sprite, x, label, colour):
 
 
 def two_wheeler(rng, density, labels, kind, rider):
-    """A 'bicycle' or 'motorcycle' from the side, with a rider or parked."""
+    """A bicycle or motorcycle from the side.
+
+    Args:
+        density: pixels per metre.
+        labels: dict of label names to ids.
+        kind: 'bicycle' or 'motorcycle'.
+        rider: whether somebody rides it; parked else.
+    """
     sprite = Sprite(2.3, 1.95, density)
     colour = np.clip(_cloth(rng) * rng.uniform(0.9, 1.3), 20, 240)
     draw, x = (_bicycle, 0.62) if kind == 'bicycle' else (_motorcycle, 0.5)

@@ -24,7 +24,14 @@ def pick(rng, colours, spread=12):
 
 
 def facade(rng, width, height, density, labels, body):
-    """A house front: floors of windows, a ground floor with a door or shop, a cornice."""
+    """A house front: floors of windows, a ground floor with a door or shop, a cornice.
+
+    Args:
+        width, height: in metres.
+        density: pixels per metre.
+        labels: dict of label names to ids.
+        body: RGB (3,) of the wall, 0 to 255.
+    """
     house = labels['building']
     sprite = Sprite(width, height, density)
     sprite.rect(0, 0, width, height, body, house)
@@ -101,7 +108,15 @@ def fence(rng, width, height, density, labels):
 
 
 def foliage(rng, sprite, x, y, rx, ry, colour, label, lumps=9):
-    """A crown of leaves inside an ellipse: overlapping lumps, a ragged outline, light from above."""
+    """A crown of leaves inside an ellipse: overlapping lumps, a ragged outline, light from above.
+
+    Args:
+        x, y: the middle of the ellipse on the sprite, in metres.
+        rx, ry: its half axes, in metres.
+        colour: RGB (3,), 0 to 255.
+        label: the id that it draws.
+        lumps: how many smaller ellipses.
+    """
     before = sprite.ids != label
     angles, radii = rng.uniform(0, 2 * np.pi, lumps), np.sqrt(rng.uniform(0.05, 0.6, lumps))
     sprite.ellipse(x, y, rx * 0.75, ry * 0.78, colour * 0.85, label)

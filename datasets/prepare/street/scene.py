@@ -22,7 +22,10 @@ FAR = 90.0  # metres; nothing but the skyline is drawn beyond
 def render_scene(rng, height, width, labels, theme=None):
     """Draw one scene; returns image uint8 (H, W, 3) RGB and ids uint8 (H, W), the raw Cityscapes label ids.
 
-    labels: dict of Cityscapes label names to ids. theme: a key of THEMES or None for a scene without a must.
+    Args:
+        height, width: in pixels.
+        labels: dict of Cityscapes label names to ids.
+        theme: a key of THEMES, or None for a scene without a must.
     """
     wanted = THEMES[theme] if theme else ()
     weather = Weather.sample(rng)
@@ -110,7 +113,14 @@ class Street:
             self._segment(side, near, far, kind)
 
     def _upright(self, side, x, near, far, sprite_of, height):
-        """Draw a sprite on the plane at x from z = near to far; its near part may lie behind the camera's view."""
+        """Draw a sprite on the plane at x from z = near to far; its near part may lie behind the camera's view.
+
+        Args:
+            side: 0 on the left of the street, 1 on the right.
+            x, near, far: in metres.
+            sprite_of: (width, height, density) -> the sprite, in metres and pixels per metre.
+            height: in metres.
+        """
         camera = self.canvas.camera
         if not camera.sees(x, x, far):
             return
@@ -154,7 +164,14 @@ class Street:
     # -- loose things ------------------------------------------------------------------------------------------------
 
     def _stand(self, x, z, size, make, shadow=0.0):
-        """Queue a sprite that stands at (x, z); size (width, height) in metres guides its resolution."""
+        """Queue a sprite.
+
+        Args:
+            x, z: where it stands, in metres.
+            size: (width, height) in metres, which guides its resolution.
+            make: density in pixels per metre -> the sprite.
+            shadow: strength of the shade below it.
+        """
         if not self.canvas.camera.sees(x - size[0], x + size[0], z):
             return
         sprite = make(self.density(*size, x, z))

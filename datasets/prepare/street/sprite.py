@@ -47,7 +47,7 @@ class Sprite:
         self.polygon(np.stack([x + rx * np.cos(turn), y + ry * np.sin(turn)], 1), colour, label)
 
     def ring(self, x, y, radius, width, colour, label=None):
-        """A circle drawn as a band of the given width, such as a tyre; what lies inside stays."""
+        """A circle drawn as a band, such as a tyre; what lies inside stays. x, y, radius, width: in metres."""
         turn = np.linspace(0, 2 * np.pi, 24)
         self.line(np.stack([x + radius * np.cos(turn), y + radius * np.sin(turn)], 1), width, colour, label)
 
@@ -63,7 +63,13 @@ class Sprite:
         )
 
     def _fill(self, points, margin, draw, colour, label):
-        """Set what `draw(mask, points)` covers; only the part of the sheet that the points span is looked at."""
+        """Set what `draw(mask, points)` covers; only the part of the sheet that the points span is looked at.
+
+        Args:
+            points: int32 (n, 2) of x, y in pixels, shifted left by SHIFT.
+            margin: pixels that the drawing reaches beyond the points.
+            colour, label: as of `polygon`.
+        """
         x, y = points[:, 0] >> SHIFT, points[:, 1] >> SHIFT
         rows, cols = self.ids.shape
         left, right = max(int(x.min()) - margin, 0), min(int(x.max()) + margin + 2, cols)

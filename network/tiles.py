@@ -8,7 +8,7 @@ border is seen with surroundings too. An image that one tile covers is run as it
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -45,7 +45,7 @@ def tiled_logits(
     """
     height, width = image.shape[-2:]
     down, across = _Axis(height, tile[0], overlap, weights), _Axis(width, tile[1], overlap, weights)
-    carried = None  # sums of the rows that the next row of tiles continues, (C, rows, W)
+    carried: Any = None  # sums of the rows that the next row of tiles continues, (C, rows, W)
     for row in range(len(down)):
         top, final, bottom = down.begin[row], down.final[row], down.end[row]
         window = None  # sums of the columns that the next tile continues, (C, rows of this row of tiles, columns)
@@ -71,7 +71,7 @@ def tiled_logits(
 
 def assembled(blocks: Iterable[Block], size: tuple[int, int]) -> Tensor:
     """The whole logits (C, H, W) of the blocks of an image of `size`."""
-    whole = None
+    whole: Any = None
     for block in blocks:
         if whole is None:
             whole = block.logits.new_empty(len(block.logits), *size)
@@ -85,7 +85,15 @@ def covers(tile: tuple[int, int] | None, size: tuple[int, int]) -> bool:
 
 
 def _row_of_logits(forward, image, down, across, row, batch):
-    """The logits (C, h, w) of each tile of a row, `batch` of them computed at a time."""
+    """The logits (C, h, w) of each tile of a row.
+
+    Args:
+        forward: images (N, 3, h, w) -> their logits, one after the other.
+        image: (3, H, W).
+        down, across: the _Axis of each side.
+        row: which one.
+        batch: tiles that are computed at a time.
+    """
     rows = _taken(image, 1, down.starts[row], down.tile)
     for first in range(0, len(across), batch):
         starts = across.starts[first : first + batch]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from engine.tiles import WEIGHTS, assembled, covers, tiled_logits
+from network.tiles import WEIGHTS, assembled, covers, tiled_logits
 
 
 def pointwise(tiles):

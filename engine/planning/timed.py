@@ -1,0 +1,70 @@
+"""Training that has so many minutes (--minutes): its length is decided before the first step and kept to the time."""
+
+import time
+
+from engine.builders import train_options
+from engine.planning.probe import probe
+from engine.planning.time_plan import DECIDED, Stopwatch, fit_length
+from engine.training import Training
+from loss.optimizer import get_scheduler
+from utils.cli import flags
+
+
+class TimedTraining(Training):
+    """A Training whose --max_epoch, --val_freq and --epoch_batches follow from --minutes. What was decided stands in
+    hparams.json and in the checkpoints, and a run that is resumed keeps it; the time of all its runs counts."""
+
+    def __init__(self, args, run, learner, train_set, val_set, stop):
+        super().__init__(args, run, learner, train_set, val_set, stop)
+        self.watch, self.is_decided, self.batches = Stopwatch(args.minutes), False, 0
+        self.given = {name: getattr(args, name) for name in DECIDED if name in args.given}
+
+    def resume(self, state, loader):
+        super().resume(state, loader)
+        self.is_decided = bool((state.get('args') or {}).get('minutes'))
+        self.watch = Stopwatch(self.args.minutes, before=float(state.get('seconds') or 0))
+
+    def plan(self, loader):
+        if not self.is_decided:
+            seconds = self.dist.broadcast_object(self.watch.left)
+            length = fit_length(seconds, *probe(self, loader, seconds), len(loader), self.given)
+            epochs = f'{length.max_epoch} epochs of {length.epoch_batches or len(loader)} of {len(loader)} batches'
+            self.log(f'--minutes {self.args.minutes:g}: {epochs}, validated every {length.val_freq} (--val_freq)')
+            self._change(**length._asdict())
+        self.batches = self.options.batches(loader)
+        self._follow_schedule()
+        self.watch.begin()
+
+    def validate(self, epoch):
+        began = time.monotonic()
+        try:
+            return super().validate(epoch)
+        finally:
+            if epoch % self.args.val_freq == 0:
+                self.watch.add_validation(time.monotonic() - began)
+
+    def end_epoch(self):
+        now, done = self.args.max_epoch, self.position.epoch
+        end = self.watch.max_epoch(done, now, self.args.val_freq, self.given.get('max_epoch'))
+        end = self.dist.broadcast_object(end)
+        if end != now and done < now:
+            self.log(
+                f'--minutes {self.args.minutes:g}: --max_epoch {end} instead of {now}, as long as epochs take here'
+            )
+            self._change(max_epoch=max(1, end))
+            self._follow_schedule()
+            self.learner.scheduler.enter(done)
+
+    def save(self, score=None):
+        self.description = {**self.description, 'seconds': self.watch.used}
+        super().save(score)
+
+    def _change(self, **values):
+        """Go on with other values of the flags that decide the length; records follow."""
+        self.args = flags.with_values(self.args, **values)
+        self.options = train_options(self.args)
+        self.run.amend(self.args, values)
+
+    def _follow_schedule(self):
+        steps = -(-self.batches // self.options.accumulate)
+        self.learner.scheduler = get_scheduler(self.learner.optimizer, self.args, steps)

@@ -1,0 +1,88 @@
+"""Averaged logits: an image at several scales, with its mirror image, whole or in tiles, through one network.
+
+For every flip and scale the normalised image is resized, run and resized back; the logits are averaged in fp32.
+"""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from network.tiles import assembled, covers, tiled_logits
+
+DTYPES = {'fp16': torch.float16, 'bf16': torch.bfloat16}
+
+
+def autocast(device, precision: str | None):
+    """The autocast context of a precision, for fp32 one that turns autocast off; None: as it is around the call."""
+    if precision is None:
+        return nullcontext()
+    return torch.autocast(device.type, dtype=DTYPES.get(precision), enabled=precision in DTYPES)
+
+
+@dataclass
+class EvalOptions:
+    """How an image is evaluated. scales: sizes of the input whose logits are averaged; flip: with the mirror image.
+
+    tile (h, w): of a sliding window for larger images, None: as a whole; overlap: what tiles share of their sides.
+    """
+
+    scales: tuple = (1.0,)
+    flip: bool = False
+    align_corners: bool = False
+    precision: str | None = 'fp32'
+    max_batches: int | None = None
+    tile: tuple[int, int] | None = None
+    overlap: float = 0.25
+
+
+def average_logits(
+    net: Callable, images: Tensor, options: EvalOptions, keep_scales: bool = False
+) -> tuple[Tensor, dict]:
+    """Logits (N, C, h, w) fp32 of normalised images (N, 3, h, w), averaged over scales and flips, and the last outputs.
+
+    keep_scales: have attention and single-scale logits among the outputs; they are those of the unflipped image at the
+    last scale, and there are none of images that are evaluated in tiles.
+    """
+    height, width = images.shape[-2:]
+    if not covers(options.tile, (height, width)):
+        return torch.stack([_from_tiles(net, image, options) for image in images]), {}
+    total: Any = None
+    outputs: dict = {}
+    for mirrored in (True, False) if options.flip else (False,):
+        for scale in options.scales:
+            view = images.flip(-1) if mirrored else images
+            if scale != 1.0:
+                view = F.interpolate(
+                    view,
+                    size=(max(1, round(height * scale)), max(1, round(width * scale))),
+                    mode='bilinear',
+                    align_corners=options.align_corners,
+                )
+            with autocast(images.device, options.precision):
+                outputs = net(view, keep_scales)
+            logits = outputs['pred'].float()
+            if logits.shape[-2:] != (height, width):
+                logits = F.interpolate(
+                    logits, size=(height, width), mode='bilinear', align_corners=options.align_corners
+                )
+            logits = logits.flip(-1) if mirrored else logits
+            total = logits if total is None else total.add_(logits)
+    passes = len(options.scales) * (1 + options.flip)
+    return (total / passes if passes > 1 else total), outputs
+
+
+def _from_tiles(net: Callable, image: Tensor, options: EvalOptions) -> Tensor:
+    """Logits (C, h, w) of a normalised image (3, h, w) by a sliding window."""
+    assert options.tile is not None
+    of_tile = replace(options, tile=None)
+
+    def forward(tiles):
+        return average_logits(net, tiles.contiguous(memory_format=torch.channels_last), of_tile)[0]
+
+    height, width = image.shape[-2:]
+    return assembled(tiled_logits(forward, image, options.tile, options.overlap), (height, width))

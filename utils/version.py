@@ -1,0 +1,3 @@
+"""Version of the program, written into the record of every run."""
+
+VERSION = '0.2.0'
