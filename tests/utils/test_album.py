@@ -220,7 +220,7 @@ def test_the_class_and_confidence_under_the_pointer_are_those_of_the_maps(told):
         'car 87 % predicted car label x 2, y 0',
         'road 40 % predicted car label x 3, y 0',
         'sky 100 % predicted road label x 1, y 1',
-        'road 2 % predicted not labelled label x 3, y 1',
+        'road 2 % predicted not labelled x 3, y 1',
     ]
     # four times as large about the upper right corner, the middle of the stage is 1/8 of the width from the right
     assert told['zoomed'] == 'road 40 % predicted car label x 3, y 0' and told['left'] is True
