@@ -19,8 +19,8 @@ from utils.cli.parser import Parser
 from utils.cli.program import run_program
 from utils.cli.wording import counted
 from utils.files.atomic import plain
-from utils.pages.page import html_text
 from utils.pages.sheet import Series, beside, heat_table, line_chart, section, table, write_sheet
+from utils.pages.template import html_text
 from utils.run_folder import NO_FLAGS, RunFolder, differing, read_run
 from utils.settings import SETTINGS
 from utils.settings.value_types import count
