@@ -49,11 +49,11 @@ def help_text(parser, topic: str = '') -> str:
         return first_screen(parser)
     sections = groups_of(parser)
     if name.lower() in ('', 'all'):
-        parts = [(group.title, group._group_actions) for group in sections.values()]
+        parts = [(group.title, visible(group._group_actions)) for group in sections.values()]
         return '\n'.join([*heading(parser), written(parser, parts).rstrip()])
     group = sections.get(name.lower())
     if group:
-        return written(parser, [(group.title, group._group_actions)]).rstrip()
+        return written(parser, [(group.title, visible(group._group_actions))]).rstrip()
     action = parser.named(f'--{name}')
     if action:
         return written(parser, [('', [action])]).rstrip()
@@ -70,9 +70,11 @@ def help_text(parser, topic: str = '') -> str:
 def first_screen(parser) -> str:
     """Usage, description, examples, the everyday flags, and the names of the groups."""
     sections = groups_of(parser)
-    everyday = [action for action in parser._actions if action.dest in parser.everyday or not action.option_strings]
+    everyday = [
+        action for action in visible(parser._actions) if action.dest in parser.everyday or not action.option_strings
+    ]
     everyday.sort(key=lambda action: parser.everyday.index(action.dest) if action.dest in parser.everyday else -1)
-    counts = [f'{name} ({len(group._group_actions)})' for name, group in sections.items()]
+    counts = [f'{name} ({len(visible(group._group_actions))})' for name, group in sections.items()]
     rest = textwrap.fill(
         f'--help all shows all {len(parser.flags())} flags, --help FLAG one of them, --help GROUP those of a group:'
         f' {", ".join(counts)}',
@@ -102,7 +104,12 @@ def heading(parser) -> list[str]:
 
 def groups_of(parser) -> dict:
     """The groups that hold flags, by the first word of their titles."""
-    return {group.title.split()[0]: group for group in parser._action_groups if group._group_actions}
+    return {group.title.split()[0]: group for group in parser._action_groups if visible(group._group_actions)}
+
+
+def visible(actions) -> list:
+    """Those that a help shows: the twins that turn a switch off are left out."""
+    return [action for action in actions if action.help != argparse.SUPPRESS]
 
 
 def written(parser, sections) -> str:

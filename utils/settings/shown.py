@@ -17,11 +17,11 @@ EVERYDAY = (
     'num_workers',
     'lr',
     'max_epoch',
-    'rmi_loss',
     'loss',
     'precision',
     'result_dir',
     'resume',
+    'run',
     'snapshot',
     'eval',
 )
