@@ -125,7 +125,8 @@ def test_a_value_that_nobody_can_mean_is_refused_by_the_flags_name(program, monk
 def synthetic(parser, root, name, value):
     """Render with the flag: of the street data set its program knows the least numbers, not the parser."""
     if parser.prog.endswith('synthetic'):
-        prepare._run(['synthetic', '--root', str(root), f'--{name}', value])
+        args = prepare.parse_args(['synthetic', '--root', str(root), f'--{name}', value])
+        args.run(args)
 
 
 def test_every_script_with_flags_is_looked_at():

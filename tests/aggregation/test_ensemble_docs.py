@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import ensemble  # noqa: F401  (whose import registers its commands)
 from aggregation import benchmarks, commands
 from aggregation.commands import COMMANDS, split_command
 from aggregation.fusion.scores import FUSIONS, SCORES

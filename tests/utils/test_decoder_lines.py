@@ -13,7 +13,6 @@ from PIL import Image
 from small import ROOT
 
 from datasets.loading.reading import read_image, read_label
-from utils.files import decoder_lines
 from utils.files.decoder_lines import caught, gathered
 from utils.files.video import VideoReader
 
@@ -44,11 +43,6 @@ def print_in_c(text):
     stderr = ctypes.c_void_p.in_dll(libc, 'stderr')
     libc.fputs(text.encode(), stderr)
     libc.fflush(stderr)
-
-
-@pytest.fixture(autouse=True)
-def nothing_told(monkeypatch):
-    monkeypatch.setattr(decoder_lines, '_told', set())
 
 
 def test_a_readable_image_with_a_complaint_is_named_once(tmp_path, capfd):

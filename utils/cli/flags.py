@@ -174,7 +174,7 @@ def adopt_network(args, state, log) -> Namespace:
         value = stored.get(name)
         if value is None or value == getattr(args, name):
             continue
-        check_stored(name, value)
+        check_stored(name, value, getattr(args, 'source', None) or 'the checkpoint')
         if name not in args.given:
             log(f'--{name} {value}: taken from the checkpoint')
             taken[name] = value
@@ -199,15 +199,14 @@ def adopt_normalisation(args, known, holder: str, log) -> Namespace:
     return with_values(args, mean=known[0], std=known[1])
 
 
-def check_stored(name: str, value):
-    """Raise ValueError for a value of a checkpoint that the flag cannot have, by its type."""
+def check_stored(name: str, value, source: str):
+    """Raise ValueError for a value of the checkpoint `source` that the flag cannot have, by its type."""
     default = SETTINGS[name].default
     kind = next((kind for kind in (bool, int, float, str, tuple) if isinstance(default, kind)), None)
     allowed = {None: (str, int, float, tuple, list), float: (int, float), tuple: (tuple, list)}.get(kind, kind)
     if not isinstance(value, allowed) or isinstance(value, bool) and kind is not bool:
         raise ValueError(
-            f'the checkpoint says --{name} {value!r:.60}, which the flag cannot be; give --{name}, or copy the file'
-            ' again'
+            f'{source}: says --{name} {value!r:.60}, which the flag cannot be; give --{name}, or copy the file again'
         )
 
 

@@ -15,7 +15,7 @@ GROUPS = 'is a file of flags here: --config FILE, or --recipe'
 TILES = 'is --crop_eval H,W with --crop_overlap, a sliding window'
 PRETRAINED = 'is --pretrained, which takes imagenet, paddle, mapillary, torchvision, timm or a file'
 LOGGING = 'is written always, into --result_dir'
-TEST = 'is --run DIR --eval val'
+TEST = 'is --run DIR --eval val, with the settings and best weights of that run'
 PROCESSES = 'is said by torchrun --nproc-per-node=N train.py ...; leave it out'
 
 PUBLISHED = {
@@ -108,7 +108,7 @@ FRAMEWORK = {
     'TESTING.OVERRIDES': 'is the flags of the evaluation; give these',
     'valdir': TEST,
     'ckpt_dir': TEST,
-    'continue_from': 'is --resume DIR',
+    'continue_from': 'is --resume DIR or FILE, or --resume auto',
     'multirun': 'is a loop of the shell, or runx with the files scripts/*.yml',
     'num_gpus': PROCESSES,
     'num_training_samples': 'belongs to a search for the learning rate, which there is not; try --lr at several values',
