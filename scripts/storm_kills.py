@@ -234,7 +234,7 @@ class KilledLoader(KilledTraining):
     codes = (0, 2)
 
     def __init__(self):
-        super().__init__('a loader process', '--num_workers 2', share=1.5)
+        super().__init__('a loader process', '--num_workers 2', share=1.0)
 
     def kill(self, rng, folder, log, again):
         process = Process(counting(self.program(folder, again), folder), log)
@@ -254,7 +254,7 @@ class KilledPair(KilledTraining):
     codes, is_alone = (0, 1, 75, 130, -signal.SIGTERM, -signal.SIGINT), False
 
     def __init__(self):
-        super().__init__('a training of two processes', '--bs_trn 1', share=3.0)
+        super().__init__('a training of two processes', '--bs_trn 1', share=1.5)
 
     def program(self, folder, again=False):
         def run():
@@ -303,9 +303,8 @@ def same(one, other) -> bool:
 
 
 def epochs(path: Path) -> list:
-    """Phase and epoch of each row of a metrics.csv, and the scores."""
-    rows = MetricsTable.read(path).rows
-    return [(*key, {name: row[name] for name in ('mean_iu', 'loss') if name in row}) for key, row in rows.items()]
+    """The epochs of a metrics.csv and their scores; the means over training batches count from the last start."""
+    return [(epoch, row['mean_iu'], row['loss']) for epoch, row in MetricsTable.read(path).of('val').items()]
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -386,10 +385,10 @@ KINDS = [
     KilledTraining(),
     KilledPair(),
     KilledLoader(),
-    Killed('an evaluation with dumps', train.main, evaluation),
-    Killed('a fusion', ensemble.main, fusion),
+    Killed('an evaluation with dumps', train.main, evaluation, share=0.8),
+    Killed('a fusion', ensemble.main, fusion, share=1.5),
     Killed('a prediction', predict.main, prediction),
-    Killed('a verification', verify.main, verification, share=0.5),
-    Killed('a preparation', prepare.main, preparation, share=0.5),
-    Killed('a rendering', prepare.main, rendering, share=0.5),
+    Killed('a verification', verify.main, verification, share=0.6),
+    Killed('a preparation', prepare.main, preparation, share=0.7),
+    Killed('a rendering', prepare.main, rendering, share=0.3),
 ]

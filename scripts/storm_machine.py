@@ -175,7 +175,7 @@ class TwoNodes(KilledTraining):
     names, address = ('storm0', 'storm1'), '10.213.7'
 
     def __init__(self):
-        super().__init__('two machines', '--timeout 1 --bs_trn 1', share=3.0)
+        super().__init__('two machines', '--timeout 1 --bs_trn 1', share=1.5)
 
     def prepare(self, folder):
         if shutil.which('ip') is None:

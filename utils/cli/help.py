@@ -49,11 +49,11 @@ def help_text(parser, topic: str = '') -> str:
         return first_screen(parser)
     sections = groups_of(parser)
     if name.lower() in ('', 'all'):
-        parts = [(group.title, visible(group._group_actions)) for group in sections.values()]
+        parts = [(group.title, group._group_actions) for group in sections.values()]
         return '\n'.join([*heading(parser), written(parser, parts).rstrip()])
     group = sections.get(name.lower())
     if group:
-        return written(parser, [(group.title, visible(group._group_actions))]).rstrip()
+        return written(parser, [(group.title, group._group_actions)]).rstrip()
     action = parser.named(f'--{name}')
     if action:
         return written(parser, [('', [action])]).rstrip()
@@ -70,10 +70,7 @@ def help_text(parser, topic: str = '') -> str:
 def first_screen(parser) -> str:
     """Usage, description, examples, the everyday flags, and the names of the groups."""
     sections = groups_of(parser)
-    everyday = [
-        action for action in visible(parser._actions) if action.dest in parser.everyday or not action.option_strings
-    ]
-    everyday.sort(key=lambda action: parser.everyday.index(action.dest) if action.dest in parser.everyday else -1)
+    everyday = [*parser.positionals(), *(parser.named(f'--{name}') for name in parser.everyday)]
     counts = [f'{name} ({len(visible(group._group_actions))})' for name, group in sections.items()]
     rest = textwrap.fill(
         f'--help all shows all {len(parser.flags())} flags, --help FLAG one of them, --help GROUP those of a group:'
@@ -108,7 +105,7 @@ def groups_of(parser) -> dict:
 
 
 def visible(actions) -> list:
-    """Those that a help shows: the twins that turn a switch off are left out."""
+    """Those that the help does not leave out."""
     return [action for action in actions if action.help != argparse.SUPPRESS]
 
 

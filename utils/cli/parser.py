@@ -46,7 +46,7 @@ class Parser(argparse.ArgumentParser):
         return self._option_string_actions.get(flag)
 
     def flags(self) -> list[str]:
-        """Every flag with its dashes, under its first long name."""
+        """Every flag of the help with its dashes, under its last name."""
         return [action.option_strings[-1] for action in visible(self._actions) if action.option_strings]
 
     def positionals(self) -> list:

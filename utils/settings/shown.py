@@ -4,7 +4,7 @@ Every other flag stands in the group that it is declared in.
 """
 
 EVERYDAY = (
-    'config',
+    'recipe',
     'dataset',
     'data_yaml',
     'override_dataset_root',
@@ -14,16 +14,16 @@ EVERYDAY = (
     'n_scales',
     'crop_size',
     'bs_trn',
-    'num_workers',
     'lr',
     'max_epoch',
+    'rmi_loss',
     'loss',
     'precision',
     'result_dir',
     'resume',
+    'eval',
     'run',
     'snapshot',
-    'eval',
 )
 
 # Published flags that old recipes give, and that hardly any new run needs.
