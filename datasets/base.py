@@ -1,5 +1,6 @@
 """Dataset: where its images and labels are, what the labels mean, and how one pair is loaded."""
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ class Item(NamedTuple):
 
 def dataset_root() -> Path | ArchivePath:
     """The folder or archive that holds one folder per dataset (--override_dataset_root, else <assets>/data)."""
-    return locate(Path(cfg.DATASET.ROOT or Path(cfg.ASSETS_PATH) / 'data').expanduser())
+    return locate(Path(os.path.expanduser(cfg.DATASET.ROOT or Path(cfg.ASSETS_PATH) / 'data')))
 
 
 class Dataset:

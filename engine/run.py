@@ -26,6 +26,7 @@ from engine.seeding import seed_everything, set_deterministic
 from utils.cli.wording import told
 from utils.files import stamps
 from utils.files.atomic import atomic_write, remove_temporaries, write_error, write_json
+from utils.outputs.dumps import remove_stale_temporaries
 
 
 @dataclass
@@ -70,6 +71,7 @@ class Run:
                     )
                 for folder in (self.directory, *self.directory.glob('best_images/**/')):
                     remove_temporaries(folder, alone=True)
+                remove_stale_temporaries(self.directory)  # of other folders below, which may hold another run
                 self._waiting += self._record.open()
                 write_hparams(self.directory, self.args, self.dist)
             except (ValueError, OSError) as error:

@@ -129,12 +129,17 @@ def evaluated_weights(state: Mapping) -> dict:
 
 def resume_point(state: Mapping, source='the checkpoint') -> tuple[int, int]:
     """(epoch, batch) at which a training from this checkpoint continues: the next epoch, or within one."""
-    if 'epoch' not in state:
+    if state.get('epoch') is None:
         raise ValueError(
             f'{source}: holds weights only (no entry epoch), nothing to resume; start a new run from it with --snapshot'
         )
     if state.get('epoch_done', True):  # files of earlier programs were only written after an epoch
         return int(state['epoch']) + 1, 0
+    if state.get('batch_in_epoch') is None:
+        raise ValueError(
+            f'{source}: is of the middle of epoch {state["epoch"]} but does not say which batch (no batch_in_epoch);'
+            ' name another checkpoint, or start a new run from its weights with --snapshot'
+        )
     return int(state['epoch']), int(state['batch_in_epoch'])
 
 

@@ -16,6 +16,7 @@ from utils.files.images import write_png
 from utils.files.npz import write_npz
 
 NAME = 'fusion.json'
+REMEDY = 'remove it and the results beside it, or give another --out'
 PREDICTION, CONFIDENCE = '_pred.png', '_conf.png'
 KEY = 'value'  # of a score map in its .npz
 
@@ -97,12 +98,19 @@ class Outputs:
     def _read(self) -> dict | None:
         """The record of an earlier fusion, with its settings in a dict, or None."""
         try:
-            content = stamps.read(self.record, 'remove it and the results beside it, or give another --out')
+            content = stamps.read(self.record, REMEDY)
         except OSError as error:
             raise write_error(self.record, error) from None
         if content is None:
             return None
-        return {**content, 'settings': content['settings'] if isinstance(content.get('settings'), dict) else {}}
+        settings, incomplete = content.get('settings') or {}, content.get('incomplete_images') or {}
+        if not (
+            isinstance(settings, dict)
+            and isinstance(incomplete, dict)
+            and isinstance(settings.get('scores') or [], list)
+        ):
+            raise ValueError(f'{self.record}: is no record of a fusion; {REMEDY}')
+        return {**content, 'settings': settings, 'incomplete_images': incomplete}
 
     def files(self, stem: str) -> list[Path]:
         """The files of an image: prediction, confidence, a map for each score."""

@@ -5,6 +5,7 @@ Labels of a network are the files of `train.py --dump_for_auto_labelling` (hiera
 dataset, coarse or customcoarse, decides which of the two is read; the paths play no part.
 """
 
+import os
 from pathlib import Path
 
 import cv2
@@ -127,7 +128,7 @@ def _ids(trainids, classes):
 def _written_folder(base, images):
     """The folder of one folder per city that holds the labels of a network."""
     given = cfg.DATASET.CITYSCAPES_CUSTOMCOARSE
-    tried = (Path(given).expanduser(), dataset_root() / given) if given else (base / 'autolabelled',)
+    tried = (Path(os.path.expanduser(given)), dataset_root() / given) if given else (base / 'autolabelled',)
     for folder in map(locate, tried):
         if folder.is_dir():
             return locate(folder / 'train_extra') if locate(folder / 'train_extra').is_dir() else folder

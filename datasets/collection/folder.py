@@ -1,5 +1,6 @@
 """Folder of images without labels, or an archive of them: something to run a trained network on."""
 
+import os
 from pathlib import Path
 
 from datasets.base import Dataset
@@ -20,7 +21,7 @@ class Folder(Dataset):
     has_folds = True  # every fold is the whole folder: the flags of a training may stand here too
 
     def __init__(self, name: str, classes: Classes, folder):
-        self.name, self.classes, self.folder = name, classes, locate(Path(folder).expanduser())
+        self.name, self.classes, self.folder = name, classes, locate(Path(os.path.expanduser(folder)))
         super().__init__('folder')
 
     def _find_items(self):

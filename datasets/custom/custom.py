@@ -21,7 +21,7 @@ KEYS = ('root', 'images', 'labels', 'splits', 'ignore', 'unlisted', 'classes')
 
 def name_of(file) -> str:
     """The name of the data set that a file of --data_yaml describes, fit for file names."""
-    return 'custom_' + re.sub(r'[^\w.-]+', '_', Path(file).expanduser().stem)
+    return 'custom_' + re.sub(r'[^\w.-]+', '_', Path(os.path.expanduser(file)).stem)
 
 
 class DataFile:
@@ -36,7 +36,7 @@ class DataFile:
                 '--dataset custom needs --data_yaml FILE, which says where images and labels are and what the classes'
                 ' are (docs/datasets.md)'
             )
-        self.file = Path(cfg.DATASET.DATA_YAML).expanduser()
+        self.file = Path(os.path.expanduser(cfg.DATASET.DATA_YAML))
         try:
             values = read_yaml(
                 self.file,

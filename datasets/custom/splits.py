@@ -144,7 +144,10 @@ def _parts(text: str) -> list:
 
 
 def _is_file(path) -> bool:
-    return locate(path).is_file()
+    try:
+        return locate(path).is_file()
+    except OSError:  # a name that is too long for one
+        return False
 
 
 class Names:

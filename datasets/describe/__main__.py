@@ -4,6 +4,7 @@ It finds which images have which labels, the ids or colours of these, and a spli
 and what is ignored are left to a person. The pairs are in list files beside the YAML file.
 """
 
+import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -38,8 +39,8 @@ def parse_args(argv=None):
     parser.add_argument('--overwrite', action='store_true', help='replace that file and the lists beside it')
     SETTINGS['max_pixels'].add_to(parser)
     args = parser.parse_all(sys.argv[1:] if argv is None else argv)
-    folder = Path(args.folder).expanduser()
-    out = Path(args.out or f'{folder.resolve().name}.yaml').expanduser()
+    folder = Path(os.path.expanduser(args.folder))
+    out = Path(os.path.expanduser(args.out or f'{folder.resolve().name}.yaml'))
     return with_values(args, folder=folder, out=out)
 
 

@@ -30,6 +30,7 @@ from utils.files.stamps import digest
 
 MAGIC = b'rawpair1'
 BYTES_PER_PIXEL = 4  # of a pair: red, green, blue, trainId
+MOST_SIDE = 1 << 30  # rows or columns of a picture; sizes of all pairs then stay below 2^63
 SPARE = 1 << 28  # bytes that are left free on the disk
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)  # of file systems that have none
 
@@ -56,7 +57,7 @@ def with_cache(dataset: Dataset, folder=None, *, is_main=True, barrier=None, log
         return dataset
     if not is_main and barrier is not None:
         barrier()
-    pixels = _open_or_build(dataset, Path(folder).expanduser(), log)
+    pixels = _open_or_build(dataset, Path(os.path.expanduser(folder)), log)
     if is_main and barrier is not None:
         barrier()
     cached = copy.copy(dataset)
@@ -85,6 +86,8 @@ class PixelCache:
         if header[:16] != MAGIC + np.int64(len(items)).tobytes() or len(header) < _header_bytes(len(items)):
             raise ValueError('another header')
         self.shapes = np.frombuffer(header, np.int64, offset=16).reshape(-1, 2)
+        if not 0 < self.shapes.min() <= self.shapes.max() < MOST_SIDE:
+            raise ValueError(f'a picture of {self.shapes.min()} or {self.shapes.max()} rows or columns')
         self.starts = _starts(self.shapes)
         if length != self.starts[-1]:
             raise ValueError(f'{length} bytes instead of {self.starts[-1]}')

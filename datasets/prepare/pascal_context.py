@@ -5,6 +5,7 @@ Classes that are not among the 59 are background. The labels, trainval/<id>.mat,
 """
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ ORIGINAL_IDS = 460  # 0..459
 
 def plan(base, args, made):
     """Jobs for PascalContext{59,60}/<id>.png of every image in ImageSets/Main/{train,val}.txt."""
-    root = Path(args.root).expanduser()
+    root = Path(os.path.expanduser(args.root))
     folder = first_folder(
         root, [*LABELS, *(f'{base.relative_to(root)}/{name}' for name in LABELS)], 'labels (*.mat) of trainval.tar.gz'
     )

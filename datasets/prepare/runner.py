@@ -32,7 +32,7 @@ from utils.files.atomic import remove_temporaries, write_bytes
 def prepare(converter: Converter, args) -> int:
     """Prepare the download below args.root; returns 0, or 1 when some files were refused. Raises ValueError and OSError
     for mistakes."""
-    names, root = converter.dataset.directories(), Path(args.root).expanduser()
+    names, root = converter.dataset.directories(), Path(os.path.expanduser(args.root))
     base = find_directory(root, names, converter.markers, converter.name, converter.remedy)
     _check_unpacked(base)
     record = Record(base, converter.name)

@@ -5,8 +5,10 @@ workers. The folder appears when it is complete.
 """
 
 import argparse
+import glob
+import os
+import secrets
 import shutil
-import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from functools import partial
@@ -22,7 +24,7 @@ from datasets.collection.cityscapes_labels import LABELS, SCORED
 from datasets.prepare.street import THEMES, render_scene
 from utils.cli.progress import progress
 from utils.files import stamps
-from utils.files.atomic import write_error
+from utils.files.atomic import remove_temporaries, write_error
 from utils.files.images import write_png
 
 RENDERER = 1  # raised when the drawings change, so that old folders are not taken for new ones
@@ -78,18 +80,19 @@ def render(folder, train=96, val=16, size=(256, 512), seed=0, overwrite=False, w
     Raises: ValueError when the folder was made from other parameters or by something else, WriteError when it cannot
     be written.
     """
-    folder = Path(folder).expanduser()
+    folder = Path(os.path.expanduser(folder))
     _check(train, val, size, seed)
     wanted = {'renderer': RENDERER, 'train': train, 'val': val, 'size': list(size), 'seed': seed}
     if _stands(folder, wanted, overwrite):
         return False
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=f'.{folder.name}.', suffix='.tmp', dir=folder.parent))
+        remove_temporaries(folder.parent, glob.escape(f'{folder.name}.'))  # of renderings that were killed
+        unfinished = folder.parent / f'.{folder.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp'
+        unfinished.mkdir()
     except OSError as error:
         raise write_error(folder, error) from error
     try:
-        unfinished.chmod(0o755)
         counts = _render_all(unfinished, train, val, size, seed, workers)
         shares = {split: _shares(count) for split, count in counts.items()}
         stamps.write(unfinished / MARKER, {'parameters': wanted, 'percent_of_pixels': shares})

@@ -69,15 +69,15 @@ def test_a_mixed_sample_is_the_same_whenever_it_is_loaded_and_ends_at_its_epoch(
 
 
 def test_the_partner_of_copy_paste_is_drawn_for_one_of_its_classes(build):
-    train_set = build(whole)
-    partners = []
+    centroids = []
 
     def transform(image, label, rng, centroid=None):
-        partners.append(centroid)
+        centroids.append(centroid)
         return image, label, 1.0
 
-    train_set.transform, rng = transform, np.random.default_rng(0)
-    for _ in range(20):
-        train_set._partner(rng, (3,))
+    train_set = build(transform, Mixing(copy_paste=1.0, paste_classes=(3,)))
+    for index in range(22):
+        train_set[(0, index)]
+    partners = centroids[1::2]  # each sample is followed by the one that it is mixed with
     wanted = {draw.centroid for draw in train_set.draws if draw.class_id == 3}
-    assert wanted and set(partners) <= wanted
+    assert len(partners) == 22 and wanted and set(partners) <= wanted

@@ -37,3 +37,12 @@ def test_deterministic_kernels_are_switched_on_and_off(monkeypatch):
         set_deterministic(False)
     assert not torch.are_deterministic_algorithms_enabled()
     assert (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark) == (False, True)
+
+
+def test_kernels_that_are_fast_already_cost_no_import_of_the_compiler(monkeypatch):
+    calls = []
+    monkeypatch.setattr(torch, 'use_deterministic_algorithms', lambda *values, **_: calls.append(values))
+    set_deterministic(False)
+    assert calls == []
+    set_deterministic(True)
+    assert calls == [(True,)]

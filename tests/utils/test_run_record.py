@@ -62,7 +62,7 @@ def test_a_directory_without_a_best_checkpoint_names_what_is_there_or_near(direc
     for folder, held in ((directory / 'eval_val', '0 folders, files: 1 .png'), (directory.parent, '1 folder, files: ')):
         with pytest.raises(FileNotFoundError) as error:
             weights_file(folder)
-        assert f'{folder}: holds no best_checkpoint_ep*.pth ({held}' in f'{error.value}'.replace('(holds ', '(')
+        assert f'{folder}: holds no best_checkpoint_ep*.pth (holds {held}' in str(error.value)
         assert str(error.value).endswith(f'did you mean {directory}?')
 
 

@@ -17,11 +17,10 @@ from utils.settings.shown import EVERYDAY
 EXAMPLES = """\
 train, on images that photos.yaml describes (docs/datasets.md):
   python train.py --dataset custom --data_yaml photos.yaml --result_dir runs/a
-go on after a stop, with the same flags:
-  python train.py ... --resume auto
+go on after a stop:
+  python train.py --resume runs/a
 score the result:
-  python train.py --dataset custom --data_yaml photos.yaml --eval val \\
-      --snapshot runs/a/best_checkpoint_ep179.pth
+  python train.py --run runs/a --eval val
 """
 DUMP_FLAGS = ('dump_logits', 'dump_for_submission', 'dump_for_auto_labelling')
 
@@ -175,7 +174,7 @@ def adopt_network(args, state, log) -> Namespace:
         value = stored.get(name)
         if value is None or value == getattr(args, name):
             continue
-        check_stored(name, value)
+        check_stored(name, value, getattr(args, 'source', None) or 'the checkpoint')
         if name not in args.given:
             log(f'--{name} {value}: taken from the checkpoint')
             taken[name] = value
@@ -200,15 +199,14 @@ def adopt_normalisation(args, known, holder: str, log) -> Namespace:
     return with_values(args, mean=known[0], std=known[1])
 
 
-def check_stored(name: str, value):
-    """Raise ValueError for a value of a checkpoint that the flag cannot have, by its type."""
+def check_stored(name: str, value, source: str):
+    """Raise ValueError for a value of the checkpoint `source` that the flag cannot have, by its type."""
     default = SETTINGS[name].default
     kind = next((kind for kind in (bool, int, float, str, tuple) if isinstance(default, kind)), None)
     allowed = {None: (str, int, float, tuple, list), float: (int, float), tuple: (tuple, list)}.get(kind, kind)
     if not isinstance(value, allowed) or isinstance(value, bool) and kind is not bool:
         raise ValueError(
-            f'the checkpoint says --{name} {value!r:.60}, which the flag cannot be; give --{name}, or copy the file'
-            ' again'
+            f'{source}: says --{name} {value!r:.60}, which the flag cannot be; give --{name}, or copy the file again'
         )
 
 

@@ -115,7 +115,8 @@ class Archive:
             check_bytes(max(member.size, member.packed), f'{self.file / name}:')
         start = member.start + (self._zip_header(name, member) if self.is_zip else 0)
         wanted = member.packed if count < 0 else min(member.packed, count + DEFLATE_SLACK * member.deflated)
-        if start + wanted > self.state[0]:  # pread takes memory for whatever it is asked for
+        # pread takes memory for whatever it is asked for
+        if member.start < 0 or start + wanted > self.state[0]:
             raise self._damaged(name)
         data = os.pread(self.descriptor, wanted, start)
         if len(data) < wanted:
@@ -132,7 +133,7 @@ class Archive:
     def _zip_header(self, name, member) -> int:
         """Bytes before a member's own: its header, whose name and extra field may be longer than the list of members
         says."""
-        header = os.pread(self.descriptor, LOCAL_HEADER_BYTES, min(member.start, self.state[0]))
+        header = os.pread(self.descriptor, LOCAL_HEADER_BYTES, min(max(member.start, 0), self.state[0]))
         if header[:4] != b'PK\x03\x04':
             raise self._damaged(name)
         return LOCAL_HEADER_BYTES + int.from_bytes(header[26:28], 'little') + int.from_bytes(header[28:30], 'little')

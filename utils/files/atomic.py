@@ -5,6 +5,7 @@ killed program, a full disk or a crash leaves either the old file or the new one
 """
 
 import errno
+import glob
 import hashlib
 import json
 import math
@@ -117,7 +118,7 @@ def sync_folder(folder):
 
 
 def remove_temporaries(folder, prefix='', suffix='', alone=False):
-    """Remove what killed writers of files named `prefix...` left in `folder`; returns the removed names, sorted.
+    """Remove what killed writers of files or folders `prefix...` left in `folder`; returns the removed names, sorted.
 
     suffix: what stands behind .tmp, for writers that go by the ending of a name.
 
@@ -128,7 +129,7 @@ def remove_temporaries(folder, prefix='', suffix='', alone=False):
     for leftover in sorted(Path(folder).glob(f'.{prefix}*.tmp{suffix}')):
         if alone or not _is_being_written(leftover.name.removesuffix(suffix)):
             with suppress(OSError):
-                leftover.unlink()
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
                 removed.append(leftover.name)
     return removed
 
@@ -153,8 +154,11 @@ def write_text(path, text: str, durable=True):
 
 
 def write_json(path, value, durable=True):
-    """Write `value` as indented JSON, after `plain`."""
+    """Write `value` as indented JSON, after `plain`. What killed writers of this file left is removed, if durable: a
+    record has a writer at a time, results of images are too many to look for them."""
     write_text(path, json.dumps(plain(value), indent=2, allow_nan=False) + '\n', durable)
+    if durable:
+        remove_temporaries(Path(path).parent, glob.escape(f'{Path(path).name[:40]}.'))
 
 
 def plain(value):

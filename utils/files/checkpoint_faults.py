@@ -59,7 +59,9 @@ def _check_sums(path: Path):
             if unpacked > MOST_UNPACKED * size + FILE_SLACK:
                 raise ValueError(f'its {size:,} bytes would unpack to {unpacked:,}')
             altered = archive.testzip()
-    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, RuntimeError, zlib.error) as error:
+    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, RuntimeError, zlib.error, OSError) as error:
+        if is_of_disk(error):
+            raise
         cut = str(error) == 'File is not a zip file'  # the table of contents at its end is missing
         told = f'cut off after {path.stat().st_size:,} bytes' if cut else f'damaged ({first_line(error)})'
         raise ValueError(f'{path}: is {told}; copy or download it again') from None
@@ -114,6 +116,12 @@ def _newer_pickle(path: Path) -> tuple[int | None, str]:
     except (ValueError, OSError, EOFError, IndexError, zipfile.BadZipFile, RuntimeError, zlib.error):
         pass
     return (protocol, '') if protocol is not None and protocol > 2 else (None, '')
+
+
+def is_of_disk(error: Exception) -> bool:
+    """Whether a file could not be read at all; an OSError without its name is a seek to where a damaged one has
+    nothing."""
+    return isinstance(error, OSError) and error.filename is not None
 
 
 def first_line(error) -> str:

@@ -38,7 +38,7 @@ class MetricsTable:
             if lines and lines[0][:2] == ['phase', 'start']:
                 return cls._of_table(lines)
             return cls._of_pairs(lines)
-        except (csv.Error, ValueError, LookupError) as error:
+        except (csv.Error, ValueError, LookupError, OverflowError) as error:
             raise ValueError(
                 f'{path}: is no table of numbers of a run ({error}); remove it, or give another folder'
             ) from error
@@ -49,7 +49,7 @@ class MetricsTable:
         numbers = {place: name for place, name in enumerate(header) if name and place not in (0, 1, 5)}
         for line in lines[1:]:
             row = {name: _number(line[place]) for place, name in numbers.items() if line[place : place + 1] > ['']}
-            table.rows[line[0], int(row['epoch'])] = row
+            table.rows[line[0], _epoch(row)] = row
         return table
 
     @classmethod
@@ -62,7 +62,7 @@ class MetricsTable:
             if line[0] == 'start':
                 starts.append(row['timestamp'])
             elif {'epoch', 'timestamp'} <= row.keys():  # else the end of a line was lost with its process
-                table.rows[line[0], int(row['epoch'])] = row
+                table.rows[line[0], _epoch(row)] = row
         table.start = min([*starts, *(row['timestamp'] for row in table.rows.values())], default=table.start)
         table.is_current = False
         return table
@@ -103,6 +103,13 @@ class MetricsTable:
                 line += [row.get(name, '') for name in others]
             writer.writerow(line)
         write_text(path, out.getvalue().encode('utf-8', 'surrogateescape').decode('utf-8', 'replace'), durable=False)
+
+
+def _epoch(row: dict) -> int:
+    epoch = int(row['epoch'])
+    if epoch < 0:
+        raise ValueError(f'epoch {epoch}')
+    return epoch
 
 
 def _number(text: str) -> float:

@@ -110,7 +110,7 @@ class _Search:
         elif '\0' in text:
             raise ValueError(f'{text!r}: is no path; separate names by line ends')
         else:
-            self._add_path(text, locate(Path(text).expanduser()), within, line)
+            self._add_path(text, locate(Path(os.path.expanduser(text))), within, line)
 
     def _add_path(self, text, path, within, line):
         if path.is_dir():
@@ -161,8 +161,8 @@ class _Search:
             self._enter(path, name / path.relative_to(folder).as_posix())
 
     def _add_pattern(self, text):
-        fixed = Path(*_fixed_part(Path(text).expanduser()))
-        matches = sorted(glob.glob(str(Path(text).expanduser()), recursive=True))
+        fixed = Path(*_fixed_part(Path(os.path.expanduser(text))))
+        matches = sorted(glob.glob(os.path.expanduser(text), recursive=True))
         count = len(self.entries)
         for match in map(Path, matches):
             if match.is_dir() and '**' not in text:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from utils.files.atomic import atomic_write
-from utils.files.checkpoint_faults import first_line, why_refused
+from utils.files.checkpoint_faults import first_line, is_of_disk, why_refused
 from utils.files.stand_ins import read_weights
 
 
@@ -86,11 +86,11 @@ def read(path: Path):
         with warnings.catch_warnings():
             warnings.filterwarnings('ignore', message='Detected pickle protocol')  # the error below says it
             return read_weights(path)
-    except OSError:
-        raise
     except pickle.UnpicklingError as error:
         raise ValueError(f'{path}: {why_refused(path, str(error))}') from None
     except Exception as error:  # what torch raises for a damaged file depends on where the damage is
+        if is_of_disk(error):
+            raise
         if 'TorchScript' in str(error):
             raise ValueError(
                 f'{path}: is an exported TorchScript program, expected a checkpoint with weights; name the file it was'

@@ -262,8 +262,8 @@ def check_outputs(names, paths_of, result_dir, inputs=()):
 
 
 def remove_stale_temporaries(result_dir):
-    """Remove what killed writers left in the folders below result_dir; returns the number of files."""
-    folders = [
+    """Remove what killed writers left in result_dir and the folders below it; returns the number of files."""
+    folders = [Path(result_dir)] + [
         folder
         for entry in Path(result_dir).glob('*')
         if entry.is_dir()

@@ -1,6 +1,7 @@
 """Settings of the data: which files are the dataset, and how an epoch is drawn from them."""
 
 import hashlib
+import os
 from pathlib import Path
 
 from utils.settings.setting import NUMBERS, STEPS, TRAINING, VALUES, Setting, choice, group, key, switch
@@ -18,7 +19,7 @@ def none_is_0(value):
 
 def digest(path):
     """The SHA-256 of a small file: what it says counts, not where it lies."""
-    return hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest()
+    return hashlib.sha256(Path(os.path.expanduser(path)).read_bytes()).hexdigest()
 
 
 SETTINGS = group(

@@ -59,13 +59,13 @@ def add_flags(parser):
 def convert(tool: Tool, args) -> int:
     """Prepare the annotations below args.root; returns 0, or 1 when some photos were refused. Raises ValueError and
     OSError for mistakes."""
-    root = Path(args.root).expanduser()
+    root = Path(os.path.expanduser(args.root))
     if not root.is_dir():
         raise FileNotFoundError(
             f'--root {root}: is no folder; give the one that holds photos and annotations, unpacked'
         )
     root = root.resolve()
-    out = Path(args.out).expanduser().resolve() if args.out else root / f'prepared_{tool.name}'
+    out = Path(os.path.expanduser(args.out)).resolve() if args.out else root / f'prepared_{tool.name}'
     found = tool.read(root, out, args)
     if found.missing:
         found.notes[f'photos that are not below {root} ({listed(found.missing, 3)}), left out'] = len(found.missing)
@@ -137,7 +137,7 @@ def class_values(found, args) -> tuple:
 
 def read_names(given: str) -> list[str]:
     """The class names of --classes."""
-    path = Path(given).expanduser()
+    path = Path(os.path.expanduser(given))
     if ',' not in given and (path.is_file() or path.suffix == '.txt'):
         try:
             lines = path.read_text(encoding='utf-8-sig').splitlines()
