@@ -5,6 +5,7 @@ Published test settings are those of the networks' papers and of the frameworks 
 
 from argparse import Namespace
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import datasets
@@ -44,6 +45,7 @@ def published(arch: str, dataset: str) -> dict[str, Any]:
 def with_test_settings(args: Namespace, state: Mapping | None, log) -> Namespace:
     """The flags of a test with those of --test_settings that were not given; log: takes a line about them."""
     said = test_settings_of(state or {}, args.source)
+    _tell_other_yaml(args, (state or {}).get('data_yaml'), log)
     wanted = published(args.arch, args.dataset) if args.test_settings == 'published' else said
     other = {name: value for name, value in wanted.items() if name not in args.given and value != getattr(args, name)}
     words = ' '.join(word for name, value in other.items() for word in SETTINGS[name].words(value))
@@ -62,6 +64,12 @@ def with_test_settings(args: Namespace, state: Mapping | None, log) -> Namespace
     elif other:
         log(f'--test_settings {args.test_settings}: {words}')
     return with_values(args, **other)
+
+
+def _tell_other_yaml(args, text, log):
+    """Say when the file that describes the dataset is no longer what the checkpoint was trained with."""
+    if text and args.data_yaml and Path(args.data_yaml).is_file() and Path(args.data_yaml).read_text('utf-8') != text:
+        log(f'--data_yaml {args.data_yaml}: has changed since {args.source} was trained; it counts as it is now')
 
 
 def test_best(args: Namespace, run) -> int:

@@ -14,7 +14,7 @@ import network
 import predict
 import train
 from datasets.loading.reading import read_image
-from engine.testing import published
+from engine.testing import published, with_test_settings
 from utils import checkpoint
 from utils.files.run_directory import weights_file
 
@@ -349,3 +349,13 @@ def test_published_settings_of_a_test_stand_under_the_flags_and_are_said(run, ca
     assert code == 0 and '--test_settings published: --n_scales 0.5,1.0,2.0' in printed, printed
     tested = json.loads((run / 'test.json').read_text())
     assert json.loads((run / 'eval_val/metrics.json').read_text())['mean_iou'] == pytest.approx(tested['mean_iou'])
+
+
+def test_a_description_of_the_data_that_has_changed_since_the_training_is_said(finished, tmp_path):
+    file, told = tmp_path / 'data.yaml', []
+    state = {**best(finished), 'data_yaml': 'classes: [road]'}
+    for text in ('classes: [road]', 'classes: [street]'):
+        file.write_text(text)
+        args = train.parse_args(['--run', str(finished), '--eval', 'val', '--data_yaml', str(file)])
+        with_test_settings(args, state, told.append)
+    assert len(told) == 1 and 'data.yaml: has changed since' in told[0]

@@ -19,7 +19,7 @@ PUBLIC = {
 }  # of named tuples and of os, public in spite of their name
 # Private names that tests may use, each with the reason why a public way would say less.
 ALLOWED = {
-    '_actions': 'argparse lists the flags of a parser nowhere else',
+    '_actions': 'the flags of a parser, of which argparse has no public list',
     '_builders': 'a stand-in is registered for one test and gone after it',
     '_by_module': 'counts as torch reports them for a module outside of the network',
     '_device': 'a machine with several GPUs',

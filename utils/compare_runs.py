@@ -19,8 +19,8 @@ from utils.cli.parser import Parser
 from utils.cli.program import run_program
 from utils.cli.wording import counted
 from utils.files.atomic import plain
-from utils.pages.page import html_text
 from utils.pages.sheet import Series, beside, heat_table, line_chart, section, table, write_sheet
+from utils.pages.template import html_text
 from utils.run_folder import NO_FLAGS, RunFolder, differing, read_run
 from utils.settings import SETTINGS
 from utils.settings.value_types import count
@@ -86,7 +86,9 @@ def write_page(path, runs: dict[str, RunFolder], rows: list, images: int):
 
 def score_rows(runs) -> list[list]:
     """The head, and for each run: epochs, best and last mean IoU in percent, its loss, and minutes."""
-    rows = [['run', 'validations', 'best mean IoU', 'in epoch', 'last mean IoU', 'in epoch', 'loss there', 'minutes']]
+    rows = [
+        ['run', 'validations', 'best mean IoU', 'best epoch', 'last mean IoU', 'last epoch', 'last loss', 'minutes']
+    ]
     for name, run in runs.items():
         scores, best, last = run.table.of('val'), run.best(), run.last()
         if last is None:
@@ -136,7 +138,7 @@ def curves(runs) -> list[str]:
     charts = []
     for title, label, points in kinds:
         series = [Series(name, *map(np.asarray, points(run))) for name, run in runs.items()]
-        if any(np.isfinite(one.y).any() for one in series):
+        if any(np.isfinite(one.y).sum() > 1 for one in series):  # a point alone is no curve
             charts.append(line_chart(title, series, unit, label))
     return [beside(*charts)] if charts else []
 

@@ -19,7 +19,7 @@ from utils.files.atomic import write_json
 from utils.files.images import write_jpeg
 from utils.outputs.dumps import remove_stale_temporaries
 from utils.pages import sheet
-from utils.pages.page import html_text
+from utils.pages.template import html_text
 
 EXAMPLES, FAULTY = 12, 4  # random samples of each split, and samples with each kind of fault, that the page shows
 UNKNOWN = (255, 0, 255)  # colour of pixels whose id is not in the map

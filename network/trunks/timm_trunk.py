@@ -78,10 +78,12 @@ class TimmTrunk(Module):
 
     def forward(self, images: Tensor) -> dict[int, Tensor]:
         height, width = images.shape[-2:]
-        if height % self.unit or width % self.unit:
-            images = F.pad(images, (0, -width % self.unit, 0, -height % self.unit))
+        below, right = (self.unit * ((side + self.unit - 1) // self.unit) - side for side in (height, width))
+        # of a size that is a formula in an exported program, it is not asked whether it is filled up already
+        if isinstance(height, torch.SymInt) or below or right:
+            images = F.pad(images, (0, right, 0, below))
         return {
-            stride: maps[..., : -(-height // stride), : -(-width // stride)]
+            stride: _corner(maps, (height + stride - 1) // stride, (width + stride - 1) // stride)
             for stride, maps in zip(self.channels, self._features(images))
         }
 
@@ -115,6 +117,15 @@ class TimmTrunk(Module):
             f'--trunk {self.name}: this backbone does not take images of any size ({refusal}); choose another one, such'
             ' as timm/convnext_tiny, timm/swin_tiny_patch4_window7_224 or timm/vit_small_patch14_dinov2'
         )
+
+
+def _corner(maps: Tensor, rows: int, columns: int) -> Tensor:
+    """The upper left part of maps (N, C, h, w). In an exported program of any size by its indices: a slice would assume
+    that it is never the whole."""
+    if isinstance(rows, torch.SymInt):
+        first, second = (torch.arange(count, device=maps.device) for count in (rows, columns))
+        return maps.index_select(2, first).index_select(3, second)
+    return maps[..., :rows, :columns]
 
 
 def _create(name: str, dilated: bool) -> Any:

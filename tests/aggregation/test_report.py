@@ -6,6 +6,7 @@ import dumps
 import numpy as np
 import pytest
 import torch
+from browser import Reader, pixels_of
 
 from aggregation.fusion.fusing import FuseOptions
 from aggregation.fusion.member_report import disagreement, measure
@@ -156,6 +157,16 @@ def test_the_page_and_its_files(tmp_path, folders):
     ]
     assert all(f'>{cell}</td>' in text for cell in cells)
     assert text.count('stroke-width="3"') == 4  # ensemble and calibrated ensemble in two charts
+    records = Reader(text).data['records']
+    assert [record['name'] for record in records] == [one['image'] for one in content['worst']]
+    assert [layer.get('ramp', [])[-1:] for layer in records[0]['layers']] == [[]] * 4 + [
+        ['100 %'],
+        ['1.61 nats'],
+        ['100 %'],
+    ]
+    planes = pixels_of(tmp_path / 'report' / records[0]['pixels'])
+    assert ((planes['label'] != planes['prediction']) & (planes['label'] < 255)).sum() == content['worst'][0]['wrong']
+    assert planes['confidence'].min() > 0 and planes['confidence'].max() <= 100
     error = cv2.imread(str(tmp_path / 'report/pictures/001_error.png'), cv2.IMREAD_GRAYSCALE)
     assert (error == 255).sum() == content['worst'][0]['wrong']
 

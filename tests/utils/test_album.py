@@ -24,12 +24,12 @@ CONFIDENCE = np.array([[99, 50, 87, 40], [0, 100, 1, 2]], np.uint8)
 
 
 def make_page(folder):
-    """A page of 50 images of 4x2 pixels with thumbnails and pixels, which the last one lacks; FOUR of them are scored,
-    and those after these hold no class."""
+    """A page of 50 images of 4x2 pixels, set/v/00_x.png to set/w/49_x.png, with thumbnails and pixels, which the last
+    one lacks; FOUR of them are scored, and those after these hold no class."""
     pictures = {'input': np.full((2, 4, 3), 90, np.uint8), 'prediction': PREDICTION}
     records = []
     for number in range(50):
-        record = PageRecord(f'{number:02d}.png', number, 4, 2)
+        record = PageRecord(f'set/{"v" if number < 3 else "w"}/{number:02d}_x.png', number, 4, 2)
         for key, title, kind in (('input', 'Input', 'photo'), ('prediction', 'Prediction', 'classes')):
             record.layers.append(Layer(key, title, f'{key}.png', kind))
         record.layers.append(Layer('prob_mask', 'Confidence', 'input.png', 'map', 100, '%'))
@@ -55,7 +55,7 @@ CHOICES = [
     ({}, [0, 1, 2, 3, 4]),
     ({'order': 'worst'}, [2, 1, 3, 0, 4]),
     ({'order': 'best'}, [0, 3, 1, 2, 4]),
-    ({'find': '01.PNG '}, [1]),
+    ({'find': '01_X '}, [1]),
     ({'label': 1}, [0, 1]),
     ({'label': 1, 'order': 'class-worst'}, [1, 0]),
     ({'label': 1, 'order': 'class-most'}, [1, 0]),
@@ -185,9 +185,9 @@ def test_the_legend_and_the_order_choose_the_images(told):
 
 @needs_browser
 def test_a_click_on_a_class_shows_its_images_worst_first_and_says_how_many(told):
-    assert told['click'] == [['01.png 0.0 %', '00.png 30.0 %'], '2 of 50 images with car', 'lowest IoU of car']
+    assert told['click'] == [['v/01 0.0 %', 'v/00 30.0 %'], '2 of 50 images with car', 'lowest IoU of car']
     assert told['counts'] == ['road 4', 'car 2', 'sky 0']
-    assert told['back'] == [['00.png 60.0 %', '01.png 40.0 %', '02.png 20.0 %', '03.png 50.0 %']] * 2
+    assert told['back'] == [['v/00 60.0 %', 'v/01 40.0 %', 'v/02 20.0 %', 'w/03 50.0 %']] * 2
 
 
 @needs_browser
@@ -198,7 +198,10 @@ def test_a_page_has_24_thumbnails_and_the_keys_turn_it(told):
 
 @needs_browser
 def test_a_thumbnail_has_its_shape_before_its_picture_and_says_what_it_shows(told):
-    assert told['ratio'] == pytest.approx(2, abs=0.02) and told['alt'] == ['Prediction over input of 24.png', '']
+    assert told['ratio'] == pytest.approx(2, abs=0.02) and told['alt'] == [
+        'Prediction over input of set/w/24_x.png',
+        '',
+    ]
 
 
 @needs_browser
@@ -217,7 +220,7 @@ def test_the_class_and_confidence_under_the_pointer_are_those_of_the_maps(told):
         'car 87 % predicted car label x 2, y 0',
         'road 40 % predicted car label x 3, y 0',
         'sky 100 % predicted road label x 1, y 1',
-        'road 2 % predicted not labelled label x 3, y 1',
+        'road 2 % predicted not labelled x 3, y 1',
     ]
     # four times as large about the upper right corner, the middle of the stage is 1/8 of the width from the right
     assert told['zoomed'] == 'road 40 % predicted car label x 3, y 0' and told['left'] is True

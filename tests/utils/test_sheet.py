@@ -58,7 +58,7 @@ def test_what_the_others_are_compared_with_is_drawn_wider():
 def test_a_line_runs_from_corner_to_corner_of_its_axes():
     [line] = lines_of(line_chart('T', [Series('a', LINE, 10 * LINE)], 'x', 'y', x_range=(0, 1), y_range=(0, 10)))
     (x0, y0), (x1, y1) = (map(float, point.split(',')) for point in line['points'].split())
-    assert (x0, y1) == (46, 8) and (x1, y0) == (460 - 8, 300 - 34)
+    assert (x0, y1) == (70, 8) and (x1, y0) == (460 - 8, 300 - 34)
 
 
 def test_awkward_names_of_pictures_are_escaped():
@@ -93,7 +93,7 @@ def test_at_400_pixels_no_number_of_a_table_is_cut_and_a_matrix_slides_below_its
     names = ['class', *(f'a long name of column {number}' for number in range(9))]
     wide = [['', *map(str, range(30))], ['motorcycle', *range(100, 130)]]
     sections = [
-        table('T', [names, ['motorcycle', *(1234567.0 * number for number in range(9))]]),
+        table('T', [names, ['motorcycle', *(1234567.0 * number for number in range(8)), '/a/long/' + 'x' * 40]]),
         bars('B', ['motorcycle', 'traffic light'], [99.5, 0.25]),
         matrix('M', wide),
     ]

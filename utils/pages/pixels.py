@@ -34,4 +34,4 @@ def write_pixels(path, **planes: np.ndarray | None):
 
 def _packed(plane: np.ndarray) -> str:
     differences = np.diff(plane, axis=1, prepend=np.zeros((len(plane), 1), plane.dtype))
-    return base64.b64encode(zlib.compress(differences.astype(np.uint8).tobytes(), 6)).decode('ascii')
+    return base64.b64encode(zlib.compress(differences.astype(np.uint8).tobytes(), 1)).decode('ascii')

@@ -27,7 +27,7 @@ _COLOURS = (
     '#b0a000',
     '#7f7f7f',
 )
-_WIDTH, _HEIGHT, _LEFT, _BOTTOM = 460, 300, 46, 34
+_WIDTH, _HEIGHT, _LEFT, _BOTTOM = 460, 300, 70, 34
 FEW = 20  # points of a line that are marked one by one
 
 

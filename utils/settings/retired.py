@@ -11,11 +11,11 @@ AUGMENTATIONS = (
     ' augmentation'
 )
 SETTLED = 'is not a setting here; leave it out'
-GROUPS = 'is a file of flags here: --config FILE'
+GROUPS = 'is a file of flags here: --config FILE, or --recipe'
 TILES = 'is --crop_eval H,W with --crop_overlap, a sliding window'
 PRETRAINED = 'is --pretrained, which takes imagenet, paddle, mapillary, torchvision, timm or a file'
 LOGGING = 'is written always, into --result_dir'
-TEST = 'is --eval val --snapshot FILE, the weights of a run; the file knows its network'
+TEST = 'is --run DIR --eval val, with the settings and best weights of that run'
 PROCESSES = 'is said by torchrun --nproc-per-node=N train.py ...; leave it out'
 
 PUBLISHED = {
@@ -96,7 +96,7 @@ FRAMEWORK = {
     'img_loader': SETTLED,
     'label_handler': SETTLED,
     'checkpointing.*': 'is always on: the last and the best checkpoint of a run are kept',
-    'TESTING.TEST_AFTERWARDS': f'{TEST}, after the training',
+    'TESTING.TEST_AFTERWARDS': 'is --test_after',
     'TESTING.SCALES': 'is --multi_scale_inference with --default_scale and --extra_scales',
     'tta.scales': 'is --multi_scale_inference with --default_scale and --extra_scales',
     'TESTING.FLIP': 'is --do_flip, from left to right',
@@ -108,8 +108,7 @@ FRAMEWORK = {
     'TESTING.OVERRIDES': 'is the flags of the evaluation; give these',
     'valdir': TEST,
     'ckpt_dir': TEST,
-    'finetune_from': 'is --snapshot FILE',
-    'continue_from': 'is --resume FILE, or --resume auto',
+    'continue_from': 'is --resume DIR or FILE, or --resume auto',
     'multirun': 'is a loop of the shell, or runx with the files scripts/*.yml',
     'num_gpus': PROCESSES,
     'num_training_samples': 'belongs to a search for the learning rate, which there is not; try --lr at several values',

@@ -45,7 +45,7 @@ const album = {
     const share = this.label == null ? record.miou : entryOf(record, this.label)[3];
     const score = isScored ? make('b', { textContent: percent(share), title: this.label == null ? 'mean IoU of this image' : `IoU of ${names[this.label]}` }) : '';
     const button = make('button', { type: 'button', className: 'tile' }, thumb,
-      make('span', { className: 'line' }, make('span', { className: 'name', title: record.name }, make('bdi', { textContent: record.name })), score));
+      make('span', { className: 'line' }, make('span', { className: 'name', title: record.name, textContent: shortName(record.name) }), score));
     if (record.about) button.append(make('small', { textContent: record.about }));
     button.dataset.index = record.index;
     button.addEventListener('click', () => viewer.open(record));

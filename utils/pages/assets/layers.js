@@ -48,3 +48,16 @@ function options(layers) {
     return make('optgroup', { label: name }, ...some.map(layer => make('option', { value: layer.key, textContent: layer.title })));
   }).filter(group => group.children.length);
 }
+
+// below a thumbnail the folders that all names begin with, and the ending of all, are left out
+const shared = (a, b) => {
+  let length = 0;
+  while (length < Math.min(a.length, b.length) && a[length] === b[length]) length++;
+  return a.slice(0, length);
+};
+const turned = text => [...text].reverse().join('');
+const [prefix, suffix] = records.length < 2 ? ['', ''] : [
+  records.map(record => record.name).reduce(shared).replace(/[^/]*$/, ''),
+  turned(records.map(record => turned(record.name)).reduce(shared)).replace(/^[^._]*/, ''),
+];
+const shortName = name => name.slice(prefix.length, name.length - suffix.length) || name;

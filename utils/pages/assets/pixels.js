@@ -65,7 +65,7 @@ class Readout {
     const { label, prediction, confidence } = pixelAt(pixels, place);
     const lines = [];
     if (prediction !== undefined) lines.push(['predicted', prediction, confidence === undefined ? '' : ` ${confidence} %`]);
-    if (label !== undefined) lines.push(['label', label, '']);
+    if (label !== undefined) lines.push([label < names.length ? 'label' : '', label, '']);
     const [column, row] = [Math.floor(place[0] * this.record.width), Math.floor(place[1] * this.record.height)];
     this.box.replaceChildren(...lines.map(([what, number, more]) => make('span', {}, swatch(number), make('b', { textContent: className(number) + more }), ' ' + what)),
       make('small', { textContent: `x ${column}, y ${row}` }));
