@@ -5,10 +5,11 @@
     many     torchrun --standalone --nproc-per-node=8 train.py --dataset cityscapes --syncbn --precision bf16 ...
     score    python train.py --run runs/a --eval val
     go on    python train.py --resume runs/a
+    look     python train.py ... --dry_run              what it would do, and what is missing
 
-Exit code 0: done; 1: an evaluation done but for images that could not be read, which are listed; 2: a mistake in flags,
-files or data, reported in one line; 75: a training stopped by SIGTERM or SIGUSR1, saved and to be continued; 130:
-interrupted by Ctrl-C, a training saved like that.
+Exit code 0: done; 1: an evaluation done but for images that could not be read, which are listed, or a dry run that
+misses files; 2: a mistake in flags, files or data, reported in one line; 75: a training stopped by SIGTERM or SIGUSR1,
+saved and to be continued; 130: interrupted by Ctrl-C, a training saved like that.
 """
 
 import os
@@ -41,6 +42,7 @@ from engine.builders import (
     verify,
     with_cache,
 )
+from engine.dry_run import DryRun
 from engine.keeper import CheckpointKeeper
 from engine.planning import recipe
 from engine.planning.timed import TimedTraining
@@ -59,10 +61,12 @@ from utils.settings import SETTINGS
 SPLITS = {'val': 'val', 'trn': 'train', 'test': 'test', 'folder': 'folder'}
 
 
-def parse_args(argv=None, log=lambda line: None):
-    """The flags as a namespace, checked against each other; log: takes a line about those of an earlier run. Raises
-    ValueError for a mistake."""
-    return flags.parse(sys.argv[1:] if argv is None else argv, datasets.dataset_names(), partial(adopt, log=log))
+def parse_args(argv=None, log=lambda line: None, dry=None):
+    """The flags as a namespace, checked against each other; log: takes a line about those of an earlier run; dry: a
+    DryRun. Raises ValueError for a mistake."""
+    adopting = partial(adopt, log=log)
+    adopting = partial(dry.adopt, adopting) if dry else adopting
+    return flags.parse(sys.argv[1:] if argv is None else argv, datasets.dataset_names(), adopting)
 
 
 def main(argv=None):
@@ -74,12 +78,13 @@ def main(argv=None):
 def start(argv):
     """Parse, check, then train or evaluate; raises for a mistake."""
     notes: list[str] = []
-    args = parse_args(argv, notes.append)
+    dry = DryRun()
+    args = parse_args(argv, notes.append, dry)
     notes += flags.unread(args)
-    args, state = load_state(args, notes.append)
+    args, state = dry.load(load_state, args, notes.append) if args.dry_run else load_state(args, notes.append)
     with config.scope(**SETTINGS.as_cfg(vars(args))):
         config.freeze()
-        check_names(args)
+        dry.attempt(check_names, args) if args.dry_run else check_names(args)
         notes += unread_by_network(args)
         if args.summary:
             return print_summary(args, notes)
@@ -88,6 +93,8 @@ def start(argv):
         with run_context(args, training=not args.eval) as run:
             for note in [waiting.line(), *notes]:
                 run.log(note)
+            if args.dry_run:
+                return dry.report(args, run, state)
             if args.eval:
                 return evaluate(args, run, state)
             code = fit(args, run, state)
@@ -113,10 +120,10 @@ def remedy(error):
 def check_names(args):
     """Raise ValueError or FileNotFoundError for an unknown dataset or weight file, before anything is written."""
     datasets.get_classes(args.dataset)
-    if not args.source:
-        network.check_pretrained(args.pretrained, args.arch, args.trunk, args.assets_path)
     if args.freeze_trunk and args.trunk is None:
         raise ValueError(f'--freeze_trunk: {args.arch} has no trunk to freeze; leave the flag out')
+    if not args.source:
+        network.check_pretrained(args.pretrained, args.arch, args.trunk, args.assets_path)
 
 
 def load_state(args, log):

@@ -1,6 +1,6 @@
 """Settings that plan a training: flags that fit data and machine, how long it may take, and when it is enough."""
 
-from utils.settings.setting import NUMBERS, STEPS, TRAINING, Setting, group
+from utils.settings.setting import NUMBERS, STEPS, TRAINING, Setting, group, switch
 from utils.settings.value_types import above_zero, positive
 
 SETTINGS = group(
@@ -33,6 +33,14 @@ SETTINGS = group(
     ),
     Setting(
         'epoch_batches', positive, None, 'N', 'batches of an epoch, at most (default: all images)', decides=(STEPS,)
+    ),
+    switch(
+        'dry_run',
+        'check flags, files, data and network, say what would be done, and write nothing; exit code 1 where files are'
+        ' missing, which are listed',
+        decides=(),
+        read_by='',
+        idle_beside=('summary',),
     ),
     decides=(NUMBERS,),
     read_by=TRAINING,
