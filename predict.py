@@ -11,6 +11,7 @@ done; 1: some sources failed, which are listed at the end; 2: a mistake in flags
 """
 
 import sys
+from argparse import SUPPRESS
 
 import utils.cli.waiting  # noqa: F401  (before torch)
 
@@ -114,13 +115,7 @@ def build_parser() -> Parser:
     )
     SETTINGS['n_scales'].add_to(group)
     group.add_argument('--flip', action='store_true', help='average with the prediction of the mirror image')
-    group.add_argument(
-        '--no_flip',
-        dest='flip',
-        action='store_false',
-        default=False,
-        help='do not, although the weights were tested so',
-    )
+    group.add_argument('--no_flip', dest='flip', action='store_false', default=False, help=SUPPRESS)
     SETTINGS['test_settings'].add_to(
         group,
         choices=('stored', 'flags'),

@@ -4,6 +4,7 @@ end it early. Checkpoints lie there too (utils.checkpoint)."""
 import os
 import sys
 import threading
+import time
 import traceback
 from argparse import Namespace
 from collections.abc import Mapping
@@ -37,6 +38,7 @@ class Run:
     args: Namespace
     is_training: bool
     is_open: bool = False
+    started: float = field(default_factory=time.monotonic)
     _waiting: list = field(default_factory=list)  # lines for logging.log, which is not open yet
 
     def __post_init__(self):

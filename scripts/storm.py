@@ -31,7 +31,7 @@ import torch._inductor  # which torch imports as a training starts, once here an
 
 from scripts import storm_inputs, storm_kills, storm_machine, storm_records
 from scripts.bench_report import aligned, header, provenance
-from scripts.storm_trials import Kind, NotPossible
+from scripts.storm_trials import Kind, NotPossible, Process
 from utils.cli.parser import Parser
 from utils.cli.program import run_program
 from utils.cli.wording import counted, did_you_mean
@@ -77,6 +77,8 @@ def run(argv) -> int:
     try:
         storm(rows, args, folder)
     finally:
+        for process in list(Process.running):
+            process.stop()
         for row in rows:
             row.kind.close()
         if not args.keep:

@@ -9,7 +9,6 @@ import zipfile
 import zlib
 from collections.abc import Callable
 
-HUGE = (0xFF, 0x7F, 0x00, 0x80)
 WRONG = (
     None,
     True,

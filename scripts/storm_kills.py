@@ -125,7 +125,7 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 class Killed(Kind):
     """A program that is killed, and started again until it ends by itself.
 
-    call: its main; argv: (site, folder of the trial, whether it was started before) -> its arguments, whose results lie
+    call: its main; argv: (site, folder of the trial) -> its arguments, whose results lie
     in `out` below that folder; codes: that it may end with when it has been asked to end by a signal.
     """
 
@@ -143,24 +143,29 @@ class Killed(Kind):
         self.site.make()
         self.reference = folder / 'reference'
         self.reference.mkdir()
+        self.lay_out(self.reference)
         began = time.monotonic()
         process = Process(counting(self.program(self.reference), self.reference), folder / 'reference.log')
         expect(process)
         self.seconds = time.monotonic() - began
         self.operations = int(re.findall(r'operations: (\d+)', process.printed)[-1])
 
-    def program(self, folder, again=False) -> Callable[[], int | None]:
+    def lay_out(self, folder: Path):
+        """Put what the program works on into the folder of a trial, where it lies there."""
+
+    def program(self, folder) -> Callable[[], int | None]:
         def run():
-            sys.argv = [self.name, *map(str, self.argv(self.site, folder, again))]
+            sys.argv = [self.name, *map(str, self.argv(self.site, folder))]
             return self.call(sys.argv[1:])
 
         return run
 
     def attempt(self, rng, folder):
         tried = rng.choice((1, 1, 2, 3))
+        self.lay_out(folder)
         for turn in range(tried):
             log = folder.with_suffix(f'.{turn}.log')
-            broke = self.kill(rng, folder, log, turn > 0) or unreadable(folder)
+            broke = self.kill(rng, folder, log) or unreadable(folder)
             if broke:
                 return turn + 1, broke
         log = folder.with_suffix('.end.log')
@@ -168,18 +173,18 @@ class Killed(Kind):
 
     def finish(self, folder: Path, log: Path) -> str | None:
         """Start the program for the last time; what did not hold in the end."""
-        process = Process(counting(self.program(folder, True), folder), log)
+        process = Process(counting(self.program(folder), folder), log)
         code = process.wait(SECONDS)
         process.stop()
         if code != 0:
             return f'the last start ended with {code}: {process.last_line}'
         return left_behind(folder) or self.compare(folder)
 
-    def kill(self, rng: random.Random, folder: Path, log: Path, again: bool) -> str | None:
+    def kill(self, rng: random.Random, folder: Path, log: Path) -> str | None:
         """Start the program and kill it; what did not hold."""
         number = rng.choice((signal.SIGKILL,) * 3 + (signal.SIGTERM, signal.SIGINT))
         at = rng.randint(1, self.operations) if self.operations and rng.random() < 0.6 else 0
-        process = Process(counting(self.program(folder, again), folder, at, number), log)
+        process = Process(counting(self.program(folder), folder, at, number), log)
         if process.wait(SECONDS if at else rng.uniform(0, self.seconds)) is None and not at:
             self.send(rng, process, number)
         return self.wrong_end(process, number)
@@ -213,7 +218,7 @@ class KilledTraining(Killed):
         self.more = more.split()
         super().__init__(name, train.main, self._argv, share)
 
-    def _argv(self, site, folder, again):
+    def _argv(self, site, folder):
         return [*site.training(folder / 'run', '--resume', 'auto'), *self.more]
 
     def compare(self, folder):
@@ -234,10 +239,10 @@ class KilledLoader(KilledTraining):
     codes = (0, 2)
 
     def __init__(self):
-        super().__init__('a loader process', '--num_workers 2', share=1.5)
+        super().__init__('a loader process', '--num_workers 2', share=1.0)
 
-    def kill(self, rng, folder, log, again):
-        process = Process(counting(self.program(folder, again), folder), log)
+    def kill(self, rng, folder, log):
+        process = Process(counting(self.program(folder), folder), log)
         process.wait(rng.uniform(0, self.seconds))
         loaders = process.children() if process.code is None else []
         if loaders:
@@ -254,11 +259,11 @@ class KilledPair(KilledTraining):
     codes, is_alone = (0, 1, 75, 130, -signal.SIGTERM, -signal.SIGINT), False
 
     def __init__(self):
-        super().__init__('a training of two processes', '--bs_trn 1', share=3.0)
+        super().__init__('a training of two processes', '--bs_trn 1', share=1.5)
 
-    def program(self, folder, again=False):
+    def program(self, folder):
         def run():
-            sys.argv = ['train.py', *map(str, self.argv(self.site, folder, again))]
+            sys.argv = ['train.py', *map(str, self.argv(self.site, folder))]
             return launched(sys.argv[1:], nproc_per_node=2)
 
         return run
@@ -303,9 +308,8 @@ def same(one, other) -> bool:
 
 
 def epochs(path: Path) -> list:
-    """Phase and epoch of each row of a metrics.csv, and the scores."""
-    rows = MetricsTable.read(path).rows
-    return [(*key, {name: row[name] for name in ('mean_iu', 'loss') if name in row}) for key, row in rows.items()]
+    """The epochs of a metrics.csv and their scores; the means over training batches count from the last start."""
+    return [(epoch, row['mean_iu'], row['loss']) for epoch, row in MetricsTable.read(path).of('val').items()]
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -354,31 +358,36 @@ def unreadable(folder: Path) -> str | None:
     return None
 
 
-def prediction(site, folder, again):
+def prediction(site, folder):
     images = site.root / 'synthetic' / 'leftImg8bit' / 'val'
     kinds = 'labels,color,confidence,overlay,page'
     return [images, '--weights', site.weights[0], '--out', folder / 'out', '--write', kinds, '--device', 'cpu']
 
 
-def preparation(site, folder, again):
-    if not again:
-        shutil.copytree(site.download, folder, dirs_exist_ok=True)
+class KilledPreparation(Killed):
+    """The originals lie beside the results."""
+
+    def lay_out(self, folder):
+        shutil.copytree(self.site.download, folder, dirs_exist_ok=True)
+
+
+def preparation(site, folder):
     return ['gta5', '--root', folder, '--workers', '1']
 
 
-def evaluation(site, folder, again):
+def evaluation(site, folder):
     return site.evaluation(folder / 'run', site.weights[0])
 
 
-def fusion(site, folder, again):
+def fusion(site, folder):
     return ['fuse', *site.logits, '--out', folder / 'out']
 
 
-def verification(site, folder, again):
+def verification(site, folder):
     return [*site.data(), '--out', folder / 'out', '--workers', '1']
 
 
-def rendering(site, folder, again):
+def rendering(site, folder):
     return f'synthetic --root {folder} --train 6 --val 6 --size 64,128 --workers 1'.split()
 
 
@@ -386,10 +395,10 @@ KINDS = [
     KilledTraining(),
     KilledPair(),
     KilledLoader(),
-    Killed('an evaluation with dumps', train.main, evaluation),
-    Killed('a fusion', ensemble.main, fusion),
+    Killed('an evaluation with dumps', train.main, evaluation, share=0.8),
+    Killed('a fusion', ensemble.main, fusion, share=2.0),
     Killed('a prediction', predict.main, prediction),
-    Killed('a verification', verify.main, verification, share=0.5),
-    Killed('a preparation', prepare.main, preparation, share=0.5),
-    Killed('a rendering', prepare.main, rendering, share=0.5),
+    Killed('a verification', verify.main, verification, share=1.0),
+    KilledPreparation('a preparation', prepare.main, preparation, share=1.8),
+    Killed('a rendering', prepare.main, rendering, share=0.3),
 ]

@@ -175,7 +175,7 @@ class TwoNodes(KilledTraining):
     names, address = ('storm0', 'storm1'), '10.213.7'
 
     def __init__(self):
-        super().__init__('two machines', '--timeout 1 --bs_trn 1', share=3.0)
+        super().__init__('two machines', '--timeout 1 --bs_trn 1', share=1.5)
 
     def prepare(self, folder):
         if shutil.which('ip') is None:
@@ -197,7 +197,7 @@ class TwoNodes(KilledTraining):
         for name in self.names:
             subprocess.run(['ip', 'netns', 'delete', name], capture_output=True)
 
-    def program(self, folder, again=False):
+    def program(self, folder):
         """Both machines, started by one process, which ends with the worse of their exit codes."""
 
         def run():
@@ -223,7 +223,7 @@ class TwoNodes(KilledTraining):
                     raise OSError(ctypes.get_errno(), 'setns')
             os.environ['GLOO_SOCKET_IFNAME'] = self.names[number]
             return launched(
-                [*map(str, self.argv(self.site, folder, False))],
+                [*map(str, self.argv(self.site, folder))],
                 nproc_per_node=1,
                 min_nodes=2,
                 max_nodes=2,

@@ -26,8 +26,8 @@ from utils.files.metrics_csv import MetricsTable
 from utils.files.sources import find_sources
 from utils.outputs import logits as stored
 from utils.outputs.dumps import read_record
-from utils.outputs.gallery import Layer, PageRecord, load_record
 from utils.outputs.predicted import PredictedFiles
+from utils.pages.records import Layer, PageRecord, load_record
 
 OPTIONS = FuseOptions('mean', 'msp', (), None, False)
 YAML = """# streets
@@ -62,7 +62,16 @@ def records(folder) -> dict[str, bytes]:
     (folder / 'sources.jsonl').write_text(f'{json.dumps(line)}\n' * 3)
     line = {'target': 'a.png', 'recipe': 'b', 'sources': [[1, 2]], 'made': [3, 4]}
     (folder / '.prepared_storm.jsonl').write_text(f'{json.dumps(line)}\n' * 3)
-    page = PageRecord('a.png', 0, 6, 4, [Layer('input', 'Input', 'a_logits.npz', 'photo')], ious=[[0, 0.5]], run='r')
+    page = PageRecord(
+        'a.png',
+        0,
+        6,
+        4,
+        [Layer('input', 'Input', 'a_logits.npz', 'photo')],
+        classes=[[0, 3, 4, 0.5]],
+        mark=[0.5, 0.5],
+        run='r',
+    )
     write_json(folder / 'page.json', asdict(page))
     polygon = {'label': 'road', 'polygon': [[0, 0], [3, 0], [3, 2]]}
     write_json(

@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 BROKEN = 70  # exit code of a forked process whose function raised
 
@@ -73,6 +73,8 @@ class Process:
     the signal that ended it; None while it runs.
     """
 
+    running: ClassVar[set['Process']] = set()  # those that a storm which is interrupted has to stop
+
     def __init__(self, function: Callable[[], int | None], log: Path):
         self.log, self.code = log, None
         sys.stdout.flush()
@@ -80,6 +82,7 @@ class Process:
         self.number = os.fork()
         if not self.number:
             self._run(function)
+        self.running.add(self)
 
     def _run(self, function):
         code = BROKEN
@@ -115,6 +118,7 @@ class Process:
             done, status = os.waitpid(self.number, os.WNOHANG)
             if done:
                 self.code = os.waitstatus_to_exitcode(status)
+                self.running.discard(self)
             elif time.monotonic() >= limit:
                 break
             else:

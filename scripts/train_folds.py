@@ -27,15 +27,10 @@ from utils import metrics  # noqa: E402
 from utils.cli.program import run_program  # noqa: E402
 from utils.files import stamps  # noqa: E402
 from utils.files.atomic import write_json  # noqa: E402
-from utils.settings import SETTINGS  # noqa: E402
 from utils.settings.value_types import number  # noqa: E402
 
-# Of a training, what the evaluation of its weights has to share.
-SHARED = (
-    *('folds', 'fold', 'fold_by', 'pre_size', 'crop_val', 'crop_eval', 'crop_overlap', 'precision', 'num_workers'),
-    *('default_scale', 'do_flip', 'multi_scale_inference', 'extra_scales', 'n_scales', 'assets_path', 'max_pixels'),
-)
-OWN = ('--fold', '--resume', '--snapshot', '--eval', '--dataset')
+OWN = ('--fold', '--resume', '--run', '--snapshot', '--eval', '--dataset')  # decided here for every fold
+SCORES = 'eval_val'  # where an evaluation of a run writes to
 
 
 def parse_args(argv):
@@ -81,16 +76,11 @@ def train_folds(argv) -> int:
         if code or not best:
             return failed(f'fold {fold}', code or 2)
         if not _is_scored(run, best[0]):
-            code = step(
-                f'score of fold {fold}',
-                'train.py',
-                *(*common, *evaluation_flags(run), '--eval', 'val', '--snapshot', str(best[0])),
-                *('--result_dir', str(run / 'eval')),
-            )
+            code = step(f'score of fold {fold}', 'train.py', '--run', str(run), '--eval', 'val')
             if code:
                 return failed(f'the score of fold {fold}', code)
         weights.append(str(best[0]))
-        counts.append(np.load(run / 'eval' / 'confusion_matrix.npy'))
+        counts.append(np.load(run / SCORES / 'confusion_matrix.npy'))
         rows.append({'fold': fold, 'mean_iou': float(metrics.mean_iou(counts[-1])), 'weights': weights[-1]})
     report(directory, rows, np.sum(counts, axis=0))
     if has_test:
@@ -132,20 +122,8 @@ def failed(what: str, code: int) -> int:
     return code
 
 
-def evaluation_flags(run: Path) -> list[str]:
-    """The flags of a training that its evaluation needs too, as words."""
-    record = stamps.read(run / 'hparams.json', 'train the fold again', 'record of a run') or {}
-    words = []
-    for name in SHARED:
-        value, setting = record.get(name), SETTINGS[name]
-        value = tuple(value) if isinstance(value, list) else value
-        if value not in (None, False, setting.default):
-            words += setting.words(value)
-    return words
-
-
 def _is_scored(run: Path, best: Path) -> bool:
-    found = run / 'eval' / 'confusion_matrix.npy'
+    found = run / SCORES / 'confusion_matrix.npy'
     return found.is_file() and found.stat().st_mtime >= best.stat().st_mtime
 
 
@@ -153,7 +131,7 @@ def report(directory: Path, rows: list, counts: np.ndarray):
     """Print the scores, and write folds.json: of each fold, and of all images, each by the network that has not seen
     it."""
     scores = np.array([row['mean_iou'] for row in rows])
-    names = list(stamps.read(directory / 'fold0' / 'eval' / 'metrics.json', 'score it again')['classes'])
+    names = list(stamps.read(directory / 'fold0' / SCORES / 'metrics.json', 'score it again')['classes'])
     together = float(metrics.mean_iou(counts))
     print('\nmean IoU of the folds:')
     for row in rows:

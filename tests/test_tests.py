@@ -26,10 +26,8 @@ ALLOWED = {
     '_facts': 'a stand-in is registered for one test and gone after it',
     '_first_size': 'where the shortcut applies; the results are the same with and without it',
     '_normalised_together': 'a process group of three',
-    '_partner': 'which image a draw pastes from, of which a sample shows pixels alone',
     '_rate': 'seconds that have passed',
     '_render_one': 'Ctrl-C in the middle of a rendering',
-    '_told': 'files that this process has told about before',
 }
 
 

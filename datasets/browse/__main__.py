@@ -23,6 +23,7 @@ from utils.cli import flags
 from utils.cli.parser import Parser
 from utils.cli.program import run_program
 from utils.files.images import write_png
+from utils.outputs.dumps import remove_stale_temporaries
 from utils.pages.page import write_page
 from utils.settings import SETTINGS
 from utils.settings.coarse import GROUP as COARSE
@@ -117,6 +118,7 @@ def _title(args):
 def _write_page(path, title, dataset, samples):
     """The page, and its files in a folder beside it."""
     folder = path.with_name(f'{path.stem}_pictures')
+    remove_stale_temporaries(folder)
     records = [record(shown, dataset.classes, folder, number) for number, shown in enumerate(samples)]
     facts = {'images in all': f'{len(dataset):,}'}
     if any(shown.mark for shown in samples):

@@ -17,6 +17,7 @@ from utils.cli.wording import counted, listed, shortened
 from utils.files import stamps
 from utils.files.atomic import write_json
 from utils.files.images import write_jpeg
+from utils.outputs.dumps import remove_stale_temporaries
 from utils.pages import sheet
 from utils.pages.template import html_text
 
@@ -39,6 +40,7 @@ def folder_of(assets_path, verified: Verified) -> Path:
 def write_page(verified: Verified, folder) -> Path:
     """Write verify.json, index.html and its pictures into `folder`; returns the path of the page."""
     folder = Path(folder)
+    remove_stale_temporaries(folder / 'pictures')
     write_json(folder / 'verify.json', verified.as_json())
     facts = {
         'dataset': verified.name,

@@ -112,7 +112,7 @@ def make_plan(recipe: Recipe, facts: Facts, held: Mapping[str, Any], trunk: Trun
     plan.choose('trunk', trunk.trunk, 'of the recipe' if trunk.trunk == first else f'{first} is not there')
     plan.choose('pretrained', trunk.pretrained, PRETRAINED[trunk.pretrained != 'none'])
     name = facts.device.upper().replace('CUDA', 'GPU')
-    why = f'this {name} computes in it' if facts.half else f'this {name} is no faster in less'
+    why = f'this {name} computes in it' if facts.half else f'this {name} gains nothing from 16 bits'
     precision = plan.choose('precision', facts.half or 'fp32', why)
     step_bytes = trunk.train_bytes * (1.0 if precision == 'fp32' else HALF)
     fitting = partial(_fitting, facts.memory - OPTIMIZER_BYTES * trunk.parameters, step_bytes)
@@ -179,7 +179,8 @@ def _batch(plan: Plan, recipe: Recipe, facts: Facts, fits: int) -> int:
     why = f'a step has {counted(wanted * facts.world, "image")}'
     if fits < wanted:
         why += f', and {max(1, fits)} at a time fit {facts.memory_from}'
-    batch = plan.choose('bs_trn', min(wanted, max(1, fits)), why)
+    parts = -(-wanted // min(wanted, max(1, fits)))
+    batch = plan.choose('bs_trn', -(-wanted // parts), why)
     if batch < wanted:
         plan.choose('accumulate', -(-wanted // batch), f'batches of {batch} to steps of {wanted}')
     return batch * plan.value('accumulate', 1) * facts.world

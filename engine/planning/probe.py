@@ -68,4 +68,5 @@ def _validation_seconds(training) -> float:
         began = time.monotonic()
         average_logits(net, images, evaluator.options)[0].sum().item()  # waits for the device
     net.train()
-    return DECODING * (time.monotonic() - began) / len(images) * -(-len(training.val_set) // run.dist.world)
+    seconds = DECODING * (time.monotonic() - began) / len(images) * -(-len(training.val_set) // run.dist.world)
+    return seconds * len(training.evaluators)  # the averaged weights are scored beside the own ones

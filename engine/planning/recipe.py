@@ -82,7 +82,7 @@ def held_by_others(args) -> list[str]:
 def read_recipe(name: str) -> Recipe:
     """The recipe of that name in scripts/recipes, or of that file."""
     known = sorted(path.stem for path in FOLDER.glob('*.yaml'))
-    path = FOLDER / f'{name}.yaml' if name in known else Path(name).expanduser()
+    path = FOLDER / f'{name}.yaml' if name in known else Path(os.path.expanduser(name))
     if name not in known and path.suffix not in ('.yaml', '.yml'):
         hint = did_you_mean(name, known, '', 2)
         raise ValueError(

@@ -45,7 +45,8 @@ def fit_length(seconds: float, batch_seconds: float, validation_seconds: float, 
         epochs, short = affordable // most, held.get('epoch_batches')
     else:
         epochs = min(FEWEST_EPOCHS, affordable)
-        short = affordable // epochs
+        short = min(most, affordable // epochs)
+        short = None if short == batches else short
     epochs = min(epochs, held.get('max_epoch') or epochs)
     return Length(epochs, held.get('val_freq') or max(1, -(-epochs // validations)), short)
 

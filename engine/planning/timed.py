@@ -16,13 +16,13 @@ class TimedTraining(Training):
 
     def __init__(self, args, run, learner, train_set, val_set, stop):
         super().__init__(args, run, learner, train_set, val_set, stop)
-        self.watch, self.is_decided, self.batches = Stopwatch(args.minutes), False, 0
+        self.watch, self.is_decided, self.batches = self._stopwatch(), False, 0
         self.given = {name: getattr(args, name) for name in DECIDED if name in args.given}
 
     def resume(self, state, loader):
         super().resume(state, loader)
         self.is_decided = bool((state.get('args') or {}).get('minutes'))
-        self.watch = Stopwatch(self.args.minutes, before=float(state.get('seconds') or 0))
+        self.watch = self._stopwatch(float(state.get('seconds') or 0))
 
     def plan(self, loader):
         if not self.is_decided:
@@ -58,6 +58,10 @@ class TimedTraining(Training):
     def save(self, score=None):
         self.description = {**self.description, 'seconds': self.watch.used}
         super().save(score)
+
+    def _stopwatch(self, before=0.0):
+        """A Stopwatch from the start of the run, after `before` seconds of earlier ones."""
+        return Stopwatch(self.args.minutes, before + time.monotonic() - self.run.started)
 
     def _change(self, **values):
         """Go on with other values of the flags that decide the length; records follow."""

@@ -8,6 +8,8 @@ four blocks at a quarter, a half, three quarters and the end of the depth, each 
 The state dict holds timm's own names below `model.`. Nothing is downloaded.
 """
 
+from contextlib import contextmanager, nullcontext
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -78,17 +80,20 @@ class TimmTrunk(Module):
 
     def forward(self, images: Tensor) -> dict[int, Tensor]:
         height, width = images.shape[-2:]
-        if height % self.unit or width % self.unit:
-            images = F.pad(images, (0, -width % self.unit, 0, -height % self.unit))
+        below, right = (self.unit * ((side + self.unit - 1) // self.unit) - side for side in (height, width))
+        # of a size that is a formula in an exported program, it is not asked whether it is filled up already
+        if isinstance(height, torch.SymInt) or below or right:
+            images = F.pad(images, (0, right, 0, below))
         return {
-            stride: maps[..., : -(-height // stride), : -(-width // stride)]
+            stride: _corner(maps, (height + stride - 1) // stride, (width + stride - 1) // stride)
             for stride, maps in zip(self.channels, self._features(images))
         }
 
     def _features(self, images: Tensor) -> list[Tensor]:
-        maps = self.model.forward_intermediates(
-            images, indices=self.indices, norm=self.is_flat, output_fmt='NCHW', intermediates_only=True
-        )
+        with whole_padding() if isinstance(images.shape[-1], torch.SymInt) else nullcontext():
+            maps = self.model.forward_intermediates(
+                images, indices=self.indices, norm=self.is_flat, output_fmt='NCHW', intermediates_only=True
+            )
         return [torch.cat(maps, dim=1)] if self.is_flat else maps
 
     @torch.no_grad()
@@ -115,6 +120,35 @@ class TimmTrunk(Module):
             f'--trunk {self.name}: this backbone does not take images of any size ({refusal}); choose another one, such'
             ' as timm/convnext_tiny, timm/swin_tiny_patch4_window7_224 or timm/vit_small_patch14_dinov2'
         )
+
+
+@contextmanager
+def whole_padding():
+    """Within it timm computes the padding of TensorFlow ('SAME', models with tf_ in their name) in whole numbers: the
+    same, but a formula that an exporter can simplify, where a quotient rounded up grows with every layer."""
+    padding: Any = import_module('timm.layers.padding')
+    before = padding.get_same_padding
+    padding.get_same_padding = same_padding
+    try:
+        yield
+    finally:
+        padding.get_same_padding = before
+
+
+def same_padding(side: int, kernel: int, stride: int, dilation: int) -> int:
+    """Pixels to add to `side` so that a convolution gives one value for each `stride` of them, rounded up."""
+    reach = (kernel - 1) * dilation + 1
+    missing = ((side + stride - 1) // stride - 1) * stride + reach - side
+    return missing if reach >= stride else max(missing, 0)
+
+
+def _corner(maps: Tensor, rows: int, columns: int) -> Tensor:
+    """The upper left part of maps (N, C, h, w). In an exported program of any size by its indices: a slice would assume
+    that it is never the whole."""
+    if isinstance(rows, torch.SymInt):
+        first, second = (torch.arange(count, device=maps.device) for count in (rows, columns))
+        return maps.index_select(2, first).index_select(3, second)
+    return maps[..., :rows, :columns]
 
 
 def _create(name: str, dilated: bool) -> Any:

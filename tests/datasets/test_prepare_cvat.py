@@ -86,6 +86,14 @@ def test_a_photo_of_another_size_is_refused(run):
     assert done.code == 2 and 'its annotation is of a picture of 8x8' in done.printed
 
 
+def test_a_mask_or_photo_that_would_fill_the_memory_is_refused(run, monkeypatch):
+    done = run('<mask label="car" rle="0, 9" left="0" top="0" width="100000" height="99999"/>')
+    assert done.code == 2 and 'a mask is 100000x99999 pixels, possible are 1 to 268,435,456' in done.printed
+    monkeypatch.setattr('datasets.prepare.drawing.label.MOST_PIXELS', 15)
+    done = run(ROAD)
+    assert done.code == 2 and 'a.png: has 4x4 pixels, labels are drawn of at most 15' in done.printed
+
+
 @pytest.mark.parametrize(
     'text, part',
     [

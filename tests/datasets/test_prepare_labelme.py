@@ -105,6 +105,14 @@ def test_a_list_of_classes_may_be_a_file_of_labelme_and_gives_their_order(root, 
     (tmp_path / 'labels.txt').write_text('__ignore__\n_background_\nroad\nsky\ncar\n')
     done = run('--classes', tmp_path / 'labels.txt')
     assert done.names == {'background': 0, 'road': 1, 'sky': 2, 'car': 3}
+    assert "note: shapes of the class 'sky' of --classes (there are none): 0" in done.printed
+
+
+def test_a_class_that_is_misspelled_in_the_list_is_told_the_near_one(root, run):
+    annotate(root, 'a', [ROAD, CAR])
+    done = run('--classes', 'raod,car')
+    assert "shapes of the class 'raod' of --classes (did you mean road?): 0" in done.printed
+    assert "the class 'road', which is not in --classes and became void: 1" in done.printed
 
 
 def test_the_rest_is_void_where_that_is_asked_for(root, run):

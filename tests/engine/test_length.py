@@ -34,7 +34,8 @@ def seconds(monkeypatch):
 
 def test_minutes_decide_the_length_which_records_and_resumed_runs_keep(program, seconds, monkeypatch):
     monkeypatch.setattr(timed.Stopwatch, 'max_epoch', lambda self, done, now, *_: now)
-    # 57 s: one validation of 20 s leaves 37 s, six batches of 6 s: six epochs of one
+    monkeypatch.setattr(timed.Stopwatch, 'left', 60.0)
+    # 57 s are usable: one validation of 20 s leaves 37 s, six batches of 6 s: six epochs of one
     seconds(6, 20)
     stop_after(4)
     code, printed = program(*SHORT, '--minutes', '1')

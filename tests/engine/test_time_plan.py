@@ -17,6 +17,7 @@ def test_epochs_are_shorter_where_fewer_than_ten_fit():
 
 def test_a_few_batches_are_a_few_epochs():
     assert fit_length(10, 2.0, 1.0, 50, {}) == Length(4, 4, 1)  # 8.5 s
+    assert fit_length(10, 2.0, 1.0, 1, {}) == Length(4, 4, None), 'epochs of a batch are whole ones'
 
 
 def test_given_flags_bound_the_length():

@@ -320,3 +320,14 @@ def test_other_trunks_export(trunk, ending, export_it):
         '--arch', 'basic.HRNet', '--trunk', trunk, '--size', '96,128', name=f'net.{ending}', small=False
     )
     assert code == 0, printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('ending', ['pt2', 'onnx'])
+def test_a_trunk_of_timm_that_fills_images_up_exports_for_any_size(ending, export_it):
+    """The export itself compares at 64x129 and 99x67, which its largest stride, 32, divides in part and not at all."""
+    pytest.importorskip('timm')
+    pytest.importorskip('onnxruntime')
+    flags = ['--arch', 'basic.HRNet', '--trunk', 'timm/test_efficientnet', '--size', '96,128', '--dynamic']
+    code, printed, _ = export_it(*flags, name=f'net.{ending}', small=False)
+    assert code == 0 and 'at 96x128, 64x129, 99x67' in printed, printed

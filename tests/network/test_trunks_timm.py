@@ -13,6 +13,7 @@ from network import ARCHS, check_names, get_net
 from network.mscale import MultiScale
 from network.options import complete
 from network.trunks import build_trunk, check_trunk, resnet
+from network.trunks.timm_trunk import same_padding, whole_padding
 
 timm = pytest.importorskip('timm')
 
@@ -259,3 +260,20 @@ def test_a_backbone_of_one_size_is_refused():
         match=r'timm/gmixer_12_224: this backbone does not take images of any size \(.*224.*\); choose another one',
     ):
         build_trunk('timm/gmixer_12_224')
+
+
+def test_padding_in_whole_numbers_is_that_of_timm():
+    padding = pytest.importorskip('timm.layers.padding')
+    cases = [
+        (side, kernel, stride, dilation)
+        for side in (7, 8, 9, 32)
+        for kernel in (1, 3, 5)
+        for stride in (1, 2, 4)
+        for dilation in (1, 2)
+    ]
+    assert [same_padding(*case) for case in cases] == [padding.get_same_padding(*case) for case in cases]
+    assert (same_padding(8, 3, 2, 1), same_padding(9, 3, 2, 1), same_padding(7, 1, 4, 1)) == (1, 2, 0)
+    own = padding.get_same_padding
+    with whole_padding():
+        assert padding.get_same_padding is same_padding
+    assert padding.get_same_padding is own

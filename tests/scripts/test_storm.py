@@ -49,7 +49,7 @@ def test_one_value_of_a_nested_one_is_replaced_or_left_out():
 def test_crashes_and_hangs_are_outcomes_and_the_next_trials_run_in_a_new_process(tmp_path):
     def trial(number):
         if number == 2:
-            os.kill(os.getpid(), signal.SIGSEGV)
+            os.kill(os.getpid(), signal.SIGKILL)
         if number == 4:
             time.sleep(60)
         return 'it did\nnot hold' if number == 5 else None
@@ -57,7 +57,7 @@ def test_crashes_and_hangs_are_outcomes_and_the_next_trials_run_in_a_new_process
     outcomes = list(Watched(trial, seconds=1, memory=1 << 30).run(range(1, 7), tmp_path / 'log'))
     assert [outcome.number for outcome in outcomes] == [1, 2, 3, 4, 5, 6]
     assert {outcome.number: outcome.broke for outcome in outcomes if outcome.broke} == {
-        2: 'the process was ended by SIGSEGV',
+        2: 'the process was ended by SIGKILL',
         4: 'took more than 1 seconds',
         5: 'it did not hold',
     }
@@ -124,7 +124,7 @@ def killed(tmp_path, monkeypatch):
     monkeypatch.setattr(storm_kills.Site, 'make', lambda self: None)
 
     def kill(program, kind=storm_kills.Killed):
-        made = kind('a program', partial(run_program, 'a program', program), lambda site, folder, again: [folder])
+        made = kind('a program', partial(run_program, 'a program', program), lambda site, folder: [folder])
         made.prepare(tmp_path)
         return [outcome.broke for outcome in made.run(0, range(8), tmp_path) if outcome.broke]
 

@@ -12,9 +12,11 @@ from small import ROOT
 
 from aggregation.fusion.fused_files import Outputs
 from aggregation.fusion.fusing import FuseOptions
+from datasets.browse import __main__ as browse
 from datasets.custom.splits import ListFile, Names
 from datasets.loading.cache import PixelCache
 from datasets.prepare.synthetic import render
+from datasets.verify import __main__ as verify
 from utils import checkpoint
 from utils.cli import flags
 from utils.files.archives import locate
@@ -156,3 +158,14 @@ def test_what_killed_writers_of_a_record_left_goes_with_its_next_writing(tmp_pat
     other.touch()
     write_json(tmp_path / 'a[1].json', [1])
     assert sorted(path.name for path in tmp_path.iterdir()) == [other.name, 'a[1].json']
+
+
+def test_what_a_killed_verification_or_quick_look_left_goes_with_the_next(street, tmp_path):
+    flags = ['--dataset', 'synthetic', '--override_dataset_root', str(street), '--assets_path', str(tmp_path)]
+    left = [tmp_path / name / f'.a.jpg.{DEAD}.0123abcd.tmp' for name in ('out/pictures', 'look_pictures')]
+    for path in left:
+        path.parent.mkdir(parents=True)
+        path.touch()
+    assert verify.main([*flags, '--out', str(tmp_path / 'out'), '--workers', '1']) == 0
+    assert browse.main([*flags, '--out', str(tmp_path / 'look.html'), '--count', '2']) == 0
+    assert [path for path in left if path.exists()] == []

@@ -50,7 +50,7 @@ def test_the_first_screen_has_three_commands_and_the_twenty_flags_of_every_day(s
     examples = commands_in(text)
     assert len(examples) == 3 and text.index('python train.py') < text.index('--dataset NAME')
     for words in examples:
-        assert train.parse_args([word for word in words if word != '...']).given
+        assert flags.build_parser().parse_all(words).given
     assert shown(train, '-h') == shown(train, '-help') == shown(train, '--lr', '1', '--help') == text
 
 
@@ -81,7 +81,7 @@ def test_the_help_of_a_flag_is_its_line(shown):
 def test_an_unknown_group_lists_the_groups(topic, near, capsys):
     assert train.main(['--help', topic]) == 2
     printed = capsys.readouterr().err
-    assert near in printed and 'the groups are options, data, coarse, augmentation, network, loss' in printed
+    assert near in printed and 'the groups are options, plan, data, coarse, augmentation, network, loss' in printed
 
 
 def test_rare_flags_and_those_of_every_day_are_flags_and_no_flag_is_both():
@@ -132,7 +132,7 @@ def test_a_program_without_flags_of_every_day_shows_all_of_them(capsys):
         parser.parse_all(['--help'])
     lines = capsys.readouterr().out.splitlines()
     assert lines[:3] == ['usage: tool FILE --out FILE [--flag value ...]', '', 'A tool.']
-    assert lines[-1] == '  --size N              of it (default: 3)'
+    assert '  --size N              of it (default: 3)' in lines
 
 
 def test_the_help_of_train_does_not_import_torch():

@@ -146,11 +146,12 @@ def test_a_json_file_of_flags_that_is_no_record_stays_one(tmp_path):
 
 @pytest.mark.parametrize('name, flags', [('run', ['--eval', 'val']), ('finetune_from', [])])
 def test_the_record_of_a_tested_run_and_of_a_finetuned_one_can_be_given_again(directory, tmp_path, name, flags):
-    args = train.parse_args([f'--{name}', str(directory), *flags])
+    args = train.parse_args([f'--{name}', str(directory), *flags, '--no_do_flip'])
     flat = {key: plain(value) for key, value in vars(args).items() if key != 'given'}
     (tmp_path / 'hparams.json').write_text(json.dumps({**flat, 'command': {}}))
     again = train.parse_args(['--config', str(tmp_path / 'hparams.json')])
-    assert (again.snapshot, getattr(again, name)) == (args.snapshot, str(directory))
+    assert (again.snapshot, again.pre_size, again.do_flip) == (args.snapshot, args.pre_size, False)
+    assert again.finetune_from == args.finetune_from and again.run is None  # all that the run had is there
 
 
 def test_the_record_of_a_training_is_no_file_of_flags_for_another_program(directory):

@@ -17,11 +17,10 @@ from utils.settings.shown import EVERYDAY
 EXAMPLES = """\
 train, on images that photos.yaml describes (docs/datasets.md):
   python train.py --dataset custom --data_yaml photos.yaml --result_dir runs/a
-go on after a stop, with the same flags:
-  python train.py ... --resume auto
+go on after a stop:
+  python train.py --resume runs/a
 score the result:
-  python train.py --dataset custom --data_yaml photos.yaml --eval val \\
-      --snapshot runs/a/best_checkpoint_ep179.pth
+  python train.py --run runs/a --eval val
 """
 DUMP_FLAGS = ('dump_logits', 'dump_for_submission', 'dump_for_auto_labelling')
 

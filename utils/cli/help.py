@@ -70,9 +70,8 @@ def help_text(parser, topic: str = '') -> str:
 def first_screen(parser) -> str:
     """Usage, description, examples, the everyday flags, and the names of the groups."""
     sections = groups_of(parser)
-    everyday = [action for action in parser._actions if action.dest in parser.everyday or not action.option_strings]
-    everyday.sort(key=lambda action: parser.everyday.index(action.dest) if action.dest in parser.everyday else -1)
-    counts = [f'{name} ({len(group._group_actions)})' for name, group in sections.items()]
+    everyday = [*parser.positionals(), *(parser.named(f'--{name}') for name in parser.everyday)]
+    counts = [f'{name} ({len(visible(group._group_actions))})' for name, group in sections.items()]
     rest = textwrap.fill(
         f'--help all shows all {len(parser.flags())} flags, --help FLAG one of them, --help GROUP those of a group:'
         f' {", ".join(counts)}',
@@ -102,7 +101,12 @@ def heading(parser) -> list[str]:
 
 def groups_of(parser) -> dict:
     """The groups that hold flags, by the first word of their titles."""
-    return {group.title.split()[0]: group for group in parser._action_groups if group._group_actions}
+    return {group.title.split()[0]: group for group in parser._action_groups if visible(group._group_actions)}
+
+
+def visible(actions) -> list:
+    """Those that the help does not leave out."""
+    return [action for action in actions if action.help != argparse.SUPPRESS]
 
 
 def written(parser, sections) -> str:

@@ -8,7 +8,7 @@ import argparse
 import re
 
 from utils.cli import run_record
-from utils.cli.help import FLAGS, Formatter, ShowHelp
+from utils.cli.help import FLAGS, Formatter, ShowHelp, visible
 from utils.cli.mistyped import explicit_value, unknown_flag, unknown_word
 from utils.cli.yaml_file import read_yaml
 from utils.settings import SETTINGS
@@ -46,8 +46,8 @@ class Parser(argparse.ArgumentParser):
         return self._option_string_actions.get(flag)
 
     def flags(self) -> list[str]:
-        """Every flag with its dashes, under its first long name."""
-        return [action.option_strings[-1] for action in self._actions if action.option_strings]
+        """Every flag of the help with its dashes, under its last name."""
+        return [action.option_strings[-1] for action in visible(self._actions) if action.option_strings]
 
     def positionals(self) -> list:
         """What stands before the flags."""

@@ -11,7 +11,7 @@ AUGMENTATIONS = (
     ' augmentation'
 )
 SETTLED = 'is not a setting here; leave it out'
-GROUPS = 'is a file of flags here: --config FILE'
+GROUPS = 'is a file of flags here: --config FILE, or --recipe'
 TILES = 'is --crop_eval H,W with --crop_overlap, a sliding window'
 PRETRAINED = 'is --pretrained, which takes imagenet, paddle, mapillary, torchvision, timm or a file'
 LOGGING = 'is written always, into --result_dir'
@@ -96,7 +96,7 @@ FRAMEWORK = {
     'img_loader': SETTLED,
     'label_handler': SETTLED,
     'checkpointing.*': 'is always on: the last and the best checkpoint of a run are kept',
-    'TESTING.TEST_AFTERWARDS': f'{TEST}, after the training',
+    'TESTING.TEST_AFTERWARDS': 'is --test_after',
     'TESTING.SCALES': 'is --multi_scale_inference with --default_scale and --extra_scales',
     'tta.scales': 'is --multi_scale_inference with --default_scale and --extra_scales',
     'TESTING.FLIP': 'is --do_flip, from left to right',

@@ -4,7 +4,7 @@ Every other flag stands in the group that it is declared in.
 """
 
 EVERYDAY = (
-    'config',
+    'recipe',
     'dataset',
     'data_yaml',
     'override_dataset_root',
@@ -14,7 +14,6 @@ EVERYDAY = (
     'n_scales',
     'crop_size',
     'bs_trn',
-    'num_workers',
     'lr',
     'max_epoch',
     'rmi_loss',
@@ -22,8 +21,9 @@ EVERYDAY = (
     'precision',
     'result_dir',
     'resume',
-    'snapshot',
     'eval',
+    'run',
+    'snapshot',
 )
 
 # Published flags that old recipes give, and that hardly any new run needs.

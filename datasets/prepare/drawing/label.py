@@ -76,7 +76,7 @@ def _bounded(size):
 def _picture_mask(data: bytes) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(data)) as image:
-            _bounded(image.size)
+            _bounded(image.size[::-1])
             return np.array(image.convert('L')) > 0
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f'a mask is no image that can be read ({type(error).__name__})') from None

@@ -21,7 +21,7 @@ from datasets.prepare.drawing.annotated import BACKGROUND, GROUND_NAMES, VOID, V
 from datasets.prepare.drawing.label import copy_mask, draw_photo
 from datasets.prepare.record import Record
 from datasets.prepare.runner import run
-from utils.cli.wording import counted, listed, nearest
+from utils.cli.wording import counted, did_you_mean, listed, nearest
 from utils.files import stamps
 from utils.files.atomic import atomic_write, write_json
 
@@ -117,6 +117,11 @@ def class_values(found, args) -> tuple:
             found.notes[f'shapes of the class {name!r}, which became void'] += count
         elif name not in names and name not in (VOID, *GROUND_NAMES):
             found.notes[f'shapes of the class {name!r}, which is not in --classes and became void'] += count
+    is_drawn = not any(photo.mask for photo in found.photos.values())
+    for name in names if args.classes and is_drawn else ():
+        if name not in used:
+            near = did_you_mean(name, [*used, *declared], 'there are none', 1)
+            found.notes[f'shapes of the class {name!r} of --classes ({near})'] = 0
     has_ground = args.rest == 'background' or any(name in GROUND_NAMES for name in used)
     listed_classes = {
         **({0: BACKGROUND} if has_ground else {}),
