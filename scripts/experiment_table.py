@@ -29,14 +29,14 @@ Written by `python scripts/experiment_table.py` from the files of `scripts/exper
 flags, some with further flags behind it:
 
 ```
-python train.py --config scripts/experiments/FILE ...
-torchrun --standalone --nproc-per-node=2 train.py --config scripts/experiments/FILE ...       as published
-python train.py --config scripts/experiments/FILE ... --dry_run                               what is missing?
+python train.py --config scripts/experiments/hrnet_cityscapes.yml
+torchrun --standalone --nproc-per-node=2 train.py --config scripts/experiments/hrnet_cityscapes.yml    # as published
+python train.py --config scripts/experiments/hrnet_cityscapes.yml --dry_run    # what is missing?
 ```
 
 Several lines in a cell are stages, each from the weights of the one before. `--override_dataset_root DIR` says where
-the data is, `--assets_path DIR` where the weights of [checkpoints](checkpoints.md) are. Flags given behind the file win:
-on smaller GPUs give `--crop_size`, `--bs_trn`, `--accumulate` or `--grad_ckpt`. Scores are mean IoU in percent on the
+the data is, `--assets_path DIR` where the weights of [checkpoints](checkpoints.md) are. Flags behind the file win: on
+smaller GPUs give `--crop_size`, `--bs_trn`, `--accumulate` or `--grad_ckpt`. Scores are mean IoU in percent on the
 validation images, of several runs the mean and, in brackets, the best. A training with more than one line of scores is
 tested once for each: `--run DIR --eval val --n_scales 0.5,1.0,2.0`.
 """

@@ -28,11 +28,11 @@ def data(tmp_path_factory):
         if name not in made:
             coarse_tree(root) if name == 'cityscapes' else make_tree(name, root)
             made.add(name)
-        for label in root.glob('Cityscapes/gtCoarse/train_extra/*/*_labelIds.png'):
-            stem = label.name.removesuffix('_gtCoarse_labelIds.png')
-            automatic = root / 'Cityscapes/autolabelled/train_extra' / label.parent.name
-            write(automatic / f'{stem}_leftImg8bit.png', scene(0)[1])
-            write(automatic / f'{stem}_leftImg8bit_prob.png', scene(0)[1])
+            for label in root.glob('Cityscapes/gtCoarse/train_extra/*/*_labelIds.png'):
+                stem = label.name.removesuffix('_gtCoarse_labelIds.png')
+                automatic = root / 'Cityscapes/autolabelled/train_extra' / label.parent.name
+                write(automatic / f'{stem}_leftImg8bit.png', scene(0)[1])
+                write(automatic / f'{stem}_leftImg8bit_prob.png', scene(0)[1])
         return root
 
     return make
