@@ -1,10 +1,13 @@
 """Predict anything: images, folders, archives, lists, videos and cameras become labels, colours and overlays.
 
-    python predict.py photo.jpg --weights runs/a                            see predictions/photo_overlay.jpg
+    python predict.py                                                       the network in the box, an example picture
+    python predict.py photo.jpg                                             see predictions/photo_overlay.jpg
+    python predict.py photo.jpg --weights runs/a                            with the best network of a training
     python predict.py photos/ drive.mp4 --weights best.pth --out results    everything below a folder, and a video
     find /data -name '*.png' | python predict.py - --weights a.pth b.pth    names on stdin, an ensemble of two
     python predict.py huge.tif --weights best.pth --tile 1024 --write labels
 
+Without --weights it is the network of network/box, for streets seen from a car; its README says how good it is.
 Results lie below --out under the name that an image has in its folder. What is there already is kept. Exit code 0: all
 done; 1: some sources failed, which are listed at the end; 2: a mistake in flags or files, or the first failure with
 --strict.
@@ -12,6 +15,7 @@ done; 1: some sources failed, which are listed at the end; 2: a mistake in flags
 
 import sys
 from argparse import SUPPRESS
+from pathlib import Path
 
 import utils.cli.waiting  # noqa: F401  (before torch)
 
@@ -43,15 +47,17 @@ from utils.settings import SETTINGS
 from utils.settings.retired import OF_PREDICTION
 from utils.settings.value_types import crop_size, names, number, positive
 
-DEFAULT_WEIGHTS = None  # the file of the network that is used without --weights
+ROOT = Path(__file__).resolve().parent
+DEFAULT_WEIGHTS = ROOT / 'network' / 'box' / 'street.safetensors'  # used without --weights
+EXAMPLE = ROOT / 'docs' / 'images' / 'street.jpg'  # predicted without SOURCE
 FAULTS_SHOWN = 20
 EXAMPLES = """\
 colours and overlays of a photo, of everything below a folder, of a video:
-  python predict.py photo.jpg photos/ drive.mp4 --weights best.pth
-class ids instead, into a folder of your choice:
-  python predict.py photos/ --weights best.pth --write labels --out ids
+  python predict.py photo.jpg photos/ drive.mp4
+class ids by a network of your own instead, into a folder of your choice:
+  python predict.py photos/ --weights runs/a --write labels --out ids
 a large image, of which the network sees a part at a time:
-  python predict.py huge.tif --weights best.pth --tile 1024
+  python predict.py huge.tif --tile 1024
 """
 EVERYDAY = ('weights', 'write', 'out', 'n_scales', 'flip', 'max_side', 'tile', 'every', 'device', 'precision', 'batch')
 
@@ -111,7 +117,10 @@ def build_parser() -> Parser:
     SETTINGS['debug'].add_to(parser)
     group = parser.add_argument_group('network')
     group.add_argument(
-        '--weights', nargs='+', metavar='FILE|DIR', help='checkpoints, or run directories; several are an ensemble'
+        '--weights',
+        nargs='+',
+        metavar='FILE|DIR',
+        help='checkpoints, or run directories; several are an ensemble (default: the network in the box)',
     )
     SETTINGS['n_scales'].add_to(group)
     group.add_argument('--flip', action='store_true', help='average with the prediction of the mirror image')
@@ -168,17 +177,15 @@ def build_parser() -> Parser:
 def parse_args(argv):
     """The flags, complete; ValueError for those that cannot be met."""
     args = build_parser().parse_all(argv)
-    if not args.sources:
+    if not args.sources and args.given:
         raise ValueError(f'no SOURCE; give {SOURCE_KINDS}')
+    if not args.sources:
+        say(f'no SOURCE: an example, a rendered street; give {SOURCE_KINDS}')
+        args.sources = [str(EXAMPLE)]
     unknown = [kind for kind in args.write if kind not in KINDS]
     if unknown or not args.write:
         raise ValueError(f'--write {",".join(unknown)}: there is none, choose of {", ".join(KINDS)}')
-    if args.weights is None and DEFAULT_WEIGHTS is None:
-        raise ValueError(
-            'no --weights: no trained network comes with this program; give a checkpoint, such as'
-            ' --weights RUN, the --result_dir of a training with train.py'
-        )
-    args.weights = [weights_file(path, '--weights') for path in args.weights or [DEFAULT_WEIGHTS]]
+    args.weights = [weights_file(path, '--weights') for path in args.weights or [str(DEFAULT_WEIGHTS)]]
     if args.show and not has_windows():
         raise ValueError(
             '--show: this OpenCV opens no window (a headless build, or no display); leave it out, or replace'

@@ -15,6 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from network.weights import SOURCES  # noqa: E402
 from utils.cli.program import MISTAKES, run_program  # noqa: E402
 from utils.cli.wording import listed  # noqa: E402
 from utils.files import metrics_csv  # noqa: E402
@@ -64,7 +65,7 @@ def command_of(hparams):
     words = words[next(place for place, word in enumerate(words) if word.endswith('train.py')) :]
     words[0] = 'train.py'
     for place, word in enumerate(words[:-1]):
-        if word in PATH_FLAGS and words[place + 1] != 'auto':
+        if word in PATH_FLAGS and words[place + 1] not in ('auto', *SOURCES):
             words[place + 1] = word[2:].upper()
     return shlex.join(['python', *words])
 
@@ -97,18 +98,21 @@ def machine(hparams, evaluation):
     ]
 
 
-def class_table(evaluations):
-    """Markdown: a row per class, a column per evaluation, IoU in percent."""
+def class_table(evaluations, records):
+    """Markdown: a row per class, a column per evaluation, IoU in percent; records: of each, its hparams.json."""
     names = list(evaluations[0]['classes'])
 
-    def column(evaluation):
+    def column(evaluation, record):
         scales = evaluation.get('n_scales')
-        return 'scales ' + ', '.join(f'{scale:g}' for scale in scales) if scales else 'as trained'
+        if record.get('multi_scale_inference'):
+            scales = sorted((record['default_scale'], *record['extra_scales']))
+        told = ['scales ' + ', '.join(f'{scale:g}' for scale in scales)] if scales else []
+        return ' and '.join(told + ['flip'] * bool(record.get('do_flip'))) or 'as trained'
 
     def percent(value):
         return '-' if value is None else f'{100 * value:.2f}'
 
-    lines = ['| class | ' + ' | '.join(map(column, evaluations)) + ' |', '|---|' + '---:|' * len(evaluations)]
+    lines = ['| class | ' + ' | '.join(map(column, evaluations, records)) + ' |', '|---|' + '---:|' * len(evaluations)]
     lines += [
         f'| {name} | ' + ' | '.join(percent(e['classes'][name]['iou']) for e in evaluations) + ' |' for name in names
     ]
@@ -130,17 +134,18 @@ def page(title, run, evaluations):
     rows = validations(run)
     if not rows:
         raise ValueError(f'{run}/metrics.csv: holds no validation; give the directory of a training that has validated')
+    records = [read_json(Path(folder) / 'hparams.json') for folder in evaluations]
     lines = [
         f'# {title}',
         '',
         'Written by `scripts/record_results.py` from the run directories.',
         '',
-        *machine(hparams, read_json(Path(evaluations[0]) / 'hparams.json')),
+        *machine(hparams, records[0]),
         '',
         '```',
         command_of(hparams),
     ]
-    lines += [command_of(read_json(Path(folder) / 'hparams.json')) for folder in evaluations]
+    lines += map(command_of, records)
     lines += [
         '```',
         '',
@@ -148,7 +153,7 @@ def page(title, run, evaluations):
         '',
         f'IoU in percent on {scores[0]["images"]} images:',
         '',
-        *class_table(scores),
+        *class_table(scores, records),
         '',
         'Mean IoU of the validations during training:',
         '',

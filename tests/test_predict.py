@@ -25,6 +25,7 @@ from engine import decoder
 from engine import prediction as engine_prediction
 from network.averaging import EvalOptions, average_logits
 from transforms.normalize import Normalize
+from utils import checkpoint
 from utils.files import video
 from utils.outputs.predicted import PredictedFiles
 
@@ -328,7 +329,7 @@ def test_strict_ends_at_the_first_bad_file(call, bad):
     [
         (['gone.png'], 'gone.png: no such file or folder'),
         (['empty'], 'empty: holds no images or videos'),
-        ([], 'no SOURCE; give an image'),
+        (['--flip'], 'no SOURCE; give an image'),
         (['a.png', '--write', 'colour'], '--write colour: there is none, choose of labels, color'),
         (['a.png', '--show'], '--show: this OpenCV opens no window'),
         (['a.png', '--device', 'toaster'], '--device toaster'),
@@ -345,12 +346,21 @@ def test_a_mistake_is_one_sentence(call, monkeypatch, flags, message):
     assert code == 2 and message in text and 'Traceback' not in text
 
 
-def test_without_weights_the_remedy_is_named(tmp_path, capsys, monkeypatch):
+def test_the_first_command_of_a_newcomer_shows_an_example(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    photo('a.png')
-    monkeypatch.setattr(predict, 'DEFAULT_WEIGHTS', None)
-    assert predict.main(['a.png']) == 2
-    assert 'no --weights' in capsys.readouterr().err
+    assert predict.main([]) == 0
+    printed = capsys.readouterr().out
+    assert 'no SOURCE: an example, a rendered street' in printed
+    assert Image.open('predictions/street_overlay.jpg').size == Image.open(predict.EXAMPLE).size
+    shares = {name: float(share) for share, name in re.findall(r'([\d.]+) %  (\w+)', printed)}
+    assert len(shares) == 11 and shares['Road'] > 25 and shares['Building'] > 25
+
+
+def test_the_network_in_the_box_is_small_and_knows_its_classes():
+    assert predict.DEFAULT_WEIGHTS.stat().st_size < 12e6
+    net = network.load(predict.DEFAULT_WEIGHTS)
+    assert net.trained_on.classes.names[3] == 'Road' and net.trained_on.dataset == 'camvid'
+    assert not {'args', 'command', 'data'} & checkpoint.load(predict.DEFAULT_WEIGHTS).keys(), 'paths of a machine'
 
 
 def test_a_result_never_replaces_a_source(call):

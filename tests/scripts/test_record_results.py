@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from recorded_command import COMMAND
 
 from scripts import record_results
@@ -48,3 +49,19 @@ def test_the_page_says_what_the_files_say(tmp_path, capsys):
 def test_a_folder_that_is_no_run_is_told(tmp_path, capsys):
     assert record_results.main(['--title', 'T', '--out', str(tmp_path / 'x.md'), str(tmp_path), str(tmp_path)]) == 2
     assert 'hparams.json' in capsys.readouterr().err and not (tmp_path / 'x.md').exists()
+
+
+@pytest.mark.parametrize(
+    'record, title',
+    [
+        ({}, 'as trained'),
+        ({'do_flip': True}, 'flip'),
+        (
+            {'multi_scale_inference': True, 'default_scale': 1.0, 'extra_scales': [0.75, 1.5], 'do_flip': True},
+            'scales 0.75, 1, 1.5 and flip',
+        ),
+    ],
+)
+def test_a_column_is_titled_by_scales_and_flips(record, title):
+    evaluation = {'classes': {'road': {'iou': 0.8}}, 'mean_iou': 0.8, 'accuracy': 0.9}
+    assert record_results.class_table([evaluation], [record])[0] == f'| class | {title} |'

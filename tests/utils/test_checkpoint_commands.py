@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+import network
 from utils import checkpoint
 from utils.cli.checkpoint_commands import main
 
@@ -21,12 +22,26 @@ def write(path, weights, **more):
 def test_trim_keeps_the_evaluated_weights_and_the_description(tmp_path):
     ema = {f'module.{key}': value + 1 for key, value in WEIGHTS.items()}
     file = write(
-        tmp_path / 'a.pth', WEIGHTS, ema=ema, optimizer={'state': {}}, args={'result_dir': '/home/me'}, epoch=3
+        tmp_path / 'a.pth',
+        WEIGHTS,
+        ema=ema,
+        optimizer={'state': {}},
+        command='train.py',
+        args={'result_dir': '/home/me'},
+        epoch=3,
     )
     assert main(['trim', file, str(tmp_path / 'out.pth')]) == 0
     state = checkpoint.load(tmp_path / 'out.pth')
     assert state.keys() == {'state_dict', 'arch', 'class_names', 'epoch'}
     assert state['state_dict']['conv.weight'].tolist() == [2.0, 4.0]
+
+
+def test_trim_keeps_all_that_describes_a_network(snapshot, tmp_path):
+    assert main(['trim', str(snapshot), str(tmp_path / 'out.pth')]) == 0
+    net = network.load(tmp_path / 'out.pth')
+    described = network.description(net, net.trained_on.classes, dataset='x', mean=(0,) * 3, std=(1,) * 3)
+    kept = checkpoint.load(tmp_path / 'out.pth')
+    assert described.keys() | {'state_dict', 'epoch', 'score'} >= kept.keys() >= described.keys() | {'state_dict'}
 
 
 def test_half_weights_leave_batch_statistics_whole(tmp_path, capsys):

@@ -95,7 +95,7 @@ def test_predict_begins_with_three_commands_too(shown):
     examples = commands_in(text)
     assert len(examples) == 3
     for words in examples:
-        assert predict.build_parser().parse_all(words).weights == ['best.pth']
+        assert predict.build_parser().parse_all(words).sources
 
 
 def test_help_of_a_command_of_ensemble_stands_on_either_side_of_it(shown, capsys):

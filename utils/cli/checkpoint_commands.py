@@ -4,10 +4,10 @@
     python -m utils.checkpoint trim runs/a/best_checkpoint_ep23.pth street.safetensors --half     to hand on
     python -m utils.checkpoint average runs/a/*.pth --out averaged.pth                            one of several
 
-`trim` keeps the weights that an evaluation uses and what the file says of its network; optimizer, random states and the
-flags of the training, among them paths, go. `average` takes the mean of every weight (stochastic weight averaging,
-Izmailov et al., UAI 2018, arXiv 1803.05407), of files of one network and best of one training: the mean of networks
-that were trained apart is none that works.
+`trim` keeps the weights that an evaluation uses and what the file says of its network; optimizer, random states, names
+of training images and the flags with their paths go. `average` takes the mean of every weight (stochastic weight
+averaging, Izmailov et al., UAI 2018, arXiv 1803.05407), of files of one network and best of one training: the mean of
+networks that were trained apart is none that works.
 """
 
 from pathlib import Path
@@ -20,10 +20,10 @@ from utils.cli.program import run_program
 from utils.cli.wording import listed
 from utils.restore import is_counter
 
-# what a training needs to go on, and a network does not
-OF_TRAINING = (
-    *('optimizer', 'optimizer_name', 'scheduler', 'scaler', 'ema', 'kept', 'rng'),
-    *('epoch_done', 'batch_in_epoch', 'global_step', 'skipped', 'args'),
+# what a file says of its network (network.description) and of how good it was
+OF_NETWORK = (
+    *('arch', 'trunk', 'num_classes', 'class_names', 'network', 'classes', 'mean', 'std', 'n_scales'),
+    *('dataset', 'data_yaml', 'test_settings', 'epoch', 'score'),
 )
 STATISTICS = ('running_mean', 'running_var')  # of batch norms; their range is wider than that of fp16
 
@@ -95,7 +95,7 @@ def trimmed(state: dict, half: bool = False) -> dict:
     weights = dict(checkpoint.evaluated_weights(state))
     if half:
         weights = {key: value if _is_statistic(key) else _half(value) for key, value in weights.items()}
-    return {**{key: value for key, value in state.items() if key not in OF_TRAINING}, 'state_dict': weights}
+    return {**{key: state[key] for key in OF_NETWORK if key in state}, 'state_dict': weights}
 
 
 def _is_statistic(key: str) -> bool:
