@@ -78,7 +78,7 @@ class DryRun:
             class_weights=getattr(DATASETS.get(args.dataset), 'class_weights', None),
         )
         builder = SimpleNamespace(device=META, log=run.log, dist=Dist())
-        plain = with_values(args, pretrained='none', compile=False)
+        plain = with_values(args, pretrained='none', compile=False, syncbn=False)
         with torch.random.fork_rng(devices=()), META:
             net = build_network(plain, data, builder, state, training=not args.eval)
         for (split, quality), found in zip(wanted, sets):

@@ -295,6 +295,26 @@ def test_shell_and_runx_recipes_of_one_name_agree(name, tmp_path):
     }
 
 
+@pytest.mark.parametrize(
+    'name, file',
+    [
+        ('eval_cityscapes', 'hmsa_eval_cityscapes'),
+        ('dump_folder', 'hmsa_dump_folder'),
+        ('train_cityscapes', 'hmsa_cityscapes'),
+        ('train_cityscapes_coarse', 'hmsa_cityscapes_sota'),
+        ('train_cityscapes_deepv3', 'deeplab_cityscapes'),
+        ('eval_mapillary', 'hmsa_eval_mapillary'),
+        ('train_mapillary', 'hmsa_mapillary'),
+    ],
+)
+def test_a_shell_recipe_and_the_file_of_flags_of_its_experiment_agree(name, file, tmp_path):
+    (shell,) = trainings(calls(tmp_path, f'{name}.sh', FOLDER='photos')[1])
+    flags = train.parse_args(['--config', str(SCRIPTS / 'experiments' / f'{file}.yml')])
+    ignored = {'config', 'given', 'result_dir', 'override_dataset_root', 'num_workers', 'fp16'}
+    differ = {name for name, value in vars(flags).items() if vars(shell)[name] != value}
+    assert differ <= ignored and (shell.precision, shell.fp16) == ('fp16', True)
+
+
 @pytest.mark.parametrize('name', RUNX)
 def test_runx_copies_neither_data_nor_environments(name):
     patterns = yaml.safe_load((SCRIPTS / f'{name}.yml').read_text())['CODE_IGNORE_PATTERNS'].split(',')
