@@ -6,6 +6,7 @@ resumed run takes the same steps as one that was never stopped.
 
 import contextlib
 import itertools
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -97,23 +98,26 @@ class Meter:
 
 
 class EpochMeans:
-    """Means over the batches of an epoch, from the means over some of them."""
+    """Means over the batches of an epoch since the last start, from the means over some of them. Those that are not
+    finite are left out: the step of such a batch is."""
 
     def __init__(self):
         self._sums: dict[str, float] = {}
-        self._batches, self._rate = 0, 0.0
+        self._batches: dict[str, int] = {}
+        self._rate: float | None = None
 
     def add(self, means: dict, batches: int):
         """Take the means over some batches, and the learning rate `lr` of the last of them."""
         self._rate = means['lr']
-        for name in (name for name in means if name != 'lr'):
-            self._sums[name] = self._sums.get(name, 0) + means[name] * batches
-        self._batches += batches
+        for name, mean in means.items():
+            if name != 'lr' and math.isfinite(mean):
+                self._sums[name] = self._sums.get(name, 0) + mean * batches
+                self._batches[name] = self._batches.get(name, 0) + batches
 
     def take(self) -> dict:
         """The means of all and the last learning rate, {} of none; and start anew."""
-        means = {name: total / self._batches for name, total in self._sums.items()}
-        rate = {'lr': self._rate} if self._batches else {}
+        means = {name: total / self._batches[name] for name, total in self._sums.items()}
+        rate = {} if self._rate is None else {'lr': self._rate}
         self.__init__()
         return {**means, **rate}
 

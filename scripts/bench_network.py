@@ -23,7 +23,7 @@ from engine.score import ScoreKeeper
 from engine.trainer import Learner, Trainer, TrainOptions
 from loss import build_criterion
 from loss.optimizer import get_optimizer, get_scheduler
-from network.averaging import EvalOptions, average_logits
+from network.averaging import EvalOptions, autocast, average_logits
 from scripts.baseline_losses import PlainRMILoss
 from scripts.baseline_network import plain_copy, plain_n_scale, plain_two_scale
 from scripts.bench_data import IGNORE, NUM_CLASSES, photo_batch, shape, street_files
@@ -92,7 +92,7 @@ def evaluation(settings):
 
     @torch.no_grad()
     def run_plain():
-        with precision.autocast(device, plain_precision(device)):
+        with autocast(device, plain_precision(device)):
             outputs = plain_n_scale(plain, plain_normalize(pictures), SCALES)
         return torch.softmax(outputs['pred'], dim=1).cpu().max(dim=1)
 
@@ -166,7 +166,7 @@ class PlainTraining:
         }
 
     def step(self):
-        with precision.autocast(self.pictures.device, self.precision):
+        with autocast(self.pictures.device, self.precision):
             outputs = plain_two_scale(self.net, plain_normalize(self.pictures))
         labels = self.labels.long()
         total = 0

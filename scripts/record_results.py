@@ -73,7 +73,11 @@ def command_of(hparams):
 def validations(run):
     """(epoch, mean IoU, seconds since the start) of every validation in metrics.csv."""
     table = MetricsTable.read(Path(run) / metrics_csv.NAME)
-    return [(epoch, row['mean_iu'], row['timestamp'] - table.start) for epoch, row in table.of('val').items()]
+    return [
+        (epoch, row['mean_iu'], row['timestamp'] - table.start)
+        for epoch, row in table.of('val').items()
+        if 'mean_iu' in row
+    ]
 
 
 def machine(hparams, evaluation):

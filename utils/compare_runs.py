@@ -41,7 +41,7 @@ def parse_args(argv):
     parser.add_argument('runs', metavar='DIR', nargs='+', help='folders of runs (their --result_dir)')
     parser.add_argument('--out', metavar='FILE', default='comparison.html', help='the page')
     parser.add_argument('--images', metavar='N', type=count, default=8, help='images that are shown of all runs')
-    return parser.parse_args(argv)
+    return parser.parse_all(argv)
 
 
 def _compare(argv):
@@ -101,7 +101,7 @@ def score_rows(runs) -> list[list]:
                 len(scores),
                 None if best is None else percent(scores[best]['mean_iu']),
                 best,
-                percent(scores[last]['mean_iu']),
+                percent(scores[last].get('mean_iu', math.nan)),
                 last,
                 round(float(scores[last].get('loss', math.nan)), 4),
                 round(minutes, 1),

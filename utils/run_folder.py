@@ -53,9 +53,8 @@ class RunFolder:
 
     def best(self) -> int | None:
         """The epoch of the first validation of the best mean IoU."""
-        found = {
-            epoch: row['mean_iu'] for epoch, row in self.table.of('val').items() if row['mean_iu'] == row['mean_iu']
-        }
+        scores = {epoch: row.get('mean_iu', math.nan) for epoch, row in self.table.of('val').items()}
+        found = {epoch: score for epoch, score in scores.items() if not math.isnan(score)}
         return min(found, key=lambda epoch: (-found[epoch], epoch), default=None)
 
     def pictures(self) -> dict:

@@ -51,7 +51,7 @@ class Outputs:
         # each part of a benchmark's tree has its own
         self.record = self.folder / prefix.rpartition('/')[0] / NAME
         self.settings, self.incomplete = plain(settings), incomplete or {}
-        before = self._read()
+        before = self._read(overwrite)
         if before is not None and before['settings'] != self.settings and not overwrite and self._results(before):
             differing = stamps.differences(before['settings'], self.settings, named_only=('members',))
             raise ValueError(
@@ -95,8 +95,9 @@ class Outputs:
             if path.name.endswith(endings) and not others & set(path.parents)
         ]
 
-    def _read(self) -> dict | None:
-        """The record of an earlier fusion, with its settings in a dict, or None."""
+    def _read(self, overwrite: bool) -> dict | None:
+        """The record of an earlier fusion, with its settings in a dict, or None; one of another form counts as none
+        where it may be overwritten."""
         try:
             content = stamps.read(self.record, REMEDY)
         except OSError as error:
@@ -109,6 +110,8 @@ class Outputs:
             and isinstance(incomplete, dict)
             and isinstance(settings.get('scores') or [], list)
         ):
+            if overwrite:
+                return None
             raise ValueError(f'{self.record}: is no record of a fusion; {REMEDY}')
         return {**content, 'settings': settings, 'incomplete_images': incomplete}
 

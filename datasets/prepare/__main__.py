@@ -37,7 +37,11 @@ def parse_args(argv=None):
         _add_converter(programs, converter)
     for tool in TOOLS:
         _add_tool(programs, tool)
-    _add_shared(programs.add_parser('synthetic', help=synthetic.SUMMARY), synthetic.add_flags, synthetic.run)
+    _add_shared(
+        programs.add_parser('synthetic', help=synthetic.SUMMARY, description=f'{synthetic.SUMMARY.capitalize()}.'),
+        synthetic.add_flags,
+        synthetic.run,
+    )
     argv = sys.argv[1:] if argv is None else argv
     if argv and argv[0] in ('-h', '--help'):
         parser.print_help()

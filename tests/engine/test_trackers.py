@@ -184,6 +184,14 @@ def test_the_means_of_an_epoch_are_over_its_batches_and_the_rate_is_the_last():
     assert means.take() == {}
 
 
+def test_a_batch_that_is_not_finite_does_not_spoil_the_mean_of_its_epoch():
+    means = EpochMeans()
+    means.add({'loss': 1.0, 'lr': 0.1}, 5)
+    means.add({'loss': float('nan'), 'lr': 0.1}, 5)
+    means.add({'loss': 4.0, 'lr': 0.2}, 10)
+    assert means.take() == {'loss': 3.0, 'lr': 0.2} and means.take() == {}
+
+
 def test_every_group_of_an_optimizer_has_its_rate_by_name_or_number():
     one, two = (torch.nn.Parameter(torch.zeros(1)) for _ in range(2))
     groups = [{'params': [one], 'lr': 0.5}, {'params': [two], 'lr': 0.25, 'name': 'heads'}]

@@ -216,7 +216,7 @@ def test_differences_of_confidences_are_differences_of_probabilities():
             ['--outputs', 'labels,labels'],
             '--outputs labels,labels: give each of logits, labels, confidence once at most',
         ),
-        (['--outputs', ','], 'and one at least'),
+        (['--outputs', ','], "--outputs: ',' names nothing"),
         (['--labels', '--outputs', 'logits'], '--labels and --outputs logits contradict each other; give one'),
         (['--n_scales', '0.7,1.0', '--dynamic'], 'sizes at scale 0.7 have no simple formula'),
         (['--arch', 'basic.HRNett'], 'did you mean basic.HRNet'),

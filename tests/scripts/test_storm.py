@@ -135,14 +135,17 @@ def test_a_program_that_writes_whole_files_holds(killed):
     assert killed(careful) == []
 
 
+@pytest.mark.slow
 def test_temporaries_that_stay_are_found(killed):
     assert any('left behind: ' in what for what in killed(untidy))
 
 
+@pytest.mark.slow
 def test_half_written_files_are_found(killed):
     assert any('.json: cannot be read after the kill: JSONDecodeError' in what for what in killed(careless))
 
 
+@pytest.mark.slow
 def test_results_that_depend_on_the_kill_are_found(killed):
     found = killed(forgetful)
     assert found and all('.json: is another' in what for what in found)
@@ -156,6 +159,7 @@ def test_a_full_disk_has_to_be_told_in_a_sentence(killed):
         pytest.skip(str(reason))
 
 
+@pytest.mark.slow
 def test_a_full_disk_that_is_told_by_a_stack_trace_is_found(killed):
     full = type('Full', (FullDisk, storm_kills.Killed), {})
     try:

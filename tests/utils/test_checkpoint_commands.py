@@ -79,7 +79,7 @@ def test_the_average_of_two_networks_is_refused_and_nothing_is_written(tmp_path,
 
 def test_show_says_what_a_file_is_and_holds(tmp_path, capsys):
     file = write(tmp_path / 'a.pth', WEIGHTS, trunk='hrnetv2', optimizer={'state': {1: 2}}, epoch=3, score=0.5)
-    assert main(['show', file]) == 0
+    assert main(['show', file, '--debug']) == 0
     first, *lines = capsys.readouterr().out.splitlines()
     assert first.startswith(f'{file}: 0.0 MB')
     assert lines == [

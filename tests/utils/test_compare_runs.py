@@ -147,6 +147,13 @@ def test_runs_of_earlier_versions_and_without_flags_are_compared_too(two, tmp_pa
     assert 'old has no hparams.json.' in page
 
 
+def test_a_table_without_scores_has_dashes_and_ends_no_comparison(two, tmp_path):
+    other = tmp_path / 'other'
+    other.mkdir()
+    (other / 'metrics.csv').write_text('start,timestamp,1.0\nval,epoch,0,timestamp,2.0,val_loss,0.4\n')
+    assert tables(compared(tmp_path, two[1], other))['Scores'][2][0] == 'other'
+
+
 def test_a_run_without_a_validation_has_a_row_of_dashes(two, tmp_path):
     empty = make_run(tmp_path / 'empty', (), {'lr': 0.1})
     assert tables(compared(tmp_path, *two, empty))['Scores'][3] == ['empty', '0', *['–'] * 6]

@@ -128,7 +128,7 @@ def test_a_full_disk_leaves_no_part_of_a_file(tmp_path):
     assert [path for path in files(tmp_path) if path != 'dumps.json'] == []
 
 
-def test_what_a_killed_writer_left_is_removed_and_checkpoints_are_not(tmp_path):
+def test_what_killed_writers_left_is_removed_and_whole_files_are_not(tmp_path):
     for name in (
         'logits/v/.a_logits.npz.99999999.abcd.tmp',
         '.last_checkpoint.pth.99999999.abcd.tmp',
@@ -140,7 +140,7 @@ def test_what_a_killed_writer_left_is_removed_and_checkpoints_are_not(tmp_path):
     dumper = dumper_of(tmp_path, 'logits')
     dumper.open()
     dumper.close()
-    assert files(tmp_path) == ['.last_checkpoint.pth.99999999.abcd.tmp', 'dumps.json', 'logits/v/b_logits.npz']
+    assert files(tmp_path) == ['dumps.json', 'logits/v/b_logits.npz']
 
 
 def test_abort_leaves_whole_files_only_and_ends_its_threads(tmp_path):

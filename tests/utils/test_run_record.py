@@ -128,6 +128,13 @@ def test_the_record_of_a_run_is_a_file_of_flags(directory):
     assert {'pre_size', 'do_flip', 'crop_size'} < set(args.given) and 'lr' not in args.given
 
 
+def test_a_key_of_python_that_has_become_a_flag_is_taken_over_from_an_older_record():
+    record = {'command': {'version': '0.1.0'}, 'max_epoch': 3, 'cfg.DATASET.MEAN': [0.5, 0.5, 0.5]}
+    assert run_record.flags_of(record, 'old') == {'max_epoch': 3, 'mean': (0.5, 0.5, 0.5)}
+    record['cfg.DATASET.MEAN'] = [0.485, 0.456, 0.406]
+    assert run_record.flags_of(record, 'old') == {'max_epoch': 3}
+
+
 def test_a_precision_of_a_record_gives_way_to_that_of_the_command_line(directory):
     change(directory, precision='fp16', fp16=True)
     assert train.parse_args(['--config', str(directory / 'hparams.json'), '--precision', 'bf16']).precision == 'bf16'

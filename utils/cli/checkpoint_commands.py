@@ -19,6 +19,7 @@ from utils.cli.parser import Parser
 from utils.cli.program import run_program
 from utils.cli.wording import listed
 from utils.restore import is_counter
+from utils.settings import SETTINGS
 
 # what a file says of its network (network.description) and of how good it was
 OF_NETWORK = (
@@ -45,6 +46,8 @@ def run(argv):
     average = commands.add_parser('average', help='the mean of the weights of several files of one network')
     average.add_argument('files', nargs='+', metavar='FILE')
     average.add_argument('--out', required=True, metavar='OUT', help='.pth or .safetensors')
+    for command in (show, trim, average):
+        SETTINGS['debug'].add_to(command)
     for command in (trim, average):
         command.add_argument('--overwrite', action='store_true', help='replace OUT if it is there')
     args = parser.parse_args(argv)

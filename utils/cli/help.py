@@ -94,7 +94,7 @@ def heading(parser) -> list[str]:
     return [
         ' '.join(['usage:', parser.prog, *words, '[--flag value ...]']),
         '',
-        textwrap.fill(parser.description, WIDTH),
+        textwrap.fill(parser.description or '', WIDTH),
         '',
     ]
 

@@ -53,8 +53,13 @@ def flags_of(content: Mapping, what: str) -> dict[str, Any]:
             raise ValueError(f'{what}: {_unknown(key, keys, command.get("version"))}')
     values = {name: read_value(name, entries[name], what) for name in SETTINGS if name in entries}
     for path, setting in keys.items():
-        if f'cfg.{path}' in entries:
-            _check_cfg(entries[f'cfg.{path}'], setting, values, what)
+        if f'cfg.{path}' not in entries:
+            continue
+        found = entries[f'cfg.{path}']
+        if setting.name and setting.name not in values and found != plain(setting.to_cfg(setting.default)):
+            # a key that Python alone could set has become a flag since
+            values[setting.name] = read_value(setting.name, setting.from_cfg(found), what)
+        _check_cfg(found, setting, values, what)
     folder = command.get('folder')
     return {name: _found_from_here(name, value, folder) for name, value in values.items()}
 

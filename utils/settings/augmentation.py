@@ -29,7 +29,7 @@ SETTINGS = group(
     switch('translate_aug_fix', 'paste images that are smaller than the crop at a random place'),
     Setting('color_aug', amount, 0.25, 'A', 'strength of brightness, contrast, saturation and hue jitter'),
     switch('gblur', 'Gaussian blur of every training image, sigma 0.15 to 1.3 pixels', idle_beside=('bblur',)),
-    switch('bblur', 'bilateral blur instead'),
+    switch('bblur', 'bilateral blur of every training image, instead of --gblur'),
     Setting('rand_augment', str, None, 'N,M', 'RandAugment: N operations of magnitude M in [0, 30]'),
     Setting('mosaic', share, 0.0, 'P', 'share of the samples that four crops share'),
     Setting(

@@ -29,7 +29,7 @@ SETTINGS = group(
     ),
     switch(
         'batch_weighting',
-        'one histogram per batch instead of one per image',
+        '--img_wt_loss and --jointwtborder: one class histogram per batch instead of one per image',
         idle_without=('img_wt_loss', 'jointwtborder', *NAMED),
     ),
     Setting(
@@ -53,7 +53,8 @@ SETTINGS = group(
         names,
         None,
         'LIST',
-        'losses of the outputs of the network, in order, the last for all that are left, instead of the switches above:'
+        'losses of the outputs of the network, in order, the last for all that are left, instead of --rmi_loss,'
+        ' --img_wt_loss and --jointwtborder:'
         ' ce, wce, img_wt, border, rmi, wrmi, bce, dc, dc_ce, topk, dc_topk, ohem, focal, lovasz, jaccard, mlbce, sbce,'
         ' bce_pl, mldc, mljl, mlbcejl, dc_pl, jl_pl',
     ),

@@ -66,8 +66,8 @@ SETTINGS = group(
         str,
         'none',
         'SOURCE|FILE',
-        'weights to start from: none, a file, or imagenet, paddle, mapillary, torchvision or timm below'
-        ' <assets_path>/seg_weights',
+        'weights to start from: none, a file, imagenet, paddle, mapillary, torchvision or timm below'
+        ' <assets_path>/seg_weights, or package, those inside an installed Python package',
         decides=(),
     ),
     switch(

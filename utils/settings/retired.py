@@ -13,7 +13,7 @@ AUGMENTATIONS = (
 SETTLED = 'is not a setting here; leave it out'
 GROUPS = 'is a file of flags here: --config FILE, or --recipe'
 TILES = 'is --crop_eval H,W with --crop_overlap, a sliding window'
-PRETRAINED = 'is --pretrained, which takes imagenet, paddle, mapillary, torchvision, timm or a file'
+PRETRAINED = 'is --pretrained, which takes imagenet, paddle, mapillary, torchvision, timm, package or a file'
 LOGGING = 'is written always, into --result_dir'
 TEST = 'is --run DIR --eval val, with the settings and best weights of that run'
 PROCESSES = 'is said by torchrun --nproc-per-node=N train.py ...; leave it out'
