@@ -27,7 +27,7 @@ import torch
 
 from engine.seeding import seed_everything, set_deterministic
 from network import TRUNKS
-from scripts import bench_data, bench_ensemble, bench_losses, bench_network, bench_report
+from scripts import bench_data, bench_ensemble, bench_losses, bench_network, bench_predict, bench_report
 from scripts.bench_measure import measure
 from utils.cli.parser import Parser
 from utils.cli.program import run_program
@@ -47,6 +47,7 @@ LINES = {
     'evaluation': bench_network.evaluation,
     'training': bench_network.training,
     'dump': bench_network.dump,
+    'prediction': bench_predict.prediction,
     'fuse': bench_ensemble.fuse,
     'run': bench_ensemble.run,
     'fuse_memory': bench_ensemble.memory,
@@ -54,7 +55,7 @@ LINES = {
 }
 GROUPS = {
     'data': ('sample', 'cached', 'photometric', 'index', 'verification'),
-    'networks': ('evaluation', 'training', 'dump'),
+    'networks': ('evaluation', 'training', 'dump', 'prediction'),
     'ensembles': ('fuse', 'run', 'fuse_memory', 'storage'),
 }
 WITHOUT_FORMS = ('fuse_memory', 'storage')  # these measure themselves and return rows
