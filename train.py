@@ -134,11 +134,7 @@ def load_state(args, log):
         found = CheckpointKeeper(args.result_dir).find_last(log)
         source, state = found or (snapshot, None)
         snapshot = None if found else snapshot
-        log(
-            f'--resume auto: continuing {source}'
-            if found
-            else f'--resume auto: no checkpoint in {args.result_dir}, starting anew'
-        )
+        log(f'continuing {source}' if found else f'--resume auto: no checkpoint in {args.result_dir}, starting anew')
     if source and state is None:
         source = weights_file(source, '--resume' if args.resume else '--snapshot')
         state = checkpoint.load(source)

@@ -231,7 +231,7 @@ def check_directory_is_free(directory: Path, resume):
     if not resume:
         raise ValueError(
             f'--result_dir {directory}: holds {files[0].name} of an earlier training; '
-            'continue it with --resume auto, or give another --result_dir'
+            f'continue it with --resume {directory}, or give another --result_dir'
         )
     if Path(resume).resolve() != files[0].resolve():
         raise ValueError(

@@ -158,7 +158,7 @@ class Training(Trainer):
         if not super().fit(loader):
             code = self.stop.exit_code
             signal = self.stop.name or 'a signal to another process'
-            ending = f'stopped by {signal}, saved; continue with --resume auto'
+            ending = f'stopped by {signal}, saved; continue with --resume {self.run.directory}'
         elif position.epoch < self.options.max_epoch:
             ending = f'ended before epoch {position.epoch}: {self.args.early_stop} validations without a better score'
         best = self.keeper.best_score

@@ -195,7 +195,10 @@ def test_a_new_training_does_not_write_into_the_run_of_another(program, trained)
     code, printed = program(*TRAIN)
     assert code == 2
     one_line(
-        printed, f'--result_dir {trained.parent}: holds {trained.name}', 'with --resume auto', 'another --result_dir'
+        printed,
+        f'--result_dir {trained.parent}: holds {trained.name}',
+        f'with --resume {trained.parent}',
+        'another --result_dir',
     )
     assert trained.read_bytes() == before
 

@@ -86,7 +86,7 @@ def test_a_stopped_and_resumed_run_ends_in_the_same_weights_bit_for_bit(program,
     assert code == 0, printed
     stop_after(4)  # the first step of the second epoch
     code, printed = program(*flags, '--result_dir', tmp_path / 'parts')
-    assert code == 75 and 'SIGTERM received' in printed and 'continue with --resume auto' in printed
+    assert code == 75 and 'SIGTERM received' in printed and f'continue with --resume {tmp_path / "parts"}' in printed
     assert checkpoint.load(tmp_path / 'parts' / 'last_checkpoint_ep1.pth')['batch_in_epoch'] == 2
     code, printed = program(*flags, '--result_dir', tmp_path / 'parts', '--resume', 'auto')
     assert code == 0 and 'continuing at epoch 1, batch 2' in printed

@@ -166,7 +166,7 @@ def test_a_new_training_does_not_mix_with_an_earlier_one(trained):
         pass
     assert (
         str(caught.value) == f'--result_dir {trained}/run: holds last_checkpoint_ep4.pth of an earlier training; '
-        'continue it with --resume auto, or give another --result_dir'
+        f'continue it with --resume {trained}/run, or give another --result_dir'
     )
     assert sorted(os.listdir(trained / 'run')) == ['last_checkpoint_ep3.pth', 'last_checkpoint_ep4.pth']
 
