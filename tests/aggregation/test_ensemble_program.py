@@ -671,5 +671,5 @@ def test_an_out_of_other_settings_is_one_sentence_with_several_processes_too(tra
     assert (
         done.returncode != 0
         and '[rank' not in done.stderr
-        and 'fusion (mean there, vote now); give another --out' in done.stderr
+        and "(fusion 'mean' instead of 'vote'); give another --out" in done.stderr
     )

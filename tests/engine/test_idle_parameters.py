@@ -40,7 +40,7 @@ def sweep(archs, path):
     torch.manual_seed(dist.rank)
     for arch in archs:
         extra = ['--n_scales', '0.5,1.0'] if arch.startswith('attnscale.') else []
-        args = train.parse_args(['--arch', arch, *SIZE, *extra])
+        args = train.parse_args(['--arch', arch, *SIZE, '--crop_size', '64,96', *extra])
         args.trunk = 'hrnetv2_w18_small_v1' if 'HRNet' in arch else None
         net = loading.build(vars(args), 3).train()
         count = len(net.output_names)
@@ -50,7 +50,7 @@ def sweep(archs, path):
             wrapped = wrap(args, run, net, weights)
             for _ in range(2):
                 net.zero_grad(set_to_none=True)
-                criterion(wrapped(torch.randn(2, 3, 64, 64)), torch.zeros(2, 64, 64).long())['loss'].backward()
+                criterion(wrapped(torch.randn(2, 3, 64, 96)), torch.zeros(2, 64, 96).long())['loss'].backward()
             total = torch.stack([p.grad.double().sum() for p in net.parameters() if p.grad is not None]).sum()
             assert len(set(dist.gather_objects(total.item()))) == 1, 'gradients are averaged'
         if dist.is_main:
