@@ -1,4 +1,5 @@
 import json
+import os
 import threading
 import time
 
@@ -42,9 +43,10 @@ def test_a_run_on_another_machine_that_still_beats_is_told_even_where_locks_are_
     path.write_text(json.dumps(ELSEWHERE))
 
     def beat():
-        for number in range(2, 100):
-            path.write_text(json.dumps({**ELSEWHERE, 'beat': number}))
-            if ended.wait(0.1):
+        for number in range(2, 1000):
+            (tmp_path / 'next').write_text(json.dumps({**ELSEWHERE, 'beat': number}))
+            os.replace(tmp_path / 'next', path)  # a reader never sees half of it
+            if ended.wait(0.02):
                 return
 
     thread = threading.Thread(target=beat)
