@@ -7,6 +7,7 @@ changes them returns new ones. A mistake is a ValueError of one sentence.
 from argparse import Namespace
 
 from utils.cli.parser import Parser
+from utils.cli.presets import preset_line, with_preset
 from utils.cli.wording import counted
 from utils.cores import loader_processes, own_cores
 from utils.settings import SETTINGS
@@ -55,6 +56,7 @@ def with_values(args, **changes) -> Namespace:
 
 def complete(args) -> Namespace:
     """The flags with what follows from others. Raises ValueError for flags that contradict each other."""
+    args = with_preset(args)
     check(args)
     return with_values(
         args,
@@ -140,8 +142,8 @@ def check_coarse(args):
 
 
 def unread(args) -> list[str]:
-    """A sentence for every given flag that has no effect."""
-    lines = SETTINGS.notes(args)
+    """A sentence for every given flag that has no effect, and for one that stands for others."""
+    lines = SETTINGS.notes(args) + ([] if args.eval else preset_line(args))
     if args.override_dataset_root and args.dataset == 'custom':
         lines.append(
             '--override_dataset_root has no effect with --dataset custom: root in the file of --data_yaml says where'
