@@ -15,6 +15,7 @@ from engine.state import pack_state, resume_learner, resume_optimizer, resume_ra
 from engine.trainer import EpochMeans, Position, Stopped, Trainer, warm_decay
 from utils import checkpoint
 from utils.cli import flags
+from utils.files.atomic import sha256
 
 GAIN = 0.01  # of mean IoU, by which a network's own weights must be better to be kept: less is noise
 FIRST_STEPS = 10  # whose speed is taken for that of the training
@@ -109,6 +110,9 @@ class Training(Trainer):
                 'start a new run from its weights with --snapshot'
             ) from error
         changed = flags.changed_since(args, state)
+        pipeline = (state.get('data') or {}).get('albumentations')
+        if args.albumentations and pipeline not in (None, sha256(args.albumentations)):
+            changed.append(f'--albumentations {args.albumentations}, whose content has changed')
         if changed:
             log(f'resumed with other flags, so not bit for bit: {", ".join(changed)}')
         self.keeper.continue_from(state)
@@ -149,6 +153,8 @@ class Training(Trainer):
         if self.run.is_main:
             dataset = self.samples.dataset
             self.data = {'files': files_of(dataset), 'stamps': stamps_of(dataset)}
+        if self.args.albumentations:
+            self.data['albumentations'] = sha256(self.args.albumentations)
         is_trained = position.batch == self.options.batches(loader)  # the run was stopped in the validation
         steps = 0 if is_trained else position.batch // self.args.accumulate
         self.learner.scheduler.enter(position.epoch + is_trained, steps)

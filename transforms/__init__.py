@@ -9,6 +9,7 @@ Images are uint8 (H, W, 3) RGB, labels uint8 (H, W); `Normalize` makes floats of
 
 import math
 
+from transforms.albumentations_file import AlbumentationsPipeline
 from transforms.geometry import Padding, RandomFlip, RandomSizeAndCrop
 from transforms.mixing import Mixing
 from transforms.normalize import Normalize
@@ -63,7 +64,9 @@ def build_train_transform(args, ignore_label: int) -> TrainTransform:
     )
     jitter, shift, blur = (step and Sometimes(step, args.color_share) for step in steps)
     flip, defer = RandomFlip(args.hflip, args.vflip), args.augment_on == 'device'
-    joint = [_rand_augment(args, ignore_label)] if args.rand_augment else []
+    joint: list = [_rand_augment(args, ignore_label)] if args.rand_augment else []
+    if args.albumentations:
+        joint.append(AlbumentationsPipeline(args.albumentations, ignore_label, crop_size))
     return TrainTransform(size_and_crop, flip, joint, jitter, shift, blur, defer)
 
 

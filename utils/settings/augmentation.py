@@ -73,6 +73,13 @@ SETTINGS = group(
         'operations of --rand_augment; those of the MIC-DKFZ framework have M in [0, 9]',
         idle_without=('rand_augment',),
     ),
+    Setting(
+        'albumentations',
+        str,
+        None,
+        'FILE',
+        'a pipeline of albumentations in its own JSON or YAML, applied after the flips and RandAugment',
+    ),
     Setting('mosaic', share, 0.0, 'P', 'share of the samples that four crops share'),
     Setting(
         'class_mix', share, 0.0, 'P', 'share of the samples on which half of the classes of another one are pasted'
