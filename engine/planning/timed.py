@@ -44,6 +44,7 @@ class TimedTraining(Training):
                 self.watch.add_validation(time.monotonic() - began)
 
     def end_epoch(self):
+        super().end_epoch()
         now, done = self.args.max_epoch, self.position.epoch
         end = self.watch.max_epoch(done, now, self.args.val_freq, self.given.get('max_epoch'))
         end = self.dist.broadcast_object(end)

@@ -108,6 +108,16 @@ def check(args):
         raise ValueError(
             f'--ema {args.ema}: expected a decay between 0 and 1, such as 0.999; leave the flag out for none'
         )
+    epochs = args.max_epoch - args.start_epoch
+    if args.swa_epochs and args.swa_epochs > epochs:
+        raise ValueError(
+            f'--swa_epochs {args.swa_epochs}: the training has {counted(epochs, "epoch")}; give fewer, or a larger'
+            ' --max_epoch'
+        )
+    if args.swa_epochs and args.early_stop:
+        raise ValueError(
+            '--early_stop ends a training before the last epochs, whose weights --swa_epochs averages; give one'
+        )
     if args.dump_topn and (args.no_metrics or args.eval in ('folder', 'test')):
         raise ValueError(
             '--dump_topn ranks images by their errors and needs labels; evaluate val or trn and leave out --no_metrics'
