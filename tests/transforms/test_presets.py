@@ -1,11 +1,12 @@
 """Presets of augmentation: what the framework's names stand for, and that given flags and records win."""
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from small import EPOCH
+from small import EPOCH, ROOT
 
 import train
 from scripts.baseline_transforms import photo_like_pair
@@ -14,7 +15,7 @@ from utils import checkpoint
 from utils.cli.presets import of_preset, with_preset
 from utils.settings.presets import PRESETS
 
-# Of reference tables; the pipelines without normalisation and those that lack entries there are not here.
+# As the framework lists them; its pipelines without normalisation, and those that lack entries there, are not here.
 NAMES = """only_norm norm norm_hflip crop scale_crop scale_crop_hflip scale_crop_flip scale_crop_VOC2010 resize
 Cityscapes VOC2010_Context Cityscapes_plus brightness_contrast_hflip brightness_contrast_flip
 scale_crop_brightness_contrast_hflip
@@ -31,6 +32,14 @@ def parsed(*flags):
 
 def test_every_name_of_the_framework_is_there():
     assert set(NAMES) <= set(PRESETS)
+
+
+def test_the_page_on_training_names_every_preset():
+    page = (ROOT / 'docs' / 'training.md').read_text('utf-8')
+    names = set(re.findall(r'`(\w+)`', page[page.index('### Presets') : page.index('### Pipelines')]))
+    ends = [name.removeprefix('randaugment') for name in names if name.startswith('randaugment_')]
+    names |= {f'{kind}{end}' for kind in ('randaugment_light', 'randaugmentv2') for end in ends}
+    assert set(PRESETS) - names == set()
 
 
 @pytest.mark.parametrize('name', PRESETS)
