@@ -1,6 +1,6 @@
 """Settings of what is done to a training image."""
 
-from utils.settings.presets import PRESETS
+from utils.settings.presets import preset
 from utils.settings.setting import NUMBERS, TEST, TRAINING, VALUES, Setting, choice, group, switch
 from utils.settings.value_types import amount, count, crop_size, grey_level, numbers, positive, scale, share
 
@@ -8,12 +8,11 @@ SETTINGS = group(
     'augmentation',
     Setting(
         'augment',
-        str,
+        preset,
         None,
         'PRESET',
         'a pipeline of the MIC-DKFZ framework by its name, as in scale_crop_hflip: sets the flags of augmentation that'
         ' are not given (docs/training.md has the names)',
-        choices=tuple(PRESETS),
     ),
     Setting(
         'crop_size',

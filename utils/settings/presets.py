@@ -4,6 +4,8 @@ A preset sets the flags of OFF, and some sizes of a data set, where they are not
 Names of the framework that promise what its files did not do (scale_crop flipped) do here what they promise.
 """
 
+import argparse
+import difflib
 from typing import Any
 
 # A pipeline that changes nothing: the images as they are.
@@ -80,3 +82,15 @@ def _presets() -> dict[str, dict[str, Any]]:
 
 
 PRESETS = _presets()
+
+
+def preset(text: str) -> str:
+    """The name of a preset; an error names those that are near."""
+    if text not in PRESETS:
+        near = difflib.get_close_matches(text, PRESETS, 2, 0.5)
+        meant = f'did you mean {" or ".join(near)}?' if near else 'such a name is scale_crop_hflip'
+        raise argparse.ArgumentTypeError(f'{text!r} is no preset; {meant} docs/training.md has all of them')
+    return text
+
+
+preset.__name__ = 'names'
