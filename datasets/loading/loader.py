@@ -24,7 +24,7 @@ def collate(samples: list):
     """Samples of one size -> {'image' uint8 (N, 3, h, w), 'label' uint8 (N, h, w) if any, 'name' list, 'scale' float32
     (N,)}.
 
-    'photometric' becomes float32 (N, 9), 'index' and 'size' lists. A Failure among the samples is returned
+    'photometric' becomes float32 (N, 12), 'index' and 'size' lists. A Failure among the samples is returned
     in place of the batch. Raises ValueError when sizes differ.
     """
     failure = next((sample for sample in samples if isinstance(sample, Failure)), None)
