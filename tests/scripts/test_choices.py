@@ -114,6 +114,7 @@ def test_fewer_than_three_seeds_are_no_evidence(folder, calls, tmp_path):
     [
         (('--only', 'los'), 'no such question; did you mean loss?'),
         (('--cv', '1'), '--cv: is decided here'),
+        (('--seeds', '0'), '--seeds'),
         (('--folds', 'all'), 'expected numbers with commas between'),
         (('--page', 'page.md'), 'holds no finished training of the base'),
     ],
