@@ -78,3 +78,87 @@ def test_the_light_kinds_lack_what_changes_colours_at_random():
 def test_a_magnitude_above_nine_names_both_flags():
     with pytest.raises(ValueError, match='--rand_augment 2,10: with --rand_augment_ops framework_light'):
         FrameworkRandAugment(2, 10, 'framework_light')
+
+
+class Extreme:
+    """A generator that chooses one operation and draws the lowest or the highest number of every range."""
+
+    def __init__(self, place, is_high):
+        self.place, self.is_high = place, is_high
+
+    def integers(self, low, high, count):
+        return [self.place] * count
+
+    def uniform(self, low, high):
+        return high if self.is_high else low
+
+
+def apply(name, magnitude, is_high, pair, kind='framework'):
+    augment = FrameworkRandAugment(1, magnitude, kind)
+    return augment(*pair, Extreme(augment.names.index(name), is_high))
+
+
+@pytest.mark.parametrize(
+    'name, magnitude, is_high, expected',
+    [
+        ('identity', 9, True, [100, 200]),
+        ('contrast', 9, True, [55, 245]),  # 1.9 times the distance from 150
+        ('brightness', 3, True, [130, 255]),
+        ('brightness', 3, False, [70, 140]),
+        ('solarize', 9, False, [155, 55]),
+        ('solarize', 3, False, [100, 55]),  # from 170 on
+        ('solarize', 3, True, [100, 200]),
+        ('posterize', 9, True, [96, 192]),  # 4 bits
+        ('posterize', 0, True, [100, 200]),
+        ('invert', 0, True, [155, 55]),
+    ],
+)
+def test_an_operation_is_as_strong_as_its_magnitude_and_draw(name, magnitude, is_high, expected):
+    image, label = apply(name, magnitude, is_high, row(100, 200))
+    assert image[0, :, 0].tolist() == expected and label.tolist() == [[100, 200]]
+
+
+def test_blur_is_the_mean_of_three_by_three_pixels():
+    label = np.zeros((5, 5), np.uint8)
+    label[2, 2] = 90
+    image, _ = apply('blur', 9, True, (np.dstack([label] * 3), label))
+    assert image[..., 0].tolist() == [[0] * 5, *[[0, 10, 10, 10, 0]] * 3, [0] * 5]
+
+
+@pytest.mark.parametrize(
+    'name, kind, expected',
+    [
+        ('shear_x', 'framework', 16.7),
+        ('shear_y', 'framework_light', 16.7),
+        ('translate_x', 'framework', 0.2),
+        ('translate_y', 'framework_light', 0.2),
+        ('rotate', 'framework', 30),
+        ('translate_y', 'framework_light_scale', 0.5),
+        ('rotate', 'framework_light_scale', 90),
+        ('scale', 'framework_light_scale', 1),
+    ],
+)
+def test_moves_go_as_far_as_the_framework_lets_them(monkeypatch, name, kind, expected):
+    strengths = []
+    monkeypatch.setattr(
+        'transforms.randaugment_framework.move', lambda _, *rest: (strengths.append(rest[-1]), rest[:2])[1]
+    )
+    for magnitude, is_high in ((9, True), (3, True), (3, False), (0, True)):
+        apply(name, magnitude, is_high, pair(), kind)
+    assert strengths == pytest.approx([expected, expected / 3, -expected / 3, 0])
+
+
+def test_sharpening_has_a_sigma_up_to_two_pixels(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        'transforms.randaugment_framework.sharpen', lambda image, *numbers: (drawn.append(numbers), image)[1]
+    )
+    for magnitude, is_high in ((9, True), (3, True), (9, False)):
+        apply('sharpen', magnitude, is_high, pair())
+    assert np.allclose(drawn, [(2, 0.5), (2 / 3, 0.5), (0, 0.2)])
+
+
+def test_so_many_operations_are_applied():
+    augment = FrameworkRandAugment(2, 0, 'framework')
+    image, _ = augment(*row(100, 200), Extreme(augment.names.index('invert'), True))
+    assert image[0, :, 0].tolist() == [100, 200], 'inverted twice'
