@@ -91,7 +91,8 @@ def start(argv):
         if args.eval:
             args = flags.with_values(args, result_dir=evaluation_directory(args, notes.append))
         with run_context(args, training=not args.eval) as run:
-            for note in [waiting.line(), *notes]:
+            run.log(waiting.line(), shown=False)
+            for note in notes:
                 run.log(note)
             if args.dry_run:
                 return dry.report(args, run, state)

@@ -111,10 +111,21 @@ class Run:
     def is_main(self) -> bool:
         return self.dist.is_main
 
-    def log(self, line: str):
-        """Print a line and append it to logging.log, as soon as that is open; on rank 0 only."""
+    def log(self, line: str, shown=True):
+        """Append a line to logging.log, as soon as that is open, and print it, if it is to be shown; on rank 0 only."""
         if not self.is_main:
             return
+        if shown:
+            self._print(line)
+        if not self.is_open:
+            self._waiting.append(line)
+            return
+        self._record.check_stands()
+        self._record.line(line)
+        self._tell_failures()
+
+    @staticmethod
+    def _print(line: str):
         try:
             with tqdm.external_write_mode(file=sys.stdout):  # progress bars step aside
                 print(line)
@@ -123,12 +134,6 @@ class Run:
             raise
         except OSError as error:
             raise write_error('the output of the program', error) from error
-        if not self.is_open:
-            self._waiting.append(line)
-            return
-        self._record.check_stands()
-        self._record.line(line)
-        self._tell_failures()
 
     def begin(self, epochs: int, step: int):
         """Go on after `epochs` epochs and `step` optimizer steps: numbers of later ones are of work that was lost."""
