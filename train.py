@@ -18,11 +18,10 @@ from functools import partial
 
 import datasets
 from utils.cli import flags
-from utils.cli.help import asks_for_help
-from utils.cli.program import MISTAKES, run_program
+from utils.cli.program import MISTAKES, check_flags, run_program
 
-if __name__ == '__main__' and asks_for_help(sys.argv):  # answered before torch is imported, which takes seconds
-    sys.exit(run_program('train.py', lambda argv: flags.parse(argv, datasets.dataset_names())))
+if __name__ == '__main__':  # before torch is imported, which takes seconds
+    check_flags('train.py', flags.build_parser(datasets.dataset_names()).parse_all)
 
 from utils.cli import waiting  # before torch
 

@@ -25,8 +25,7 @@ from engine.record import Record
 from engine.seeding import seed_everything, set_deterministic
 from utils.cli.wording import told
 from utils.files import stamps
-from utils.files.atomic import atomic_write, remove_temporaries, write_error, write_json
-from utils.outputs.dumps import remove_stale_temporaries
+from utils.files.atomic import atomic_write, remove_stale_temporaries, remove_temporaries, write_error, write_json
 
 
 @dataclass
