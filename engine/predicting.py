@@ -57,7 +57,9 @@ def predict(args, found: Found, say) -> int:
     )
     page = files.write_page(found.sources, {'weights': args.weights, 'n_scales': args.n_scales, 'flip': args.flip})
     faults = found.faults + summary.faults
-    for line in summary_lines(summary, classes, kept=len(found.sources) - len(todo), where=page or files.folder):
+    for line in summary_lines(
+        summary, classes, kept=len(found.sources) - len(todo), where=page or files.shown(found.sources)
+    ):
         say(line)
     if faults:
         say(f'{counted(len(faults), "source")} failed:')

@@ -404,6 +404,20 @@ def test_the_network_in_the_box_is_small_and_knows_its_classes():
     assert not {'args', 'command', 'data'} & checkpoint.load(predict.DEFAULT_WEIGHTS).keys(), 'paths of a machine'
 
 
+@pytest.mark.parametrize(
+    'sources, flags, place',
+    [
+        (['a.png'], [], 'predictions/a_overlay.jpg'),
+        (['a.png'], ['--write', 'labels,color'], 'predictions/a_labels.png'),
+        (['a.png', 'b.png'], [], 'predictions'),
+    ],
+)
+def test_the_last_line_names_the_result_of_a_single_photo_or_the_folder(call, sources, flags, place):
+    for source in sources:
+        photo(source, (32, 48))
+    assert f'; see {place}\n' in call(*sources, *flags)[1]
+
+
 def test_flags_without_effect_are_said(call):
     photo('a.png', (32, 48))
     _, text = call('a.png', '--every', '2', '--smooth', '0.5', '--window', 'linear', '--fusion', 'mean')

@@ -118,6 +118,12 @@ class PredictedFiles:
             return paths + self._page_files(source.name) if self.has_page else paths
         return [self.film(source.name, kind) for kind in self.kinds if kind in FILMED]
 
+    def shown(self, sources) -> Path:
+        """Where to look for the results: of a single source its overlay, or its first file; else the folder."""
+        paths = [path for path in self.files(sources[0]) if path.is_file()] if len(sources) == 1 else []
+        overlays = [path for path in paths if path.stem.endswith('_overlay')]
+        return (overlays + paths + [self.folder])[0]
+
     def path(self, name: str, kind: str) -> Path:
         return self._beside(name, SUFFIXES[kind])
 
