@@ -58,7 +58,8 @@ def _describe(argv):
     if not pairs:
         raise ValueError(
             f'{args.folder}: of its {counted(len(paths), "image file")} none is a label (lossless, of few colours) with'
-            f' the name of another image; put labels below a folder of their own, named as their images are{_drawn(root)}'
+            f' the name of another image; put labels below a folder of their own, named as their images are'
+            f'{_drawn(root)}'
         )
     kind, pixels, images = _values(root, pairs)
     splits, why = split_pairs(pairs)

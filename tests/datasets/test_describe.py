@@ -122,7 +122,9 @@ def test_the_file_lies_beside_the_folder_wherever_it_is_called_and_the_output_sa
     assert code == 0 and f'{tmp_path}/mine.yaml: written, with mine_train.txt, mine_val.txt beside it' in printed
     assert values is not None and list((tmp_path / 'work').iterdir()) == []
     code, printed, _ = elsewhere()
-    assert code == 2 and f'train on it with `python train.py --dataset custom --data_yaml {tmp_path}/mine.yaml`' in printed
+    assert (
+        code == 2 and f'train on it with `python train.py --dataset custom --data_yaml {tmp_path}/mine.yaml`' in printed
+    )
     (tmp_path / 'mine.yaml').unlink()
     monkeypatch.chdir(tmp_path / 'mine')
     assert describe.main(['.', '--overwrite']) == 0 and (tmp_path / 'mine.yaml').is_file()
