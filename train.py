@@ -187,8 +187,8 @@ def fit(args, run, state):
             f'--class_weights {args.class_weights}: holds the weights of {verified}, this training is on {sets[0].name}'
         )
     transform = build_train_transform(args, sets[0].ignore_label)
+    verify(args, run, sets)  # before the network, which takes longer
     net = build_network(args, sets[0], run, state, training=True)
-    verify(args, run, sets)
     *train_sets, val_set = (with_cache(dataset, run) for dataset in sets)
     train_set = join(train_sets)
     loader = build_train_loader(args, run, train_set, transform)
