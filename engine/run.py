@@ -130,6 +130,12 @@ class Run:
         self._record.line(line)
         self._tell_failures()
 
+    def note(self, line: str):
+        """Append a line to logging.log alone, which is open; on rank 0 only."""
+        if self.is_open:
+            self._record.check_stands()
+            self._record.line(line)
+
     def begin(self, epochs: int, step: int):
         """Go on after `epochs` epochs and `step` optimizer steps: numbers of later ones are of work that was lost."""
         if self.is_open:

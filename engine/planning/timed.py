@@ -9,6 +9,8 @@ from engine.training import Training
 from loss.optimizer import get_scheduler
 from utils.cli import flags
 
+TOLD = 0.1  # of the epochs: a smaller change than this is said in logging.log alone
+
 
 class TimedTraining(Training):
     """A Training whose --max_epoch, --val_freq and --epoch_batches follow from --minutes. What was decided stands in
@@ -18,6 +20,7 @@ class TimedTraining(Training):
         super().__init__(args, run, learner, train_set, val_set, stop)
         self.watch, self.is_decided, self.batches = self._stopwatch(), False, 0
         self.given = {name: getattr(args, name) for name in DECIDED if name in args.given}
+        self.told = args.max_epoch  # the epochs that were said last
 
     def resume(self, state, loader):
         super().resume(state, loader)
@@ -31,6 +34,7 @@ class TimedTraining(Training):
             epochs = f'{length.max_epoch} epochs of {length.epoch_batches or len(loader)} of {len(loader)} batches'
             self.log(f'--minutes {self.args.minutes:g}: {epochs}, validated every {length.val_freq} (--val_freq)')
             self._change(**length._asdict())
+        self.told = self.args.max_epoch
         self.batches = self.options.batches(loader)
         self._follow_schedule()
         self.watch.begin()
@@ -48,12 +52,20 @@ class TimedTraining(Training):
         end = self.watch.max_epoch(done, now, self.args.val_freq, self.given.get('max_epoch'))
         end = self.dist.broadcast_object(end)
         if end != now and done < now:
-            self.log(
-                f'--minutes {self.args.minutes:g}: --max_epoch {end} instead of {now}, as long as epochs take here'
-            )
+            self._tell(end)
             self._change(max_epoch=max(1, end))
             self._follow_schedule()
             self.learner.scheduler.enter(done)
+
+    def _tell(self, end: int):
+        """Say that there will be `end` epochs, where they are not nearly those that were said last."""
+        is_small = abs(end - self.told) < TOLD * self.told
+        line = f'--minutes {self.args.minutes:g}: --max_epoch {end} instead of {{}}, as long as epochs take here'
+        if is_small:
+            self.run.note(line.format(self.args.max_epoch))
+        else:
+            self.log(line.format(self.told))
+            self.told = end
 
     def save(self, score=None):
         self.description = {**self.description, 'seconds': self.watch.used}

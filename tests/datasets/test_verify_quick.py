@@ -48,7 +48,7 @@ def camvid(tmp_path):
 
 @pytest.fixture
 def check(camvid, monkeypatch):
-    """check() -> the lines that are logged. Its 50 pairs count as many of which a sample is read, but with small=True."""
+    """check() -> the lines that are logged. Of its 50 pairs a sample is read, as of many; small: all labels."""
 
     def call(small=False, **values):
         lines = []

@@ -87,13 +87,28 @@ def test_looking_at_the_speed_leaves_the_training_as_it_was(program, monkeypatch
     assert weights[0]['global_step'] == weights[1]['global_step'] == 4
 
 
+def test_a_small_change_of_the_length_is_told_in_the_log_file_alone(program, seconds, monkeypatch):
+    seconds(1, 1)
+    lengths = iter([19, 18, 3])
+    monkeypatch.setattr(timed.Stopwatch, 'max_epoch', lambda self, done, now, *_: next(lengths, now))
+    code, printed = program(*SHORT, '--epoch_batches', '1', '--max_epoch', '20', '--val_freq', '20', '--minutes', '1')
+    assert code == 0 and epochs(printed) == [0, 1, 2]
+    told = [line for line in printed.splitlines() if ' instead of ' in line]
+    assert [line.partition(',')[0] for line in told] == [
+        '--minutes 1: --max_epoch 18 instead of 20',  # two steps of 5 % are 10 % of what was told last
+        '--minutes 1: --max_epoch 3 instead of 18',
+    ]
+    assert '--max_epoch 19 instead of 20' in (program.run_dir / 'logging.log').read_text()
+    assert '[epoch 0], [iter 1 / 1]' in printed and 'epoch 0: 1/1' not in printed, 'a single batch is told once'
+
+
 def test_early_stop_ends_after_so_many_validations_without_a_better_score(program, monkeypatch):
     scores = iter([0.1, 0.3, 0.2, 0.3, 0.2, 0.9])
     monkeypatch.setattr('engine.training.validate', lambda *_: next(scores))
     flags = (*TRAIN, '--epoch_batches', '1', '--max_epoch', '20', '--early_stop', '3')
     code, printed = program(*flags)
     assert code == 0 and epochs(printed) == [0, 1, 2, 3, 4], 'the best is that of epoch 1'
-    assert 'ended before epoch 5: 3 validations without a better score; best mean IoU: 0.3000 in epoch 1' in printed
+    assert 'ended before epoch 5: 3 validations without a better score; best mean IoU: 30.00 % in epoch 1' in printed
     code, printed = program(*flags, '--resume', 'auto')
     assert code == 0 and epochs(printed) == [], 'a resumed run knows that it is enough'
 
