@@ -31,7 +31,8 @@ from utils.outputs.dumps import remove_stale_temporaries
 
 @dataclass
 class Run:
-    """A started program: where it writes and which process this is. Nothing is written before `open`."""
+    """A started program: where it writes and which process this is. Nothing is written before `open`. started: when the
+    program was, by time.monotonic."""
 
     directory: Path
     dist: Dist

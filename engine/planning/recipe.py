@@ -61,7 +61,7 @@ def apply(args, state, log) -> Namespace:
     plan = make_plan(recipe, facts, held, choose_trunk(args, recipe, held, sets[0].num_classes))
     planned = flags.with_values(args, **plan.values())
     flags.check(planned)
-    for line in plan_lines(args.recipe, recipe, facts, plan):
+    for line in plan_lines(args, state, recipe, facts, plan):
         log(line)
     return planned
 
@@ -144,8 +144,8 @@ def _is_there(trunk: Trunk, arch: str, assets) -> bool:
     return True
 
 
-def plan_lines(name: str, recipe: Recipe, facts: Facts, plan: Plan) -> list[str]:
-    """The plan as a table: flag, value, reason; and the flags as one line to copy."""
+def plan_lines(args, state, recipe: Recipe, facts: Facts, plan: Plan) -> list[str]:
+    """The plan as a table: flag, value, reason. args, state: as of apply, which hold what was not to be planned."""
     images = f'{counted(facts.images, "image")} of {facts.size[1]}x{facts.size[0]} pixels (median)'
     where = f'{facts.device}, {counted(facts.cores, "core")}, {shown(facts.memory)} to be used'
     rows = []
@@ -153,12 +153,17 @@ def plan_lines(name: str, recipe: Recipe, facts: Facts, plan: Plan) -> list[str]
         words = ' '.join(SETTINGS[choice.flag].words(choice.value))
         if choice.flag in plan.held:
             held = ' '.join(SETTINGS[choice.flag].words(choice.given))
-            state = 'as given' if choice.given == choice.value else f'given or of the checkpoint; the plan has {words}'
-            rows.append((held if choice.given not in (None, False) else f'no {SETTINGS[choice.flag].flag}', state))
+            origin = (
+                'given' if choice.flag in args.given else 'by another flag' if state is None else 'of the checkpoint'
+            )
+            why = 'as given' if choice.given == choice.value else f'{origin}; the plan has {words}'
+            is_off = choice.given is None or choice.given is False
+            rows.append((f'no {SETTINGS[choice.flag].flag}' if is_off else held, why))
         else:
             rows.append((words, choice.why))
     width = max(len(words) for words, _ in rows)
+    data = f'{images} to train on, {facts.validation_images:,} to validate'
     return [
-        f'--recipe {name}: {recipe.about}. {images} to train on, {facts.validation_images:,} to validate; {where}:',
+        f'--recipe {args.recipe}: {recipe.about}. {data}; {where}:',
         *(f'  {words:{width}}  {why}' for words, why in rows),
     ]

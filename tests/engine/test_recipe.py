@@ -57,7 +57,7 @@ def test_a_run_trains_as_its_recipe_says_prints_the_plan_and_records_plain_flags
     assert code == 0, printed
     assert 'the smallest of all. 12 images of 128x64 pixels (median) to train on, 5 to validate; cpu' in printed
     assert '--crop_size 64,96' in printed and '--bs_trn 4' in printed, '6144 of 8192 pixels in multiples of 32'
-    assert '--lr 0.003' in printed and 'given or of the checkpoint; the plan has --lr 0.004' in printed
+    assert '--lr 0.003' in printed and '  given; the plan has --lr 0.004' in printed
     assert printed.index('--crop_size') < printed.index('[epoch 0], [iter')
     record = json.loads((program.run_dir / 'hparams.json').read_text())
     state = checkpoint.load(next(program.run_dir.glob('last_checkpoint_ep0.pth')))
