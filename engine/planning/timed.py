@@ -66,9 +66,13 @@ class TimedTraining(Training):
         """Say how long it will be, on the screen where the epochs are not nearly those that were said last."""
         is_small = abs(new.max_epoch - self.told) < TOLD * self.told
         before = now.max_epoch if is_small else self.told
-        short = f' of {new.epoch_batches} batches' if new.epoch_batches != now.epoch_batches else ''
-        epochs = f'--max_epoch {new.max_epoch}{short} instead of {before}'
-        line = f'--minutes {self.args.minutes:g}: {epochs}, as long as epochs take here'
+        changes = [
+            f'--max_epoch {new.max_epoch} instead of {before}' if new.max_epoch != before else '',
+            f'--epoch_batches {new.epoch_batches} instead of {now.epoch_batches}'
+            if new.epoch_batches != now.epoch_batches
+            else '',
+        ]
+        line = f'--minutes {self.args.minutes:g}: {", ".join(filter(None, changes))}, as long as epochs take here'
         if is_small:
             self.run.note(line)
         else:
