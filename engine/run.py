@@ -30,7 +30,8 @@ from utils.files.atomic import atomic_write, remove_stale_temporaries, remove_te
 
 @dataclass
 class Run:
-    """A started program: where it writes and which process this is. Nothing is written before `open`."""
+    """A started program: where it writes and which process this is. Nothing is written before `open`. started: when the
+    program was, by time.monotonic."""
 
     directory: Path
     dist: Dist
@@ -133,6 +134,12 @@ class Run:
             raise
         except OSError as error:
             raise write_error('the output of the program', error) from error
+
+    def note(self, line: str):
+        """Append a line to logging.log alone, which is open; on rank 0 only."""
+        if self.is_open:
+            self._record.check_stands()
+            self._record.line(line)
 
     def begin(self, epochs: int, step: int):
         """Go on after `epochs` epochs and `step` optimizer steps: numbers of later ones are of work that was lost."""
