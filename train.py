@@ -44,10 +44,11 @@ from engine.builders import (
 )
 from engine.dry_run import DryRun
 from engine.keeper import CheckpointKeeper
-from engine.planning import recipe
+from engine.planning import lr_find, recipe
 from engine.planning.timed import TimedTraining
 from engine.run import evaluation_directory, run_context
 from engine.stop import StopSignal
+from engine.teacher import build_teacher
 from engine.training import Training
 from engine.unread import unread_by_network
 from loss import read_class_weights, verified_dataset
@@ -98,7 +99,7 @@ def start(argv):
             if args.eval:
                 return evaluate(args, run, state)
             code = fit(args, run, state)
-            return testing.test_best(args, run) if args.test_after and code == 0 else code
+            return testing.test_best(args, run) if args.test_after and code == 0 and not args.lr_find else code
 
 
 def remedy(error):
@@ -186,20 +187,24 @@ def fit(args, run, state):
         run.log(
             f'--class_weights {args.class_weights}: holds the weights of {verified}, this training is on {sets[0].name}'
         )
+    teacher = build_teacher(args, sets[0].classes, run.device, run.log)
     transform = build_train_transform(args, sets[0].ignore_label)
     net = build_network(args, sets[0], run, state, training=True)
     verify(args, run, sets)
     *train_sets, val_set = (with_cache(dataset, run) for dataset in sets)
     train_set = join(train_sets)
     loader = build_train_loader(args, run, train_set, transform)
-    learner = build_learner(args, run, net, train_set, loader, class_weights)
+    learner = build_learner(args, run, net, train_set, loader, class_weights, teacher)
     with StopSignal(run.log) as stop:
-        kind = TimedTraining if args.minutes else Training
+        kind = TimedTraining if args.minutes and not args.lr_find else Training
         training = kind(args, run, learner, train_set, val_set, stop)
         if state is None or args.snapshot:
             training.start(state)
         else:
             training.resume(state, loader)
+        if args.lr_find:
+            run.open()
+            return lr_find.find(training, loader, run.directory)
         training.plan(loader)
         run.open()
         if args.dump_augmentation_images:

@@ -217,7 +217,7 @@ def build_eval_loader(args, run, dataset, faults=None):
     return eval_loader(EvalSet(dataset, transform), args.bs_val, workers, run.dist.world, run.dist.rank, faults)
 
 
-def build_learner(args, run, net, dataset, loader, class_weights):
+def build_learner(args, run, net, dataset, loader, class_weights, teacher=None):
     """Everything that is trained or computes a step.
 
     Args:
@@ -225,6 +225,7 @@ def build_learner(args, run, net, dataset, loader, class_weights):
         dataset: of the training, which says the classes.
         loader: of the training, which says the steps of an epoch.
         class_weights: of --class_weights, or None.
+        teacher: of --teacher, or None.
     """
     ema = ema_of(net, args.ema) if args.ema else None
     classes, own_weights = (dataset.num_classes, dataset.ignore_label), dataset.class_weights
@@ -236,7 +237,7 @@ def build_learner(args, run, net, dataset, loader, class_weights):
     scheduler = get_scheduler(optimizer, args, steps_per_epoch=-(-batches // args.accumulate))
     scaler = precision.grad_scaler(run.device, args.precision)
     wrapped = wrap(args, run, net, criterion.weights)
-    return Learner(net, wrapped, build_normalize(run), criterion, optimizer, scheduler, scaler, ema, augment)
+    return Learner(net, wrapped, build_normalize(run), criterion, optimizer, scheduler, scaler, ema, augment, teacher)
 
 
 def build_evaluator(args, run, net, interrupt=lambda: None):

@@ -18,7 +18,7 @@ from utils.settings.setting import NETWORK, TEST, TRAINING
 # What a resumed run does not take over: where it lies, what it was started from, what was done instead of training.
 NOT_RESUMED = frozenset(
     'result_dir resume run config snapshot finetune_from allow_class_mismatch snapshot_partial restore_optimizer'
-    ' restart_epoch eval eval_folder random_weights summary summary_size dry_run debug fp16 distributed'.split()
+    ' restart_epoch lr_find eval eval_folder random_weights summary summary_size dry_run debug fp16 distributed'.split()
 )
 
 

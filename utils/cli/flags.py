@@ -100,6 +100,8 @@ def check(args):
             f'--start_epoch {args.start_epoch} leaves nothing to train before --max_epoch {args.max_epoch}; lower the'
             ' first or raise the second'
         )
+    if args.lr_find and not args.eval and args.lr == 0:
+        raise ValueError('--lr_find: --lr 0 leaves no ratio between the rates of groups; leave --lr out')
     if args.folds and args.dataset != 'custom':
         raise ValueError(f'--folds {args.folds} divides --dataset custom; {args.dataset} has --cv, or no folds')
     if args.ema is not None and not 0 < args.ema < 1:

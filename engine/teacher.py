@@ -1,0 +1,77 @@
+"""Teacher of a distillation (`--teacher`): trained networks whose classes a student learns at every pixel."""
+
+from collections.abc import Sequence
+from itertools import zip_longest
+
+import torch
+
+from loss.distillation import distillation_loss, pooled
+from network.averaging import autocast
+from network.loading import load
+from transforms.normalize import Normalize
+from utils.classes import Classes
+from utils.cli.wording import listed
+
+
+class Teacher:
+    """Networks in evaluation mode and without gradients, each with the mean and std that it was trained on.
+
+    Args:
+        nets: of network.load; their scales are those of their evaluation.
+        ignore_label: of the labels, whose pixels do not count.
+        temperature, weight: of the divergence, see loss.distillation.
+        precision: 'fp32', 'bf16' or 'fp16', of the forward passes.
+    """
+
+    def __init__(self, nets: Sequence, ignore_label: int, temperature=1.0, weight=1.0, precision='fp32', device='cpu'):
+        self.device = torch.device(device)
+        self.nets = [net.to(device, memory_format=torch.channels_last).eval().requires_grad_(False) for net in nets]
+        self.normalize = [Normalize(net.trained_on.mean, net.trained_on.std, True).to(device) for net in nets]
+        self.ignore_label, self.temperature, self.weight = ignore_label, temperature, weight
+        self.precision = precision
+
+    @torch.no_grad()
+    def logits(self, images) -> list:
+        """Float32 logits (N, K, h, w) of every network for images (N, 3, H, W) in [0, 255], as the student sees them.
+        Taken before the student's own pass, so that both are never in memory together."""
+        found = []
+        for net, normalize in zip(self.nets, self.normalize):
+            with autocast(self.device, self.precision):
+                found.append(net(normalize(images))['pred'])
+        return [pooled(logits, images.shape[-2:]) for logits in found]
+
+    def join(self, losses: dict, logits, outputs: dict, labels) -> dict:
+        """The losses of a step with the divergence: `weight` times in 'loss', and as 'pred/distill'."""
+        divergence = distillation_loss(outputs['pred'], logits, labels, self.temperature, self.ignore_label)
+        return {**losses, 'loss': losses['loss'] + self.weight * divergence, 'pred/distill': divergence.detach()}
+
+
+def build_teacher(args, classes, device, log) -> Teacher | None:
+    """The Teacher of the flags for a student of `classes`; None without --teacher; log: takes a line about each.
+
+    Raises FileNotFoundError or ValueError for a file that is not there, tells no network or has other classes.
+    """
+    if not args.teacher:
+        return None
+    nets = []
+    with torch.random.fork_rng(devices=()):  # the student draws what it draws without a teacher
+        for file in args.teacher:
+            net = load(file.replace('ASSETS_PATH', args.assets_path))
+            check_classes(file, net.trained_on.classes, classes)
+            nets.append(net)
+            log(f'--teacher {file}: {net.arch} on {net.trunk_name}')
+    return Teacher(nets, classes.ignore_label, args.distill_temperature, args.distill_weight, args.precision, device)
+
+
+def check_classes(file, theirs: Classes, ours: Classes):
+    """Raise ValueError, naming those that differ, unless a teacher has the classes of the student in their order; of a
+    file that names none the number counts alone."""
+    has_names = theirs.names != Classes.numbered(len(theirs)).names
+    pairs = enumerate(zip_longest(theirs.names, ours.names, fillvalue='none'))
+    differ = [f'{place} is {their!r} there and {our!r} here' for place, (their, our) in pairs if their != our]
+    if len(theirs) == len(ours) and not (has_names and differ):
+        return
+    numbers = f'{len(theirs)} classes, the data set has {len(ours)}'
+    what = numbers if len(theirs) != len(ours) else f'other classes than the data set, {len(differ)} of {len(ours)}'
+    named = f': {listed(differ, 5)}' if has_names else ''
+    raise ValueError(f'--teacher {file}: has {what}{named}; give a network that was trained on the same classes')
