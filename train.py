@@ -32,7 +32,7 @@ import torch
 import config
 import network
 from datasets.sampling.coarse import join, training_qualities
-from engine import evaluation, precision, testing
+from engine import evaluation, precision, run_name, testing
 from engine.builders import (
     build_learner,
     build_network,
@@ -130,6 +130,7 @@ def check_names(args):
 def load_state(args, log):
     """(args, state): the checkpoint to resume or start from, None without one, and the flags with what it says of its
     network, the name of the trunk, and a precision that this machine has."""
+    args = run_name.in_named_directory(args)
     state, source, snapshot = None, args.resume or args.snapshot, args.snapshot
     if args.resume == 'auto':
         found = CheckpointKeeper(args.result_dir).find_last(log)

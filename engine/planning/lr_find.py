@@ -42,9 +42,10 @@ class Curve(NamedTuple):
         lowest = int(smoothed.argmin()) if len(smoothed) >= FEWEST else 0
         if not lowest:
             return {}
-        steepest = int(np.diff(smoothed[: lowest + 1]).argmin())  # every step multiplies the rate by the same factor
+        reach = min(max(1, self.settling), lowest)  # a single step is noise; each has the same factor
+        steepest = int((smoothed[reach : lowest + 1] - smoothed[: lowest + 1 - reach]).argmin())
         return {
-            'steepest descent': math.sqrt(rates[steepest] * rates[steepest + 1]),
+            'steepest descent': math.sqrt(rates[steepest] * rates[steepest + reach]),
             'a tenth of the lowest loss': rates[lowest] / 10,
         }
 
@@ -147,21 +148,22 @@ def write(curve: Curve, directory, args):
     write_text(directory / TABLE, text.getvalue())
     if not curve.rates:
         return
-    x, found = np.log10(curve.rates), curve.suggestions()
-    ends = np.array([min(means), max(means)])
-    series = [Series('smoothed', x, np.array(means), bold=True), Series('loss of the step', x, np.array(curve.losses))]
-    series += [Series(f'--lr {rate:.2g}: {where}', np.log10([rate, rate]), ends) for where, rate in found.items()]
+    x, found, ends = np.log10(curve.rates), curve.suggestions(), _ends(means)
+    steps = Series('loss of the step', x, np.clip(curve.losses, *ends))
+    series = [Series('smoothed', x, np.array(means), bold=True), steps]
+    series += [
+        Series(f'--lr {rate:.2g}: {where}', np.log10([rate, rate]), np.array(ends)) for where, rate in found.items()
+    ]
     facts = {'network': f'{args.arch} on {args.trunk}', 'optimizer': args.optimizer, 'batch': args.bs_trn}
     facts |= {where: f'--lr {rate:.2g}' for where, rate in found.items()}
     facts |= {'ended': curve.ending} if curve.ending else {}
-    chart = line_chart(
-        'Loss over the learning rate', series, 'log10 of the learning rate', 'loss', y_range=_seen(means)
-    )
+    note = 'Losses of single steps beyond the axis stand at its ends.'
+    chart = line_chart('Loss over the learning rate', series, 'log10 of the learning rate', 'loss', note, y_range=ends)
     write_sheet(directory / PAGE, 'Learning-rate range test', facts, [chart])
 
 
-def _seen(means) -> tuple[float, float]:
-    """The ends of the axis of losses: what the smoothed curve needs and some more."""
+def _ends(means) -> tuple[float, float]:
+    """The ends of the axis of losses: what the smoothed curve needs and half of that above and below."""
     low, high = min(means), max(means)
-    rest = 0.1 * (high - low) or 0.5
+    rest = (high - low) / 2 or 0.5
     return low - rest, high + rest

@@ -36,7 +36,9 @@ def test_a_curve_that_does_not_fall_suggests_nothing(losses):
     assert Curve([0.1 * k for k in range(1, 1 + len(losses))], losses, 0).suggestions() == {}
 
 
-@pytest.mark.parametrize('flags', [[], ['--optimizer', 'adamw', '--ema', '0.9', '--accumulate', '2', '--lr_step', 'iter']])
+@pytest.mark.parametrize(
+    'flags', [[], ['--optimizer', 'adamw', '--ema', '0.9', '--accumulate', '2', '--lr_step', 'iter']]
+)
 def test_the_search_writes_its_curve_and_leaves_the_training_as_it_was(program, monkeypatch, flags):
     states, sweep = [], lr_find.sweep
 

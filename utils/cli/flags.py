@@ -56,6 +56,11 @@ def with_values(args, **changes) -> Namespace:
 def complete(args) -> Namespace:
     """The flags with what follows from others. Raises ValueError for flags that contradict each other."""
     check(args)
+    return derived(args)
+
+
+def derived(args) -> Namespace:
+    """The flags with what follows from others, unchecked."""
     return with_values(
         args,
         num_workers=loader_processes() if args.num_workers is None else args.num_workers,
