@@ -19,7 +19,7 @@ from functools import partial
 import datasets
 from utils.cli import flags
 from utils.cli.help import asks_for_help
-from utils.cli.program import MISTAKES, run_program
+from utils.cli.program import MISTAKES, STOPPED, run_program
 
 if __name__ == '__main__' and asks_for_help(sys.argv):  # answered before torch is imported, which takes seconds
     sys.exit(run_program('train.py', lambda argv: flags.parse(argv, datasets.dataset_names())))
@@ -48,6 +48,7 @@ from engine.planning import lr_find, recipe
 from engine.planning.timed import TimedTraining
 from engine.run import evaluation_directory, run_context
 from engine.stop import StopSignal
+from engine.stop_hook import StopHook
 from engine.teacher import build_teacher
 from engine.training import Training
 from engine.unread import unread_by_network
@@ -82,6 +83,9 @@ def start(argv):
     dry = DryRun()
     args = parse_args(argv, notes.append, dry)
     notes += flags.unread(args)
+    hook = StopHook(args.on_stop) if args.on_stop and not args.eval else None
+    if hook and not args.dry_run:
+        args = hook.started(args, notes.append)
     args, state = dry.load(load_state, args, notes.append) if args.dry_run else load_state(args, notes.append)
     with config.scope(**SETTINGS.as_cfg(vars(args))):
         config.freeze()
@@ -98,7 +102,7 @@ def start(argv):
                 return dry.report(args, run, state)
             if args.eval:
                 return evaluate(args, run, state)
-            code = fit(args, run, state)
+            code = fit(args, run, state, hook)
             return testing.test_best(args, run) if args.test_after and code == 0 and not args.lr_find else code
 
 
@@ -178,8 +182,9 @@ def evaluate(args, run, state):
     return evaluation.evaluate(args, run, net, dataset)
 
 
-def fit(args, run, state):
-    """Train, validate, save; ends early, with everything saved, when asked to stop. Returns the exit code."""
+def fit(args, run, state, hook=None):
+    """Train, validate, save; ends early, with everything saved, when asked to stop, of which the hook of a cluster is
+    told. Returns the exit code."""
     qualities = training_qualities()
     sets = [*(get_dataset(args, run, 'train', quality) for quality in qualities), get_dataset(args, run, 'val')]
     class_weights = read_class_weights(args.class_weights, sets[0].classes.names)
@@ -196,7 +201,7 @@ def fit(args, run, state):
     train_set = join(train_sets)
     loader = build_train_loader(args, run, train_set, transform)
     learner = build_learner(args, run, net, train_set, loader, class_weights, teacher)
-    with StopSignal(run.log) as stop:
+    with StopSignal(run.log, hook.request if hook and run.is_main else None) as stop:
         kind = TimedTraining if args.minutes and not args.lr_find else Training
         training = kind(args, run, learner, train_set, val_set, stop)
         if state is None or args.snapshot:
@@ -210,7 +215,11 @@ def fit(args, run, state):
         run.open()
         if args.dump_augmentation_images:
             dump_samples(run, loader.train_set)
-        return training.fit(loader)
+        code = training.fit(loader)
+        if code == STOPPED and hook and run.is_main:
+            reason = stop.reason or 'a signal to another process'
+            hook.stopped(training.keeper.last_files()[0], training.options.max_epoch, reason, run.log)
+        return code
 
 
 if __name__ == '__main__':

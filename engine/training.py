@@ -157,7 +157,7 @@ class Training(Trainer):
         ending, code = f'nothing to train, all {self.options.max_epoch} epochs are done' if is_over else 'finished', 0
         if not super().fit(loader):
             code = self.stop.exit_code
-            signal = self.stop.name or 'a signal to another process'
+            signal = self.stop.reason or 'a signal to another process'
             ending = f'stopped by {signal}, saved; continue with --resume {self.run.directory}'
         elif position.epoch < self.options.max_epoch:
             ending = f'ended before epoch {position.epoch}: {self.args.early_stop} validations without a better score'
