@@ -44,6 +44,7 @@ from engine.builders import (
 )
 from engine.dry_run import DryRun
 from engine.keeper import CheckpointKeeper
+from engine.overfit import CropAlone, OverfitTraining, same_images
 from engine.planning import lr_find, recipe
 from engine.planning.timed import TimedTraining
 from engine.run import evaluation_directory, run_context
@@ -187,6 +188,8 @@ def fit(args, run, state, hook=None):
     told. Returns the exit code."""
     qualities = training_qualities()
     sets = [*(get_dataset(args, run, 'train', quality) for quality in qualities), get_dataset(args, run, 'val')]
+    if args.overfit:
+        sets = same_images(sets, args.overfit, run.log)
     class_weights = read_class_weights(args.class_weights, sets[0].classes.names)
     verified = verified_dataset(args.class_weights)
     if verified not in (None, sets[0].name):
@@ -195,6 +198,7 @@ def fit(args, run, state, hook=None):
         )
     teacher = build_teacher(args, sets[0].classes, run.device, run.log)
     transform = build_train_transform(args, sets[0].ignore_label)
+    transform = CropAlone(transform) if args.overfit else transform
     net = build_network(args, sets[0], run, state, training=True)
     verify(args, run, sets)
     *train_sets, val_set = (with_cache(dataset, run) for dataset in sets)
@@ -202,7 +206,7 @@ def fit(args, run, state, hook=None):
     loader = build_train_loader(args, run, train_set, transform)
     learner = build_learner(args, run, net, train_set, loader, class_weights, teacher)
     with StopSignal(run.log, hook.request if hook and run.is_main else None) as stop:
-        kind = TimedTraining if args.minutes and not args.lr_find else Training
+        kind = TimedTraining if args.minutes and not args.lr_find else OverfitTraining if args.overfit else Training
         training = kind(args, run, learner, train_set, val_set, stop)
         if state is None or args.snapshot:
             training.start(state)

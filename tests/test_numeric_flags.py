@@ -37,6 +37,7 @@ REFUSED = {
     'cv': '-1',
     'minutes': '0 -1',
     'early_stop': '0 -1',
+    'overfit': '0 -1',
     'epoch_batches': '0',
     'folds': '1 -1',
     'fold': '-1',
