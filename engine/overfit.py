@@ -54,8 +54,8 @@ class OverfitTraining(Training):
             means = (
                 'images, labels, loss and network fit together'
                 if known
-                else 'if more --max_epoch or another --lr (--lr_find) do not help, look for a fault in labels, their map or'
-                f' the loss: {page}, and python -m datasets.browse'
+                else 'if more --max_epoch or another --lr (--lr_find) do not help, look for a fault in labels, their map'
+                f' or the loss: {page}, and python -m datasets.browse'
             )
             score = shown(self.keeper.best_score)
             self.log(f'--overfit {self.args.overfit}: {found}, mean IoU {score}, expected {REACHED}; {means}')
