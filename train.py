@@ -203,7 +203,7 @@ def fit(args, run, state, hook=None):
     verify(args, run, sets)
     *train_sets, val_set = (with_cache(dataset, run) for dataset in sets)
     train_set = join(train_sets)
-    loader = build_train_loader(args, run, train_set, transform)
+    loader = build_train_loader(args, run, train_set, transform, teacher)
     learner = build_learner(args, run, net, train_set, loader, class_weights, teacher)
     with StopSignal(run.log, hook.request if hook and run.is_main else None) as stop:
         kind = TimedTraining if args.minutes and not args.lr_find else OverfitTraining if args.overfit else Training

@@ -5,7 +5,7 @@ learns by heart. It is trained and scored on the same images, without augmentati
 import copy
 
 from engine.training import Training, shown
-from transforms.pipeline import TrainTransform
+from transforms.pipeline import TrainTransform, places
 from utils.cli.wording import counted
 
 REACHED = 0.95  # mean IoU at which the images are known by heart
@@ -36,6 +36,9 @@ class CropAlone:
     def __call__(self, image, label, rng, centroid=None):
         return self.crop(image, label, rng, centroid)
 
+    def places(self, size, rng, centroid=None):
+        return places(self, size, rng, centroid)
+
 
 class OverfitTraining(Training):
     """A Training that ends when the images are known by heart, and says whether they are."""
@@ -51,12 +54,9 @@ class OverfitTraining(Training):
         if code == 0:
             known, page = self._is_reached(), self.run.directory / 'best_images' / 'index.html'
             found = 'learned by heart' if known else 'not learned by heart'
-            means = (
-                'images, labels, loss and network fit together'
-                if known
-                else 'if more --max_epoch or another --lr (--lr_find) do not help, look for a fault in labels, their map'
-                f' or the loss: {page}, and python -m datasets.browse'
-            )
+            fault = f'look for a fault in the labels, their map or the loss: {page}, and python -m datasets.browse'
+            means = 'images, labels, loss and network fit together'
+            means = means if known else f'if more --max_epoch or another --lr (--lr_find) do not help, {fault}'
             score = shown(self.keeper.best_score)
             self.log(f'--overfit {self.args.overfit}: {found}, mean IoU {score}, expected {REACHED}; {means}')
         return code

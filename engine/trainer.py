@@ -238,7 +238,7 @@ class Trainer:
         images = batch['image'].to(self.dist.device, non_blocking=True)
         if 'photometric' in batch:
             images = learner.augment(images, batch['photometric'])
-        taught = learner.teacher.logits(images) if learner.teacher else None
+        taught = learner.teacher.logits(images, batch.get('beside')) if learner.teacher else None
         images = learner.normalize(images)
         labels = batch['label'].to(self.dist.device, non_blocking=True).long()
         with contextlib.nullcontext() if last or learner.wrapped is learner.net else learner.wrapped.no_sync():

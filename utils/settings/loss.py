@@ -147,8 +147,8 @@ SETTINGS = group(
         names,
         None,
         'FILE|DIR',
-        'distillation: a checkpoint or run directory whose classes at every pixel are learned beside the labels; a'
-        ' comma list is an ensemble, the mean of their probabilities',
+        'distillation: a checkpoint, a run directory or a folder of stored logits whose classes at every pixel are'
+        ' learned beside the labels; a comma list is an ensemble, the mean of their probabilities',
     ),
     Setting(
         'distill_temperature',
