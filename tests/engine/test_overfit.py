@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 from small import EPOCH, TRAIN
@@ -59,13 +60,38 @@ def test_it_ends_with_a_sentence_and_early_where_it_can(program, monkeypatch, ba
 
 
 @pytest.mark.slow
-def test_a_small_network_learns_an_image_by_heart(program):
-    code, printed = program(
-        *(*TRAIN, '--overfit', '1', '--bs_trn', '1', '--crop_size', '64,128', '--max_epoch', '200', '--val_freq', '20'),
-        *('--arch', 'UNet', '--optimizer', 'adam', '--lr', '2e-3', '--lr_schedule', 'cosine'),
-        small=False,
+@pytest.mark.parametrize('fault', [False, True])
+def test_two_halves_are_learned_by_heart_but_not_where_the_same_image_has_two_labels(program, tmp_path, fault):
+    halves = np.repeat(np.repeat(np.array([[0, 1]], np.uint8), 64, 0), 32, 1)
+    for number in range(2):
+        labels = 1 - halves if fault and number else halves
+        for split in ('train', 'val'):
+            for kind, pixels in (('images', 255 * halves), ('labels', labels)):
+                file = tmp_path / kind / split / f'{number}.png'
+                file.parent.mkdir(parents=True, exist_ok=True)
+                cv2.imwrite(str(file), pixels)
+    file = tmp_path / 'halves.yaml'
+    file.write_text(
+        'images: images/{split}/*.png\nlabels: labels/{split}/{stem}.png\n'
+        'classes: [{name: left, id: 0}, {name: right, id: 1}]\n'
     )
-    assert code == 0 and '--overfit 1: learned by heart' in printed, printed[-800:]
+    code, printed = program(
+        *(
+            *TRAIN,
+            '--data_yaml',
+            file,
+            '--overfit',
+            '2',
+            '--crop_size',
+            '64,64',
+            '--skip_verify',
+            '--arch',
+            'basic.HRNet',
+        ),
+        *('--max_epoch', '40', '--optimizer', 'adam', '--lr', '3e-3', '--lr_schedule', 'cosine'),
+        dataset='custom',
+    )
+    assert code == 0 and f'--overfit 2: {"not " * fault}learned by heart' in printed, printed[-2000:]
 
 
 @pytest.mark.parametrize(
