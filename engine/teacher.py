@@ -12,6 +12,7 @@ from network.loading import load
 from transforms.normalize import Normalize
 from utils.classes import Classes
 from utils.cli.wording import counted, listed
+from utils.files.run_directory import weights_file
 
 
 class Teacher:
@@ -83,7 +84,7 @@ def build_teacher(args, classes, device, log) -> Teacher | None:
                 check_classes(file, stored[-1].classes, classes)
                 log(f'--teacher {file}: stored logits of {counted(len(stored[-1].entries), "image")}')
                 continue
-            net = load(file.replace('ASSETS_PATH', args.assets_path))
+            net = load(weights_file(file.replace('ASSETS_PATH', args.assets_path), '--teacher'))
             check_classes(file, net.trained_on.classes, classes)
             nets.append(net)
             log(f'--teacher {file}: {net.arch} on {net.trunk_name}')
