@@ -85,7 +85,7 @@ def start(argv):
     args = parse_args(argv, notes.append, dry)
     notes += flags.unread(args)
     hook = StopHook(args.on_stop) if args.on_stop and not args.eval else None
-    if hook and not args.dry_run:
+    if hook and not (args.dry_run or args.summary or args.lr_find):
         args = hook.started(args, notes.append)
     args, state = dry.load(load_state, args, notes.append) if args.dry_run else load_state(args, notes.append)
     with config.scope(**SETTINGS.as_cfg(vars(args))):
