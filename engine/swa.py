@@ -109,4 +109,4 @@ def score_average(training, loader):
 def _forward(training, net, batch):
     training.interrupt()
     with training.autocast():
-        net(training.inputs(batch))
+        net(training.learner.normalize(training.augmented(batch)))

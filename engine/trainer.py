@@ -15,6 +15,7 @@ import torch
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from engine.teacher import Teacher
 from loss.criterion import OutputsCriterion
 from network.averaging import autocast
 from utils.cli.progress import progress
@@ -60,7 +61,8 @@ class Learner:
 
     net: the bare network; wrapped: the same inside DistributedDataParallel, or itself. normalize: uint8 images -> what
     the network takes; augment(images, numbers): the photometric work that the loaders leave to the device; ema: the
-    average of the weights over steps, or None; swa: that over the last epochs, or None.
+    average of the weights over steps, or None; swa: that over the last epochs, or None; teacher: of a distillation, or
+    None.
     """
 
     net: torch.nn.Module
@@ -73,6 +75,7 @@ class Learner:
     ema: AveragedModel | None = None
     swa: AveragedModel | None = None
     augment: Callable | None = None
+    teacher: Teacher | None = None
 
 
 class Meter:
@@ -205,7 +208,12 @@ class Trainer:
         total = self.options.batches(loader)
         remaining = itertools.islice(loader, total - self.position.batch)
         bar = progress(
-            remaining, total=total, desc=f'epoch {self.position.epoch}', unit='batches', initial=self.position.batch
+            remaining,
+            total=total,
+            desc=f'epoch {self.position.epoch}',
+            unit='batches',
+            initial=self.position.batch,
+            is_shown=total - self.position.batch > 1,  # the line of a single batch says it all
         )
         meter, saved = Meter(), time.monotonic()
         self.learner.optimizer.zero_grad(set_to_none=True)
@@ -233,23 +241,25 @@ class Trainer:
         first = self.position.batch - self.position.batch % self.options.accumulate
         group = min(self.options.accumulate, total - first)
         last = self.position.batch + 1 == first + group
-        learner, images = self.learner, self.inputs(batch)
+        learner, images = self.learner, self.augmented(batch)
+        taught = learner.teacher.logits(images, batch.get('beside')) if learner.teacher else None
+        images = learner.normalize(images)
         labels = batch['label'].to(self.dist.device, non_blocking=True).long()
         with contextlib.nullcontext() if last or learner.wrapped is learner.net else learner.wrapped.no_sync():
             with self.autocast():
                 outputs = learner.wrapped(images)
             losses = learner.criterion(outputs, labels)
+            if taught is not None:
+                losses = learner.teacher.join(losses, taught, outputs, labels)
             learner.scaler.scale(losses['loss'] / group).backward()
         meter.add(losses, len(batch['name']))
         self.group_names += batch['name']
         return last
 
-    def inputs(self, batch):
-        """The images of a batch of the loader as the network takes them."""
+    def augmented(self, batch):
+        """The images of a batch of the loader on the device, with what is left to it done."""
         images = batch['image'].to(self.dist.device, non_blocking=True)
-        if 'photometric' in batch:
-            images = self.learner.augment(images, batch['photometric'])
-        return self.learner.normalize(images)
+        return self.learner.augment(images, batch['photometric']) if 'photometric' in batch else images
 
     def autocast(self):
         """The context of a forward pass in the precision of the training."""
@@ -310,8 +320,7 @@ class Trainer:
     def _report(self, meter, total):
         """Log the means since the last line, over all ranks; returns the short form for the progress bar."""
         means, images, seconds, batches = meter.take()
-        totals = self.dist.all_reduce_sum(torch.tensor(list(means.values()), dtype=torch.float64))
-        means = dict(zip(means, (totals / self.dist.world).tolist()))
+        means = self.over_ranks(means)
         rate = self.learner.optimizer.param_groups[-1]['lr']
         self.log(
             f'[epoch {self.position.epoch}], [iter {self.position.batch} / {total}], [train main loss'
@@ -320,3 +329,8 @@ class Trainer:
         )
         self.metric({**means, 'lr': rate}, self.position.step, batches)
         return f'loss {means["loss"]:.4f}'
+
+    def over_ranks(self, numbers: dict) -> dict:
+        """Numbers by name, each the mean over all ranks."""
+        totals = self.dist.all_reduce_sum(torch.tensor(list(numbers.values()), dtype=torch.float64))
+        return dict(zip(numbers, (totals / self.dist.world).tolist()))

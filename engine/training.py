@@ -19,6 +19,10 @@ from utils.files.atomic import sha256
 
 GAIN = 0.01  # of mean IoU, by which a network's own weights must be better to be kept: less is noise
 FIRST_STEPS = 10  # whose speed is taken for that of the training
+BELOW_0 = (
+    'the loss is below 0, which is no fault: the part of region mutual information is half a log-determinant, minus a'
+    ' lower bound of that information, and ends at no 0; lower is better (docs/training.md)'
+)
 AVERAGED, OWN = 'averaged', 'own'  # the weights of --ema, and those of the network itself
 
 
@@ -42,6 +46,7 @@ class Training(Trainer):
         self.swa_done = None  # the epochs after which the average of --swa_epochs was scored
         self.speed_from = None  # (time, step) of the first step, until the speed has been told
         self.steps_left = 0
+        self.is_explained = False  # why the loss is below 0
 
     @property
     def stop_requested(self):
@@ -52,6 +57,9 @@ class Training(Trainer):
 
     def metric(self, numbers, step, batches):
         self.run.metric('train', numbers, step)
+        if not self.is_explained and is_negative_by_mutual_information(numbers):
+            self.is_explained = True
+            self.log(BELOW_0)
         if self.speed_from and step - self.speed_from[1] >= FIRST_STEPS:
             (began, first), self.speed_from = self.speed_from, None
             tell_speed(time.monotonic() - began, step - first, self.steps_left, self.log)
@@ -89,6 +97,10 @@ class Training(Trainer):
         last = args.max_epoch - 1
         later = sum(epoch % args.val_freq == 0 or epoch == last for epoch in range(first, self.position.epoch))
         return self.dist.any(self.run.is_main and later >= args.early_stop)
+
+    def enough_because(self) -> str:
+        """Why it is enough, for the log."""
+        return f'{self.args.early_stop} validations without a better score'
 
     def resume(self, state, loader):
         """Put everything but the weights back to where the run that wrote the checkpoint `state` was; loader: the
@@ -168,12 +180,12 @@ class Training(Trainer):
         ending, code = f'nothing to train, all {self.options.max_epoch} epochs are done' if is_over else 'finished', 0
         if not (super().fit(loader) and self._score_average(loader)):
             code = self.stop.exit_code
-            signal = self.stop.name or 'a signal to another process'
+            signal = self.stop.reason or 'a signal to another process'
             ending = f'stopped by {signal}, saved; continue with --resume {self.run.directory}'
         elif position.epoch < self.options.max_epoch:
-            ending = f'ended before epoch {position.epoch}: {self.args.early_stop} validations without a better score'
+            ending = f'ended before epoch {position.epoch}: {self.enough_because()}'
         best = self.keeper.best_score
-        score = 'none' if best is None else f'{best:.4f} in epoch {self.keeper.best_epoch}'
+        score = shown(best) if best is None else f'{shown(best)} in epoch {self.keeper.best_epoch}'
         self.log(f'{ending}; best mean IoU: {score}; see {self.run.directory}')
         return code
 
@@ -261,7 +273,7 @@ class Training(Trainer):
         if bar is not None and (score is None or bar > score):
             self.kept, other = other, self.kept
             rival, score = score, self._score(epoch)
-        self.log(f'kept: the {self.kept} weights, mean IoU {shown(score)}; the {other} ones have {shown(rival)}')
+        self.log(f'scored: the {self.kept} weights, mean IoU {shown(score)}; the {other} ones have {shown(rival)}')
         return score
 
     def _rival(self):
@@ -290,4 +302,9 @@ def rates(optimizer) -> dict:
 
 
 def shown(score) -> str:
-    return 'none' if score is None else f'{score:.4f}'
+    return 'none' if score is None else f'{100 * score:.2f} %'
+
+
+def is_negative_by_mutual_information(numbers) -> bool:
+    """Whether the loss of some steps, by the names of its parts, is below 0 and that of mutual information too."""
+    return numbers['loss'] < 0 and any(name.endswith('/mi') and value < 0 for name, value in numbers.items())

@@ -58,9 +58,28 @@ class TrainTransform:
                 image = change(image, rng)
         return image, label, scale
 
+    def places(self, size: tuple[int, int], rng: np.random.Generator, centroid=None) -> np.ndarray:
+        """Which pixel of an image (H, W) each one of the crop shows that the same generator makes of it: row * W +
+        column, int32 (h, w), -1 beside the image. No joint step may follow: it turns and shears labels."""
+        assert not self.joint
+
+        def moved(image, label, rng, centroid):
+            image, label, scale = self.size_and_crop(image, label, rng, centroid)
+            return *self.flip(image, label, rng), scale
+
+        return places(moved, size, rng, centroid)
+
     def check_crop(self, sizes: Iterable[tuple[int, int]]):
         """Raise ValueError when no image of `sizes`, an iterable of (H, W), can ever fill the crop."""
         self.size_and_crop.check_fits(sizes)
+
+
+def places(move: Callable, size: tuple[int, int], rng: np.random.Generator, centroid) -> np.ndarray:
+    """Where `move`, (image, label, rng, centroid) -> (image, label, scale), takes pixels from, as in TrainTransform."""
+    first = 256  # above every label that padding may have
+    numbers = np.arange(first, first + size[0] * size[1], dtype=np.int32).reshape(size)
+    moved = move(np.zeros((*size, 3), np.uint8), numbers, rng, centroid)[1]
+    return np.where(moved < first, -1, moved - first)
 
 
 class ValTransform:
