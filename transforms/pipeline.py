@@ -14,7 +14,7 @@ class TrainTransform:
 
     Args:
         size_and_crop: resizing and cropping.
-        flip: mirroring.
+        flip: mirroring (default: half of the samples left to right).
         joint: steps (image, label, rng) -> (image, label), in order.
         jitter, shift, blur: each a step (image, rng) -> image, or None to leave it out.
         defer: leave jitter, shift and blur to the device; the blur is then a RandomGaussianBlur.
@@ -23,14 +23,14 @@ class TrainTransform:
     def __init__(
         self,
         size_and_crop: RandomSizeAndCrop,
-        flip: RandomFlip,
+        flip: RandomFlip | None = None,
         joint: Sequence[Callable] = (),
         jitter: Callable | None = None,
         shift: Callable | None = None,
         blur: Callable | None = None,
         defer: bool = False,
     ):
-        self.size_and_crop, self.flip = size_and_crop, flip
+        self.size_and_crop, self.flip = size_and_crop, flip or RandomFlip()
         self.joint = joint
         self.jitter, self.shift, self.blur = jitter, shift, blur
         self.defer = defer and any(step is not None for step in (jitter, shift, blur))
