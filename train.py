@@ -23,11 +23,10 @@ if __name__ == '__main__':
 # isort: split
 import datasets
 from utils.cli import flags
-from utils.cli.help import asks_for_help
-from utils.cli.program import MISTAKES, run_program
+from utils.cli.program import MISTAKES, check_flags, run_program
 
-if __name__ == '__main__' and asks_for_help(sys.argv):  # answered before torch is imported, which takes seconds
-    sys.exit(run_program('train.py', lambda argv: flags.parse(argv, datasets.dataset_names())))
+if __name__ == '__main__':  # before torch is imported, which takes seconds
+    check_flags('train.py', flags.build_parser(datasets.dataset_names()).parse_all)
 
 from utils.cli import waiting  # before torch
 
@@ -98,7 +97,8 @@ def start(argv, began):
             args = flags.with_values(args, result_dir=evaluation_directory(args, notes.append))
         with run_context(args, training=not args.eval) as run:
             run.started = began
-            for note in [waiting.line(), *notes]:
+            run.log(waiting.line(), shown=False)
+            for note in notes:
                 run.log(note)
             if args.dry_run:
                 return dry.report(args, run, state)
