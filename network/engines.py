@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from network.folding import folded
 from network.program_files import exported, first_line, write
+from utils.settings.precision import ENGINES
 
 PACKAGES = {'onnx': 'onnxruntime', 'openvino': 'openvino'}
-ENGINES = ('eager', 'compile', *PACKAGES)
 PROGRAMS = 4  # of as many sizes programs are kept
 PROBE = 64  # side of the images on which folding is tried
 Run = Callable[[Tensor], Tensor]

@@ -17,12 +17,13 @@ from aggregation.fusion.fusing import FuseOptions
 from engine.prediction import Prediction
 from engine.predictor import PredictOptions, Predictor
 from network.averaging import EvalOptions
-from network.engines import ENGINES, PACKAGES, with_engine
+from network.engines import PACKAGES, with_engine
 from scripts.bench_data import shape, street_files
 from scripts.bench_measure import Case, Form
 from transforms.normalize import Normalize
 from utils.files.sources import find_sources
 from utils.outputs.predicted import PredictedFiles
+from utils.settings.precision import ENGINES
 
 IMAGES = 12
 

@@ -2,13 +2,17 @@
 
 import sys
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from small import ROOT
 
 import network
-from network.engines import ENGINES, PROGRAMS, with_engine
+import predict
+from network.engines import PROGRAMS, with_engine
 from network.folding import TOLERANCE
+from utils.settings.precision import ENGINES
 
 BOX = ROOT / 'network/box/street.safetensors'
 
@@ -76,3 +80,30 @@ def test_an_engine_that_there_is_not_and_a_missing_package_are_told(net, monkeyp
 def test_a_network_elsewhere_than_on_the_cpu_is_refused(net):
     with pytest.raises(ValueError, match='runs on the CPU here, found meta'):
         with_engine(network.get_net('ocrnet.OCR', 3, trunk='hrnetv2_w18_small_v1').to('meta'), 'onnx')
+
+
+@pytest.mark.parametrize(
+    'flags, said',
+    [
+        (('--engine', 'onxx'), "--engine: invalid choice: 'onxx'"),
+        (('--engine', 'onnx', '--precision', 'bf16'), '--engine onnx: computes in fp32, found --precision bf16'),
+        (('--engine', 'onnx', '--compile'), '--compile and --engine onnx: give one of them'),
+    ],
+)
+def test_flags_that_an_engine_does_not_have_are_told(flags, said, tmp_path, capsys):
+    assert predict.main([*flags, '--out', str(tmp_path / 'out')]) == 2
+    assert said in capsys.readouterr().err and not (tmp_path / 'out').exists()
+
+
+def test_an_engine_gives_the_labels_of_another(tmp_path):
+    frames = np.random.default_rng(0).integers(0, 256, (3, 64, 80, 3), dtype=np.uint8)
+    for number, frame in enumerate(frames):
+        cv2.imwrite(str(tmp_path / f'{number}.png'), frame)
+    found = {}
+    for engine in ('eager', 'onnx'):
+        out = tmp_path / engine
+        flags = ['--engine', engine, '--write', 'labels', '--out', str(out), '--test_settings', 'flags']
+        assert predict.main([*(str(tmp_path / f'{number}.png') for number in range(3)), *flags]) == 0
+        found[engine] = [cv2.imread(str(path), -1) for path in sorted(out.rglob('*_labels.png'))]
+    assert len(found['onnx']) == 3
+    np.testing.assert_array_equal(found['eager'], found['onnx'])
