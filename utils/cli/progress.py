@@ -35,8 +35,8 @@ def is_main_process() -> bool:
 class _Progress:
     def __init__(self, iterable, total, desc, unit, log, initial, is_shown):
         self.iterable, self.total, self.desc, self.unit, self.log, self.done = iterable, total, desc, unit, log, initial
-        self.is_shown, self.is_through = is_shown, False
-        self.text, self.bar = '', None
+        self.is_shown = is_shown
+        self.text, self.bar, self.is_through = '', None, False
 
     def __len__(self):
         return self.total
