@@ -81,6 +81,8 @@ def predict(argv) -> int:
     arithmetic = precision.resolve(args.precision, device.type, say)
     nets = load_networks(args, device)
     args = as_tested(args, sorted(args.weights), nets, say)
+    if 'flip_kind' in args.given and not args.flip:
+        say('--flip_kind has no effect without --flip')
     options = predict_options(args, arithmetic, nets[0].align_corners)
     classes = nets[0].trained_on.classes
     made_with = {**settings(args), 'precision': arithmetic}
@@ -125,6 +127,7 @@ def build_parser() -> Parser:
     SETTINGS['n_scales'].add_to(group)
     group.add_argument('--flip', action='store_true', help='average with the prediction of the mirror image')
     group.add_argument('--no_flip', dest='flip', action='store_false', default=False, help=SUPPRESS)
+    SETTINGS['flip_kind'].add_to(group, help=SETTINGS['flip_kind'].help.replace('--do_flip', '--flip'))
     SETTINGS['test_settings'].add_to(
         group,
         choices=('stored', 'flags'),
@@ -243,7 +246,7 @@ def predict_options(args, arithmetic: str, align_corners: bool) -> PredictOption
                 f' {args.smooth:g}; leave one of them out, or calibrate with --method temperature'
             )
     return PredictOptions(
-        evaluation=EvalOptions(args.scales, args.flip, align_corners, arithmetic),
+        evaluation=EvalOptions(args.scales, args.flip, align_corners, arithmetic, flip_kind=args.flip_kind),
         fusion=FuseOptions(args.fusion, calibrator=calibrator),
         keep=frozenset(args.write) | ({'confidence'} if PAGE in args.write else set()),
         tile=args.tile,
@@ -259,6 +262,8 @@ def settings(args) -> dict:
     """Everything that decides the values of a result."""
     flags = 'n_scales flip fusion max_side tile overlap window every smooth'.split()
     tested = {'pre_size': args.pre_size, 'by_height': args.by_height, 'scales': args.scales != (1.0,) and args.scales}
+    if args.flip and args.flip_kind != 'h':
+        tested['flip_kind'] = args.flip_kind
     return {
         'weights': sorted(map(sha256, args.weights)),
         'calibration': args.calibration and sha256(args.calibration),

@@ -103,7 +103,17 @@ def fuse(parser):
 
 # Settings of train.py that a command shares, and what it declares otherwise.
 _DATA = ('dataset', 'data_yaml', 'override_dataset_root', 'assets_path', 'cv', 'max_pixels')
-_FORWARD = ('eval_folder', 'n_scales', 'do_flip', 'crop_eval', 'crop_overlap', 'precision', 'num_workers', 'strict')
+_FORWARD = (
+    'eval_folder',
+    'n_scales',
+    'do_flip',
+    'flip_kind',
+    'crop_eval',
+    'crop_overlap',
+    'precision',
+    'num_workers',
+    'strict',
+)
 _CHANGES = {
     'dataset': {'default': None, 'help': 'dataset with the labels (default: the one of the manifests)'},
     'assets_path': {'help': 'folder of data/'},

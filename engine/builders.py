@@ -245,6 +245,7 @@ def build_evaluator(args, run, net, interrupt=lambda: None):
     options = EvalOptions(
         scales=scales,
         flip=args.do_flip,
+        flip_kind=args.flip_kind,
         align_corners=args.align_corners,
         precision=args.precision,
         max_batches=7 if args.test_mode else None,

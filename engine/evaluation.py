@@ -77,6 +77,7 @@ def facts(args, evaluator, dataset) -> dict:
         'n_scales': args.n_scales,
         'scales': evaluator.options.scales,
         'flip': args.do_flip,
+        **({'flip_kind': args.flip_kind} if args.do_flip and args.flip_kind != 'h' else {}),
         'precision': args.precision,
     }
 

@@ -1,4 +1,4 @@
-"""Averaged logits: an image at several scales, with its mirror image, whole or in tiles, through one network.
+"""Averaged logits: an image at several scales, with its mirror images, whole or in tiles, through one network.
 
 For every flip and scale the normalised image is resized, run and resized back; the logits are averaged in fp32.
 """
@@ -15,6 +15,12 @@ from torch import Tensor
 from network.tiles import assembled, covers, tiled_logits
 
 DTYPES = {'fp16': torch.float16, 'bf16': torch.bfloat16}
+# The axes of (N, C, h, w) that each image of a kind of flips is mirrored along: the image itself comes last.
+FLIPS: dict[str, tuple[tuple[int, ...], ...]] = {
+    'h': ((-1,), ()),
+    'v': ((-2,), ()),
+    '4way': ((-1,), (-2,), (-2, -1), ()),
+}
 
 
 def autocast(device, precision: str | None):
@@ -26,8 +32,9 @@ def autocast(device, precision: str | None):
 
 @dataclass
 class EvalOptions:
-    """How an image is evaluated. scales: sizes of the input whose logits are averaged; flip: with the mirror image.
+    """How an image is evaluated. scales: sizes of the input whose logits are averaged; flip: with its mirror images.
 
+    flip_kind: which these are, a key of FLIPS: left to right, top to bottom, or both and the image turned by 180 degrees.
     tile (h, w): of a sliding window for larger images, None: as a whole; overlap: what tiles share of their sides.
     """
 
@@ -38,6 +45,12 @@ class EvalOptions:
     max_batches: int | None = None
     tile: tuple[int, int] | None = None
     overlap: float = 0.25
+    flip_kind: str = 'h'
+
+    @property
+    def views(self) -> tuple[tuple[int, ...], ...]:
+        """The axes that each image of the mean is mirrored along, () for the image itself, which comes last."""
+        return FLIPS[self.flip_kind] if self.flip else ((),)
 
 
 def average_logits(
@@ -53,9 +66,9 @@ def average_logits(
         return torch.stack([_from_tiles(net, image, options) for image in images]), {}
     total: Any = None
     outputs: dict = {}
-    for mirrored in (True, False) if options.flip else (False,):
+    for axes in options.views:
         for scale in options.scales:
-            view = images.flip(-1) if mirrored else images
+            view = images.flip(axes) if axes else images
             if scale != 1.0:
                 view = F.interpolate(
                     view,
@@ -70,9 +83,9 @@ def average_logits(
                 logits = F.interpolate(
                     logits, size=(height, width), mode='bilinear', align_corners=options.align_corners
                 )
-            logits = logits.flip(-1) if mirrored else logits
+            logits = logits.flip(axes) if axes else logits
             total = logits if total is None else total.add_(logits)
-    passes = len(options.scales) * (1 + options.flip)
+    passes = len(options.scales) * len(options.views)
     return (total / passes if passes > 1 else total), outputs
 
 

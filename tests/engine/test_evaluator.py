@@ -42,6 +42,29 @@ def test_flips_and_averaged_scales_are_the_mean_of_single_passes():
     torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.parametrize('kind, mirrored', [('h', [(-1,)]), ('v', [(-2,)]), ('4way', [(-1,), (-2,), (-2, -1)])])
+@pytest.mark.parametrize('kernel, is_pixelwise', [(1, True), (3, False)])
+def test_flips_leave_a_network_of_single_pixels_as_it_is_and_average_another(kind, mirrored, kernel, is_pixelwise):
+    torch.manual_seed(0)
+    net = torch.nn.Conv2d(3, 4, kernel, padding=kernel // 2)
+    images = torch.randn(2, 3, 8, 10)
+    views = [net(images), *(net(images.flip(axes)).flip(axes) for axes in mirrored)]
+    found, _ = average_logits(lambda view, _: {'pred': net(view)}, images, EvalOptions(flip=True, flip_kind=kind))
+    torch.testing.assert_close(found, sum(views) / len(views))
+    assert torch.allclose(found, net(images), atol=1e-6) is is_pixelwise
+
+
+@pytest.mark.parametrize(
+    'kind, expected',
+    [('h', [1.5, 3.0, 1.0, 0.0]), ('v', [1.5, 2.0, 1.5, 0.0]), ('4way', [1.25, 2.5, 1.25, 0.0])],
+)
+def test_the_mean_over_flips_of_a_network_that_tells_the_sides_apart_is_worked_out_by_hand(kind, expected):
+    """The network doubles the upper left pixel of what it sees, here of 1 2 / 1 0."""
+    image, corner = torch.tensor([[1.0, 2.0], [1.0, 0.0]]).view(1, 1, 2, 2), torch.tensor([[2.0, 1.0], [1.0, 1.0]])
+    found, _ = average_logits(lambda view, _: {'pred': view * corner}, image, EvalOptions(flip=True, flip_kind=kind))
+    assert found.flatten().tolist() == expected
+
+
 def test_a_sliding_window_is_the_whole_image_to_a_network_that_sees_single_pixels():
     torch.manual_seed(0)
     net, seen = torch.nn.Conv2d(3, 4, 1), []

@@ -48,6 +48,15 @@ SETTINGS = group(
         idle_without=('multi_scale_inference',),
     ),
     switch('do_flip', 'average with the mirrored image'),
+    choice(
+        'flip_kind',
+        ('h', 'v', '4way'),
+        'h',
+        'what --do_flip averages with; h: the image mirrored from left to right, v: from top to bottom, 4way: both of'
+        ' these and the image mirrored both ways',
+        idle_without=('do_flip',),
+        recorded_if_given=True,
+    ),
     Setting(
         'crop_eval',
         crop_size,
