@@ -219,7 +219,7 @@ def test_a_snapshot_that_is_a_run_directory_is_its_best_checkpoint(finished, cal
     assert Path(file).name.startswith('best_checkpoint_ep') and f'{file}: ' in printed
     # its settings are not those of the run, which is said
     assert (
-        f'{file} was validated with --pre_size 96 --n_scales 0.5,1.0 --do_flip --flip_kind 4way, which this test leaves out'
+        f'{file} was validated with --pre_size 96 --n_scales 0.5,1.0 --do_flip --flip_kind 4way, which this test leaves'
         in printed
     )
     args = [
