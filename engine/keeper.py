@@ -19,18 +19,21 @@ class CheckpointKeeper:
     An old file goes only after the new one stands, so a run killed at any moment can be continued.
     """
 
-    def __init__(self, run_dir):
-        self.run_dir = Path(run_dir)
+    def __init__(self, run_dir, is_better=None):
+        """is_better(score, best): whether a score beats the best one before, None where there is none (default: the
+        larger one does)."""
+        self.run_dir, self.is_better = Path(run_dir), is_better or is_larger
         self.best_score, self.best_epoch = None, None
 
     def save(self, state: Mapping, epoch: int, score=None, is_epoch_end=True) -> Path:
-        """Write last_checkpoint_ep<epoch>.pth, and best_checkpoint_ep<epoch>.pth when `score` is above all before it.
+        """Write last_checkpoint_ep<epoch>.pth, and best_checkpoint_ep<epoch>.pth when `score` is better than all
+        before it.
 
         Within an epoch (is_epoch_end False) `state` holds batch_in_epoch. Returns the path of the last checkpoint.
         """
         assert is_epoch_end or 'batch_in_epoch' in state, 'a checkpoint within an epoch needs its batch_in_epoch'
         self.clean()
-        is_best = score is not None and not math.isnan(score) and (self.best_score is None or score > self.best_score)
+        is_best = self.is_better(score, self.best_score)
         best_score, best_epoch = (float(score), epoch) if is_best else (self.best_score, self.best_epoch)
         path = self._last(epoch)
         save(
@@ -106,6 +109,11 @@ class CheckpointKeeper:
             for file in checkpoints(self.run_dir, 'best'):
                 if file != self._best(self.best_epoch):
                     file.unlink(missing_ok=True)
+
+
+def is_larger(score, best) -> bool:
+    """Whether a score beats the best one before; None where there is none, and nan, beat nothing."""
+    return score is not None and not math.isnan(score) and (best is None or score > best)
 
 
 def link_or_copy(source: Path, target: Path):

@@ -124,7 +124,8 @@ def _from_tiles(net: Callable, image: Tensor, options: EvalOptions, apart: bool)
     """Logits (C, h, w) of a normalised image (3, h, w) by a sliding window, and with `apart` behind them those of each
     single scale, whose names come back."""
     assert options.tile is not None
-    of_tile, names = replace(options, tile=None), []
+    of_tile = replace(options, tile=None)
+    names: list[str] = []
 
     def forward(tiles):
         alone: dict | None = {} if apart else None

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from engine.distributed import Dist
 from engine.evaluator import Evaluator, are_finite
-from engine.score import ScoreKeeper, cross_entropy_sum
+from engine.score import ScoreKeeper, cross_entropy_sums
 from loss import get_criterion
 from network.averaging import EvalOptions, average_logits
 from utils.outputs.sink import EvalBatch, Sink
@@ -20,11 +20,11 @@ def test_one_pass_gives_prediction_confidence_and_cross_entropy():
     batch = EvalBatch(['a.png', 'b.png'], [0, 1], torch.zeros(2, 3, 6, 7), labels, logits)
     assert batch.prediction.dtype == torch.uint8 and torch.equal(batch.prediction.long(), logits.argmax(1))
     torch.testing.assert_close(batch.confidence, logits.softmax(1).amax(1))
-    total, valid = cross_entropy_sum(logits, batch.normaliser, labels)
-    assert total.dtype == torch.float64 and valid.item() == (labels < 4).sum().item()
-    assert total.item() == pytest.approx(
-        F.cross_entropy(logits, labels.long(), ignore_index=255, reduction='sum').item(), rel=1e-6
-    )
+    total, valid = cross_entropy_sums(logits, batch.normaliser, labels)
+    assert total.dtype == torch.float64 and valid.tolist() == (labels < 4).sum((1, 2)).tolist()
+    for k in range(2):
+        expected = F.cross_entropy(logits[k : k + 1], labels[k : k + 1].long(), ignore_index=255, reduction='sum')
+        assert total[k].item() == pytest.approx(expected.item(), rel=1e-6)
 
 
 def test_flips_and_averaged_scales_are_the_mean_of_single_passes():
@@ -103,7 +103,7 @@ def evaluator(*nets):
 
 
 def score(batches):
-    images, [found] = evaluator().run(batches, [ScoreKeeper(2, 'cpu')])
+    images, [found] = evaluator().run(batches, [ScoreKeeper(2)])
     return images, found
 
 
@@ -123,7 +123,7 @@ def test_the_loss_of_a_criterion_is_its_mean_over_images_whatever_the_batches():
     images = torch.tensor([first, second, third]).view(3, 1, 2, 2)
     expected = sum(criterion({'pred': logits}, image)['loss'].item() for image in images) / 3
     for batches in ([batch(first, second, third)], [batch(first), batch(second, third)]):
-        _, [found] = evaluator().run(batches, [ScoreKeeper(2, 'cpu', criterion)])
+        _, [found] = evaluator().run(batches, [ScoreKeeper(2, criterion)])
         assert found.loss == pytest.approx(expected, rel=1e-6)
 
 
@@ -222,7 +222,7 @@ def test_an_image_that_is_not_finite_reaches_no_sink_and_is_named(value):
     both = batch((0, 1, 1, 255), (1, 1, 1, 0))
     both['image'][0, 0, 0, 0] = 9
     runner = evaluator(NotFiniteOn(value))
-    images, [result] = runner.run([both], [ScoreKeeper(2, 'cpu')])
+    images, [result] = runner.run([both], [ScoreKeeper(2)])
     assert runner.not_finite == [(both['name'][0], 0)] and images == 2
     assert result.counts.tolist() == [[0, 1], [0, 3]], 'the second image alone'
     alone = Recorder(wanted=(0,))

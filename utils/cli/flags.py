@@ -121,6 +121,8 @@ def check(args):
                 f' {"write" if len(dumps) > 1 else "writes"} whole images; leave --crop_val out, or give --dump_grid'
                 ' network for that square'
             )
+    if args.limit_batches and args.minutes:
+        raise ValueError('--limit_batches and --minutes both decide how long epochs are; give one')
     if args.fp16 and args.precision != 'fp16' and 'precision' in args.given:
         raise ValueError(f'--fp16 and --precision {args.precision} contradict each other; give one')
     check_coarse(args)
