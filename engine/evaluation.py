@@ -52,7 +52,7 @@ def evaluate(args, run, net, dataset):
     faults = all_faults(run.dist, faults, images)
     found, lost = dict(zip(sinks, results)), [name for name, _ in evaluator.not_finite]
     score, records = with_scales(found.get(scoring), beside, found), found[gallery]
-    about |= partial(evaluator, loader)
+    about |= partial(evaluator, images, dataset, faults)
     if faults:
         about['left_out'] = faults
     if worst is not None:
@@ -67,7 +67,8 @@ def evaluate(args, run, net, dataset):
             if beside and not score.scales:
                 run.log('--log_msinf_to_tb: this evaluation has one scale alone')
             record(run, score, classes, 0, seconds)
-        run.log(f'{images} images evaluated; {where_to_look(run.directory, gallery)}')
+        part = '' if score is not None else told_partial(about)
+        run.log(f'{images} images evaluated{part}; {where_to_look(run.directory, gallery)}')
         for line in left_out_lines(faults, images, is_scored):
             run.log(line)
     if lost:
@@ -109,16 +110,17 @@ def with_scales(score, beside, found: dict):
     return score
 
 
-def partial(evaluator, loader) -> dict:
-    """{'partial': how many batches were evaluated, and of how many} where --limit_batches or --test_mode says so."""
-    most = evaluator.options.max_batches
-    return {'partial': {'batches': most, 'of': len(loader)}} if most and most < len(loader) else {}
+def partial(evaluator, images: int, dataset, faults=()) -> dict:
+    """{'partial': how many images were evaluated, and of how many} where --limit_batches or --test_mode leaves some
+    out. images: that were evaluated; faults: of those that cannot be."""
+    is_part = evaluator.options.max_batches and images + len(faults) < len(dataset)
+    return {'partial': {'images': images, 'of': len(dataset)}} if is_part else {}
 
 
 def told_partial(about: dict) -> str:
     """What is added to a score of a part of the images."""
     part = about.get('partial')
-    return f' partial: {part["batches"]} of {counted(part["of"], "batch", "batches")}' if part else ''
+    return f' partial: {part["images"]} of {counted(part["of"], "image")}' if part else ''
 
 
 def all_faults(dist, faults, images) -> list:
@@ -159,7 +161,7 @@ def validate(args, run, evaluator, dataset, epoch, best, criterion, rival=None):
     if rival is not None and (value is None or rival > metric.rank(value)):
         return numbers
     if run.is_main:
-        about = {'arch': args.arch, 'epoch': epoch, **partial(evaluator, loader)}
+        about = {'arch': args.arch, 'epoch': epoch, **partial(evaluator, images, dataset)}
         report(run, score, gallery, records, dataset, about, images, lost)
         run.log(f'this : [epoch {epoch}], {score.line()}{incomplete(lost)}{told_partial(about)}')
         run.log(best_line(best, value, metric))
@@ -273,7 +275,9 @@ def show_worst(args, run, evaluator, dataset, worst, about, made_by):
     chosen.items = [dataset.items[index] for index in places]
     [gallery] = build_writers(args, run, chosen, made_by, dump_all_images=True, dump_assets=args.dump_topn_all)
     loader = build_eval_loader(args, run, chosen)
-    _, (records,) = evaluator.run(loader, [gallery], f'{len(places)} worst images')
+    unlimited = copy.copy(evaluator)
+    unlimited.options = replace(evaluator.options, max_batches=None)
+    _, (records,) = unlimited.run(loader, [gallery], f'{len(places)} worst images')
     if run.is_main:
         records = [replace(record, index=places[record.index]) for record in records]
         page = gallery.page.with_name('topn_failures.html')

@@ -6,6 +6,8 @@ several networks. Each rank sees its own images, each image once. An image whose
 its labels would be class 0 everywhere.
 """
 
+import itertools
+
 import torch
 
 from network.averaging import EvalOptions, average_logits
@@ -64,11 +66,10 @@ class Evaluator:
         try:
             for sink in sinks:
                 sink.open()
-            for step, batch in enumerate(
-                progress(loader, total=len(loader), desc=description, unit=unit, log=self.log)
-            ):
-                if step == self.options.max_batches:
-                    break
+            most = self.options.max_batches
+            total = min(len(loader), most or len(loader))
+            batches = itertools.islice(loader, most)  # images of several sizes make more batches than total
+            for batch in progress(batches, total=total, desc=description, unit=unit, log=self.log):
                 self.interrupt()
                 images += len(batch['name'])
                 wanting = [sink for sink in sinks if sink.wants(batch['name'], batch['index'], 'label' in batch)]

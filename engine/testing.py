@@ -95,7 +95,7 @@ def test_best(args: Namespace, run) -> int:
         run.log(score.table(dataset.classes))
         about = {**facts(args, evaluator, dataset), 'test_settings': SETTINGS.test_entry(args), 'images': images}
         about |= ({'left_out': faults} if faults else {}) | ({'not_finite': lost} if lost else {})
-        about |= partial(evaluator, loader)
+        about |= partial(evaluator, images, dataset, faults)
         written = record_of(score, dataset, about, args.bootstrap)
         write_json(run.directory / RESULT, written)
         run.log(f'test : [{split} of {dataset.name}], {score.line()}{incomplete(lost)}{told_partial(about)}')

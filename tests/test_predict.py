@@ -392,6 +392,9 @@ def test_other_settings_are_refused_in_one_folder(call, weights):
     assert code == 2 and 'flip False instead of True; give another --out, or --overwrite' in text
     assert call('a.png', weights=weights[1:])[0] == 2
     assert call('a.png', '--flip', '--overwrite')[0] == 0
+    code, text = call('a.png', '--flip', '--flip_kind', 'v')
+    assert code == 2 and "flip_kind nothing instead of 'v'" in text
+    assert '--flip_kind has no effect without --flip' in call('a.png', '--flip_kind', 'v', '--overwrite')[1]
 
 
 def test_the_result_of_another_image_of_this_name_is_not_replaced(call):

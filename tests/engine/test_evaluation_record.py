@@ -79,9 +79,9 @@ def test_an_evaluation_of_one_scale_of_a_part_of_the_images_says_both(program, t
     flags = ['--arch', 'ocrnet.HRNet', '--eval', 'val', '--random_weights', '--log_msinf_to_tb', '--measures', 'none']
     code, printed = program(*flags, '--limit_batches', '9,2', '--result_dir', tmp_path / 'out')
     assert code == 0 and '--log_msinf_to_tb: this evaluation has one scale alone' in printed, printed
-    assert '] partial: 2 of 5 batches' in printed and '2 images evaluated' in printed
+    assert '] partial: 2 of 5 images' in printed and '2 images evaluated' in printed
     record = json.loads((tmp_path / 'out' / 'metrics.json').read_text())
-    assert record['partial'] == {'batches': 2, 'of': 5} and record['images'] == 2
+    assert record['partial'] == {'images': 2, 'of': 5} and record['images'] == 2
     assert record['ece'] is record['boundary_iou'] is None and record['scales'] == {}
 
 

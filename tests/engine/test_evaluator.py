@@ -191,6 +191,18 @@ def test_a_batch_goes_to_the_sinks_that_want_it_and_is_not_run_for_none():
     assert second.calls == ['open', (2, 0, ['attn_05x']), 'close']
 
 
+def test_all_batches_of_a_loader_are_evaluated_or_as_many_as_there_may_be():
+    class Mixed(list):
+        """A loader that makes more batches than it has said, as one of images of two sizes does."""
+
+        def __len__(self):
+            return 2
+
+    for most, images in ((None, 3), (2, 2), (9, 3)):
+        runner = Evaluator([Constant()], lambda images: images.float(), Dist(), EvalOptions(max_batches=most))
+        assert runner.run(Mixed(THREE), [Recorder()])[0] == images
+
+
 def test_several_networks_run_on_a_batch_one_after_the_other():
     sink = Recorder(wanted=(1, 2))
     evaluator(Constant(), Constant()).run(THREE, [sink])

@@ -33,9 +33,9 @@ def test_limited_epochs_follow_their_schedule_and_their_scores_are_marked(progra
     assert code == 0, printed
     # two epochs of two steps, each told when it is done: 0.04 * (1 - t / 4)
     assert re.findall(r'\[lr ([\d.]+)\]', printed) == ['0.030000', '0.020000', '0.010000', '0.000000']
-    assert printed.count('] partial: 3 of 5 batches') == 2
+    assert printed.count('] partial: 3 of 5 images') == 2
     record = json.loads((program.run_dir / 'metrics.json').read_text())
-    assert record['partial'] == {'batches': 3, 'of': 5} and record['images'] == 3
+    assert record['partial'] == {'images': 3, 'of': 5} and record['images'] == 3
 
 
 def test_a_limit_and_minutes_contradict_each_other(program):

@@ -246,9 +246,11 @@ def test_on_a_gpu_nothing_waits_until_counts_are_read():
     torch.cuda.set_sync_debug_mode('error')
     try:
         matrix.update(predictions, labels)
+        sums = matrix.update_images(predictions[None], labels[None])
     finally:
         torch.cuda.set_sync_debug_mode('default')
-    assert (matrix.counts == 2 * expected.counts).all()
+    assert (matrix.counts == 3 * expected.counts).all()
+    assert sums[0, 0].tolist() == np.diag(expected.counts).tolist()
     matrix.update(predictions + 19, labels)
     with pytest.raises(ValueError, match='predictions are outside 0..18'):
         _ = matrix.counts
