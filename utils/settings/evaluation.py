@@ -5,6 +5,8 @@ from pathlib import Path
 from utils.settings.setting import EVALUATION, NUMBERS, STEPS, TEST, TRAINING, VALUES, Setting, choice, group, switch
 from utils.settings.value_types import crop_size, names_among, number, numbers, positive, resamplings, scale, scales
 
+WITHOUT_LABELS = ('no_metrics', 'eval=folder')
+
 
 def resolved(folder):
     """The one path of a folder that has several."""
@@ -79,6 +81,7 @@ SETTINGS = group(
         'score each scale alone too, averaged ones and those that the network blends: a line, and scale/<name> in'
         ' TensorBoard',
         decides=(),
+        idle_beside=WITHOUT_LABELS,
     ),
     Setting(
         'measures',
@@ -88,6 +91,7 @@ SETTINGS = group(
         'measure what takes time of its own: boundary (IoU near the borders of classes), ece (calibration error); or'
         ' none',
         decides=(),
+        idle_beside=WITHOUT_LABELS,
     ),
     Setting(
         'bootstrap',
@@ -97,6 +101,7 @@ SETTINGS = group(
         '95 %% intervals of an evaluation from N resamplings of the images; 0: none',
         decides=(),
         idle_without=('eval', 'test_after'),
+        idle_beside=WITHOUT_LABELS,
     ),
     Setting(
         'best_metric',
