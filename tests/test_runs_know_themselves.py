@@ -295,10 +295,11 @@ def test_members_that_were_tested_differently_are_refused_and_one_that_does_not_
 
 def test_an_ensemble_runs_from_directories(finished, call, street, tmp_path):
     data = ['--dataset', 'synthetic', '--override_dataset_root', street]
-    code, printed = call(ensemble, 'run', finished, *data, '--num_workers', '0', '--out', tmp_path / 'fused')
+    flips = ['--do_flip', '--flip_kind', 'v']
+    code, printed = call(ensemble, 'run', finished, *data, *flips, '--num_workers', '0', '--out', tmp_path / 'fused')
     assert code == 0 and '1 members: 5 images' in printed, printed
     told = json.loads((tmp_path / 'fused/fusion.json').read_text())
-    assert 'best_checkpoint_ep' in json.dumps(told)
+    assert 'best_checkpoint_ep' in json.dumps(told) and '"flip_kind": "v"' in json.dumps(told)
 
 
 def test_a_checkpoint_says_how_its_images_are_tested(finished):
