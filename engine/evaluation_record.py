@@ -48,7 +48,7 @@ def record_of(score: Score, dataset, about: dict, resamplings: int = 0) -> dict[
                 name: {'iou': iou, 'classes': [classes.names[k] for k in groups[name]]} for name, iou in ious.items()
             },
             'intervals': score.images.intervals(resamplings),
-            'scales': {
+            'scale_scores': {
                 name: {
                     'mean_iou': metrics.mean_iou(counts),
                     'accuracy': metrics.accuracy(counts),

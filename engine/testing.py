@@ -12,7 +12,7 @@ import datasets
 import network
 from engine.builders import build_eval_loader, build_evaluator, build_network, get_dataset
 from engine.evaluation import all_faults, facts, incomplete, left_out_lines, partial, scorers, told_partial, with_scales
-from engine.evaluation_record import interval_line, record_of
+from engine.evaluation_record import category_line, interval_line, record_of
 from network.loading import test_settings_of
 from utils import checkpoint
 from utils.cli.flags import with_values
@@ -99,7 +99,7 @@ def test_best(args: Namespace, run) -> int:
         written = record_of(score, dataset, about, args.bootstrap)
         write_json(run.directory / RESULT, written)
         run.log(f'test : [{split} of {dataset.name}], {score.line()}{incomplete(lost)}{told_partial(about)}')
-        for line in [*score.lines_beside(), interval_line(written)]:
+        for line in [*score.lines_beside(), category_line(written), interval_line(written)]:
             if line is not None:
                 run.log(line)
         for line in left_out_lines(faults, images, is_scored=True):

@@ -76,12 +76,14 @@ class Training(Trainer):
 
     def _train_scores(self) -> dict:
         """Scores of the batches of the epoch since the last start, as they were predicted while the weights changed; {}
-        without --train_metrics."""
+        without --train_metrics, and without a labelled pixel."""
         if self.train_counts is None:
             return {}
         counts = torch.as_tensor(self.train_counts.counts).to(self.dist.device)
         counts = self.dist.all_reduce_sum(counts).cpu().numpy()
         self.train_counts = ConfusionMatrix(len(counts))
+        if not counts.any():  # the epoch was trained before this start
+            return {}
         scores = {'mean_iu': mean_iou(counts), 'dice': mean_dice(counts), 'acc': accuracy(counts)}
         self.log(f'train : [epoch {self.position.epoch}], {line_of(scores)}')
         self.run.scalars({f'train_epoch/{name}': value for name, value in scores.items()}, self.position.epoch, 'epoch')

@@ -122,7 +122,11 @@ def test_two_processes_count_every_image_once_and_dump_them_all(published):
     counts = [np.load(folder / name / 'confusion_matrix.npy') for name in ('one', 'two')]
     assert np.array_equal(*counts)
     one, two = (json.loads((folder / name / 'metrics.json').read_text()) for name in ('one', 'two'))
-    assert one['scales'] == two['scales'] and len(one['scales']) == 3 and one['intervals'] == two['intervals']
+    assert (
+        one['scale_scores'] == two['scale_scores']
+        and len(one['scale_scores']) == 3
+        and one['intervals'] == two['intervals']
+    )
     tables = [(folder / name / 'images.csv').read_text().splitlines() for name in ('one', 'two')]
     assert [line.split(',')[:3] for line in tables[0]] == [line.split(',')[:3] for line in tables[1]]
     assert len(tables[0]) == 1 + 5

@@ -39,7 +39,8 @@ def test_an_evaluation_records_scores_of_scales_categories_and_images_in_one_fil
     folder, printed = evaluated
     record = json.loads((folder / 'metrics.json').read_text())
     assert record.keys() <= documented(), record.keys() - documented()
-    assert record['version'] == 2 and record['scales'].keys() == {
+    assert record['scales'] == [1.0, 0.5], 'as it was'
+    assert record['version'] == 2 and record['scale_scores'].keys() == {
         'averaged_1x',
         'averaged_0.5x',
         'hierarchical_0.5x',
@@ -82,7 +83,7 @@ def test_an_evaluation_of_one_scale_of_a_part_of_the_images_says_both(program, t
     assert '] partial: 2 of 5 images' in printed and '2 images evaluated' in printed
     record = json.loads((tmp_path / 'out' / 'metrics.json').read_text())
     assert record['partial'] == {'images': 2, 'of': 5} and record['images'] == 2
-    assert record['ece'] is record['boundary_iou'] is None and record['scales'] == {}
+    assert record['ece'] is record['boundary_iou'] is None and record['scale_scores'] == {}
 
 
 def test_every_key_of_the_table_of_the_record_is_described_once():

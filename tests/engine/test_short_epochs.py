@@ -49,6 +49,7 @@ def test_scores_of_training_batches_are_logged_and_the_weights_are_the_same_bit_
     [line] = re.findall(r'train : \[epoch 0\], \[mean_iu ([\d.]+)\], \[dice [\d.]+\], \[acc ([\d.]+)\]', printed)
     row = MetricsTable.read(program.run_dir / 'metrics.csv').of('train')[0]
     assert float(line[0]) == pytest.approx(row['mean_iu'], abs=1e-5) and 0 < row['acc'] < 1
+    assert 'loss' in row
     before = checkpoint.load(snapshot)['state_dict']
     after = checkpoint.load(next(program.run_dir.glob('last*.pth')))['state_dict']
     assert all(torch.equal(before[key], after[key]) for key in before)
