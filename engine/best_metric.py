@@ -36,6 +36,10 @@ class BestMetric:
     def words(self) -> str:
         return 'mean IoU' if self.name == 'mean_iu' else self.name
 
+    def shown(self, value: float | None) -> str:
+        """A value for a person: in percent, but for the loss."""
+        return 'none' if value is None else f'{value:.4f}' if self.name == 'loss' else f'{100 * value:.2f} %'
+
     def rank(self, value: float) -> float:
         """A number that is larger for a better value; nan is the worst."""
         return -math.inf if math.isnan(value) else -value if self.is_lowest else value

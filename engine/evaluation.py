@@ -67,8 +67,8 @@ def evaluate(args, run, net, dataset):
             if beside and not score.scales:
                 run.log('--log_msinf_to_tb: this evaluation has one scale alone')
             record(run, score, classes, 0, seconds)
-        part = '' if score is not None else told_partial(about)
-        run.log(f'{images} images evaluated{part}; {where_to_look(run.directory, gallery)}')
+        told = told_partial(about) if score is None else f', {score.in_percent()}'
+        run.log(f'{images} images evaluated{told}; {where_to_look(run.directory, gallery)}')
         for line in left_out_lines(faults, images, is_scored):
             run.log(line)
     if lost:

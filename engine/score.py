@@ -58,6 +58,10 @@ class Score:
         ]
         return [f'also : {line_of(self.images.numbers())}', *scales]
 
+    def in_percent(self) -> str:
+        """The mean IoU for a person: 'mean IoU 71.19 %'."""
+        return f'mean IoU {100 * metrics.mean_iou(self.counts):.2f} %'
+
     def table(self, classes) -> str:
         """The scores of each class as text."""
         return metrics.format_table(self.counts, classes.names)

@@ -23,6 +23,10 @@ from utils.metrics import ConfusionMatrix, accuracy, mean_dice, mean_iou
 
 GAIN = 0.01  # of the score, by which a network's own weights must be better to be kept: less is noise
 FIRST_STEPS = 10  # whose speed is taken for that of the training
+BELOW_0 = (
+    'the loss is below 0, which is no fault: the part of region mutual information is half a log-determinant, minus a'
+    ' lower bound of that information, and ends at no 0; lower is better (docs/training.md)'
+)
 AVERAGED, OWN = 'averaged', 'own'  # the weights of --ema, and those of the network itself
 
 
@@ -46,6 +50,7 @@ class Training(Trainer):
         self.train_counts = ConfusionMatrix(train_set.num_classes) if args.train_metrics else None
         self.speed_from = None  # (time, step) of the first step, until the speed has been told
         self.steps_left = 0
+        self.is_explained = False  # why the loss is below 0
 
     @property
     def stop_requested(self):
@@ -56,6 +61,9 @@ class Training(Trainer):
 
     def metric(self, numbers, step, batches):
         self.run.metric('train', numbers, step)
+        if not self.is_explained and is_negative_by_mutual_information(numbers):
+            self.is_explained = True
+            self.log(BELOW_0)
         if self.speed_from and step - self.speed_from[1] >= FIRST_STEPS:
             (began, first), self.speed_from = self.speed_from, None
             tell_speed(time.monotonic() - began, step - first, self.steps_left, self.log)
@@ -189,8 +197,9 @@ class Training(Trainer):
         elif position.epoch < self.options.max_epoch:
             ending = f'ended before epoch {position.epoch}: {self.args.early_stop} validations without a better score'
         best = self.keeper.best_score
-        score = 'none' if best is None else f'{best:.4f} in epoch {self.keeper.best_epoch}'
-        self.log(f'{ending}; best {self.metric_of_best.words}: {score}; see {self.run.directory}')
+        metric = self.metric_of_best
+        score = metric.shown(best) if best is None else f'{metric.shown(best)} in epoch {self.keeper.best_epoch}'
+        self.log(f'{ending}; best {metric.words}: {score}; see {self.run.directory}')
         return code
 
     def save(self, score=None):
@@ -244,8 +253,8 @@ class Training(Trainer):
         if bar is not None and (score is None or bar > metric.rank(score[metric.name])):
             self.kept, other = other, self.kept
             rival, score = score, self._score(epoch)
-        words = [shown(numbers and numbers[metric.name]) for numbers in (score, rival)]
-        self.log(f'kept: the {self.kept} weights, {metric.words} {words[0]}; the {other} ones have {words[1]}')
+        words = [metric.shown(numbers and numbers[metric.name]) for numbers in (score, rival)]
+        self.log(f'scored: the {self.kept} weights, {metric.words} {words[0]}; the {other} ones have {words[1]}')
         return score
 
     def _rival(self):
@@ -273,5 +282,6 @@ def rates(optimizer) -> dict:
     return {f'lr/{group.get("name", number)}': group['lr'] for number, group in enumerate(optimizer.param_groups)}
 
 
-def shown(score) -> str:
-    return 'none' if score is None else f'{score:.4f}'
+def is_negative_by_mutual_information(numbers) -> bool:
+    """Whether the loss of some steps, by the names of its parts, is below 0 and that of mutual information too."""
+    return numbers['loss'] < 0 and any(name.endswith('/mi') and value < 0 for name, value in numbers.items())

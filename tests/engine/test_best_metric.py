@@ -1,6 +1,7 @@
 """The number that chooses the best checkpoint: --best_metric."""
 
 import math
+import re
 
 import pytest
 from small import EPOCH, TRAIN
@@ -23,6 +24,11 @@ from utils import checkpoint
 )
 def test_the_highest_value_is_the_best_and_of_loss_and_calibration_error_the_lowest(name, value, best, is_better):
     assert BestMetric(name).is_better(value, best) is is_better
+
+
+def test_a_value_is_told_in_percent_but_for_the_loss():
+    assert [BestMetric('dice').shown(0.25), BestMetric('loss').shown(0.25)] == ['25.00 %', '0.2500']
+    assert BestMetric('dice').shown(None) == 'none'
 
 
 def test_a_name_that_is_none_is_refused_with_the_nearest_ones():
@@ -55,4 +61,6 @@ def test_the_best_checkpoint_and_the_early_stop_follow_the_number(program, monke
 
 def test_a_number_that_is_measured_for_the_choice_needs_no_other_flag(program):
     code, printed = program(*EPOCH, '--limit_batches', '1', '--best_metric', 'boundary_iu')
-    assert code == 0 and 'best : [boundary_iu 0.' in printed and 'best boundary_iu: 0.' in printed, printed
+    assert (
+        code == 0 and 'best : [boundary_iu 0.' in printed and re.search(r'; best boundary_iu: \d+\.\d\d %', printed)
+    ), printed
