@@ -43,6 +43,11 @@ def test_a_limit_and_minutes_contradict_each_other(program):
     assert code == 2 and '--limit_batches and --minutes both decide how long epochs are; give one' in printed
 
 
+def test_overfitting_ends_by_the_mean_iou_alone(program):
+    code, printed = program(*TRAIN, '--overfit', '2', '--best_metric', 'dice')
+    assert code == 2 and '--overfit ends by the mean IoU, found --best_metric dice; leave it out' in printed
+
+
 def test_scores_of_training_batches_are_logged_and_the_weights_are_the_same_bit_for_bit(program, snapshot):
     code, printed = program(*EPOCH, '--train_metrics')
     assert code == 0, printed

@@ -7,6 +7,8 @@ from utils.settings.value_types import crop_size, names_among, number, numbers, 
 
 WITHOUT_LABELS = ('no_metrics', 'eval=folder')
 
+TILE_WEIGHTS = ('gaussian', 'linear')  # of pixels in their tile, see network/tiles.py
+
 
 def resolved(folder):
     """The one path of a folder that has several."""
