@@ -15,6 +15,7 @@ class EvalBatch:
     images uint8 (N, 3, h, w) RGB; labels (N, h, w) trainIds or None; logits (N, K, h, w) float32, averaged over scales
     and flips, finite. assets: 'attn_05x' (N, 1, h', w') in [0, 1], 'pred_05x' (N, K, h', w') logits, and so on, where a
     sink wants them. member: the number of the network, where several are run.
+    scales: the prediction uint8 (N, h, w) of each scale alone by name, where a sink wants it.
     sizes: (H, W) of each image as it is stored, None where these are the h and w of all; with --pre_size they differ.
 
     What follows from the logits is computed when it is first read, once: prediction uint8 (N, h, w); normaliser, the
@@ -29,6 +30,7 @@ class EvalBatch:
     assets: dict = field(default_factory=dict)
     member: int = 0
     sizes: list | None = None
+    scales: dict = field(default_factory=dict)
 
     def in_image_grid(self, k: int) -> tuple['EvalBatch', int]:
         """Image k at its own size: a batch and the place in it. Where the network saw another size, the logits are
@@ -58,6 +60,7 @@ class EvalBatch:
             labels=chosen(self.labels),
             logits=chosen(self.logits),
             assets={key: chosen(tensor) for key, tensor in self.assets.items()},
+            scales={name: chosen(prediction) for name, prediction in self.scales.items()},
             sizes=self.sizes and [self.sizes[k] for k in places],
         )
 
@@ -91,6 +94,10 @@ class Sink:
 
     def wants_scales(self, indices) -> bool:
         """Whether the assets of these images (attention, single scales) are of use."""
+        return False
+
+    def wants_each_scale(self) -> bool:
+        """Whether the prediction of each scale alone is of use."""
         return False
 
     def process(self, batch: EvalBatch):
