@@ -4,6 +4,7 @@
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from network.aspp import norm_of_means
@@ -12,7 +13,7 @@ from network.heads import PyramidHead
 from network.layers import Module, conv, conv_bn_relu
 from network.options import Options
 from network.registry import ARCHS
-from network.resize import resize, size_of
+from network.resize import resize, size_of, without_autocast
 
 POOLS = (1, 2, 3, 6)  # rows and columns of means
 
@@ -23,20 +24,24 @@ class PyramidPooling(nn.Module):
 
     def __init__(self, in_channels: int, channels: int, align_corners: bool):
         super().__init__()
+        self.align_corners = align_corners
         self.pooled = nn.ModuleList(conv_bn_relu(in_channels, channels, kernel=1) for _ in POOLS)
-        self.mix = PyramidHead(
-            *conv_bn_relu(in_channels + len(POOLS) * channels, channels, kernel=3), align_corners=align_corners
-        )
+        self.mix = conv_bn_relu(in_channels + len(POOLS) * channels, channels, kernel=3)
 
     def forward(self, maps: Tensor) -> Tensor:
         """maps (N, in_channels, h, w) -> (N, channels, h, w)."""
-        means = []
+        found = [maps]
         layers: Any
         for layers, parts in zip(self.pooled, POOLS):
             convolve, norm, activate = layers
-            found = convolve(means_of_parts(maps, parts))
-            means.append(activate(norm_of_means(norm, found) if parts == 1 else norm(found)))
-        return self.mix([maps, *means])
+            means = convolve(means_of_parts(maps, parts))
+            means = activate(norm_of_means(norm, means) if parts == 1 else norm(means))
+            # not `resize`, which asks whether the size is another one: an exporter would keep the answer
+            with without_autocast(maps):
+                found.append(
+                    F.interpolate(means, size=size_of(maps), mode='bilinear', align_corners=self.align_corners)
+                )
+        return self.mix(torch.cat(found, dim=1))
 
 
 def means_of_parts(maps: Tensor, parts: int) -> Tensor:
