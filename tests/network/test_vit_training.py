@@ -5,7 +5,6 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from loss.parameter_groups import parameter_groups
 from network import cost, get_net
@@ -38,19 +37,18 @@ def test_another_patch_takes_the_weights_of_the_own_one_and_as_many_positions(pa
 
 
 def test_at_the_size_of_the_training_positions_are_as_learnt_and_else_resized():
-    vit = trunk_of().eval().model
-    images = torch.randn(1, 3, 160, 160)
+    trunk, placed = trunk_of().eval(), []
+    vit = trunk.model
+    vit.blocks[0].register_forward_pre_hook(lambda module, inputs: placed.append(inputs[0][:, 1:]))  # no class token
     with torch.no_grad():
-        tokens = vit.patch_embed(images)
-        placed = vit._pos_embed(tokens)
-        nn.init.zeros_(vit.cls_token)
-        torch.testing.assert_close(
-            vit._pos_embed(tokens)[0], F.pad(tokens[0].flatten(0, 1), (0, 0, 1, 0)) + vit.pos_embed[0]
-        )
-        assert placed.shape == (1, 101, 64)
-        vit.pos_embed[:, 1:] = 3.0  # one value everywhere stays it at any size
-        small = vit.patch_embed(torch.zeros(1, 3, 48, 320))
-        torch.testing.assert_close(vit._pos_embed(small)[:, 1:] - small.flatten(1, 2), torch.full((1, 60, 64), 3.0))
+        for size in ((160, 160), (48, 320)):
+            images = torch.randn(1, 3, *size)
+            trunk(images)
+            positions = placed[-1] - vit.patch_embed(images).flatten(1, 2)
+            if size == (160, 160):
+                torch.testing.assert_close(positions, vit.pos_embed[:, 1:])
+                vit.pos_embed[:, 1:] = 3.0  # one value everywhere is the same at any size
+        torch.testing.assert_close(positions, torch.full((1, 3 * 20, 64), 3.0))
 
 
 def test_stochastic_depth_rises_from_nothing_to_the_rate_of_the_flag_and_is_for_training():
