@@ -74,7 +74,8 @@ def options_read(
 
 
 def _assemble(arch, num_classes, trunk_name, n_scales, align_corners, options) -> Segmentor:
-    trunk = build_trunk(trunk_name, align_corners, dilated=ARCHS.fact(arch, 'dilated', False)) if trunk_name else None
+    dilated = ARCHS.fact(arch, 'dilated', False)
+    trunk = build_trunk(trunk_name, align_corners, dilated, options) if trunk_name else None
     scales = {'n_scales': n_scales} if n_scales else {}
     return ARCHS[arch](num_classes, trunk, align_corners, options, **scales)
 

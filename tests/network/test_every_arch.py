@@ -20,7 +20,7 @@ from network import ARCHS, export, get_net, head_keys, takes_scales
 from utils.cli import flags
 
 CLASSES = 5
-HEADS = {**NARROW, 'MODEL__ASPP_BOT_CH': 8}
+HEADS = {**NARROW, 'MODEL__DECODER_CH': 16, 'MODEL__ASPP_BOT_CH': 8}
 NAMES = ARCHS.names()
 # One name for each builder and stand-in: these are the same network.
 DISTINCT = sorted({(ARCHS[name], standin.fitting(name)): name for name in reversed(NAMES)}.values())
