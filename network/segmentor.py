@@ -45,6 +45,7 @@ class Segmentor(Module):
     arch = ''
     trunk_name: str | None = None
     num_classes: int
+    in_channels = 3
     trained_on: TrainedOn | None = None
     pretrained_report: object = None
 

@@ -53,7 +53,7 @@ def random_window(
 
 
 def paste(image: np.ndarray, label: np.ndarray | None, crop_size, y: Window, x: Window, ignore_label: int):
-    """Pad image (y.length, x.length, 3) and label to a crop.
+    """Pad image (y.length, x.length, C) and label to a crop.
 
     Args:
         label: (y.length, x.length), or None.
@@ -61,11 +61,11 @@ def paste(image: np.ndarray, label: np.ndarray | None, crop_size, y: Window, x: 
         y, x: where they lie in it.
         ignore_label: value of the padding in the label.
 
-    Returns: image (h, w, 3) and label (h, w), or None.
+    Returns: image (h, w, C) and label (h, w), or None.
     """
     if image.shape[:2] == tuple(crop_size):
         return image, label
-    padded = np.zeros((*crop_size, 3), np.uint8)
+    padded = np.zeros((*crop_size, image.shape[2]), np.uint8)
     padded[y.target, x.target] = image
     if label is None:
         return padded, None
@@ -144,7 +144,7 @@ def resized_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
 def random_flip(image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> tuple:
     """Mirror image and label left to right with probability 0.5."""
     if rng.random() < 0.5:
-        return cv2.flip(image, 1), cv2.flip(label, 1)
+        return cv2.flip(image, 1).reshape(image.shape), cv2.flip(label, 1)
     return image, label
 
 
@@ -190,7 +190,9 @@ def _centre_window(length: int, crop: int) -> Window:
 def _resize_pair(image: np.ndarray, label: np.ndarray | None, size: tuple[int, int], filter_: Image.Resampling):
     if image.shape[:2] == size:
         return image, label
-    image = np.array(Image.fromarray(image).resize(size[::-1], filter_))
+    planes = [image] if image.shape[2] == 3 else [image[..., k] for k in range(image.shape[2])]
+    resized = [np.array(Image.fromarray(plane).resize(size[::-1], filter_)) for plane in planes]
+    image = resized[0] if image.shape[2] == 3 else np.stack(resized, axis=2)
     if label is not None:
         label = nearest_window(label, size, (0, size[0]), (0, size[1]))
     return image, label

@@ -6,7 +6,7 @@ import numpy as np
 
 from transforms import deferred
 from transforms.geometry import RandomSizeAndCrop, center_crop_pad, random_flip, resize_height, scale_long_edge
-from transforms.photometric import ColorJitter, RandomBilateralBlur, RandomGaussianBlur
+from transforms.photometric import ColorJitter, LightJitter, RandomBilateralBlur, RandomGaussianBlur
 from transforms.randaugment import RandAugment
 
 
@@ -23,7 +23,7 @@ class TrainTransform:
         self,
         size_and_crop: RandomSizeAndCrop,
         rand_augment: RandAugment | None = None,
-        jitter: ColorJitter | None = None,
+        jitter: ColorJitter | LightJitter | None = None,
         blur: RandomGaussianBlur | RandomBilateralBlur | None = None,
         defer: bool = False,
     ):
@@ -49,7 +49,7 @@ class TrainTransform:
         if self.rand_augment is not None:
             image, label = self.rand_augment(image, label, rng)
         if self.defer:
-            assert not isinstance(self.blur, RandomBilateralBlur)
+            assert not isinstance(self.blur, RandomBilateralBlur) and not isinstance(self.jitter, LightJitter)
             return image, label, scale, deferred.draw(self.jitter, self.blur, rng)
         for step in (self.jitter, self.blur):
             if step is not None:

@@ -10,13 +10,14 @@ from datasets.collection.layout import make_items
 from datasets.custom.classes import read_classes
 from datasets.custom.groups import folds_of
 from datasets.custom.mistakes import Mistake, check_keys, counted_names
+from datasets.custom.pixels import read_pixels
 from datasets.custom.places import FOLDERS, LISTS, SHARES, read_places
 from datasets.custom.splits import ListFile, Names, share_of
 from utils.cli.wording import by_ending, counted, listed
 from utils.cli.yaml_file import read_yaml
 from utils.files.archives import locate
 
-KEYS = ('root', 'images', 'labels', 'splits', 'ignore', 'unlisted', 'classes')
+KEYS = ('root', 'images', 'labels', 'splits', 'channels', 'range', 'ignore', 'unlisted', 'classes')
 
 
 def name_of(file) -> str:
@@ -25,7 +26,8 @@ def name_of(file) -> str:
 
 
 class DataFile:
-    """The content of the file of --data_yaml: classes, color_map, places (of the files) and splits.
+    """The content of the file of --data_yaml: classes, color_map, places (of the files), splits, and channels and
+    value_range of the images (None where it does not say).
 
     Raises FileNotFoundError, or ValueError that names the file and the key.
     """
@@ -47,6 +49,7 @@ class DataFile:
             check_keys(values, KEYS, '')
             self.classes, self.color_map = read_classes(values)
             self.places = read_places(values, self.file.parent)
+            self.channels, self.value_range = read_pixels(values)
         except Mistake as error:
             raise ValueError(f'{self.file}: {error}') from None
         self.ignores_unlisted = values.get('unlisted') == 'ignore'
@@ -75,6 +78,10 @@ class Custom(Dataset):
         self.splits = tuple(dict.fromkeys((*data.splits, 'train', 'val'))) if self.folds else data.splits
         self.name = self.own_name()
         super().__init__(split, quality)
+
+    def _pixels(self):
+        channels, value_range = super()._pixels()
+        return self.data.channels or channels, self.data.value_range or value_range
 
     @classmethod
     def own_name(cls):

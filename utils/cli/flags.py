@@ -199,6 +199,25 @@ def adopt_normalisation(args, known, holder: str, log) -> Namespace:
     return with_values(args, mean=known[0], std=known[1])
 
 
+def adopt_value_range(args, known, log) -> Namespace:
+    """The flags with the --value_range of the images of a checkpoint (None: bytes), where it was not given."""
+    if known in (None, args.value_range) or 'value_range' in args.given:
+        return args
+    log(f'--value_range {known[0]:g},{known[1]:g}: taken from the checkpoint')
+    return with_values(args, value_range=known)
+
+
+def check_normalisation(args):
+    """Raise ValueError when --mean or --std were given for another number of channels."""
+    for name in {'mean', 'std'} & set(args.given):
+        found = len(getattr(args, name))
+        if found != args.in_channels:
+            raise ValueError(
+                f'--{name}: has {counted(found, "value")}, images have {counted(args.in_channels, "channel")}; give one'
+                ' for each'
+            )
+
+
 def check_stored(name: str, value, source: str):
     """Raise ValueError for a value of the checkpoint `source` that the flag cannot have, by its type."""
     default = SETTINGS[name].default
