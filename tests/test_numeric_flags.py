@@ -25,6 +25,8 @@ REFUSED = {
     'crop_size': '0 -1 0,5',
     'scale_min': '0 -1',
     'scale_max': '0',
+    'in_channels': '0 1025',
+    'value_range': '1 0,0 9,3 0,1,2 0,nan',
     'pre_size': '0',
     'color_aug': '-0.1',
     'coarse_portion': '0 1.1',

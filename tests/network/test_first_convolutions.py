@@ -1,6 +1,7 @@
 """Networks for images of other channels than RGB."""
 
 import pytest
+import standin
 import torch
 from torch import nn
 
@@ -54,11 +55,11 @@ def test_random_weights_of_more_channels_give_sums_as_large_as_before():
 
 
 @pytest.mark.parametrize('arch', ARCHS.names())
-def test_every_network_takes_five_channels(arch):
+def test_every_network_takes_five_channels(arch, monkeypatch):
+    standin.register(monkeypatch)
+    scales = {'n_scales': [0.5, 1.0]} if arch.startswith('attnscale') else {}
     with torch.device('meta'):
-        net = get_net(
-            arch, 2, options={'IN_CHANNELS': 5}, **({'n_scales': [0.5, 1.0]} if arch.startswith('attnscale') else {})
-        )
+        net = get_net(arch, 2, standin.fitting(arch), options={**OPTIONS, 'IN_CHANNELS': 5}, **scales)
         assert net.eval()(torch.empty(1, 5, 64, 96))['pred'].shape == (1, 2, 64, 96)
     assert net.in_channels == 5 and not input_layers(net)
 
