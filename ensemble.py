@@ -45,7 +45,7 @@ from utils.cli.program import run_program
 from utils.cli.wording import left_out_lines, listed
 from utils.cores import loader_processes
 from utils.files.atomic import sha256, write_json
-from utils.files.run_directory import weights_file
+from utils.files.run_directory import members, weights_file
 from utils.settings import SETTINGS
 
 
@@ -192,13 +192,13 @@ def print_faults(faults, images):
 
 def checkpoints_in_order(args) -> tuple[list[str], list]:
     """The paths, sorted, and their weights: sums come out the same whatever order they are given in."""
-    weights = read_weights(args.weights) or [1.0] * len(args.checkpoints)
-    if len(weights) != len(args.checkpoints):
+    paths = [member for path in args.checkpoints for member in members(path)]
+    weights = read_weights(args.weights) or [1.0] * len(paths)
+    if len(weights) != len(paths):
         raise ValueError(
-            f'--weights: {len(weights)} weights for {len(args.checkpoints)} checkpoints; give one for each, in the same'
-            ' order'
+            f'--weights: {len(weights)} weights for {len(paths)} checkpoints; give one for each, in the same order'
         )
-    rows = sorted(zip(map(weights_file, args.checkpoints), weights), key=lambda row: row[0])
+    rows = sorted(zip(map(weights_file, paths), weights), key=lambda row: row[0])
     return [path for path, _ in rows], [weight for _, weight in rows]
 
 

@@ -42,6 +42,7 @@ class Dataset:
     """
 
     name = ''
+    source = ''  # where a person corrects what is wrong with the whole, the dataset itself where it is not said
     classes: Classes
     color_map: dict | None = None
     class_weights: tuple[float, ...] | None = None
@@ -71,10 +72,16 @@ class Dataset:
             )
         limit_pixels(cfg.DATASET.MAX_PIXELS)
         self.split, self.quality, self.cv = split, quality, cfg.DATASET.CV
+        self.source = self.source or f'dataset {self.name!r}'
         self.notes = []
         self.channels, self.value_range = self._pixels()
         self._map_labels()
-        self.root, self.items = self._find_items()
+        if cfg.DATASET.FOLDS and split in ('train', 'val') and quality == 'fine':
+            from datasets.folds import fold  # which makes the whole splits
+
+            self.root, self.items, self.notes = fold(self)
+        else:
+            self.root, self.items = self._find_items()
         if not self.items:
             raise FileNotFoundError(
                 f'{self.root}: no images of split {split!r} of dataset {self.name!r} are there; '

@@ -40,6 +40,7 @@ REFUSED = {
     'epoch_batches': '0',
     'folds': '1 -1',
     'fold': '-1',
+    'fold_seed': '-1',
     'class_uniform_pct': '-0.1 1.1',
     'class_uniform_tile': '0',
     'bs_trn': '0',

@@ -8,7 +8,6 @@ from config import cfg
 from datasets.base import Dataset, registered
 from datasets.collection.layout import make_items
 from datasets.custom.classes import read_classes
-from datasets.custom.groups import folds_of
 from datasets.custom.mistakes import Mistake, check_keys, counted_names
 from datasets.custom.pixels import read_pixels
 from datasets.custom.places import FOLDERS, LISTS, SHARES, read_places
@@ -63,19 +62,18 @@ class Custom(Dataset):
     """One split of the images that the file of --data_yaml describes; with --folds train and val are one fold and the
     others, of both together.
 
-    Items are named below the folder that all image patterns begin with. in_folds: whether --folds counts.
+    Items are named below the folder that all image patterns begin with.
     """
 
     name = 'custom'
 
-    def __init__(self, split: str, quality: str = 'fine', in_folds: bool = True):
-        self.folds = cfg.DATASET.FOLDS if in_folds and split != 'test' else 0
-        data = DataFile()
-        if split not in data.splits and not self.folds:
+    def __init__(self, split: str, quality: str = 'fine'):
+        data, in_folds = DataFile(), cfg.DATASET.FOLDS and split != 'test'
+        if split not in data.splits and not in_folds:
             raise ValueError(f'{data.file}: splits: has no {split}, only {", ".join(data.splits)}; add it there')
-        self.data, self.file, self.places = data, data.file, data.places
+        self.data, self.file, self.places, self.source = data, data.file, data.places, str(data.file)
         self.classes, self.color_map = data.classes, data.color_map
-        self.splits = tuple(dict.fromkeys((*data.splits, 'train', 'val'))) if self.folds else data.splits
+        self.splits = tuple(dict.fromkeys((*data.splits, 'train', 'val'))) if in_folds else data.splits
         self.name = self.own_name()
         super().__init__(split, quality)
 
@@ -101,27 +99,6 @@ class Custom(Dataset):
             self.colors.strict = not self.data.ignores_unlisted
 
     def _find_items(self):
-        return self._fold() if self.folds else self._split_items()
-
-    def _fold(self):
-        """(folder, items) of --fold, or for train of the other folds."""
-        parts = [Custom(split, in_folds=False) for split in ('train', 'val') if split in self.data.splits]
-        items = sorted((item for part in parts for item in part.items), key=lambda item: item.name)
-        fold = cfg.DATASET.FOLD
-        if fold >= self.folds:
-            raise ValueError(f'--fold {fold}: expected 0 to {self.folds - 1}, the folds of --folds {self.folds}')
-        try:
-            fold_of, told = folds_of([item.name for item in items], self.folds, cfg.DATASET.FOLD_BY)
-        except Mistake as error:
-            raise ValueError(f'{self.file}: {error}') from None
-        self.notes = [note for part in parts for note in part.notes]
-        chosen = [item for item in items if (fold_of[item.name] == fold) == (self.split == 'val')]
-        self.notes.append(
-            f'fold {fold} of {self.folds}: {counted(len(chosen), "image")} of {len(items)} for {self.split}; {told}'
-        )
-        return parts[0].root, chosen
-
-    def _split_items(self):
         root = locate(self.places.root)
         try:
             if not root.is_dir():

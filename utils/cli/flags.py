@@ -100,8 +100,8 @@ def check(args):
             f'--start_epoch {args.start_epoch} leaves nothing to train before --max_epoch {args.max_epoch}; lower the'
             ' first or raise the second'
         )
-    if args.folds and args.dataset != 'custom':
-        raise ValueError(f'--folds {args.folds} divides --dataset custom; {args.dataset} has --cv, or no folds')
+    if args.folds and args.cv:
+        raise ValueError(f'--folds {args.folds} and --cv {args.cv} are two ways to divide the images; give one')
     if args.ema is not None and not 0 < args.ema < 1:
         raise ValueError(
             f'--ema {args.ema}: expected a decay between 0 and 1, such as 0.999; leave the flag out for none'
