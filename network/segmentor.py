@@ -187,8 +187,9 @@ class FeatureSegmentor(Segmentor):
 
     def initialise(self):
         """Initialise the parts named; the last thing a constructor does."""
-        parts = self.kaiming_parts + (self.decoder_parts if self.options.INIT_DECODER else ())
-        for part in dict.fromkeys(parts):
+        more = tuple(part for part in self.decoder_parts if part not in self.kaiming_parts)
+        parts = self.kaiming_parts + (more if more and self.options.INIT_DECODER else ())
+        for part in parts:
             kaiming(getattr(self, part))
 
 

@@ -27,9 +27,10 @@ CALLED = {
     'engine.run.set_deterministic': lambda deterministic: deterministic,
     'engine.run.init_from_env': lambda distributed, device, minutes: minutes,
     'engine.keeper.CheckpointKeeper.save': lambda keeper, state, *rest, **named: state['batch_in_epoch'],
+    'engine.machine.compiler_lacks': lambda device: 'asked',
     'torch.nn.Module.compile': lambda net: 'compiled',
 }
-INSTEAD = {'torch.nn.Module.compile': lambda net: None}  # minutes
+INSTEAD = {'torch.nn.Module.compile': lambda net: None, 'engine.machine.compiler_lacks': lambda device: None}
 
 
 class Walk:
