@@ -144,6 +144,7 @@ def run(args):
                 f'{dataset.num_classes}; run members of one label set'
             )
         normalize = shared_normalization(paths, nets).to(dist.device)
+        take_pixels(dataset, paths, nets)
         members = [
             {'checkpoint': path, 'weights_sha256': sha256(path), 'weight': weight}
             for path, weight in zip(paths, weights)
@@ -217,6 +218,22 @@ def shared_normalization(paths, nets) -> Normalize:
             ' of each with train.py --dump_logits and fuse these'
         )
     return Normalize(*next(iter(kinds)), channels_last=True)
+
+
+def take_pixels(dataset, paths, nets):
+    """Have the images read with the channels and the range of values that the members were trained with; ValueError
+    where they differ, or the file of --data_yaml says otherwise."""
+    kinds = {(net.in_channels, net.trained_on.value_range): path for path, net in zip(paths, nets)}
+    found = (dataset.channels, dataset.value_range)
+    if len(kinds) > 1 or found not in {*kinds, (3, None)}:
+        said = '; '.join(
+            f'{path} takes {channels} channels, values {limits}' for (channels, limits), path in kinds.items()
+        )
+        raise ValueError(
+            f'{said}; dataset {dataset.name} has {found[0]} channels, values {found[1]}; run members and images of one'
+            ' kind'
+        )
+    dataset.channels, dataset.value_range = next(iter(kinds))
 
 
 def labels_of(args, members) -> Truths:
