@@ -42,7 +42,8 @@ def build_train_transform(args, ignore_label: int) -> TrainTransform:
         raise ValueError(
             '--bblur is computed by the loaders only and --augment_on is device; use --gblur, or --augment_on loader'
         )
-    _check_channels(args)
+    channels = getattr(args, 'in_channels', 3)  # callers from Python may have RGB alone in mind
+    _check_channels(args, channels)
     crop_size = None if args.full_crop_training else _check_crop_size(args.crop_size)
     size_and_crop = RandomSizeAndCrop(
         crop_size, args.scale_min, args.scale_max, ignore_label, args.pre_size, args.translate_aug_fix
@@ -50,7 +51,8 @@ def build_train_transform(args, ignore_label: int) -> TrainTransform:
     rand_augment = (
         RandAugment(*parse_rand_augment(args.rand_augment), ignore_label=ignore_label) if args.rand_augment else None
     )
-    jitter = (ColorJitter if args.in_channels == 3 else LightJitter)(args.color_aug) if args.color_aug else None
+    jitter_of = ColorJitter if channels == 3 else LightJitter
+    jitter = jitter_of(args.color_aug) if args.color_aug else None
     blur = RandomBilateralBlur() if args.bblur else RandomGaussianBlur() if args.gblur else None
     return TrainTransform(size_and_crop, rand_augment, jitter, blur, defer=args.augment_on == 'device')
 
@@ -82,12 +84,12 @@ def build_val_transform(args, ignore_label: int) -> ValTransform:
     return ValTransform(ignore_label, args.pre_size, args.crop_val)
 
 
-def _check_channels(args):
+def _check_channels(args, channels):
     of_colours = {'--rand_augment': args.rand_augment, '--bblur': args.bblur}
     of_colours['--augment_on device'] = args.augment_on == 'device'
     for flag, is_on in of_colours.items():
-        if is_on and args.in_channels != 3:
-            raise ValueError(f'{flag}: is for RGB images, these have {args.in_channels} channels; leave it out')
+        if is_on and channels != 3:
+            raise ValueError(f'{flag}: is for RGB images, these have {channels} channels; leave it out')
 
 
 def _check_scales(scale_min: float, scale_max: float):
