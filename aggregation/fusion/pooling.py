@@ -13,10 +13,8 @@ import copy
 import torch
 from torch import Tensor
 
+from aggregation.fusion.names import KINDS, LOGITS
 from aggregation.tensors import bands, entropy, largest
-
-LOGITS, PROBABILITIES, MASK_SCORES = 'logits', 'probabilities', 'mask scores'
-KINDS = (LOGITS, PROBABILITIES, MASK_SCORES)
 
 # statistic -> whether it has a value per class. Sums are weighted, extremes are not.
 STATISTICS = {

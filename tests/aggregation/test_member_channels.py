@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-import ensemble
+from engine import ensembles
 
 
 def members(*pixels):
@@ -14,7 +14,7 @@ def members(*pixels):
 
 def test_images_are_read_as_the_members_were_trained():
     dataset = SimpleNamespace(name='street', channels=3, value_range=None)
-    ensemble.take_pixels(dataset, ['a', 'b'], members((1, (0.0, 99.0)), (1, (0.0, 99.0))))
+    ensembles.take_pixels(dataset, ['a', 'b'], members((1, (0.0, 99.0)), (1, (0.0, 99.0))))
     assert (dataset.channels, dataset.value_range) == (1, (0.0, 99.0))
 
 
@@ -28,5 +28,5 @@ def test_images_are_read_as_the_members_were_trained():
 def test_members_and_images_of_other_channels_are_named(channels, pixels, words):
     dataset = SimpleNamespace(name='street', channels=channels, value_range=None)
     with pytest.raises(ValueError) as error:
-        ensemble.take_pixels(dataset, ['a', 'b'][: len(pixels)], members(*pixels))
+        ensembles.take_pixels(dataset, ['a', 'b'][: len(pixels)], members(*pixels))
     assert words in str(error.value)
