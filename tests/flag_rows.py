@@ -6,6 +6,7 @@ from typing import NamedTuple
 WEIGHTS = 'weights'  # of the last checkpoint, averages too
 SCORES = 'scores'  # metrics.json
 PICTURES = 'pictures'  # pixels of best_images
+CHARTS = 'charts'  # CSV and JSON files of a learning-rate range test
 FILES = 'files'  # the names of what was written, and the content of dumps
 CODE = 'code'  # the exit code
 CALLS = 'calls'  # what a part that shows nothing here was called with
@@ -36,6 +37,7 @@ ROWS = {
     'recipe': Row('--recipe small', '', PRINTED, 'recipe'),
     'minutes': Row('--minutes 0.02', '', PRINTED, '--minutes'),
     'early_stop': Row('--early_stop 1', '--max_epoch 4 --lr 0', PRINTED, 'without a better'),
+    'overfit': Row('--overfit 2'),
     'epoch_batches': Row('--epoch_batches 1'),
     'dry_run': Row('--dry_run', '', FILES),
     'dataset': Row('--dataset custom', '--data_yaml {yaml}', CODE),
@@ -128,6 +130,12 @@ ROWS = {
     'ocr_alpha': Row('--ocr_alpha 2'),
     'ocr_aux_loss_rmi': Row('--ocr_aux_loss_rmi', '--rmi_loss'),
     'supervised_mscale_loss_wt': Row('--supervised_mscale_loss_wt 0.5'),
+    'teacher': Row('--teacher {snapshot}'),
+    'distill_temperature': Row('--distill_temperature 4', '--teacher {snapshot}'),
+    'distill_weight': Row('--distill_weight 3', '--teacher {snapshot}'),
+    'lr_find': Row('--lr_find', '', FILES),
+    'lr_find_range': Row('--lr_find_range 1e-4,0.1', '--lr_find', CHARTS),
+    'lr_find_steps': Row('--lr_find_steps 30', '--lr_find', CHARTS),
     'optimizer': Row('--optimizer adamw'),
     'lr': Row('--lr 0.1'),
     'lr_trunk_mult': Row('--lr_trunk_mult 0.1'),
@@ -170,6 +178,7 @@ ROWS = {
     'restore_optimizer': Row('--restore_optimizer', '--snapshot {snapshot}'),
     'resume': Row('--resume {snapshot}', TWO, PRINTED, 'continuing at epoch 1'),
     'restart_epoch': Row('--restart_epoch', '--resume {stopped}'),
+    'on_stop': Row('--on_stop nowhere:function', '', CODE),
     'save_minutes': Row('--save_minutes 1e-9', '', CALLS),
     'eval': Row('--eval trn', EVAL, SCORES),
     'test_settings': Row('--test_settings stored', '--eval val --snapshot {flipped}', PICTURES),
@@ -184,6 +193,7 @@ ROWS = {
     'crop_overlap': Row('--crop_overlap 0.5', f'{EVAL} --crop_eval 32,64', PICTURES),
     'strict': Row('--strict', '--eval folder --eval_folder {damaged} --snapshot {snapshot}', CODE),
     'no_metrics': Row('--no_metrics', EVAL, FILES),
+    'exp': Row('--exp tried', '', FILES),
     'result_dir': Row('--result_dir {out}/other', '', FILES),
     'log_freq': Row('--log_freq 2', '', PRINTED, 'iter 1 / 2'),
     'log_to': Row('--log_to none', '', FILES),

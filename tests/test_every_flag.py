@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import standin
 import yaml
-from flag_rows import CALLS, CODE, ERROR, FILES, PICTURES, PRINTED, ROWS, SCORES, WEIGHTS
+from flag_rows import CALLS, CHARTS, CODE, ERROR, FILES, PICTURES, PRINTED, ROWS, SCORES, WEIGHTS
 from small import EPOCH, run, stop_after
 
 from utils import checkpoint
@@ -196,6 +196,7 @@ def left(out) -> dict:
         WEIGHTS: [weights_of(path) for path in last],
         SCORES: scores,
         PICTURES: digest(path.read_bytes() for path in pictures),
+        CHARTS: digest(path.read_bytes() for path in files if 'lr_find' in str(path.relative_to(out))),
         FILES: (names, digest(path.read_bytes() for path in dumps)),
     }
 
