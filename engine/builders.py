@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel
 
 import datasets
 from config import cfg
@@ -265,6 +266,7 @@ def build_learner(args, run, net, dataset, loader, class_weights, teacher=None):
         teacher: of --teacher, or None.
     """
     ema = ema_of(net, args.ema) if args.ema else None
+    swa = AveragedModel(net) if args.swa_epochs else None  # of no epoch so far
     classes, own_weights = (dataset.num_classes, dataset.ignore_label), dataset.class_weights
     criterion = build_criterion(args, net.output_names, *classes, class_weights, own_weights).to(run.device)
     optimizer = get_optimizer(net, args)
@@ -274,7 +276,9 @@ def build_learner(args, run, net, dataset, loader, class_weights, teacher=None):
     scheduler = get_scheduler(optimizer, args, steps_per_epoch=-(-batches // args.accumulate))
     scaler = precision.grad_scaler(run.device, args.precision)
     wrapped = wrap(args, run, net, criterion.weights)
-    return Learner(net, wrapped, build_normalize(run), criterion, optimizer, scheduler, scaler, ema, augment, teacher)
+    return Learner(
+        net, wrapped, build_normalize(run), criterion, optimizer, scheduler, scaler, ema, swa, augment, teacher
+    )
 
 
 def build_evaluator(args, run, net, interrupt=lambda: None):

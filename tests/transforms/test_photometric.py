@@ -12,6 +12,8 @@ from transforms.photometric import (
     LightJitter,
     RandomBilateralBlur,
     RandomGaussianBlur,
+    RGBShift,
+    Sometimes,
     adjust_brightness,
     adjust_contrast,
     adjust_hue,
@@ -193,3 +195,54 @@ def test_light_jitter_changes_all_channels_alike_about_the_mean_of_all_values(or
 def test_light_jitter_of_no_amount_changes_nothing():
     image = np.random.default_rng(0).integers(0, 256, (4, 5, 7), np.uint8)
     assert np.array_equal(LightJitter(0)(image, np.random.default_rng(1)), image)
+
+
+# ---- parts of the jitter, RGB shift, shares
+
+
+class Fixed:
+    """A generator whose uniform numbers are given."""
+
+    def __init__(self, *numbers):
+        self.numbers = list(numbers)
+
+    def uniform(self, low, high, count=None):
+        return np.array([self.numbers.pop(0) for _ in range(count)]) if count else self.numbers.pop(0)
+
+    def permutation(self, count):
+        return np.arange(count)
+
+
+def test_rgb_shift_adds_whole_grey_levels_and_clips():
+    image = np.array([[[250, 5, 100], [0, 20, 255]]], np.uint8)
+    assert RGBShift(10)(image, Fixed(9.6, -10, 3.4)).tolist() == [[[255, 0, 103], [10, 10, 255]]]
+
+
+@pytest.mark.parametrize(
+    'amounts, numbers, expected',
+    [
+        ((0.5, 0, 0, 0), (0.5, 1, 1, 0), [50, 100]),  # brightness alone halves every level
+        ((0, 0.5, 0, 0), (1, 0.5, 1, 0), [125, 175]),  # contrast alone halves the distance to the mean of 150
+    ],
+)
+def test_a_part_of_the_jitter_alone(amounts, numbers, expected):
+    image = np.repeat(np.array([[100, 200]], np.uint8)[..., None], 3, axis=2)
+    assert ColorJitter(*amounts)(image, Fixed(*numbers))[0, :, 0].tolist() == expected
+
+
+def test_one_amount_is_that_of_all_four():
+    image, draws = noise(), []
+    for jitter in (ColorJitter(0.3), ColorJitter(0.3, 0.3, 0.3, 0.3)):
+        draws.append(jitter(image, np.random.default_rng(4)))
+    assert (draws[0] == draws[1]).all() and (draws[0] != image).any()
+
+
+def test_a_share_of_the_images_is_changed_and_a_share_of_one_draws_nothing_for_that():
+    image = noise()[:4, :4]
+    changed = [
+        bool((Sometimes(RGBShift(40), 0.25)(image, np.random.default_rng(seed)) != image).any()) for seed in range(400)
+    ]
+    assert 70 < sum(changed) < 130
+    rng, other = np.random.default_rng(0), np.random.default_rng(0)
+    assert (Sometimes(RGBShift(40), 1)(image, rng) == RGBShift(40)(image, other)).all()
+    assert rng.random() == other.random()
