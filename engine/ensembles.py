@@ -31,6 +31,7 @@ from transforms.pipeline import ValTransform
 from utils.cli.wording import left_out_lines, listed
 from utils.cores import loader_processes
 from utils.files.atomic import sha256, write_json
+from utils.files.run_directory import members as members_of
 from utils.files.run_directory import weights_file
 from utils.settings import SETTINGS
 
@@ -114,6 +115,7 @@ def run(args):
             )
         pre_size = seen_size(args, paths, nets, dist)
         normalize = shared_normalization(paths, nets).to(dist.device)
+        take_pixels(dataset, paths, nets)
         members = [
             {'checkpoint': path, 'weights_sha256': sha256(path), 'weight': weight}
             for path, weight in zip(paths, weights)
@@ -171,13 +173,13 @@ def print_faults(faults, images):
 
 def checkpoints_in_order(args) -> tuple[list[str], list]:
     """The paths, sorted, and their weights: sums come out the same whatever order they are given in."""
-    weights = read_weights(args.weights) or [1.0] * len(args.checkpoints)
-    if len(weights) != len(args.checkpoints):
+    paths = [member for path in args.checkpoints for member in members_of(path)]
+    weights = read_weights(args.weights) or [1.0] * len(paths)
+    if len(weights) != len(paths):
         raise ValueError(
-            f'--weights: {len(weights)} weights for {len(args.checkpoints)} checkpoints; give one for each, in the same'
-            ' order'
+            f'--weights: {len(weights)} weights for {len(paths)} checkpoints; give one for each, in the same order'
         )
-    rows = sorted(zip(map(weights_file, args.checkpoints), weights), key=lambda row: row[0])
+    rows = sorted(zip(map(weights_file, paths), weights), key=lambda row: row[0])
     return [path for path, _ in rows], [weight for _, weight in rows]
 
 
@@ -185,6 +187,22 @@ def load_member(path, args, dist):
     """The network of a checkpoint on this process's device; --n_scales are for those that have scales."""
     log = print if dist.is_main else lambda line: None
     return network.load(path, args.n_scales or (), dist.device, log=log, strict_scales=False)
+
+
+def take_pixels(dataset, paths, nets):
+    """Have the images read with the channels and the range of values that the members were trained with; ValueError
+    where they differ, or the file of --data_yaml says otherwise."""
+    kinds = {(net.in_channels, net.trained_on.value_range): path for path, net in zip(paths, nets)}
+    found = (dataset.channels, dataset.value_range)
+    if len(kinds) > 1 or found not in {*kinds, (3, None)}:
+        said = '; '.join(
+            f'{path} takes {channels} channels, values {limits}' for (channels, limits), path in kinds.items()
+        )
+        raise ValueError(
+            f'{said}; dataset {dataset.name} has {found[0]} channels, values {found[1]}; run members and images of one'
+            ' kind'
+        )
+    dataset.channels, dataset.value_range = next(iter(kinds))
 
 
 def seen_size(args, paths, nets, dist) -> int | None:

@@ -15,7 +15,7 @@ import utils.cli.waiting  # noqa: F401  (before torch, for the programs network.
 # isort: split
 from network import attnscale, basic, deeper, deepv3, framework, mscale_nets, ocrnet, pairwise, torchvision_nets, unet
 from network.building import check_names, check_pretrained, get_net, options_read, takes_scales
-from network.loading import description, load, normalisation
+from network.loading import description, load, normalisation, value_range
 from network.pretrained import own_normalisation
 from network.registry import ARCHS, TRUNKS
 from network.segmentation import Segmentation, TrainedOn
@@ -41,4 +41,5 @@ __all__ = [
     'options_read',
     'own_normalisation',
     'takes_scales',
+    'value_range',
 ]

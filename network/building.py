@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from config import cfg
+from network.input_channels import take_channels
 from network.mscale import check_scales
 from network.options import Watched, complete
 from network.pretrained import load_pretrained
@@ -70,7 +71,7 @@ def options_read(
     read: set[str] = set()
     with torch.random.fork_rng(devices=()), torch.device('meta'):
         net = _assemble(arch, 2, trunk, n_scales, False, Watched(complete(options), read))
-    return read, net.output_names
+    return read | {'IN_CHANNELS'}, net.output_names
 
 
 def _assemble(arch, num_classes, trunk_name, n_scales, align_corners, options) -> Segmentor:
@@ -114,4 +115,5 @@ def get_net(
     net.arch, net.trunk_name, net.num_classes = arch, trunk_name, num_classes
     if pretrained not in (None, 'none'):
         net.pretrained_report = load_pretrained(net, str(pretrained), cfg.ASSETS_PATH)
+    take_channels(net, net.options.IN_CHANNELS, keep=net.pretrained_report is not None)
     return net.to(memory_format=torch.channels_last)

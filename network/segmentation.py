@@ -21,8 +21,8 @@ _DECLARED = SETTINGS.cfg_tree()['DATASET']
 @dataclass(frozen=True)
 class TrainedOn:
     """What a network was trained on: `classes`, mean and std of the RGB values in [0, 1] (default: of ImageNet), and
-    where known the name of the dataset, the text of the file that describes it (--data_yaml), and the flags that say
-    how its images were tested."""
+    where known the name of the dataset, the text of the file that describes it (--data_yaml), the flags that say how
+    its images were tested, and the values of image files that became 0 and 255 (--value_range)."""
 
     classes: Classes
     mean: tuple[float, ...] = _DECLARED['MEAN']
@@ -30,6 +30,7 @@ class TrainedOn:
     dataset: str | None = None
     data_yaml: str | None = None
     test_settings: Mapping[str, Any] = field(default_factory=dict)
+    value_range: tuple[float, float] | None = None
 
 
 class Segmentation(NamedTuple):
@@ -55,7 +56,13 @@ def segment(net: nn.Module, trained_on: TrainedOn | None, image: np.ndarray) -> 
             ' with network.load(file), or set net.trained_on = network.TrainedOn(classes)'
         )
     image = np.asarray(image)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+    channels = getattr(net, 'in_channels', 3)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != channels:
+        if channels != 3:
+            raise ValueError(
+                f'predict: the image is {image.dtype} of shape {image.shape}, expected uint8 of shape (h, w,'
+                f' {channels}), as datasets.loading.channels.read_channels gives it'
+            )
         raise ValueError(
             f'predict: the image is {image.dtype} of shape {image.shape}, expected uint8 of shape (h, w, 3), RGB;'
             " convert it, for instance with np.array(PIL.ImageOps.exif_transpose(PIL.Image.open(file)).convert('RGB'))"

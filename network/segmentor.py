@@ -45,6 +45,7 @@ class Segmentor(Module):
     arch = ''
     trunk_name: str | None = None
     num_classes: int
+    in_channels = 3
     trained_on: TrainedOn | None = None
     pretrained_report: object = None
 
@@ -186,8 +187,9 @@ class FeatureSegmentor(Segmentor):
 
     def initialise(self):
         """Initialise the parts named; the last thing a constructor does."""
-        parts = self.kaiming_parts + (self.decoder_parts if self.options.INIT_DECODER else ())
-        for part in dict.fromkeys(parts):
+        more = tuple(part for part in self.decoder_parts if part not in self.kaiming_parts)
+        parts = self.kaiming_parts + (more if more and self.options.INIT_DECODER else ())
+        for part in parts:
             kaiming(getattr(self, part))
 
 

@@ -32,6 +32,15 @@ SETTINGS = group(
         'low scale of two-scale training',
         cfg='MODEL.MSCALE_LO_SCALE',
     ),
+    Setting(
+        'in_channels',
+        number(int, low=1, high=1024),
+        3,
+        'N',
+        'channels of the images: 3 RGB, 1 grey, or the bands that files have; channels in the file of --data_yaml is'
+        ' the same',
+        cfg='MODEL.IN_CHANNELS',
+    ),
     switch('align_corners', 'align_corners of every interpolation (weights of the HRNet-OCR project need it)'),
     Setting(
         'segattn_bot_ch',
