@@ -10,9 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from network.folding import folded
+from network.layers import Module
 from network.program_files import exported, first_line, write
 from utils.settings.precision import ENGINES
 
@@ -22,7 +23,7 @@ PROBE = 64  # side of the images on which folding is tried
 Run = Callable[[Tensor], Tensor]
 
 
-def with_engine(net: nn.Module, engine: str, log: Callable[[str], None] = print) -> nn.Module:
+def with_engine(net: Module, engine: str, log: Callable[[str], None] = print) -> Module:
     """What runs a network (a Segmentor) on an engine: called as it is, with images (N, 3, h, w) normalised.
 
     Args:
@@ -77,10 +78,10 @@ def _openvino(file: Path) -> Run:
     return lambda images: torch.from_numpy(request.infer([images.contiguous().numpy()])[0].copy())
 
 
-class _Logits(nn.Module):
+class _Logits(Module):
     """The part of a network that a program has."""
 
-    def __init__(self, net: nn.Module):
+    def __init__(self, net: Module):
         super().__init__()
         self.net = net
 
@@ -88,10 +89,10 @@ class _Logits(nn.Module):
         return self.net(images)['pred']
 
 
-class _Programs(nn.Module):
+class _Programs(Module):
     """A network as programs, one for each shape of its images that comes more than once."""
 
-    def __init__(self, net: nn.Module, start: Callable[[Path], Run], engine: str, log):
+    def __init__(self, net: Module, start: Callable[[Path], Run], engine: str, log):
         super().__init__()
         self.net, self.start, self.engine, self.log = net, start, engine, log
         self._runs: dict[tuple, Run] = {}

@@ -11,10 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from network.layers import Module
+
 TOLERANCE = 1e-4  # of the largest logit
 
 
-def folded(net: nn.Module, forward: Callable[[nn.Module], Tensor]) -> nn.Module:
+def folded(net: Module, forward: Callable[[Module], Tensor]) -> Module:
     """A copy of `net` in evaluation mode, with batch normalisation folded wherever it directly follows a convolution.
 
     Which follows which is seen in a pass. `net` itself comes back where the copy's logits differ by more than
@@ -31,7 +33,9 @@ def folded(net: nn.Module, forward: Callable[[nn.Module], Tensor]) -> nn.Module:
             return net
         other = copy.deepcopy(net)
         for convolution, norm in pairs:
-            together = fuse_conv_bn_eval(other.get_submodule(convolution), other.get_submodule(norm))
+            before, after = other.get_submodule(convolution), other.get_submodule(norm)
+            assert isinstance(before, nn.Conv2d) and isinstance(after, nn.BatchNorm2d)
+            together = fuse_conv_bn_eval(before, after)
             _replace(other, norm, _after(other.get_submodule(norm)))
             _replace(other, convolution, together)
         other = other.to(memory_format=torch.channels_last)
