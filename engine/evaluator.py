@@ -11,6 +11,7 @@ import torch
 from network.averaging import EvalOptions, average_logits
 from utils.cli.progress import progress
 from utils.cli.wording import counted, listed
+from utils.outputs.kinds import kind_of
 from utils.outputs.sink import EvalBatch
 
 
@@ -103,7 +104,7 @@ class Evaluator:
             logits, outputs = self._forward(net, normalised, keep_scales, batch['name'])
             assets = {key: value for key, value in outputs.items() if key != 'pred'}
             evaluated = EvalBatch(
-                batch['name'], batch['index'], images, labels, logits, assets, member, batch.get('size')
+                batch['name'], batch['index'], images, labels, logits, assets, member, batch.get('size'), kind_of(net)
             )
             fine = are_finite(logits)
             if not all(fine):

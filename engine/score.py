@@ -76,11 +76,11 @@ class ScoreKeeper(Sink):
     def process(self, batch: EvalBatch):
         self.confusion.update(batch.prediction, batch.labels)
         if self.criterion is None:
-            total, valid = cross_entropy_sum(batch.logits, batch.normaliser, batch.labels)
+            total, valid = cross_entropy_sum(batch.as_logits, batch.normaliser, batch.labels)
             self.loss_sum += total
             self.weight += valid
             return
-        for logits, labels in zip(batch.logits.split(1), batch.labels.split(1)):
+        for logits, labels in zip(batch.as_logits.split(1), batch.labels.split(1)):
             self.loss_sum += self.criterion({'pred': logits}, labels)['loss']
             self.weight += 1
 

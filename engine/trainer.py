@@ -237,6 +237,7 @@ class Trainer:
         if 'photometric' in batch:
             images = learner.augment(images, batch['photometric'])
         images = learner.normalize(images)
+        learner.net.set_progress((self.position.epoch + self.position.batch / total) / self.options.max_epoch)
         labels = batch['label'].to(self.dist.device, non_blocking=True).long()
         with contextlib.nullcontext() if last or learner.wrapped is learner.net else learner.wrapped.no_sync():
             with autocast(self.dist.device, self.options.precision):

@@ -83,6 +83,10 @@ def _mean_logit(pool: Pool) -> Tensor:
     return pool['logit'] / pool.weights
 
 
+def _mean_mask_score(pool: Pool) -> Tensor:
+    return pool['mask_score'] / pool.weights
+
+
 class Score(NamedTuple):
     """needs: statistics of the pool; value(pool) -> (H, W), high where anomalous; low, high: its range for C classes
     and M members, None where it has no bound; meaning: one line."""
@@ -154,6 +158,18 @@ SCORES = {
         lambda pool: -torch.tanh(_mean_logit(pool)).sum(0),
         lambda c, m: (-float(c), float(c)),
         '- sum of tanh of the mean logit: rejected by all (Nayal et al. 2023)',
+    ),
+    'mask_rba': Score(
+        ('mask_score',),
+        lambda pool: -torch.tanh(_mean_mask_score(pool)).sum(0),
+        lambda c, m: (-float(c), 0.0),
+        '- sum of tanh of the mean mask score: in the mask of no class (RbA, Nayal et al. 2023)',
+    ),
+    'mask_max': Score(
+        ('mask_score',),
+        lambda pool: 1 - _mean_mask_score(pool).amax(0),
+        _unit,
+        '1 - largest mean mask score (Mask2Anomaly, Rai et al. 2023)',
     ),
 }
 # units of an unbounded score, in logits, over which its confidence falls from 0.73 to 0.27
