@@ -21,6 +21,7 @@ from loss.optimizer import get_optimizer, get_scheduler
 from transforms import build_mixing, build_train_transform, build_val_transform
 from utils.cli.flags import with_values
 from utils.cli.wording import counted
+from utils.outputs.kinds import MASK_SCORES
 
 SPLITS = {'trn': 'train'}
 META = torch.device('meta')

@@ -37,8 +37,8 @@ class MaskLoss(nn.Module):
     def forward(self, queries: Any, labels: Tensor) -> Tensor:
         if not isinstance(queries, tuple):
             raise ValueError(
-                f'--loss mask: needs masks and classes of queries, found logits of pixels {tuple(queries.shape)}; choose'
-                ' another loss, or a network of queries such as --arch eomt.EoMT'
+                f'--loss mask: needs masks and classes of queries, found logits of pixels {tuple(queries.shape)};'
+                ' choose another loss, or a network of queries such as --arch eomt.EoMT'
             )
         masks, classes = map(full_precision, queries)
         with torch.autocast(masks.device.type, enabled=False):

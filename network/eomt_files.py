@@ -124,7 +124,12 @@ def _join(result: Reading, weights: Mapping, names: Mapping[str, str], there: st
     for kind in ('weight', 'bias'):
         parts = [f'{there}.{part}_proj.{kind}' for part in 'qkv']
         if all(part in names for part in parts):
-            _put(result, f'{here}.qkv.{kind}', torch.cat([weights[names[part]] for part in parts]), *map(names.get, parts))
+            _put(
+                result,
+                f'{here}.qkv.{kind}',
+                torch.cat([weights[names[part]] for part in parts]),
+                *map(names.get, parts),
+            )
         elif parts[0] in names:  # the rotary networks have no bias of the keys
             for part, bias in ((parts[0], 'q_bias'), (parts[2], 'v_bias')):
                 _put(result, f'{here}.{bias}', weights[names[part]], names[part])

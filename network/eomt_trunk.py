@@ -40,9 +40,7 @@ class BlockTrunk(Module):
         self.model = _create(name, patch, size)
         self.patch, self.blocks = patch, len(self.model.blocks)
         if joined > self.blocks:
-            raise ValueError(
-                f'--eomt_blocks {joined}: the trunk {name} has {self.blocks} blocks; give as many at most'
-            )
+            raise ValueError(f'--eomt_blocks {joined}: the trunk {name} has {self.blocks} blocks; give as many at most')
         self.channels, self.head_strides, self.deepest_stride = {patch: self.model.embed_dim}, (patch,), patch
         self.embed_dim: int = self.model.embed_dim
         self.prefix: int = self.model.num_prefix_tokens
@@ -82,7 +80,7 @@ def _create(name: str, patch: int, size: int) -> Any:
     from timm.models.eva import Eva
     from timm.models.vision_transformer import VisionTransformer
 
-    sides = {'patch_size': patch, 'img_size': size // patch * patch, 'dynamic_img_size': True}
+    sides: dict[str, Any] = {'patch_size': patch, 'img_size': size // patch * patch, 'dynamic_img_size': True}
     try:
         model: Any = timm.create_model(name.removeprefix(PREFIX), num_classes=0, global_pool='', **sides)
     except REFUSALS as error:

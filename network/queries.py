@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from network.resize import Size, single, without_autocast
+from network.trunks.timm_trunk import corner
 
 AT_ONCE = 25  # queries whose masks are enlarged together: bounds the memory of large images
 
@@ -35,7 +36,7 @@ def class_scores(queries: Queries, size: Size, shown: Size) -> Tensor:
         total = None
         for masks, weights in zip(queries.masks.split(AT_ONCE, 1), probabilities.split(AT_ONCE, 1)):
             enlarged = F.interpolate(single(masks), size, mode='bilinear', align_corners=False)
-            part = torch.einsum('nqhw,nqk->nkhw', enlarged[..., : shown[0], : shown[1]].sigmoid(), weights)
+            part = torch.einsum('nqhw,nqk->nkhw', corner(enlarged, *shown).sigmoid(), weights)
             total = part if total is None else total + part
     assert total is not None
-    return total
+    return total.contiguous()

@@ -33,8 +33,8 @@ class Segmentor(Module):
 
     arch, trunk_name, num_classes and options are what it was built by. output_names are the logits that the training
     pass returns, in order. class_layers are the layers with one output channel per class. trunk_key is the name of the
-    trunk in state-dict keys. trained_on: what `predict` has to know beside the weights; network.load fills it in. kind: of
-    the values that evaluation returns as `pred` (utils.outputs.kinds).
+    trunk in state-dict keys. trained_on: what `predict` has to know beside the weights; network.load fills it in.
+    kind: of the values that evaluation returns as `pred` (utils.outputs.kinds).
 
     Auxiliary logits are for training: evaluation does not return `aux`, which would be enlarged for nothing. Those that
     OCR networks gather their context by are in `run_heads(images).aux`, at the size of the finest map; `enlarge` brings

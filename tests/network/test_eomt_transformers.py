@@ -74,7 +74,9 @@ def test_masks_and_classes_equal_those_of_transformers(kind, size, masked):
 
 def test_the_loss_and_its_gradient_equal_those_of_transformers_at_the_same_points():
     net, generator = theirs('dinov2', 32), torch.Generator().manual_seed(2)
-    masks, classes = (torch.randn(*size, generator=generator) for size in ((3, QUERIES, 8, 10), (3, QUERIES, CLASSES + 1)))
+    masks, classes = (
+        torch.randn(*size, generator=generator) for size in ((3, QUERIES, 8, 10), (3, QUERIES, CLASSES + 1))
+    )
     labels = torch.randint(0, 3, (3, 4, 5), generator=generator).repeat_interleave(4, 1).repeat_interleave(4, 2)
     labels[0, :8], labels[2] = 255, 255  # an image partly, and one wholly of the ignore label
     shown = [image[image < 255].unique() for image in labels]

@@ -31,7 +31,6 @@ KINDS = {
 }
 
 
-
 def build(kind, **options):
     """The model of a kind, with `options` of timm.create_model."""
     for name in ('pretrained', 'pretrained_cfg', 'pretrained_cfg_overlay', 'cache_dir'):

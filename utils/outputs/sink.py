@@ -15,8 +15,9 @@ class EvalBatch:
 
     names: paths relative to the dataset, with extension; indices: each image's position in the whole sorted list.
     images uint8 (N, 3, h, w) RGB; labels (N, h, w) trainIds or None; logits (N, K, h, w) float32, averaged over scales
-    and flips, finite, or of another `kind` (utils.outputs.kinds). assets: 'attn_05x' (N, 1, h', w') in [0, 1], 'pred_05x' (N, K, h', w') logits, and so on, where a
-    sink wants them. member: the number of the network, where several are run.
+    and flips, finite, or values of another `kind` (utils.outputs.kinds). assets: 'attn_05x' (N, 1, h', w') in [0, 1],
+    'pred_05x' (N, K, h', w') logits, and so on, where a sink wants them. member: the number of the network, where
+    several are run.
     sizes: (H, W) of each image as it is stored, None where these are the h and w of all; with --pre_size they differ.
 
     What follows from the logits is computed when it is first read, once: prediction uint8 (N, h, w); as_logits, values

@@ -56,7 +56,7 @@ SETTINGS = group(
         'losses of the outputs of the network, in order, the last for all that are left, instead of --rmi_loss,'
         ' --img_wt_loss and --jointwtborder:'
         ' ce, wce, img_wt, border, rmi, wrmi, bce, dc, dc_ce, topk, dc_topk, ohem, focal, lovasz, jaccard, mlbce, sbce,'
-        ' bce_pl, mldc, mljl, mlbcejl, dc_pl, jl_pl; mask for networks whose outputs are queries',
+        ' bce_pl, mldc, mljl, mlbcejl, dc_pl, jl_pl, mask',
     ),
     Setting(
         'loss_weights',
