@@ -144,6 +144,8 @@ def convert(
     _fill(result, own, found)
     _check(result, own, found, weights, remedy)
     result.missing = [own[name][0] for name in own if name not in found]
+    if theirs and result.missing:
+        raise ValueError(eomt_files.unfit(result.missing, [name for name in found if name not in own], arch, trunk))
     used = {key for name in own if name in sources for key in sources[name]}
     result.dropped = [clean_key(key) for key in (weights if averaged else state['state_dict']) if key not in used]
     _place(result, own, found, {name: clean_key(key) for name, key in places.items()})

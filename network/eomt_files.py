@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from utils.cli.wording import listed
 from utils.restore import clean_key
 
 AUTHORS, TRANSFORMERS = 'eomt', 'transformers'
@@ -75,7 +76,20 @@ def read(weights: Mapping[str, Tensor]) -> Reading | None:
     return result
 
 
+def unfit(missing: list[str], beside: list[str], arch, trunk) -> str:
+    """The sentence about a file that leaves out tensors of the network, which is mostly that of another generation."""
+    others = f', and {listed(beside, 2)} of the file {"has" if len(beside) == 1 else "have"} no place' if beside else ''
+    return (
+        f'{arch} on {trunk} has {listed(missing, 2)}, which the file lacks{others}: a file of DINOv2 is for a trunk of'
+        ' DINOv2, one of DINOv3 for one of DINOv3; leave --trunk out, or name the one it was made with'
+    )
+
+
 def _take_authors(result: Reading, weights: Mapping, names: Mapping[str, str]):
+    if not any(name.startswith('encoder.backbone.blocks.') for name in names):
+        raise ValueError(
+            'an EoMT file whose trunk has not the names of timm, as those on DINOv3; give the file of transformers'
+        )
     for name, key in names.items():
         if name in ('encoder.pixel_mean', 'encoder.pixel_std') or name.startswith('criterion.'):
             continue
