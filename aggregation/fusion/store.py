@@ -16,8 +16,8 @@ from utils.cli.progress import progress
 from utils.cli.wording import shortened
 from utils.files.archives import alike, printed
 from utils.files.atomic import sha256
-from utils.outputs.logits import FORMATS, Logits, read_logits, read_manifest
 from utils.outputs.kinds import LOGITS
+from utils.outputs.logits import FORMATS, Logits, read_logits, read_manifest
 
 
 @dataclass(frozen=True)
