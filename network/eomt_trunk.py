@@ -39,6 +39,8 @@ class BlockTrunk(Module):
         super().__init__()
         self.model = _create(name, patch, size)
         self.patch, self.blocks = patch, len(self.model.blocks)
+        for block in self.model.blocks:
+            block.is_stage = True  # they are called one by one, and so computed again by --grad_ckpt
         if joined > self.blocks:
             raise ValueError(f'--eomt_blocks {joined}: the trunk {name} has {self.blocks} blocks; give as many at most')
         self.channels, self.head_strides, self.deepest_stride = {patch: self.model.embed_dim}, (patch,), patch

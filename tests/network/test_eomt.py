@@ -8,6 +8,7 @@ import torch
 from tiny_vits import NAMES
 
 from network import get_net
+from network.checkpointing import checkpoint_stages
 from network.eomt import annealed
 from network.eomt_trunk import Tokens
 from network.queries import Queries, class_scores
@@ -100,6 +101,17 @@ def test_scores_become_probabilities_by_their_sum_and_nothing_at_all_is_every_cl
     scores = torch.tensor([[0.3, 0.0], [0.1, 0.0]])
     assert as_logits(scores, MASK_SCORES).softmax(0)[:, 0].tolist() == pytest.approx([0.75, 0.25])
     assert as_logits(scores, MASK_SCORES).softmax(0)[:, 1].tolist() == [0.5, 0.5]
+
+
+def test_checkpointing_computes_every_block_again_and_changes_no_gradient():
+    images, gradients = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1)), []
+    for checkpointed in (False, True):
+        net = build('dinov3').train()
+        assert not checkpointed or checkpoint_stages(net) == 4
+        torch.manual_seed(2)
+        sum(output.mean() for output in net(images).values()).backward()
+        gradients.append([parameter.grad for parameter in net.parameters()])
+    assert all(map(torch.equal, *gradients))
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,23 @@
 """EoMT under the programs: trained until it knows four images, evaluated, dumped, fused, predicted and exported."""
 
 import json
+from argparse import Namespace
 
 import cv2
 import numpy as np
 import pytest
 import tiny_vits
 import torch
+from small import on_two_processes, stop_after
 
 import ensemble
 import predict
 import train
-from network import export, load
+from engine.builders import wrap
+from engine.distributed import init_from_env
+from loss import get_criterion
+from network import export, load, loading
+from utils import checkpoint
 from utils.outputs.logits import read_logits
 
 COLORS = [(128, 64, 128), (220, 20, 60), (70, 130, 180), (107, 142, 35)]
@@ -159,3 +165,43 @@ def test_flags_that_do_not_fit_are_refused(trained, flags, words, capsys):
     assert (
         '--loss mask: does not fit ocrnet.HRNet_Mscale, whose outputs are logits of pixels' in capsys.readouterr().err
     )
+
+
+def step_of(folder):
+    """Two steps of this rank on an image of its own; the sums of the gradients that it ends with."""
+    dist = init_from_env(True, 'cpu')
+    args = train.parse_args([str(word) for word in NETWORK])
+    torch.manual_seed(0)
+    net = loading.build(vars(args), 4).train()
+    wrapped = wrap(args, Namespace(dist=dist, device=dist.device), net, [1.0] * 3)
+    criterion, labels = get_criterion(['mask'] * 3, [1.0] * 3, 4, mask_points=64), torch.zeros(1, 32, 32).long()
+    labels[:, :16] = dist.rank  # one mask, and two
+    for _ in range(2):
+        net.zero_grad()
+        criterion(wrapped(torch.randn(1, 3, 32, 32)), labels)['loss'].backward()
+    assert all(parameter.grad is not None for parameter in net.parameters())
+    total = sum(parameter.grad.double().abs().sum() for parameter in net.parameters())
+    (folder / f'rank{dist.rank}').write_text(repr(total.item()))
+    dist.shutdown()
+
+
+def test_two_processes_end_in_the_same_gradients(tmp_path, monkeypatch):
+    tiny_vits.register(monkeypatch)
+    on_two_processes(step_of, tmp_path)
+    first, second = ((tmp_path / f'rank{rank}').read_text() for rank in range(2))
+    assert first == second
+
+
+@pytest.mark.slow
+def test_a_training_that_was_stopped_ends_in_the_same_weights(trained, tmp_path):
+    folder, data, _ = trained
+    words = [*data, *NETWORK, *STEPS, '--max_epoch', 4, '--val_freq', 4, '--result_dir']
+    assert call(train.main, *words, tmp_path / 'whole') == 0
+    stop_after(2)
+    assert call(train.main, *words, tmp_path / 'parts') == 75
+    assert call(train.main, *words, tmp_path / 'parts', '--resume', 'auto') == 0
+    whole, parts = (
+        checkpoint.load(next((tmp_path / name).glob('last*.pth')))['state_dict'] for name in ('whole', 'parts')
+    )
+    assert all(torch.equal(value, parts[name]) for name, value in whole.items())
+    assert parts['attn_mask_probs'].tolist() == pytest.approx([0.0, ((5 / 6 - 3 / 4) * 3) ** 0.9])
