@@ -14,8 +14,13 @@ saved and to be continued; 130: interrupted by Ctrl-C, a training saved like tha
 
 import os
 import sys
+import time
 from functools import partial
 
+if __name__ == '__main__':
+    BEGAN = time.monotonic()  # --minutes counts what is imported below, which takes seconds
+
+# isort: split
 import datasets
 from utils.cli import flags
 from utils.cli.help import asks_for_help
@@ -69,13 +74,14 @@ def parse_args(argv=None, log=lambda line: None, dry=None):
     return flags.parse(sys.argv[1:] if argv is None else argv, datasets.dataset_names(), adopting)
 
 
-def main(argv=None):
-    """Run the program; returns its exit code."""
+def main(argv=None, began=None):
+    """Run the program; returns its exit code. began: when it did, by time.monotonic (default: now)."""
+    begin = partial(start, began=time.monotonic() if began is None else began)
     interrupted = 'interrupted; --resume auto continues a training from its last checkpoint'
-    return run_program('train.py', start, argv, interrupted, (*MISTAKES, RuntimeError), remedy)
+    return run_program('train.py', begin, argv, interrupted, (*MISTAKES, RuntimeError), remedy)
 
 
-def start(argv):
+def start(argv, began):
     """Parse, check, then train or evaluate; raises for a mistake."""
     notes: list[str] = []
     dry = DryRun()
@@ -91,6 +97,7 @@ def start(argv):
         if args.eval:
             args = flags.with_values(args, result_dir=evaluation_directory(args, notes.append))
         with run_context(args, training=not args.eval) as run:
+            run.started = began
             for note in [waiting.line(), *notes]:
                 run.log(note)
             if args.dry_run:
@@ -187,8 +194,8 @@ def fit(args, run, state):
             f'--class_weights {args.class_weights}: holds the weights of {verified}, this training is on {sets[0].name}'
         )
     transform = build_train_transform(args, sets[0].ignore_label)
+    verify(args, run, sets)  # before the network, which takes longer
     net = build_network(args, sets[0], run, state, training=True)
-    verify(args, run, sets)
     *train_sets, val_set = (with_cache(dataset, run) for dataset in sets)
     train_set = join(train_sets)
     loader = build_train_loader(args, run, train_set, transform)
@@ -208,4 +215,4 @@ def fit(args, run, state):
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(main(began=BEGAN))

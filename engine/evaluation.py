@@ -57,7 +57,8 @@ def evaluate(args, run, net, dataset):
         if score is not None:
             run.log(f'{score.line()}{incomplete(lost)}')
             record(run, score, classes, 0, seconds)
-        run.log(f'{images} images evaluated; {where_to_look(run.directory, gallery)}')
+        scored = '' if score is None else f', {score.in_percent()}'
+        run.log(f'{images} images evaluated{scored}; {where_to_look(run.directory, gallery)}')
         for line in left_out_lines(faults, images, is_scored):
             run.log(line)
     if lost:

@@ -31,7 +31,8 @@ from utils.outputs.dumps import remove_stale_temporaries
 
 @dataclass
 class Run:
-    """A started program: where it writes and which process this is. Nothing is written before `open`."""
+    """A started program: where it writes and which process this is. Nothing is written before `open`. started: when the
+    program was, by time.monotonic."""
 
     directory: Path
     dist: Dist
@@ -129,6 +130,12 @@ class Run:
         self._record.check_stands()
         self._record.line(line)
         self._tell_failures()
+
+    def note(self, line: str):
+        """Append a line to logging.log alone, which is open; on rank 0 only."""
+        if self.is_open:
+            self._record.check_stands()
+            self._record.line(line)
 
     def begin(self, epochs: int, step: int):
         """Go on after `epochs` epochs and `step` optimizer steps: numbers of later ones are of work that was lost."""

@@ -37,6 +37,10 @@ class Score:
         """The numbers in one line with five decimals, as published logs have them."""
         return ', '.join(f'[{name} {value:0.5f}]' for name, value in self.numbers().items())
 
+    def in_percent(self) -> str:
+        """The mean IoU for a person: 'mean IoU 71.19 %'."""
+        return f'mean IoU {100 * metrics.mean_iou(self.counts):.2f} %'
+
     def table(self, classes) -> str:
         """The scores of each class as text."""
         return metrics.format_table(self.counts, classes.names)

@@ -98,7 +98,7 @@ def test_best(args: Namespace, run) -> int:
         write_json(run.directory / RESULT, {**about, 'loss': score.loss, **summary})
         for line in left_out_lines(faults, images, is_scored=True):
             run.log(line)
-        run.log(f'see {run.directory / RESULT}')
+        run.log(f'{score.in_percent()} on {split}; see {run.directory / RESULT}')
     return int(bool(faults or lost))
 
 

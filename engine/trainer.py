@@ -204,7 +204,12 @@ class Trainer:
         total = self.options.batches(loader)
         remaining = itertools.islice(loader, total - self.position.batch)
         bar = progress(
-            remaining, total=total, desc=f'epoch {self.position.epoch}', unit='batches', initial=self.position.batch
+            remaining,
+            total=total,
+            desc=f'epoch {self.position.epoch}',
+            unit='batches',
+            initial=self.position.batch,
+            is_shown=total - self.position.batch > 1,  # the line of a single batch says it all
         )
         meter, saved = Meter(), time.monotonic()
         self.learner.optimizer.zero_grad(set_to_none=True)

@@ -18,6 +18,10 @@ from utils.cli import flags
 
 GAIN = 0.01  # of mean IoU, by which a network's own weights must be better to be kept: less is noise
 FIRST_STEPS = 10  # whose speed is taken for that of the training
+BELOW_0 = (
+    'the loss is below 0, which is no fault: the part of region mutual information is half a log-determinant, minus a'
+    ' lower bound of that information, and ends at no 0; lower is better (docs/training.md)'
+)
 AVERAGED, OWN = 'averaged', 'own'  # the weights of --ema, and those of the network itself
 
 
@@ -39,6 +43,7 @@ class Training(Trainer):
         self.epoch_means, self.epoch_began = EpochMeans(), time.monotonic()
         self.speed_from = None  # (time, step) of the first step, until the speed has been told
         self.steps_left = 0
+        self.is_explained = False  # why the loss is below 0
 
     @property
     def stop_requested(self):
@@ -49,6 +54,9 @@ class Training(Trainer):
 
     def metric(self, numbers, step, batches):
         self.run.metric('train', numbers, step)
+        if not self.is_explained and is_negative_by_mutual_information(numbers):
+            self.is_explained = True
+            self.log(BELOW_0)
         if self.speed_from and step - self.speed_from[1] >= FIRST_STEPS:
             (began, first), self.speed_from = self.speed_from, None
             tell_speed(time.monotonic() - began, step - first, self.steps_left, self.log)
@@ -162,7 +170,7 @@ class Training(Trainer):
         elif position.epoch < self.options.max_epoch:
             ending = f'ended before epoch {position.epoch}: {self.args.early_stop} validations without a better score'
         best = self.keeper.best_score
-        score = 'none' if best is None else f'{best:.4f} in epoch {self.keeper.best_epoch}'
+        score = shown(best) if best is None else f'{shown(best)} in epoch {self.keeper.best_epoch}'
         self.log(f'{ending}; best mean IoU: {score}; see {self.run.directory}')
         return code
 
@@ -213,7 +221,7 @@ class Training(Trainer):
         if bar is not None and (score is None or bar > score):
             self.kept, other = other, self.kept
             rival, score = score, self._score(epoch)
-        self.log(f'kept: the {self.kept} weights, mean IoU {shown(score)}; the {other} ones have {shown(rival)}')
+        self.log(f'scored: the {self.kept} weights, mean IoU {shown(score)}; the {other} ones have {shown(rival)}')
         return score
 
     def _rival(self):
@@ -242,4 +250,9 @@ def rates(optimizer) -> dict:
 
 
 def shown(score) -> str:
-    return 'none' if score is None else f'{score:.4f}'
+    return 'none' if score is None else f'{100 * score:.2f} %'
+
+
+def is_negative_by_mutual_information(numbers) -> bool:
+    """Whether the loss of some steps, by the names of its parts, is below 0 and that of mutual information too."""
+    return numbers['loss'] < 0 and any(name.endswith('/mi') and value < 0 for name, value in numbers.items())

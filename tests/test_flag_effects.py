@@ -9,6 +9,7 @@ import pytest
 import torch
 from small import EPOCH, TRAIN
 
+from engine import training
 from engine.keeper import CheckpointKeeper
 from utils import checkpoint
 
@@ -156,6 +157,15 @@ def test_every_loss_trains_and_its_parts_are_logged(program, monkeypatch, flags,
     assert code == 0, printed
     train = [numbers for phase, numbers in logged if phase == 'train']
     assert len(train) == 6 and key in train[0] and all(np.isfinite(list(numbers.values())).all() for numbers in train)
+
+
+def test_a_loss_below_0_is_explained_once_where_mutual_information_makes_it(program, monkeypatch):
+    assert training.is_negative_by_mutual_information({'loss': -0.1, 'pred/bce': 0.4, 'pred/mi': -0.6})
+    assert not training.is_negative_by_mutual_information({'loss': 0.1, 'pred/bce': 0.4, 'pred/mi': -0.2})
+    assert not training.is_negative_by_mutual_information({'loss': -0.1, 'pred/dc_ce': -0.1})
+    monkeypatch.setattr(training, 'is_negative_by_mutual_information', lambda numbers: True)
+    code, printed = program(*EPOCH)
+    assert code == 0 and printed.count('the loss is below 0, which is no fault') == 1
 
 
 def test_validations_can_have_the_loss_of_training(program, tmp_path):

@@ -42,9 +42,11 @@ REFUSED = {
     'bravo_tree': {'per_subset': '0', 'size': '0'},
     'mutate': {'count': '0', 'minutes': '-1'},
     'network_table': {'size': '0', 'repeats': '0'},
+    'record_anomaly': {'bootstrap': '1 -1'},
     'record_comparison': {},
     'record_ensemble': {},
     'record_results': {},
+    'robustness': {'images': '0'},
 }
 OF_TEXT = (str, None)
 
@@ -130,7 +132,7 @@ def synthetic(parser, root, name, value):
 
 
 def test_every_script_with_flags_is_looked_at():
-    assert set(SCRIPTS) <= REFUSED.keys() | {'storm', 'storm_records', 'train_folds'}
+    assert set(SCRIPTS) <= REFUSED.keys() | {'storm', 'storm_records', 'train_folds', 'choices'}
 
 
 @pytest.mark.parametrize('text, value', [('0', 0), ('2', 2), ('1000', 1000)])

@@ -2,11 +2,15 @@
 
 import datetime
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
+import predict
+from utils import compare_runs
+from utils.settings import SETTINGS
 from utils.version import VERSION
 
 try:
@@ -76,3 +80,16 @@ def test_the_hooks_are_the_commands_that_test_sh_checks():
 
 def test_the_type_checker_reads_packages_that_are_there():
     assert all((ROOT / name).exists() for name in PYPROJECT['tool']['mypy']['files'])
+
+
+def test_git_ignores_what_the_programs_write_by_default_and_the_results_that_the_documentation_names():
+    if subprocess.run(['git', 'rev-parse'], cwd=ROOT, capture_output=True).returncode:
+        pytest.skip('no clone of the repository')
+    predictions = predict.build_parser().get_default('out')
+    defaults = [SETTINGS['result_dir'].default, SETTINGS['assets_path'].default, predictions]
+    written = [f'{folder}/file' for folder in (*defaults, 'runs', 'data', 'results')]
+    written += [compare_runs.parse_args(['a', 'b']).out, 'street.onnx', 'streets.pt2', 'averaged.pth', '.runx']
+    told = subprocess.run(['git', 'check-ignore', *map(str, written)], cwd=ROOT, capture_output=True, text=True)
+    assert told.stdout.split() == list(map(str, written))
+    kept = subprocess.run(['git', 'check-ignore', 'docs/results/new.md', 'datasets/new.py'], cwd=ROOT)
+    assert kept.returncode == 1, 'none of these'

@@ -23,7 +23,11 @@ SUITE_SCORES = {
 
 
 def _eval_flags(parser):
-    parser.add_argument('--gt', metavar='DIR', help='masks *_labels_semantic.png: 0 known, 1 anomaly, else void')
+    parser.add_argument(
+        '--gt',
+        metavar='DIR',
+        help='masks *_labels_semantic.png or, without these, *.png: 0 known, 1 anomaly, else void',
+    )
     parser.add_argument('--scores', metavar='DIR', help='maps *_<score>.npz, .npy, .hdf5, or *_conf.png')
     parser.add_argument('--score', metavar='NAME', help="which map when there are several; 'confidence' for *_conf.png")
     parser.add_argument('--track', choices=tuple(TRACKS), help='add the SegmentMeIfYouCan pixel and component scores')

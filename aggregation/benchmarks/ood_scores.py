@@ -83,7 +83,7 @@ def evaluate(masks, scores, score=None, track=None, exact=False, bootstrap=0, th
     """AUROC, AUPR and FPR95 of anomaly maps against masks.
 
     Args:
-        masks: folder or archive of *_labels_semantic.png.
+        masks: folder or archive of *_labels_semantic.png, or of PNG files with the names of the images.
         scores: folder or archive of the maps.
         score: name of the map when there are several; 'confidence' for the *_conf.png of a submission.
         track: 'anomaly' or 'obstacle' adds the SegmentMeIfYouCan pixel and component scores.
@@ -93,7 +93,7 @@ def evaluate(masks, scores, score=None, track=None, exact=False, bootstrap=0, th
         threads: that read files; no number depends on it.
 
     Returns:
-        {'scores', 'notes', and with bootstrap 'intervals'}.
+        {'scores', 'notes', and with bootstrap 'intervals' and 'resampled', the pixel scores of every resampling}.
 
     Raises:
         ValueError: files are missing or unfit, or no mask holds an anomalous or a known pixel.
@@ -131,7 +131,8 @@ def evaluate(masks, scores, score=None, track=None, exact=False, bootstrap=0, th
         result['scores']['smiyc'] = smiyc_scores(*suite)
         notes += suite[1].notes()
     if bootstrap:
-        result['intervals'] = _intervals(drawn, times, suite, notes)
+        result['resampled'] = [pixel_scores(*counts[:, ::-1]) for _, counts in drawn]
+        result['intervals'] = _intervals(result['resampled'], times, suite, notes)
     return result
 
 
@@ -164,16 +165,16 @@ def smiyc_scores(
     return {**pixels.scores(times)._asdict(), **components.scores(times)}
 
 
-def _intervals(drawn: Histograms, times: np.ndarray, suite, notes: list[str]) -> dict:
+def _intervals(resampled: list[dict], times: np.ndarray, suite, notes: list[str]) -> dict:
     """The intervals under the keys of the scores; a note counts the resamplings that do not define them all."""
-    rounds = [[pixel_scores(*counts[:, ::-1]) for _, counts in drawn]]
+    rounds = [resampled]
     if suite:
         rounds.append([smiyc_scores(*suite, of_round) for of_round in times.T])
     lost = max(map(undefined, rounds))
     if lost:
         notes.append(
-            f'{lost} of {drawn.count} resamplings leave a score undefined (without an anomalous pixel, say) and do not'
-            ' enter its interval'
+            f'{lost} of {len(resampled)} resamplings leave a score undefined (without an anomalous pixel, say) and do'
+            ' not enter its interval'
         )
     found = [intervals(one) for one in rounds]
     return {**found[0], **({'smiyc': found[1]} if suite else {})}
@@ -188,17 +189,21 @@ def _check_both(masks, count: int, anomalous: int, pixels: int):
 
 
 def pair_masks(truth: Tree, scores: dict[str, str]) -> tuple[list[tuple[str, str]], list[str]]:
-    """([(mask, score file)], notes); ValueError when a mask has no score."""
-    masks = {}
-    for name in (name for name in truth.names if name.endswith(MASK)):
-        stem = PurePosixPath(name).name.removesuffix(MASK)
+    """([(mask, score file)], notes); ValueError when a mask has no score.
+
+    Masks are *_labels_semantic.png, in a folder without any of these every PNG, which has the stem of its image.
+    """
+    named = [name for name in truth.names if name.endswith(MASK)]
+    masks, ending = {}, MASK if named else '.png'
+    for name in named or (name for name in truth.names if name.endswith(ending)):
+        stem = PurePosixPath(name).name.removesuffix(ending)
         if stem in masks:
             raise ValueError(
                 f'{truth.path}: {masks[stem]} and {name} are both masks of {stem}; give the folder of one set'
             )
         masks[stem] = name
     if not masks:
-        raise ValueError(f'{truth.path}: holds no masks *{MASK}; give the folder labels_masks')
+        raise ValueError(f'{truth.path}: holds no masks, *{MASK} or *.png; give the folder labels_masks')
     missing = [stem for stem in masks if stem not in scores]
     if missing:
         raise ValueError(

@@ -14,7 +14,7 @@ import config
 from datasets.browse.pictures import CELL, contact_sheet
 from datasets.browse.records import record
 from datasets.browse.samples import augmented_samples, picture, raw_samples
-from datasets.registry import dataset_names, get_dataset, own_name
+from datasets.registry import dataset_names, get_dataset, own_name, splits_of
 from datasets.sampling.coarse import join, training_qualities
 from datasets.sampling.sets import TrainSet
 from datasets.verify.whole import check_split
@@ -46,7 +46,7 @@ def parse_args(argv=None):
     )
     SETTINGS.add_to(parser, SHARED, dataset=flags.with_names(dataset_names()), assets_path=ASSETS)
     group = parser.add_argument_group('browsing')
-    group.add_argument('--split', default='train', metavar='NAME', help='split to show')
+    group.add_argument('--split', metavar='NAME', help='split to show (default: train, or the first that there is)')
     group.add_argument(
         '--augmented',
         action='store_true',
@@ -82,8 +82,11 @@ def main(argv=None) -> int:
 def _browse(argv):
     args = parse_args(argv)
     with config.scope(**SETTINGS.as_cfg(vars(args))):
-        check_split(args.dataset, args.split, '--split')
-        args = flags.with_values(args, dataset=own_name(args.dataset))
+        if args.split is not None:
+            check_split(args.dataset, args.split, '--split')
+        splits = splits_of(args.dataset)
+        split = args.split or ('train' if 'train' in splits else splits[0])
+        args = flags.with_values(args, split=split, dataset=own_name(args.dataset))
         out = args.out or Path(f'{args.assets_path}/browse/{args.dataset}_{args.split}{_ending(args)}.html')
         args = flags.with_values(args, out=out)
         dataset = join([get_dataset(args.dataset, args.split, quality=quality) for quality in _qualities(args.split)])

@@ -1,7 +1,7 @@
 """`python -m datasets.describe FOLDER`: writes the file for --data_yaml as far as the folder says it.
 
 It finds which images have which labels, the ids or colours of these, and a split by folder or video. Names of classes
-and what is ignored are left to a person. The pairs are in list files beside the YAML file.
+and what is ignored are left to a person. The file lies beside the folder, the pairs are in list files beside the file.
 """
 
 import os
@@ -14,7 +14,7 @@ import yaml
 
 from datasets.collection.layout import IMAGE_EXTENSIONS, walk_files
 from datasets.custom.classes import IGNORE, MAX_CLASSES
-from datasets.describe.pairing import find_pairs, split_pairs
+from datasets.describe.pairing import PREPARED, find_pairs, split_pairs
 from datasets.loading.formats import limit_pixels
 from datasets.loading.reading import read_image, read_label
 from datasets.loading.threads import in_threads
@@ -24,6 +24,8 @@ from utils.cli.program import run_program
 from utils.cli.wording import counted, listed
 from utils.files.atomic import atomic_write
 from utils.settings import SETTINGS
+
+TRAIN = 'python train.py --dataset custom --data_yaml'
 
 
 def main(argv=None) -> int:
@@ -35,12 +37,13 @@ def parse_args(argv=None):
     """The flags; ValueError for a mistake."""
     parser = Parser(prog='python -m datasets.describe', description='Write a first --data_yaml file of a folder.')
     parser.add_argument('folder', metavar='FOLDER', help='that holds images and labels, in any folders')
-    parser.add_argument('--out', metavar='FILE', help='the file to write (default: <name of FOLDER>.yaml here)')
+    parser.add_argument('--out', metavar='FILE', help='the file to write (default: FOLDER.yaml, beside the folder)')
     parser.add_argument('--overwrite', action='store_true', help='replace that file and the lists beside it')
     SETTINGS['max_pixels'].add_to(parser)
     args = parser.parse_all(sys.argv[1:] if argv is None else argv)
     folder = Path(os.path.expanduser(args.folder))
-    out = Path(os.path.expanduser(args.out or f'{folder.resolve().name}.yaml'))
+    whole = folder if folder.name not in ('', '..') else folder.resolve()
+    out = Path(os.path.expanduser(args.out)) if args.out else whole.with_name(f'{whole.name}.yaml')
     return with_values(args, folder=folder, out=out)
 
 
@@ -55,14 +58,18 @@ def _describe(argv):
     if not pairs:
         raise ValueError(
             f'{args.folder}: of its {counted(len(paths), "image file")} none is a label (lossless, of few colours) with'
-            ' the name of another image; put labels below a folder of their own, named as their images are'
+            f' the name of another image; put labels below a folder of their own, named as their images are'
+            f'{_drawn(root)}'
         )
     kind, pixels, images = _values(root, pairs)
     splits, why = split_pairs(pairs)
     lists = {name: args.out.with_name(f'{args.out.stem}_{name}.txt') for name in splits}
     there = [str(path) for path in (args.out, *lists.values()) if path.exists()]
     if there and not args.overwrite:
-        raise ValueError(f'{listed(there)}: there already; give --out for another name, or --overwrite')
+        raise ValueError(
+            f'{listed(there)}: there already; train on it with `{TRAIN} {args.out}`, or give --out for another name, or'
+            ' --overwrite'
+        )
     for name, path in lists.items():
         _write(path, ''.join(f'{pair.image}\t{pair.label}\n' for pair in splits[name]))
     _write(args.out, _yaml(root, kind, pixels, images, lists, why))
@@ -70,9 +77,32 @@ def _describe(argv):
     held = ', '.join(f'{len(splits[name])} {name}' for name in splits)
     values = {'id': 'id', 'rgb': 'colour'}[kind]
     print(
-        f'{args.out}: {counted(len(pairs), "pair")} ({pairs[0].image} with {pairs[0].label}){left}; {held}: {why};'
+        f'{args.out}: written, with {listed(path.name for path in lists.values())} beside it.'
+        f' {counted(len(pairs), "pair")} ({pairs[0].image} with {pairs[0].label}){left}; {held}: {why};'
         f' {counted(len(pixels), values)}. Name the classes in it, then run'
         f' `python -m datasets.verify --dataset custom --data_yaml {args.out}`'
+    )
+    for prepared in _prepared(args.folder):
+        print(
+            f'note: {prepared} describes this folder too, with the names of its classes, as datasets.prepare wrote it:'
+            f' `{TRAIN} {prepared}` trains on it'
+        )
+
+
+def _prepared(folder) -> list[Path]:
+    """The files that datasets.prepare wrote into a folder, or into one below it."""
+    files = sorted(path for pattern in ('*.yaml', '*/*.yaml') for path in folder.glob(pattern) if path.is_file())
+    return [path for path in files if path.read_bytes().startswith(PREPARED.encode())]
+
+
+def _drawn(root) -> str:
+    """What is added where a folder without labels may hold the annotations of a labelling program."""
+    files = walk_files(root, ('.json', '.xml'))
+    return (
+        f'; if {files[0].relative_to(root).as_posix()} is the annotation of a labelling program, `python -m'
+        ' datasets.prepare --help` names the command that draws its labels'
+        if files
+        else ''
     )
 
 

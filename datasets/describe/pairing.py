@@ -17,6 +17,7 @@ from datasets.custom.groups import SPLIT_NAMES, by_hash, folder_of, grouped, nam
 from datasets.loading.formats import Undecodable, format_of, loss
 from datasets.loading.reading import read_image
 
+PREPARED = '# Written by python -m datasets.prepare.'  # how its description of a folder begins
 FEW = 64  # different colours of a file that may be a label; photos have thousands
 SAMPLES = 3
 VAL_SHARE = 0.15  # of the images, at least, in whole folders or videos

@@ -10,7 +10,7 @@ from datasets.base import Dataset
 from datasets.sampling import class_uniform
 from datasets.sampling.coarse import Joined, build_pool
 from datasets.sampling.epoch import class_quotas, draw_epoch, repeat_factors, sample_generator
-from utils.cli.wording import listed
+from utils.cli.wording import counted, listed
 
 
 def image_tensor(image: np.ndarray) -> torch.Tensor:
@@ -83,9 +83,11 @@ class TrainSet(TorchDataset):
 
     def _tell(self, pct, log):
         if not any(self.quotas):
+            images = self.pool.num_images
             log(
-                f'--class_uniform_pct {pct} of {self.pool.num_images} images is less than one draw for each of'
-                f' {self.dataset.num_classes} classes: every epoch consists of random images'
+                f'an epoch of {counted(images, "image")} is too short to draw each of {self.dataset.num_classes}'
+                f' classes (--class_uniform_pct {pct} makes {counted(int(images * pct), "draw")}); its images are drawn'
+                ' at random'
             )
         absent = class_uniform.CentroidIndex(self.pool.at(0)[1]).absent()
         if absent:

@@ -1,6 +1,7 @@
 """Examination of one image and its label: everything that a verification asks for, in one pass."""
 
 import hashlib
+from functools import partial
 from typing import NamedTuple
 
 import cv2
@@ -61,6 +62,18 @@ def _examine(dataset, item) -> Examined:
         found = found._replace(
             size=image.shape[:2], orientations=turned, mean=mean.ravel() / 255, std=std.ravel() / 255, digest=digest
         )
+    return _with_label(dataset, found)
+
+
+def examine_label(dataset: Dataset, glanced: Examined) -> Examined:
+    """Decode the label of an item whose files were glanced at, and not its image."""
+    with gathered() as doubts:
+        found = _with_label(dataset, glanced)
+    return found._replace(doubts=tuple(doubts))
+
+
+def _with_label(dataset, found):
+    item = found.item
     if item.label is None:
         return found
     try:
@@ -109,3 +122,9 @@ def examine_all(dataset: Dataset, items, threads=None, log=None) -> list:
 def glance_all(dataset: Dataset, log=None) -> list:
     """glance() of every item, in many threads, which wait for the disk rather than work."""
     return list(in_threads(glance, dataset.items, f'headers of split {dataset.split!r}', 'pairs', MAX_THREADS, log))
+
+
+def examine_labels(dataset: Dataset, glanced, log=None) -> list:
+    """examine_label() of what glance_all returned, or some of it."""
+    examine_one = partial(examine_label, dataset)
+    return list(in_threads(examine_one, glanced, f'labels of split {dataset.split!r}', 'labels', None, log))

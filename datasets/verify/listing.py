@@ -13,6 +13,8 @@ from utils.cli.wording import by_ending, counted
 
 # Left behind by operating systems; like hidden files they only take space.
 LITTER = ('thumbs.db', 'desktop.ini')
+# Annotations that labels are drawn from, and what this program writes: records, and descriptions of the data.
+EXPECTED, REPORT = ('.json', '.xml', '.yaml', '.yml'), ('verify.json', 'index.html')
 
 
 class Split(NamedTuple):
@@ -93,9 +95,15 @@ def _check_folders(splits, asked):
         known = [place[folder] for place in (images, labels) if folder in place]
         used = set().union(*(one.used for one in known))
         for file in every_file(folder):
-            if file.name not in used:
+            if file.name not in used and not _is_expected(file):
                 strays[_kind(file, images.get(folder), labels.get(folder))].append(file)
     return _say(strays)
+
+
+def _is_expected(file) -> bool:
+    """Whether a file that no split uses needs no word: an annotation, a record, or the page of a verification."""
+    is_page = file.name == REPORT[1] and (file.parent / REPORT[0]).is_file()
+    return is_page or file.suffix.lower() in EXPECTED and not file.name.startswith('.')
 
 
 def _enter(split, item, images, labels):

@@ -1,4 +1,5 @@
-"""Quick verification, before the first training on a dataset: every header, and a sample of the files, in seconds.
+"""Quick verification, before the first training on a dataset: every header, and a sample of the files, in seconds. Of a
+small dataset every label is read too.
 
 The result is kept under the assets folder, in a file whose name holds a hash of everything it depends on, so that the
 next training on the same files does not look again.
@@ -11,14 +12,15 @@ from pathlib import Path
 from datasets.loading.cache import cache_path
 from datasets.verify.checks import check_classes, check_files, has_wrong_size, leaks, same_files
 from datasets.verify.commandline import command
-from datasets.verify.examine import examine_all, glance_all
+from datasets.verify.examine import examine_all, examine_labels, glance_all
 from datasets.verify.findings import ERROR, NOTE, Finding, title
 from utils.cli.wording import counted
 from utils.files.archives import fingerprint
 from utils.files.atomic import WriteError, write_json
 from utils.files.stamps import digest, digest_of_ends
 
-FORMAT = 2  # raised when the check covers more, so that datasets are checked again
+FORMAT = 3  # raised when the check covers more, so that datasets are checked again
+SMALL = 200  # pairs of all splits, up to which the ids of every label are looked at
 SAMPLE, LEAST = 32, 4  # pairs that are decoded: of all splits in proportion to their sizes, and of each split at least
 # image files of equal size that are compared byte by byte; of more, first those whose ends are equal
 COMPARED = 200
@@ -39,7 +41,8 @@ def check_before_training(sets, assets_path, log):
         return
     total = sum(map(len, sets))
     counts = [min(len(dataset), max(LEAST, round(SAMPLE * len(dataset) / total))) for dataset in sets]
-    findings = [finding for dataset, count in zip(sets, counts) for finding in _look(dataset, count)]
+    whole = total <= SMALL
+    findings = [finding for dataset, count in zip(sets, counts) for finding in _look(dataset, count, whole)]
     errors = [finding for finding in findings if finding.level == ERROR]
     if errors:
         more = f' ({counted(len(errors) - 1, "further kind")} of fault beside this)' if len(errors) > 1 else ''
@@ -49,26 +52,29 @@ def check_before_training(sets, assets_path, log):
     findings += _check_copies(sets)
     log(
         f'first training on these files of {name}: the headers of {counted(total, "image")} and labels fit,'
-        f' {counted(sum(counts), "pair")} were read and are right; `{command(name)}` reads all, --skip_verify leaves'
-        ' this out'
+        f' {counted(sum(counts), "pair")}{" and the other labels" if sum(counts) < total and whole else ""} were read'
+        f' and are right; `{command(name)}` reads all, --skip_verify leaves this out'
     )
     for finding in findings:
         log(f'{finding.level}: {finding.line()}')
     _remember(path, name, sets, findings, log)
 
 
-def _look(dataset, count) -> list:
-    """The findings from the headers of all files and from `count` pairs, evenly spread, that are decoded."""
+def _look(dataset, count, whole) -> list:
+    """The findings from the headers of all files and from `count` pairs, evenly spread, that are decoded; whole: from
+    all labels."""
     seen = {one.item: one for one in glance_all(dataset, log=_quietly)}
-    sample = (dataset.items[place * len(dataset) // count] for place in range(count))
-    readable = [
-        item for item in sample if not (seen[item].image_fault or seen[item].label_fault or has_wrong_size(seen[item]))
-    ]
-    seen.update((one.item, one) for one in examine_all(dataset, readable, log=_quietly))
-    found = list(seen.values())
+    readable = {item for item, one in seen.items() if not (one.image_fault or one.label_fault or has_wrong_size(one))}
+    sample = [dataset.items[place * len(dataset) // count] for place in range(count)]
+    found = examine_all(dataset, [item for item in sample if item in readable], log=_quietly)
+    if whole:
+        others = [seen[item] for item in dataset.items if item in readable.difference(sample)]
+        found += examine_labels(dataset, others, log=_quietly)
+    seen.update((one.item, one) for one in found)
+    every = list(seen.values())
     return [
-        *check_files(dataset, found),
-        *check_classes(dataset, found, f'none of the {len(readable)} labels that were read'),
+        *check_files(dataset, every),
+        *check_classes(dataset, every, f'none of the {len(found)} labels that were read'),
     ]
 
 

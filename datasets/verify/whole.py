@@ -98,8 +98,15 @@ def verify(name: str, chosen=(), threads=None, log=None) -> Verified:
 def check_split(name: str, split: str, flag: str):
     """Raise ValueError when dataset `name` has no such split."""
     known = splits_of(name)
-    if split not in known:
+    if split in known:
+        return
+    if len(known) > 1:
         raise ValueError(f'{flag} {split}: dataset {name!r} has no such split, only {", ".join(known)}')
+    file = cfg.DATASET.DATA_YAML
+    add = f', or add {split} under splits in {file}' if file else ''
+    raise ValueError(
+        f'{flag} {split}: dataset {own_name(name)!r} has a single split, {known[0]}; leave {flag} out{add}'
+    )
 
 
 def _check_has_files(dataset):

@@ -4,8 +4,7 @@ What was planned is in hparams.json and in checkpoints as if it had been given, 
 """
 
 import os
-from argparse import ArgumentTypeError, Namespace
-from pathlib import Path
+from argparse import Namespace
 from statistics import median
 
 import torch
@@ -16,16 +15,15 @@ import network
 from datasets.loading.threads import usable_cores
 from engine.planning.memory import memory_budget, shown
 from engine.planning.plan import Facts, Plan, Recipe, Trunk, make_plan
+from engine.planning.recipe_file import read_recipe
 from engine.planning.time_plan import DECIDED
 from network import cost
 from network.loading import build
 from utils.cli import flags
-from utils.cli.wording import counted, did_you_mean
-from utils.cli.yaml_file import read_yaml
+from utils.cli.wording import counted
 from utils.settings import SETTINGS
 from utils.settings.setting import NETWORK
 
-FOLDER = Path(__file__).parents[2] / 'scripts' / 'recipes'
 PLANNED = (  # beside the flags that a recipe fixes
     *('trunk', 'pretrained', 'precision', 'pre_size', 'crop_size', 'bs_trn', 'accumulate', 'lr', 'class_uniform_tile'),
     *('max_epoch', 'val_freq', 'crop_eval', 'num_workers'),
@@ -63,7 +61,7 @@ def apply(args, state, log) -> Namespace:
     plan = make_plan(recipe, facts, held, choose_trunk(args, recipe, held, sets[0].num_classes))
     planned = flags.with_values(args, **plan.values())
     flags.check(planned)
-    for line in plan_lines(args.recipe, recipe, facts, plan):
+    for line in plan_lines(args, state, recipe, facts, plan):
         log(line)
     return planned
 
@@ -77,40 +75,6 @@ def held_by_others(args) -> list[str]:
         'minutes': ('max_epoch', 'val_freq'),
     }
     return [name for flag, names in pairs.items() if getattr(args, flag) for name in names]
-
-
-def read_recipe(name: str) -> Recipe:
-    """The recipe of that name in scripts/recipes, or of that file."""
-    known = sorted(path.stem for path in FOLDER.glob('*.yaml'))
-    path = FOLDER / f'{name}.yaml' if name in known else Path(os.path.expanduser(name))
-    if name not in known and path.suffix not in ('.yaml', '.yml'):
-        hint = did_you_mean(name, known, '', 2)
-        raise ValueError(
-            f'--recipe {name}: there is no such recipe; {hint}{" " if hint else ""}choose one of {", ".join(known)}, or'
-            ' give a YAML file like those of scripts/recipes'
-        )
-    values = read_yaml(path, '--recipe', f'the keys of {FOLDER.name}/small.yaml')
-    wanted = set(Recipe._fields) - {'name'}
-    if values.keys() != wanted:
-        odd = sorted(values.keys() ^ wanted)[0]
-        state = 'is missing' if odd in wanted else 'is no key of a recipe'
-        raise ValueError(f'--recipe {path}: {odd} {state}; the keys are {", ".join(sorted(wanted))}')
-    try:
-        trunks = [Trunk(**entry) for entry in values['trunks']]
-        low, high = values['epochs']
-        fixed = {flag: _value(flag, value) for flag, value in values['flags'].items()}
-        numbers = {key: int(values[key]) for key in ('crop_pixels', 'long_edge', 'batch', 'images')}
-    except (TypeError, ValueError, AttributeError, ArgumentTypeError) as error:
-        raise ValueError(f'--recipe {path}: {error}; write it like {FOLDER.name}/small.yaml') from None
-    return Recipe(name, str(values['about']), fixed, trunks, epochs=(low, high), **numbers)
-
-
-def _value(flag: str, value):
-    """The value of a flag as the command line would give it."""
-    if flag not in SETTINGS:
-        raise ValueError(f'there is no flag --{flag}; {did_you_mean(flag, SETTINGS)}')
-    setting = SETTINGS[flag]
-    return bool(value) if setting.is_switch else setting.type(str(value))
 
 
 def gather_facts(train, val) -> Facts:
@@ -180,8 +144,8 @@ def _is_there(trunk: Trunk, arch: str, assets) -> bool:
     return True
 
 
-def plan_lines(name: str, recipe: Recipe, facts: Facts, plan: Plan) -> list[str]:
-    """The plan as a table: flag, value, reason; and the flags as one line to copy."""
+def plan_lines(args, state, recipe: Recipe, facts: Facts, plan: Plan) -> list[str]:
+    """The plan as a table: flag, value, reason. args, state: as of apply, which hold what was not to be planned."""
     images = f'{counted(facts.images, "image")} of {facts.size[1]}x{facts.size[0]} pixels (median)'
     where = f'{facts.device}, {counted(facts.cores, "core")}, {shown(facts.memory)} to be used'
     rows = []
@@ -189,12 +153,17 @@ def plan_lines(name: str, recipe: Recipe, facts: Facts, plan: Plan) -> list[str]
         words = ' '.join(SETTINGS[choice.flag].words(choice.value))
         if choice.flag in plan.held:
             held = ' '.join(SETTINGS[choice.flag].words(choice.given))
-            state = 'as given' if choice.given == choice.value else f'given or of the checkpoint; the plan has {words}'
-            rows.append((held if choice.given not in (None, False) else f'no {SETTINGS[choice.flag].flag}', state))
+            origin = (
+                'given' if choice.flag in args.given else 'by another flag' if state is None else 'of the checkpoint'
+            )
+            why = 'as given' if choice.given == choice.value else f'{origin}; the plan has {words}'
+            is_off = choice.given is None or choice.given is False
+            rows.append((f'no {SETTINGS[choice.flag].flag}' if is_off else held, why))
         else:
             rows.append((words, choice.why))
     width = max(len(words) for words, _ in rows)
+    data = f'{images} to train on, {facts.validation_images:,} to validate'
     return [
-        f'--recipe {name}: {recipe.about}. {images} to train on, {facts.validation_images:,} to validate; {where}:',
+        f'--recipe {args.recipe}: {recipe.about}. {data}; {where}:',
         *(f'  {words:{width}}  {why}' for words, why in rows),
     ]

@@ -4,10 +4,12 @@ import time
 
 from engine.builders import train_options
 from engine.planning.probe import probe
-from engine.planning.time_plan import DECIDED, Stopwatch, fit_length
+from engine.planning.time_plan import DECIDED, Length, Stopwatch, fit_length
 from engine.training import Training
 from loss.optimizer import get_scheduler
 from utils.cli import flags
+
+TOLD = 0.1  # of the epochs: a smaller change than this is said in logging.log alone
 
 
 class TimedTraining(Training):
@@ -16,8 +18,11 @@ class TimedTraining(Training):
 
     def __init__(self, args, run, learner, train_set, val_set, stop):
         super().__init__(args, run, learner, train_set, val_set, stop)
-        self.watch, self.is_decided, self.batches = self._stopwatch(), False, 0
+        self.watch, self.is_decided = self._stopwatch(), False
+        self.batches, self.longest = 0, 0  # of an epoch, now and at most
+        self.begun = 0  # batches of the first epoch that an earlier run has done
         self.given = {name: getattr(args, name) for name in DECIDED if name in args.given}
+        self.told = args.max_epoch  # the epochs that were said last
 
     def resume(self, state, loader):
         super().resume(state, loader)
@@ -31,7 +36,9 @@ class TimedTraining(Training):
             epochs = f'{length.max_epoch} epochs of {length.epoch_batches or len(loader)} of {len(loader)} batches'
             self.log(f'--minutes {self.args.minutes:g}: {epochs}, validated every {length.val_freq} (--val_freq)')
             self._change(**length._asdict())
-        self.batches = self.options.batches(loader)
+        self.told = self.args.max_epoch
+        self.batches = self.longest = self.options.batches(loader)
+        self.begun = self.position.batch
         self._follow_schedule()
         self.watch.begin()
 
@@ -44,16 +51,33 @@ class TimedTraining(Training):
                 self.watch.add_validation(time.monotonic() - began)
 
     def end_epoch(self):
-        now, done = self.args.max_epoch, self.position.epoch
-        end = self.watch.max_epoch(done, now, self.args.val_freq, self.given.get('max_epoch'))
-        end = self.dist.broadcast_object(end)
-        if end != now and done < now:
-            self.log(
-                f'--minutes {self.args.minutes:g}: --max_epoch {end} instead of {now}, as long as epochs take here'
-            )
-            self._change(max_epoch=max(1, end))
+        now, done = Length(self.args.max_epoch, self.args.val_freq, self.batches), self.position.epoch
+        trained, self.begun = self.batches - self.begun, 0
+        new = self.watch.plan(done, trained, now, self.longest, self.given.get('max_epoch'))
+        new = Length(*self.dist.broadcast_object(tuple(new)))
+        if new != now and done < now.max_epoch:
+            self._tell(now, new)
+            self._change(max_epoch=max(1, new.max_epoch), epoch_batches=new.epoch_batches)
+            self.batches = new.epoch_batches
             self._follow_schedule()
             self.learner.scheduler.enter(done)
+
+    def _tell(self, now: Length, new: Length):
+        """Say how long it will be, on the screen where the epochs are not nearly those that were said last."""
+        is_small = abs(new.max_epoch - self.told) < TOLD * self.told
+        before = now.max_epoch if is_small else self.told
+        changes = [
+            f'--max_epoch {new.max_epoch} instead of {before}' if new.max_epoch != before else '',
+            f'--epoch_batches {new.epoch_batches} instead of {now.epoch_batches}'
+            if new.epoch_batches != now.epoch_batches
+            else '',
+        ]
+        line = f'--minutes {self.args.minutes:g}: {", ".join(filter(None, changes))}, as long as epochs take here'
+        if is_small:
+            self.run.note(line)
+        else:
+            self.log(line)
+            self.told = new.max_epoch
 
     def save(self, score=None):
         self.description = {**self.description, 'seconds': self.watch.used}

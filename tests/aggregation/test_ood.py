@@ -243,7 +243,10 @@ def test_intervals_depend_on_neither_threads_nor_what_was_drawn_before(maps):
     masks, folder, *_ = maps
     one = ood_scores.evaluate(masks, folder, track='obstacle', bootstrap=30, threads=1, log=silent)
     np.random.default_rng(5).random(), np.random.seed(5)
-    assert ood_scores.evaluate(masks, folder, track='obstacle', bootstrap=30, threads=4, log=silent) == one
+    again = ood_scores.evaluate(masks, folder, track='obstacle', bootstrap=30, threads=4, log=silent)
+    resampled = [[list(row.values()) for row in found.pop('resampled')] for found in (one, again)]
+    assert again == one
+    np.testing.assert_array_equal(*resampled)  # nan where a resampling holds no anomaly
 
 
 def test_resamplings_do_not_change_the_scores(maps):
@@ -335,3 +338,11 @@ def test_maps_of_float16_lose_nothing_by_streaming(maps):
     every = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
     every = np.unique(every[np.isfinite(every) & ((every != 0) | ~np.signbit(every))])
     assert (np.diff(ood_scores.ordered_keys(every.astype(np.float32))) > 0).all()
+
+
+def test_masks_with_the_names_of_their_images_do_as_well(maps):
+    masks, folder, *_ = maps
+    named = ood_scores.evaluate(masks, folder, 'energy', log=silent)['scores']
+    for mask in masks.iterdir():
+        mask.rename(masks / mask.name.replace('_labels_semantic', ''))
+    assert ood_scores.evaluate(masks, folder, 'energy', log=silent)['scores'] == named

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import yaml
 from browser import Reader
+from custom_file import FLAT, make_images
 from PIL import Image
 from small_trees import make_camvid, striped_label, write_png
 from trees import make_tree
@@ -212,3 +214,20 @@ def test_a_label_with_an_unknown_id_is_named(camvid, browse):
         write_png(camvid / f'camvid/trainannot/{number:02d}.png', striped_label((0, 99)))
     code, printed, _ = browse()
     assert code == 2 and 'label ids 99 are not in the map' in printed
+
+
+def test_the_only_split_of_a_data_set_needs_no_name_and_another_one_is_told_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(make_images(tmp_path))
+    (tmp_path / 'test.txt').write_text('val/c0/06.png\n')
+    (tmp_path / 'data.yaml').write_text(
+        yaml.safe_dump(
+            {**FLAT, 'images': 'images/**/*.png', 'labels': 'labels/val/{stem}.png', 'splits': {'test': 'test.txt'}}
+        )
+    )
+    argv = ['--dataset', 'custom', '--data_yaml', 'data.yaml']
+    assert main(argv) == 0 and '1 of 1 samples: assets/browse/custom_data_test.html' in capsys.readouterr().out
+    assert main([*argv, '--split', 'val']) == 2
+    assert (
+        "--split val: dataset 'custom_data' has a single split, test; leave --split out, or add val under splits in"
+        ' data.yaml' in capsys.readouterr().err
+    )

@@ -104,3 +104,45 @@ def test_nothing_is_overwritten_and_mistakes_are_told(run, tmp_path):
 def test_frames_of_one_video_are_split_one_by_one_and_it_is_said():
     splits, why = split_pairs([Pair(f'images/{n:02d}.png', f'labels/{n:02d}.png') for n in range(10)])
     assert sorted(map(len, splits.values())) == [2, 8] and 'frames of videos' in why
+
+
+@pytest.fixture
+def elsewhere(run, tmp_path, monkeypatch):
+    """`run` of two pairs in tmp_path/mine, called in another working directory."""
+    for n in range(2):
+        write(tmp_path / f'mine/a/{n}.png', photo(n))
+        write(tmp_path / f'mine/b/{n}.png', stripes(0, 1, 2))
+    (tmp_path / 'work').mkdir()
+    monkeypatch.chdir(tmp_path / 'work')
+    return run
+
+
+def test_the_file_lies_beside_the_folder_wherever_it_is_called_and_the_output_says_so(elsewhere, tmp_path, monkeypatch):
+    code, printed, values = elsewhere()
+    assert code == 0 and f'{tmp_path}/mine.yaml: written, with mine_train.txt, mine_val.txt beside it' in printed
+    assert values is not None and list((tmp_path / 'work').iterdir()) == []
+    code, printed, _ = elsewhere()
+    assert (
+        code == 2 and f'train on it with `python train.py --dataset custom --data_yaml {tmp_path}/mine.yaml`' in printed
+    )
+    (tmp_path / 'mine.yaml').unlink()
+    monkeypatch.chdir(tmp_path / 'mine')
+    assert describe.main(['.', '--overwrite']) == 0 and (tmp_path / 'mine.yaml').is_file()
+
+
+def test_a_description_of_datasets_prepare_is_named_with_the_command_that_trains_on_it(elsewhere, tmp_path):
+    prepared = tmp_path / 'mine/prepared_labelme/mine.yaml'
+    prepared.parent.mkdir()
+    prepared.write_text('# Written by python -m datasets.prepare. Keys: docs/datasets.md\nroot: .\n')
+    (tmp_path / 'mine/other.yaml').write_text('root: .\n')
+    code, printed, _ = elsewhere()
+    assert code == 0 and f'`python train.py --dataset custom --data_yaml {prepared}` trains on it' in printed
+    assert 'other.yaml' not in printed
+
+
+def test_a_folder_of_outlines_is_sent_to_datasets_prepare(run, tmp_path):
+    write(tmp_path / 'mine/0.png', photo(0))
+    assert 'datasets.prepare' not in run()[1]
+    (tmp_path / 'mine/0.json').write_text('{}')
+    code, printed, values = run()
+    assert code == 2 and values is None and 'if 0.json is the annotation of a labelling program' in printed

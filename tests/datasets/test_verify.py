@@ -273,7 +273,8 @@ def test_hidden_and_foreign_files_are_notes_and_other_images_a_warning(camvid, r
         'train/._00.png',
         'trainannot/Thumbs.db',
         'train/readme.txt',
-        'train/00.json',
+        'train/00.txt',
+        'train/index.html',
         'trainannot/00_color.gif',
     ):
         (base / name).write_bytes(b'x')
@@ -284,10 +285,20 @@ def test_hidden_and_foreign_files_are_notes_and_other_images_a_warning(camvid, r
     }
     assert code == 0 and names == {
         'hidden': ['.DS_Store', '._00.png', 'Thumbs.db'],
-        'foreign': ['readme.txt'],
-        'companion': ['00.json', '00_color.gif'],
+        'foreign': ['index.html', 'readme.txt'],
+        'companion': ['00.txt', '00_color.gif'],
         'other_image': ['scan.tif'],
     }
+
+
+def test_annotations_and_what_the_program_itself_writes_are_no_foreign_files(camvid, run):
+    base = camvid / 'camvid'
+    for name in ('train/00.json', 'train/instances.json', 'valannot/annotations.xml', 'train/streets.yaml'):
+        (base / name).write_text('{}')
+    for _ in range(2):  # the second time its own page and record lie there
+        code, printed, report = run('--out', base / 'valannot')
+        found = json.loads((base / 'valannot/verify.json').read_text())
+        assert code == 0 and {one['kind'] for one in found['findings']} <= {'absent_classes', 'mean'}, printed
 
 
 def test_of_many_files_ten_and_a_count_are_printed_and_all_are_in_the_report(camvid, run):

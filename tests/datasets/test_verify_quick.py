@@ -47,11 +47,12 @@ def camvid(tmp_path):
 
 
 @pytest.fixture
-def check(camvid):
-    """check() -> the lines that are logged."""
+def check(camvid, monkeypatch):
+    """check() -> the lines that are logged. Of its 50 pairs a sample is read, as of many; small: all labels."""
 
-    def call(**values):
+    def call(small=False, **values):
         lines = []
+        monkeypatch.setattr(quick, 'SMALL', 50 if small else 49)
         with scope(DATASET__ROOT=str(camvid), **values):
             check_before_training([get_dataset('camvid', split) for split in COUNTS], camvid / 'assets', lines.append)
         return lines
@@ -88,6 +89,18 @@ def test_the_sample_is_spread_evenly_over_both_splits(check, monkeypatch):
     check()
     assert len(seen['train']) == 26 and seen['train'][:4] == ['00', '01', '03', '04'] and seen['train'][-1] == '38'
     assert seen['val'] == ['00', '01', '03', '05', '06', '08']
+
+
+def test_of_a_small_data_set_the_ids_of_every_label_are_looked_at(check, camvid):
+    assert '32 pairs and the other labels were read and are right' in check(small=True)[0]
+    write_png(camvid / 'camvid/trainannot/02.png', striped_label((0, 77)))  # not in the sample
+    assert '32 pairs were read and are right' in check()[0]
+    for path in (camvid / 'assets/verified').iterdir():
+        path.unlink()
+    with pytest.raises(
+        ValueError, match=r'label ids 77 \(768 pixels in 1 file\) are not in the map.*trainannot/02.png'
+    ):
+        check(small=True)
 
 
 def test_absent_classes_and_images_in_two_splits_are_named(check, camvid):
@@ -309,8 +322,10 @@ def test_the_program_refuses_wrong_ids_and_goes_on_with_skip_verify(camvid, tmp_
     monkeypatch.setattr(
         train, 'build_train_loader', lambda *given, **more: (_ for _ in ()).throw(ValueError('goes on to the loader'))
     )
-    for path in (camvid / 'camvid/trainannot').iterdir():
-        write_png(path, striped_label((0, 77)))
+    built = []
+    build = train.build_network
+    monkeypatch.setattr(train, 'build_network', lambda *given, **more: (built.append(1), build(*given, **more))[1])
+    write_png(camvid / 'camvid/trainannot/02.png', striped_label((0, 77)))  # a label of 50 is wrong
     argv = [
         '--dataset',
         'camvid',
@@ -324,6 +339,7 @@ def test_the_program_refuses_wrong_ids_and_goes_on_with_skip_verify(camvid, tmp_
     assert train.main(argv) == 2
     told = capsys.readouterr().err
     assert 'label ids 77' in told and 'Traceback' not in told and 'goes on' not in told
+    assert built == [], 'the labels are looked at before the network is built'
     assert train.main([*argv, '--skip_verify']) == 2
     told = capsys.readouterr()
     assert (
@@ -332,7 +348,7 @@ def test_the_program_refuses_wrong_ids_and_goes_on_with_skip_verify(camvid, tmp_
         and not (tmp_path / 'assets/verified').exists()
     )
     assert train.main([*argv, '--ignore_ids', '77']) == 2
-    assert '32 pairs were read and are right' in capsys.readouterr().out
+    assert '32 pairs and the other labels were read and are right' in capsys.readouterr().out
 
 
 def test_a_fault_that_the_first_process_finds_ends_the_others(monkeypatch):

@@ -1,5 +1,7 @@
 """Averaged weights: the decay that warms up, and which weights are kept."""
 
+import re
+
 import pytest
 import torch
 from small import EPOCH
@@ -35,9 +37,9 @@ def test_both_kinds_of_weights_are_scored_while_the_average_is_young_and_the_bet
     monkeypatch.setattr(training, 'score_alone', lambda *_: alone)
     code, printed = program(*EPOCH, '--ema', '0.999')
     assert code == 0, printed
-    [line] = [line for line in printed.splitlines() if line.startswith('kept: ')]
+    [line] = [line for line in printed.splitlines() if line.startswith('scored: ')]
     other = {'averaged': 'own', 'own': 'averaged'}[better]
-    assert line.startswith(f'kept: the {better} weights, mean IoU 0.') and f'the {other} ones have ' in line
+    assert re.fullmatch(rf'scored: the {better} weights, mean IoU \d+\.\d\d %; the {other} ones have \d+\.\d\d %', line)
     table = MetricsTable.read(program.run_dir / 'metrics.csv')
     assert [phase for phase, _ in table.rows] == ['train', 'val', 'iou'], 'an epoch has one score'
     state = checkpoint.load(program.run_dir / 'last_checkpoint_ep0.pth')
@@ -50,9 +52,10 @@ def test_both_kinds_of_weights_are_scored_while_the_average_is_young_and_the_bet
         *('--result_dir', program.run_dir.parent / 'eval'),
         small=False,
     )
-    assert code == 0 and f'[mean_iu {state["mean_iu"]:0.5f}]' in scored
+    assert code == 0 and f'[mean_iu {state["mean_iu"]:0.5f}]' in scored, 'a share, as in published logs'
+    assert f'images evaluated, mean IoU {100 * state["mean_iu"]:.2f} %; see ' in scored
 
 
 def test_once_the_average_is_old_it_alone_is_scored(program):
     code, printed = program(*EPOCH, '--ema', '0.1')
-    assert code == 0 and 'kept: ' not in printed
+    assert code == 0 and 'scored: ' not in printed

@@ -2,11 +2,13 @@
 
 import json
 import re
+import time
 
 import pytest
 import torch
 from small import TRAIN, stop_after
 
+import train
 from engine.planning import timed
 from engine.planning.time_plan import Length
 from utils import checkpoint
@@ -32,8 +34,13 @@ def seconds(monkeypatch):
     return take
 
 
+def planned(now, lengths):
+    """The Length `now` with the next of some numbers of epochs."""
+    return now._replace(max_epoch=next(lengths, now.max_epoch))
+
+
 def test_minutes_decide_the_length_which_records_and_resumed_runs_keep(program, seconds, monkeypatch):
-    monkeypatch.setattr(timed.Stopwatch, 'max_epoch', lambda self, done, now, *_: now)
+    monkeypatch.setattr(timed.Stopwatch, 'plan', lambda self, done, trained, now, *_: now)
     monkeypatch.setattr(timed.Stopwatch, 'left', 60.0)
     # 57 s are usable: one validation of 20 s leaves 37 s, six batches of 6 s: six epochs of one
     seconds(6, 20)
@@ -53,7 +60,7 @@ def test_minutes_decide_the_length_which_records_and_resumed_runs_keep(program, 
 def test_the_schedule_follows_the_minutes(program, seconds, monkeypatch):
     seconds(1, 1)
     lengths = iter([4, 2])
-    monkeypatch.setattr(timed.Stopwatch, 'max_epoch', lambda self, done, now, *_: next(lengths, now))
+    monkeypatch.setattr(timed.Stopwatch, 'plan', lambda *given: planned(given[3], lengths))
     flags = (*SHORT, '--epoch_batches', '1', '--max_epoch', '9', '--lr', '0.04')
     code, printed = program(*flags, '--minutes', '1')
     assert code == 0 and '--max_epoch 4 instead of 9' in printed and '--max_epoch 2 instead of 4' in printed
@@ -63,7 +70,7 @@ def test_the_schedule_follows_the_minutes(program, seconds, monkeypatch):
 
 
 def test_looking_at_the_speed_leaves_the_training_as_it_was(program, monkeypatch, tmp_path):
-    monkeypatch.setattr(timed.Stopwatch, 'max_epoch', lambda self, done, now, *_: now)
+    monkeypatch.setattr(timed.Stopwatch, 'plan', lambda self, done, trained, now, *_: now)
     monkeypatch.setattr(timed, 'fit_length', lambda *_: Length(2, 1, 2))
     weights = []
     for flags in (('--epoch_batches', '2', '--max_epoch', '2'), ('--minutes', '5')):
@@ -87,13 +94,28 @@ def test_looking_at_the_speed_leaves_the_training_as_it_was(program, monkeypatch
     assert weights[0]['global_step'] == weights[1]['global_step'] == 4
 
 
+def test_a_small_change_of_the_length_is_told_in_the_log_file_alone(program, seconds, monkeypatch):
+    seconds(1, 1)
+    lengths = iter([19, 18, 3])
+    monkeypatch.setattr(timed.Stopwatch, 'plan', lambda *given: planned(given[3], lengths))
+    code, printed = program(*SHORT, '--epoch_batches', '1', '--max_epoch', '20', '--val_freq', '20', '--minutes', '1')
+    assert code == 0 and epochs(printed) == [0, 1, 2]
+    told = [line for line in printed.splitlines() if ' instead of ' in line]
+    assert [line.partition(',')[0] for line in told] == [
+        '--minutes 1: --max_epoch 18 instead of 20',  # two steps of 5 % are 10 % of what was told last
+        '--minutes 1: --max_epoch 3 instead of 18',
+    ]
+    assert '--max_epoch 19 instead of 20' in (program.run_dir / 'logging.log').read_text()
+    assert '[epoch 0], [iter 1 / 1]' in printed and 'epoch 0: 1/1' not in printed, 'a single batch is told once'
+
+
 def test_early_stop_ends_after_so_many_validations_without_a_better_score(program, monkeypatch):
     scores = iter([0.1, 0.3, 0.2, 0.3, 0.2, 0.9])
     monkeypatch.setattr('engine.training.validate', lambda *_: next(scores))
     flags = (*TRAIN, '--epoch_batches', '1', '--max_epoch', '20', '--early_stop', '3')
     code, printed = program(*flags)
     assert code == 0 and epochs(printed) == [0, 1, 2, 3, 4], 'the best is that of epoch 1'
-    assert 'ended before epoch 5: 3 validations without a better score; best mean IoU: 0.3000 in epoch 1' in printed
+    assert 'ended before epoch 5: 3 validations without a better score; best mean IoU: 30.00 % in epoch 1' in printed
     code, printed = program(*flags, '--resume', 'auto')
     assert code == 0 and epochs(printed) == [], 'a resumed run knows that it is enough'
 
@@ -114,3 +136,12 @@ def test_days_on_a_cpu_are_told_before_the_first_step(program, monkeypatch):
     monkeypatch.setattr('engine.training.tell_if_long', lambda args, classes, batches, log: log(f'{batches} batches'))
     code, printed = program(*TRAIN, '--epoch_batches', '2', '--max_epoch', '1')
     assert code == 0 and printed.index('2 batches') < printed.index('[epoch 0], [iter')
+
+
+def test_minutes_count_from_the_start_of_the_program(program, seconds, monkeypatch):
+    seconds(1, 1)
+    used, kept = [], train.main
+    monkeypatch.setattr(train, 'main', lambda argv: kept(argv, began=time.monotonic() - 5000))
+    monkeypatch.setattr(timed, 'fit_length', lambda left, *_: (used.append(6000 - left), Length(1, 1, 1))[1])
+    code, printed = program(*SHORT, '--minutes', '100')
+    assert code == 0 and used[0] >= 5000, printed

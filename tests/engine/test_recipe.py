@@ -9,7 +9,7 @@ from small import SMALL
 
 import network
 from engine.planning import recipe
-from engine.planning.plan import Facts
+from engine.planning.plan import Facts, Trunk
 from engine.planning.recipe import apply, choose_trunk, read_recipe
 from utils import checkpoint
 from utils.cli import flags
@@ -57,7 +57,7 @@ def test_a_run_trains_as_its_recipe_says_prints_the_plan_and_records_plain_flags
     assert code == 0, printed
     assert 'the smallest of all. 12 images of 128x64 pixels (median) to train on, 5 to validate; cpu' in printed
     assert '--crop_size 64,96' in printed and '--bs_trn 4' in printed, '6144 of 8192 pixels in multiples of 32'
-    assert '--lr 0.003' in printed and 'given or of the checkpoint; the plan has --lr 0.004' in printed
+    assert '--lr 0.003' in printed and '  given; the plan has --lr 0.004' in printed
     assert printed.index('--crop_size') < printed.index('[epoch 0], [iter')
     record = json.loads((program.run_dir / 'hparams.json').read_text())
     state = checkpoint.load(next(program.run_dir.glob('last_checkpoint_ep0.pth')))
@@ -97,10 +97,18 @@ def test_a_resumed_run_keeps_the_length_that_its_minutes_gave_it():
 @pytest.mark.parametrize(
     'changes, part',
     [
-        ({'crop_pixels': 'many'}, "invalid literal for int() with base 10: 'many'"),
+        ({'crop_pixels': 'many'}, "crop_pixels: is 'many', expected a number above 0"),
+        ({'batch': -1}, 'batch: is -1, expected a number above 0'),
         ({'flags': {'crop_sise': 3}}, 'there is no flag --crop_sise; did you mean crop_size'),
-        ({'flags': {'optimizer': 'sgd', 'lr': 'fast'}}, "'fast' is not a number"),
-        ({'trunks': [{'trunk': 'x'}]}, 'missing 5 required'),
+        ({'flags': {'optimizer': 'sgd', 'lr': 'fast'}}, "flags: says lr 'fast', which --lr cannot be ('fast' is not a"),
+        ({'flags': {'max_epoch': -1}}, 'flags: says max_epoch -1, which --max_epoch cannot be (-1 is out of range'),
+        ({'flags': {'optimizer': 'adamx'}}, "flags: says optimizer 'adamx', which --optimizer cannot be (one of"),
+        ({'flags': {'rmi_loss': 'ja'}}, "flags: says rmi_loss 'ja', which --rmi_loss cannot be (true or false)"),
+        ({'flags': 3}, 'flags: is 3, expected a mapping'),
+        ({'epochs': [9]}, 'epochs: is [9], expected the fewest and the most'),
+        ({'epochs': [9, 2]}, 'epochs: is [9, 2], expected the fewest and the most'),
+        ({'trunks': [{'trunk': 'x'}]}, 'trunks[0]: eval_bytes is missing'),
+        ({'trunks': [dict.fromkeys(Trunk._fields, 'x')]}, "trunks[0]: eval_bytes: is 'x', expected a number"),
         ({'extra': 1}, 'extra is no key of a recipe'),
     ],
 )

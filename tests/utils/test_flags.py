@@ -91,7 +91,9 @@ def test_a_yaml_file_stands_under_the_command_line(tmp_path):
         ('lr: 1\nlr: 2', "key 'lr' stands twice at line 2"),
         ('- 1', 'holds a list'),
         ('fp16: 1', 'is a switch'),
-        ('lr: quick', 'not a number'),
+        ('lr: quick', "recipe.yml: lr: 'quick' is not a number"),
+        ('lr: 0.1\nmax_epoch: -1', 'recipe.yml: max_epoch: -1 is out of range; give a whole number of at least 1'),
+        ('optimizer: adamx', "recipe.yml: optimizer: invalid choice: 'adamx'"),
         ('config: more.yml', 'names another file of flags, which is not read'),
     ],
 )

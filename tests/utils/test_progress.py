@@ -85,6 +85,12 @@ def test_an_unknown_total_is_counted(clock):
     assert lines == ['progress: 3 images, 1 images/s, done in 3.0 s']
 
 
+def test_work_that_says_itself_that_it_is_done_says_nothing_here(clock):
+    lines = []
+    run(clock, 40, lines, note='loss 1', is_shown=False)
+    assert lines == []
+
+
 def test_nothing_to_do_says_nothing():
     lines = []
     assert list(progress([], log=lines.append)) == []

@@ -94,8 +94,17 @@ class Parser(argparse.ArgumentParser):
                 argv += [f'--{key}'] if value else []
             elif value is not None:
                 items = value if isinstance(value, (list, tuple)) else [value]
-                argv += [f'--{key}={",".join(str(item) for item in items)}']
+                text = ','.join(str(item) for item in items)
+                self._check_line(f'--config {path}: {key}', action, text)
+                argv += [f'--{key}={text}']
         return argv
+
+    def _check_line(self, what, action, text):
+        """Raise ValueError, which begins with `what`, for a value that the flag cannot have."""
+        try:
+            self._check_value(action, self._get_value(action, text))
+        except argparse.ArgumentError as error:
+            raise ValueError(f'{what}: {error.message}') from None
 
 
 def config_named(argv) -> str | None:

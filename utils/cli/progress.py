@@ -10,7 +10,7 @@ LINE_EVERY = 30.0  # seconds after which a plain line is due whatever the share 
 LINE_APART = 5.0  # seconds between two plain lines at least, so that fast work says only that it is done
 
 
-def progress(iterable, total=None, desc='', unit='images', log=None, initial=0):
+def progress(iterable, total=None, desc='', unit='images', log=None, initial=0, is_shown=True):
     """Iterate over `iterable` and show it; once. `.note(text)` puts a short text, such as the loss, behind the bar or
     the next line.
 
@@ -20,10 +20,11 @@ def progress(iterable, total=None, desc='', unit='images', log=None, initial=0):
         unit: what is counted, in the plural.
         log: a function of one line; lines go to stderr when None.
         initial: how many of `total` were done before (a resumed epoch).
+        is_shown: False where the work itself says that it is done.
     """
     if total is None and hasattr(iterable, '__len__'):
         total = len(iterable) + initial
-    return _Progress(iterable, total, desc, unit, log, initial)
+    return _Progress(iterable, total, desc, unit, log, initial, is_shown)
 
 
 def is_main_process() -> bool:
@@ -32,15 +33,16 @@ def is_main_process() -> bool:
 
 
 class _Progress:
-    def __init__(self, iterable, total, desc, unit, log, initial):
+    def __init__(self, iterable, total, desc, unit, log, initial, is_shown):
         self.iterable, self.total, self.desc, self.unit, self.log, self.done = iterable, total, desc, unit, log, initial
+        self.is_shown = is_shown
         self.text, self.bar = '', None
 
     def __len__(self):
         return self.total
 
     def __iter__(self):
-        if not is_main_process():
+        if not (self.is_shown and is_main_process()):
             yield from self.iterable
         elif sys.stderr.isatty():
             yield from self._with_bar()

@@ -1,12 +1,19 @@
 """YAML files that people write: one mapping, with every mistake told in a sentence."""
 
+import difflib
 import os
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
 
 import yaml
 
+from utils.cli.wording import listed
 from utils.files.limits import TEXT_BYTES, check_bytes
 
 MOST_VALUES = 100_000  # of a file with aliases; each stands for all values of its anchor
+DEPTH, MOST_FOLDERS, MOST_FILES = 2, 100, 10_000  # of the search for what a wrong name may have meant
+NAMED = 5  # of the files that it finds
 
 
 class _Loader(yaml.SafeLoader):
@@ -59,8 +66,9 @@ def read_yaml(path, flag: str, expected: str) -> dict:
             check_bytes(os.fstat(file.fileno()).st_size, f'{flag} {path}:', TEXT_BYTES)
             values = yaml.load(file, _Loader) or {}  # a SafeLoader: plain values only
     except OSError as error:
+        there = _there_are(path)
         raise FileNotFoundError(
-            f'{flag} {path}: cannot be read ({error.strerror}); give a YAML file of {expected}'
+            f'{flag} {path}: cannot be read ({error.strerror}){there}; give a YAML file of {expected}'
         ) from error
     except RecursionError:
         raise ValueError(f'{flag} {path}: its values are nested too deeply to be read; expected {expected}') from None
@@ -69,6 +77,34 @@ def read_yaml(path, flag: str, expected: str) -> dict:
     if not isinstance(values, dict):
         raise ValueError(f'{flag} {path}: holds a {type(values).__name__}, expected {expected}')
     return values
+
+
+def _there_are(path) -> str:
+    """', there is photos.yaml': the YAML files in the nearest folder of a path that exists and in those below it, the
+    likest names first; '' where there are none or the file itself is there."""
+    path = Path(os.path.expanduser(path))
+    if path.is_file():
+        return ''
+    folder = next(place for place in (path, *path.parents) if os.path.isdir(place))
+    found = sorted(_yaml_files(folder), key=lambda file: (-_likeness(file.name, path.name), str(file)))
+    return f', there {"is" if len(found) == 1 else "are"} {listed(found, NAMED)}' if found else ''
+
+
+def _likeness(one: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, one.lower(), other.lower()).ratio()
+
+
+def _yaml_files(folder: Path) -> list[Path]:
+    """Visible YAML files in a folder and up to DEPTH folders below it; of very many, some."""
+    folders, found = [str(folder)], []
+    for _ in range(DEPTH + 1):
+        entries: list[os.DirEntry] = []
+        for one in folders[:MOST_FOLDERS]:
+            with suppress(OSError), os.scandir(one) as listing:
+                entries += (entry for entry in islice(listing, MOST_FILES) if not entry.name.startswith('.'))
+        found += [Path(entry.path) for entry in entries if entry.name.lower().endswith(('.yaml', '.yml'))]
+        folders = sorted(entry.path for entry in entries if entry.is_dir())
+    return found
 
 
 def _plain(error: yaml.YAMLError) -> str:

@@ -14,7 +14,7 @@ import yaml
 
 from datasets.custom.classes import MAX_CLASSES, voc_color
 from datasets.custom.groups import SPLIT_NAMES
-from datasets.describe.pairing import Pair, split_pairs
+from datasets.describe.pairing import PREPARED, Pair, split_pairs
 from datasets.prepare.convert import IGNORE
 from datasets.prepare.converter import Job
 from datasets.prepare.drawing.annotated import BACKGROUND, GROUND_NAMES, VOID, VOID_NAMES, told
@@ -244,7 +244,7 @@ def _yaml(root, names, colors, lists, why) -> str:
     line = {'default_flow_style': True, 'width': 999, 'allow_unicode': True, 'sort_keys': False}
     return '\n'.join(
         [
-            '# Written by python -m datasets.prepare. Keys: docs/datasets.md, "Your own data set".',
+            f'{PREPARED} Keys: docs/datasets.md, "Your own data set".',
             yaml.safe_dump({'root': str(root)}, allow_unicode=True, width=999).strip(),
             f'splits: {yaml.safe_dump(lists, **line).strip()}  # {why}',
             f'ignore: [{IGNORE}]',
