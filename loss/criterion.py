@@ -189,6 +189,11 @@ def build_validation_criterion(args, num_classes, ignore_label, class_weights=No
     name = main_loss(args) if args.val_loss == 'same' else args.val_loss
     if name not in LOSSES:
         raise ValueError(unknown('--val_loss:', name, ['same', *LOSSES]))
+    if LOSSES[name].of_queries:
+        raise ValueError(
+            f'--val_loss {args.val_loss}: a validation scores pixels, {name} takes masks and classes of queries; leave'
+            ' it out, for cross-entropy'
+        )
     read = set(LOSSES[name].settings.values())
     if class_weights is None and name in WEIGHTED:
         class_weights = own_weights

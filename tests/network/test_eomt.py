@@ -127,3 +127,16 @@ def test_checkpointing_computes_every_block_again_and_changes_no_gradient():
 def test_what_cannot_be_built_is_refused_with_the_remedy(wrong, words):
     with pytest.raises(ValueError, match=words):
         build(**wrong)
+
+
+def test_a_file_of_timm_fills_the_trunk_at_another_patch_and_size(tmp_path):
+    trunk = tiny_vits.build('registers', patch_size=16, img_size=64)
+    torch.save(trunk.state_dict(), tmp_path / 'vit.pth')
+    net = get_net(
+        'eomt.EoMT', 5, trunk=NAMES['registers'], options={'EOMT': OPTIONS}, pretrained=str(tmp_path / 'vit.pth')
+    )
+    assert not net.pretrained_report.missing
+    assert torch.equal(net.backbone.model.blocks[2].mlp.fc1.weight, trunk.blocks[2].mlp.fc1.weight)
+    # 4x4 patches of 16 pixels became 4x4 of 8, and so their positions stay
+    assert torch.equal(net.backbone.model.pos_embed, trunk.pos_embed)
+    assert net.backbone.model.patch_embed.proj.weight.shape == (48, 3, 8, 8)

@@ -153,6 +153,7 @@ def test_an_exported_program_returns_logarithms_of_the_scores(trained):
     [
         (['--loss', 'ce'], '--loss ce: does not fit eomt.EoMT, whose outputs are masks and classes of queries'),
         (['--rmi_loss'], '--rmi_loss: does not fit eomt.EoMT'),
+        (['--val_loss', 'mask'], '--val_loss mask: a validation scores pixels'),
         (['--eomt_queries', 3], '--eomt_queries 3: an image may show all of the 4 classes'),
     ],
 )

@@ -1,9 +1,9 @@
 """Vision transformers of timm of a few thousand parameters, one of each generation that EoMT stands on."""
 
 from functools import partial
+from importlib import import_module
 
 from timm.layers import SwiGLUPacked
-from timm.models import _registry
 from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
@@ -41,5 +41,6 @@ def build(kind, **options):
 
 def register(monkeypatch):
     """Put them among timm's models for one test."""
+    models = import_module('timm.models._registry')._model_entrypoints
     for kind, name in NAMES.items():
-        monkeypatch.setitem(_registry._model_entrypoints, name.removeprefix('timm/'), partial(build, kind))
+        monkeypatch.setitem(models, name.removeprefix('timm/'), partial(build, kind))
