@@ -43,6 +43,10 @@ class OutputsCriterion(nn.Module):
         for name, criterion, weight in zip(names, self.criteria, self.weights):
             if weight == 0:
                 continue
+            if isinstance(outputs[name], tuple) and not getattr(criterion, 'of_queries', False):
+                raise ValueError(
+                    f'loss: {name} holds masks and classes of queries, no logits of pixels; take the loss mask'
+                )
             values.append(weight * criterion(self._at_label_size(outputs[name], labels), labels))
             parts.update({f'{name}/{part}': number for part, number in criterion.parts.items()})
         return {'loss': sum(values[1:], values[0]), **parts}

@@ -29,6 +29,8 @@ class MaskLoss(nn.Module):
     the sums over masks are divided by the mean number of masks of a process, 1 at least.
     """
 
+    of_queries = True
+
     def __init__(self, num_classes: int, ignore_label: int = 255, points: int = 12544, no_object: float = 0.1):
         super().__init__()
         self.num_classes, self.ignore_label, self.points, self.no_object = num_classes, ignore_label, points, no_object

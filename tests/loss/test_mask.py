@@ -90,10 +90,12 @@ def test_half_precision_costs_what_the_same_numbers_cost_in_single():
     assert costs[0] == costs[1]
 
 
-def test_logits_of_pixels_are_refused_with_the_remedy():
+def test_one_kind_of_output_under_the_loss_of_the_other_is_refused_with_the_remedy():
     criterion = get_criterion(['mask'], [1.0], 3)
     with pytest.raises(ValueError, match=r'found logits of pixels \(1, 3, 4, 4\); choose another loss'):
         criterion({'pred': torch.zeros(1, 3, 4, 4)}, quarters())
+    with pytest.raises(ValueError, match='pred holds masks and classes of queries, .* take the loss mask'):
+        get_criterion(['ce'], [1.0], 3)({'pred': Queries(torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4))}, quarters())
 
 
 def counts(folder):
