@@ -23,11 +23,10 @@ if __name__ == '__main__':
 # isort: split
 import datasets
 from utils.cli import flags
-from utils.cli.help import asks_for_help
-from utils.cli.program import MISTAKES, run_program
+from utils.cli.program import MISTAKES, STOPPED, check_flags, run_program
 
-if __name__ == '__main__' and asks_for_help(sys.argv):  # answered before torch is imported, which takes seconds
-    sys.exit(run_program('train.py', lambda argv: flags.parse(argv, datasets.dataset_names())))
+if __name__ == '__main__':  # before torch is imported, which takes seconds
+    check_flags('train.py', flags.build_parser(datasets.dataset_names()).parse_all)
 
 from utils.cli import waiting  # before torch
 
@@ -37,7 +36,7 @@ import torch
 import config
 import network
 from datasets.sampling.coarse import join, training_qualities
-from engine import evaluation, precision, testing
+from engine import evaluation, precision, run_name, testing
 from engine.builders import (
     build_learner,
     build_network,
@@ -49,10 +48,13 @@ from engine.builders import (
 )
 from engine.dry_run import DryRun
 from engine.keeper import CheckpointKeeper
-from engine.planning import recipe
+from engine.overfit import CropAlone, OverfitTraining, same_images
+from engine.planning import lr_find, recipe
 from engine.planning.timed import TimedTraining
 from engine.run import evaluation_directory, run_context
 from engine.stop import StopSignal
+from engine.stop_hook import StopHook
+from engine.teacher import build_teacher
 from engine.training import Training
 from engine.unread import unread_by_network
 from loss import read_class_weights, verified_dataset
@@ -87,6 +89,9 @@ def start(argv, began):
     dry = DryRun()
     args = parse_args(argv, notes.append, dry)
     notes += flags.unread(args)
+    hook = StopHook(args.on_stop) if args.on_stop and not args.eval else None
+    if hook and not (args.dry_run or args.summary or args.lr_find):
+        args = hook.started(args, notes.append)
     args, state = dry.load(load_state, args, notes.append) if args.dry_run else load_state(args, notes.append)
     with config.scope(**SETTINGS.as_cfg(vars(args))):
         config.freeze()
@@ -98,14 +103,15 @@ def start(argv, began):
             args = flags.with_values(args, result_dir=evaluation_directory(args, notes.append))
         with run_context(args, training=not args.eval) as run:
             run.started = began
-            for note in [waiting.line(), *notes]:
+            run.log(waiting.line(), shown=False)
+            for note in notes:
                 run.log(note)
             if args.dry_run:
                 return dry.report(args, run, state)
             if args.eval:
                 return evaluate(args, run, state)
-            code = fit(args, run, state)
-            return testing.test_best(args, run) if args.test_after and code == 0 else code
+            code = fit(args, run, state, hook)
+            return testing.test_best(args, run) if args.test_after and code == 0 and not args.lr_find else code
 
 
 def remedy(error):
@@ -136,6 +142,7 @@ def check_names(args):
 def load_state(args, log):
     """(args, state): the checkpoint to resume or start from, None without one, and the flags with what it says of its
     network, the name of the trunk, and a precision that this machine has."""
+    args = run_name.in_named_directory(args)
     state, source, snapshot = None, args.resume or args.snapshot, args.snapshot
     if args.resume == 'auto':
         found = CheckpointKeeper(args.result_dir).find_last(log)
@@ -183,10 +190,13 @@ def evaluate(args, run, state):
     return evaluation.evaluate(args, run, net, dataset)
 
 
-def fit(args, run, state):
-    """Train, validate, save; ends early, with everything saved, when asked to stop. Returns the exit code."""
+def fit(args, run, state, hook=None):
+    """Train, validate, save; ends early, with everything saved, when asked to stop, of which the hook of a cluster is
+    told. Returns the exit code."""
     qualities = training_qualities()
     sets = [*(get_dataset(args, run, 'train', quality) for quality in qualities), get_dataset(args, run, 'val')]
+    if args.overfit:
+        sets = same_images(sets, args.overfit, run.log)
     class_weights = read_class_weights(args.class_weights, sets[0].classes.names)
     verified = verified_dataset(args.class_weights)
     if verified not in (None, sets[0].name):
@@ -194,24 +204,33 @@ def fit(args, run, state):
             f'--class_weights {args.class_weights}: holds the weights of {verified}, this training is on {sets[0].name}'
         )
     transform = build_train_transform(args, sets[0].ignore_label)
-    verify(args, run, sets)  # before the network, which takes longer
+    transform = CropAlone(transform) if args.overfit else transform
+    verify(args, run, sets)  # before the networks, which take longer
+    teacher = build_teacher(args, sets[0].classes, run.device, run.log)
     net = build_network(args, sets[0], run, state, training=True)
     *train_sets, val_set = (with_cache(dataset, run) for dataset in sets)
     train_set = join(train_sets)
-    loader = build_train_loader(args, run, train_set, transform)
-    learner = build_learner(args, run, net, train_set, loader, class_weights)
-    with StopSignal(run.log) as stop:
-        kind = TimedTraining if args.minutes else Training
+    loader = build_train_loader(args, run, train_set, transform, teacher)
+    learner = build_learner(args, run, net, train_set, loader, class_weights, teacher)
+    with StopSignal(run.log, hook.request if hook and run.is_main else None) as stop:
+        kind = TimedTraining if args.minutes and not args.lr_find else OverfitTraining if args.overfit else Training
         training = kind(args, run, learner, train_set, val_set, stop)
         if state is None or args.snapshot:
             training.start(state)
         else:
             training.resume(state, loader)
+        if args.lr_find:
+            run.open()
+            return lr_find.find(training, loader, run.directory)
         training.plan(loader)
         run.open()
         if args.dump_augmentation_images:
             dump_samples(run, loader.train_set)
-        return training.fit(loader)
+        code = training.fit(loader)
+        if code == STOPPED and hook and run.is_main:
+            reason = stop.reason or 'a signal to another process'
+            hook.stopped(training.keeper.last_files()[0], training.options.max_epoch, reason, run.log)
+        return code
 
 
 if __name__ == '__main__':

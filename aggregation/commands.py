@@ -7,7 +7,7 @@ A command is one declaration: its name, its flags and the function that runs it.
 from collections.abc import Callable
 from typing import NamedTuple
 
-from aggregation.fusion.scores import PUBLISHED_LABELS, PUBLISHED_SCORES
+from aggregation.fusion.names import PUBLISHED_LABELS, PUBLISHED_SCORES
 from utils.cli.flags import with_values
 from utils.cli.help import asks_for_help
 from utils.cli.parser import Parser
@@ -18,24 +18,34 @@ class Command(NamedTuple):
     """A command of ensemble.py.
 
     meaning: one line of help. flags(parser) declares its flags. run(args) gives the exit code, None for 0. required:
-    the flags that it cannot do without.
+    the flags that it cannot do without. everyday: those of the first screen of its help, () for all. example: a command
+    line, which stands above them.
     """
 
     meaning: str
     flags: Callable[[Parser], None]
     run: Callable
     required: tuple[str, ...]
+    everyday: tuple[str, ...] = ()
+    example: str = ''
 
 
 COMMANDS: dict[str, Command] = {}
 
 
-def command(name: str, meaning: str, flags: Callable[[Parser], None], required: tuple[str, ...] = ()):
+def command(
+    name: str,
+    meaning: str,
+    flags: Callable[[Parser], None],
+    required: tuple[str, ...] = (),
+    everyday: tuple[str, ...] = (),
+    example: str = '',
+):
     """Register the decorated function as the command `name`, of one or two words; the rest as in Command."""
 
     def register(run):
         assert name not in COMMANDS, name
-        COMMANDS[name] = Command(meaning, flags, run, required)
+        COMMANDS[name] = Command(meaning, flags, run, required, everyday, example)
         return run
 
     return register
@@ -69,9 +79,16 @@ def overview() -> str:
 
 def make_parser(name: str) -> Parser:
     """The parser of one of COMMANDS."""
-    parser = Parser(prog=f'ensemble.py {name}', description=COMMANDS[name].meaning)
+    command = COMMANDS[name]
+    examples = f'for example:\n  python ensemble.py {command.example}\n' if command.example else ''
+    parser = Parser(
+        prog=f'ensemble.py {name}',
+        description=command.meaning,
+        everyday=command.everyday,
+        examples=examples,
+    )
     SETTINGS.add_to(parser, SETTINGS.of_group(''))
-    COMMANDS[name].flags(parser)
+    command.flags(parser)
     return parser
 
 

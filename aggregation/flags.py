@@ -1,36 +1,41 @@
 """Flags of ensemble.py: those of its own commands, and those that several commands share.
 
-Every function declares flags in the parser that it is given.
+Every function declares flags in the parser that it is given, in groups whose titles are its help's table of contents.
 """
 
-from aggregation.fusion.pooling import KINDS
-from aggregation.fusion.scores import FUSIONS, PUBLISHED_LABELS, PUBLISHED_SCORES, SCORES
-from aggregation.statistics.calibration import METHODS
+from aggregation.fusion.names import FUSIONS, KINDS, METHODS, PUBLISHED_LABELS, PUBLISHED_SCORES, SCORES
 from utils.settings import SETTINGS
 from utils.settings.value_types import count, names, processes, resamplings
 
 
+def section(parser, title: str):
+    """The group of a parser's flags with this title, a new one where there is none."""
+    found = [group for group in parser._action_groups if group.title == title]
+    return found[0] if found else parser.add_argument_group(title)
+
+
 def check(parser):
-    parser.add_argument('folders', nargs='+', metavar='DIR', help='folders of logits')
-    parser.add_argument('--json', metavar='FILE', help='write what was found')
+    section(parser, 'members').add_argument('folders', nargs='+', metavar='DIR', help='folders of logits')
+    section(parser, 'output').add_argument('--json', metavar='FILE', help='write what was found')
     threads(parser)
 
 
 def members(parser):
-    parser.add_argument(
+    group = section(parser, 'members')
+    group.add_argument(
         'folders',
         nargs='+',
         metavar='DIR',
         help='one folder of logits per member, below which the paths of the images coincide',
     )
-    parser.add_argument(
+    group.add_argument(
         '--kind',
         type=names,
         metavar='LIST',
         help=f'kind of each folder, in the same order, over what manifests say: {", ".join(KINDS)}',
     )
     weights(parser)
-    parser.add_argument(
+    group.add_argument(
         '--allow_missing',
         action='store_true',
         help='fuse the members that an image has; which were missing is recorded',
@@ -39,7 +44,7 @@ def members(parser):
 
 
 def weights(parser):
-    parser.add_argument(
+    section(parser, 'members').add_argument(
         '--weights',
         metavar='LIST|FILE',
         help=(
@@ -50,12 +55,13 @@ def weights(parser):
 
 
 def fusion(parser):
-    parser.add_argument('--fusion', default='mean', metavar='NAME', help=f'what labels come from: {", ".join(FUSIONS)}')
-    parser.add_argument(
+    group = section(parser, 'fusion')
+    group.add_argument('--fusion', default='mean', metavar='NAME', help=f'what labels come from: {", ".join(FUSIONS)}')
+    group.add_argument(
         '--score', default='msp', metavar='NAME', help=f'what the confidence comes from: {", ".join(SCORES)}'
     )
-    parser.add_argument('--label_function', choices=tuple(PUBLISHED_LABELS), help='the published name of --fusion')
-    parser.add_argument(
+    group.add_argument('--label_function', choices=tuple(PUBLISHED_LABELS), help='the published name of --fusion')
+    group.add_argument(
         '--score_function',
         choices=tuple(PUBLISHED_SCORES),
         metavar='NAME',
@@ -64,25 +70,28 @@ def fusion(parser):
 
 
 def calibration(parser):
-    parser.add_argument(
+    section(parser, 'fusion').add_argument(
         '--calibration', metavar='FILE', help='calibrate the confidence with what ensemble.py calibrate wrote'
     )
 
 
 def results(parser):
     calibration(parser)
-    parser.add_argument(
+    group = section(parser, 'output')
+    group.add_argument(
         '--out', '--out_path', metavar='DIR', help='where <stem>_pred.png, <stem>_conf.png and fusion.json go'
     )
-    parser.add_argument(
+    group.add_argument(
         '--write_scores',
         type=names,
         default=(),
         metavar='LIST',
         help=f'scores to write as <stem>_<score>.npz, float16, high where anomalous: {", ".join(SCORES)}',
     )
-    parser.add_argument('--change_labels', action='store_true', help='let a vector calibration change labels too')
-    parser.add_argument(
+    section(parser, 'fusion').add_argument(
+        '--change_labels', action='store_true', help='let a vector calibration change labels too'
+    )
+    group.add_argument(
         '--overwrite', action='store_true', help='make the results in --out again, also those of other settings'
     )
 
@@ -92,7 +101,7 @@ def fuse(parser):
     fusion(parser)
     results(parser)
     share(parser, ('strict',))
-    parser.add_argument(
+    section(parser, 'output').add_argument(
         '--prefix',
         metavar='PATH',
         help=(
@@ -103,7 +112,8 @@ def fuse(parser):
 
 # Settings of train.py that a command shares, and what it declares otherwise.
 _DATA = ('dataset', 'data_yaml', 'override_dataset_root', 'assets_path', 'cv', 'max_pixels')
-_FORWARD = ('eval_folder', 'n_scales', 'do_flip', 'crop_eval', 'crop_overlap', 'precision', 'num_workers', 'strict')
+_FORWARD = ('n_scales', 'do_flip', 'crop_eval', 'crop_overlap', 'precision')
+_SPEED = 'files and processes'
 _CHANGES = {
     'dataset': {'default': None, 'help': 'dataset with the labels (default: the one of the manifests)'},
     'assets_path': {'help': 'folder of data/'},
@@ -116,22 +126,26 @@ _CHANGES = {
 }
 
 
-def share(parser, names):
+def share(parser, names, title=_SPEED):
     for name in names:
-        SETTINGS[name].add_to(parser, **_CHANGES.get(name, {}))
+        SETTINGS[name].add_to(section(parser, title), **_CHANGES.get(name, {}))
 
 
 def data(parser):
-    share(parser, _DATA)
-    parser.add_argument('--split', default='val', choices=('train', 'val', 'test'), help='which part of it')
+    share(parser, _DATA, 'data')
+    section(parser, 'data').add_argument(
+        '--split', default='val', choices=('train', 'val', 'test'), help='which part of it'
+    )
 
 
 def run(parser):
-    parser.add_argument(
+    section(parser, 'members').add_argument(
         'checkpoints', nargs='+', metavar='CKPT|DIR', help='checkpoints of train.py or run directories, one per member'
     )
     data(parser)
-    share(parser, _FORWARD)
+    share(parser, ('eval_folder',), 'data')
+    share(parser, _FORWARD, 'networks')
+    share(parser, ('num_workers', 'strict'))
     weights(parser)
     fusion(parser)
     results(parser)
@@ -146,15 +160,18 @@ def labelled(parser):
 
 def calibrate(parser):
     labelled(parser)
-    parser.add_argument('--method', default='temperature', choices=tuple(METHODS), help='form of the calibration')
-    parser.add_argument('--out', metavar='FILE', help='file to write')
+    section(parser, 'fusion').add_argument(
+        '--method', default='temperature', choices=METHODS, help='form of the calibration'
+    )
+    section(parser, 'output').add_argument('--out', metavar='FILE', help='file to write')
 
 
 def report(parser):
     labelled(parser)
     calibration(parser)
-    parser.add_argument('--out', metavar='DIR', help='folder of index.html and report.json')
-    parser.add_argument('--worst', type=count, default=12, metavar='N', help='images with the most errors to show')
+    group = section(parser, 'output')
+    group.add_argument('--out', metavar='DIR', help='folder of index.html and report.json')
+    group.add_argument('--worst', type=count, default=12, metavar='N', help='images with the most errors to show')
 
 
 def evaluation(parser):
@@ -186,7 +203,7 @@ def submission(parser, images: str):
 
 
 def threads(parser):
-    parser.add_argument(
+    section(parser, _SPEED).add_argument(
         '--num_workers',
         type=processes,
         default=2,

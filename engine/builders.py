@@ -1,6 +1,7 @@
 """Builders of the parts of a run from the flags: data, network, loaders, what is trained, evaluator, sinks."""
 
 from argparse import Namespace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from datasets.sampling.sets import EvalSet, TrainSet
 from datasets.verify.quick import check_before_training
 from engine import machine, precision, syncbn
 from engine.evaluator import Evaluator
+from engine.stored_teacher import cut
 from engine.trainer import Learner, TrainOptions, ema_of
 from loss import build_criterion
 from loss.optimizer import get_optimizer, get_scheduler
@@ -194,12 +196,24 @@ def idle_parameters(args, num_classes, weights) -> set:
     return {name for name, gradient in zip(names, gradients) if gradient is None}
 
 
-def build_train_loader(args, run, dataset, transform):
-    """Batches of augmented crops, drawn class-uniformly, in the same order whatever the number of workers."""
+def build_train_loader(args, run, dataset, transform, teacher=None):
+    """Batches of augmented crops, drawn class-uniformly, in the same order whatever the number of workers; teacher: of
+    --teacher, whose stored logits, if it has any, the batches hold as 'beside'."""
     transform.check_crop(dataset.sizes())
+    beside = None
+    if teacher is not None and teacher.stored:
+        teacher.check_holds([item.name for item in dataset.items])
+        beside = partial(cut, teacher.stored)  # without the networks, for worker processes
     mixing = build_mixing(args, dataset.num_classes, dataset.ignore_label)
     train_set = TrainSet(
-        dataset, transform, args.seed, mixing=mixing, is_main=run.is_main, barrier=run.dist.barrier, log=run.log
+        dataset,
+        transform,
+        args.seed,
+        mixing=mixing,
+        beside=beside,
+        is_main=run.is_main,
+        barrier=run.dist.barrier,
+        log=run.log,
     )
     return train_loader(train_set, args.bs_trn, args.num_workers, run.dist.world, run.dist.rank, args.seed)
 
@@ -218,7 +232,7 @@ def build_eval_loader(args, run, dataset, faults=None):
     return eval_loader(EvalSet(dataset, transform), args.bs_val, workers, run.dist.world, run.dist.rank, faults)
 
 
-def build_learner(args, run, net, dataset, loader, class_weights):
+def build_learner(args, run, net, dataset, loader, class_weights, teacher=None):
     """Everything that is trained or computes a step.
 
     Args:
@@ -226,6 +240,7 @@ def build_learner(args, run, net, dataset, loader, class_weights):
         dataset: of the training, which says the classes.
         loader: of the training, which says the steps of an epoch.
         class_weights: of --class_weights, or None.
+        teacher: of --teacher, or None.
     """
     ema = ema_of(net, args.ema) if args.ema else None
     classes, own_weights = (dataset.num_classes, dataset.ignore_label), dataset.class_weights
@@ -239,7 +254,7 @@ def build_learner(args, run, net, dataset, loader, class_weights):
     scheduler = get_scheduler(optimizer, args, steps_per_epoch=-(-batches // args.accumulate))
     scaler = precision.grad_scaler(run.device, args.precision)
     wrapped = wrap(args, run, net, criterion.weights)
-    return Learner(net, wrapped, build_normalize(run), criterion, optimizer, scheduler, scaler, ema, augment)
+    return Learner(net, wrapped, build_normalize(run), criterion, optimizer, scheduler, scaler, ema, augment, teacher)
 
 
 def build_evaluator(args, run, net, interrupt=lambda: None):

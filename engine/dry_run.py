@@ -16,6 +16,7 @@ from datasets.base import DATASETS
 from datasets.sampling.coarse import training_qualities
 from engine.builders import build_network
 from engine.distributed import Dist
+from engine.teacher import build_teacher
 from loss import build_criterion, build_validation_criterion, read_class_weights
 from loss.optimizer import get_optimizer, get_scheduler
 from transforms import build_mixing, build_train_transform, build_val_transform
@@ -93,7 +94,8 @@ class DryRun:
             build_val_transform(args, data.ignore_label)
         else:
             self._training(args, run, net, data, sets[:-1])
-        run.log(f'would {f"evaluate {args.eval}" if args.eval else "train"} and write to {args.result_dir}')
+        task = f'evaluate {args.eval}' if args.eval else 'look for a learning rate' if args.lr_find else 'train'
+        run.log(f'would {task} and write to {args.result_dir}')
         for line in self.missing:
             run.log(f'missing: {line}')
         run.log(f'dry run: {counted(len(self.missing), "thing")} missing' if self.missing else 'dry run: all is there')
@@ -109,6 +111,7 @@ class DryRun:
         build_validation_criterion(args, *numbers)
         losses = ', '.join(f'{name} x {weight:g}' for name, weight in zip(net.output_names, criterion.weights))
         run.log(f'loss: {losses}')
+        self.attempt(build_teacher, args, data.classes, 'cpu', run.log)
         steps = 1
         if all(sets):
             for found in sets:

@@ -97,9 +97,10 @@ class Prediction:
         """Predict them all. A camera is ended by Ctrl-C, or by q in the window; other arguments: see Decoder."""
         begin = time.monotonic()
         total = None if any(source.is_video for source in sources) else len(sources)
+        unit = 'frames' if sources and all(source.is_video for source in sources) else 'images'
         try:
             with WriterPool() as writers, Decoder(sources, self._budget, max_side, every, resize) as self._decoder:
-                for result in progress(self._results(), total=total, desc='predict', log=log):
+                for result in progress(self._results(), total, 'predict', unit, log):
                     if result is not None:
                         self._hand_over(*result, writers)
         except BaseException as error:
@@ -109,9 +110,18 @@ class Prediction:
                 self._finish_film()  # the usual end of a camera
             else:
                 self._film.abort()
+                if isinstance(error, KeyboardInterrupt):
+                    raise KeyboardInterrupt(self._left_of_film()) from None
                 raise
         self.summary.seconds = time.monotonic() - begin
         return self.summary
+
+    def _left_of_film(self) -> str:
+        """What an interruption leaves of the video that it falls into."""
+        source, frames = self._film.source, ''
+        if self.files.frame_kinds():
+            frames = f', the files of single frames in {self.files.folder / self.files.frames_folder(source.name)} are'
+        return f'interrupted in {source}: no video of it is left{frames}; the same command begins it anew'
 
     def _results(self):
         """(frame, prediction) in the order of the sources; None for an image of which there is none."""

@@ -25,8 +25,7 @@ from engine.record import Record
 from engine.seeding import seed_everything, set_deterministic
 from utils.cli.wording import told
 from utils.files import stamps
-from utils.files.atomic import atomic_write, remove_temporaries, write_error, write_json
-from utils.outputs.dumps import remove_stale_temporaries
+from utils.files.atomic import atomic_write, remove_stale_temporaries, remove_temporaries, write_error, write_json
 
 
 @dataclass
@@ -112,10 +111,21 @@ class Run:
     def is_main(self) -> bool:
         return self.dist.is_main
 
-    def log(self, line: str):
-        """Print a line and append it to logging.log, as soon as that is open; on rank 0 only."""
+    def log(self, line: str, shown=True):
+        """Append a line to logging.log, as soon as that is open, and print it, if it is to be shown; on rank 0 only."""
         if not self.is_main:
             return
+        if shown:
+            self._print(line)
+        if not self.is_open:
+            self._waiting.append(line)
+            return
+        self._record.check_stands()
+        self._record.line(line)
+        self._tell_failures()
+
+    @staticmethod
+    def _print(line: str):
         try:
             with tqdm.external_write_mode(file=sys.stdout):  # progress bars step aside
                 print(line)
@@ -124,12 +134,6 @@ class Run:
             raise
         except OSError as error:
             raise write_error('the output of the program', error) from error
-        if not self.is_open:
-            self._waiting.append(line)
-            return
-        self._record.check_stands()
-        self._record.line(line)
-        self._tell_failures()
 
     def note(self, line: str):
         """Append a line to logging.log alone, which is open; on rank 0 only."""

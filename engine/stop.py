@@ -16,10 +16,15 @@ class StopSignal:
     """Within the block, the first of SIGNALS sets `.requested`; a second one has its usual effect at once.
 
     Used around a training, which ends at the next step, saved. Outside the main thread it never fires.
+
+    Args:
+        log: takes a line about the signal.
+        ask: returns who else wants the training to stop, such as a cluster (engine.stop_hook), or None. Asked at each
+            look; a signal that comes after such a request is still the first.
     """
 
-    def __init__(self, log=None):
-        self.name, self._log = None, log
+    def __init__(self, log=None, ask=None):
+        self.name, self.asked, self._log, self._ask = None, None, log, ask
         self._previous, self._owner, self._received = {}, None, 0.0
 
     @property
@@ -30,10 +35,27 @@ class StopSignal:
     @property
     def requested(self) -> bool:
         """Whether to stop. The first look after the signal logs it; the handler itself may have interrupted a print."""
-        if self.name is not None and self._log is not None:
+        if self._ask is not None and self.reason is None:
+            self.asked = self._answer()
+        if self.reason is not None and self._log is not None:
             log, self._log = self._log, None
-            log(f'{self.name} received: saving, then ending; a second signal ends at once')
-        return self.name is not None
+            log(f'{self.reason} received: saving, then ending; a second signal ends at once')
+        return self.reason is not None
+
+    @property
+    def reason(self) -> str | None:
+        """The signal, or who asked; None while nobody did."""
+        return self.name or self.asked
+
+    def _answer(self):
+        """What `ask` returns. Where it fails the training goes on, and it is not asked again."""
+        try:
+            return self._ask()
+        except Exception as error:
+            self._ask = None
+            if self._log is not None:
+                self._log(f'--on_stop: cannot say whether to stop ({type(error).__name__}: {error}); not asked again')
+            return None
 
     def __enter__(self):
         if threading.current_thread() is threading.main_thread():

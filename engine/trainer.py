@@ -15,6 +15,7 @@ import torch
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from engine.teacher import Teacher
 from loss.criterion import OutputsCriterion
 from network.averaging import autocast
 from utils.cli.progress import progress
@@ -60,7 +61,7 @@ class Learner:
 
     net: the bare network; wrapped: the same inside DistributedDataParallel, or itself. normalize: uint8 images -> what
     the network takes; augment(images, numbers): the photometric work that the loaders leave to the device; ema: the
-    average of the weights, or None.
+    average of the weights, or None; teacher: of a distillation, or None.
     """
 
     net: torch.nn.Module
@@ -72,6 +73,7 @@ class Learner:
     scaler: torch.amp.GradScaler
     ema: AveragedModel | None = None
     augment: Callable | None = None
+    teacher: Teacher | None = None
 
 
 class Meter:
@@ -241,6 +243,7 @@ class Trainer:
         images = batch['image'].to(self.dist.device, non_blocking=True)
         if 'photometric' in batch:
             images = learner.augment(images, batch['photometric'])
+        taught = learner.teacher.logits(images, batch.get('beside')) if learner.teacher else None
         images = learner.normalize(images)
         learner.net.set_progress((self.position.epoch + self.position.batch / total) / self.options.max_epoch)
         labels = batch['label'].to(self.dist.device, non_blocking=True).long()
@@ -248,6 +251,8 @@ class Trainer:
             with autocast(self.dist.device, self.options.precision):
                 outputs = learner.wrapped(images)
             losses = learner.criterion(outputs, labels)
+            if taught is not None:
+                losses = learner.teacher.join(losses, taught, outputs, labels)
             learner.scaler.scale(losses['loss'] / group).backward()
         meter.add(losses, len(batch['name']))
         self.group_names += batch['name']
@@ -308,8 +313,7 @@ class Trainer:
     def _report(self, meter, total):
         """Log the means since the last line, over all ranks; returns the short form for the progress bar."""
         means, images, seconds, batches = meter.take()
-        totals = self.dist.all_reduce_sum(torch.tensor(list(means.values()), dtype=torch.float64))
-        means = dict(zip(means, (totals / self.dist.world).tolist()))
+        means = self.over_ranks(means)
         rate = self.learner.optimizer.param_groups[-1]['lr']
         self.log(
             f'[epoch {self.position.epoch}], [iter {self.position.batch} / {total}], [train main loss'
@@ -318,3 +322,8 @@ class Trainer:
         )
         self.metric({**means, 'lr': rate}, self.position.step, batches)
         return f'loss {means["loss"]:.4f}'
+
+    def over_ranks(self, numbers: dict) -> dict:
+        """Numbers by name, each the mean over all ranks."""
+        totals = self.dist.all_reduce_sum(torch.tensor(list(numbers.values()), dtype=torch.float64))
+        return dict(zip(numbers, (totals / self.dist.world).tolist()))

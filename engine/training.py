@@ -95,6 +95,10 @@ class Training(Trainer):
         later = sum(epoch % args.val_freq == 0 or epoch == last for epoch in range(first, self.position.epoch))
         return self.dist.any(self.run.is_main and later >= args.early_stop)
 
+    def enough_because(self) -> str:
+        """Why it is enough, for the log."""
+        return f'{self.args.early_stop} validations without a better score'
+
     def resume(self, state, loader):
         """Put everything but the weights back to where the run that wrote the checkpoint `state` was; loader: the
         batches that it will go on with."""
@@ -165,10 +169,10 @@ class Training(Trainer):
         ending, code = f'nothing to train, all {self.options.max_epoch} epochs are done' if is_over else 'finished', 0
         if not super().fit(loader):
             code = self.stop.exit_code
-            signal = self.stop.name or 'a signal to another process'
+            signal = self.stop.reason or 'a signal to another process'
             ending = f'stopped by {signal}, saved; continue with --resume {self.run.directory}'
         elif position.epoch < self.options.max_epoch:
-            ending = f'ended before epoch {position.epoch}: {self.args.early_stop} validations without a better score'
+            ending = f'ended before epoch {position.epoch}: {self.enough_because()}'
         best = self.keeper.best_score
         score = shown(best) if best is None else f'{shown(best)} in epoch {self.keeper.best_epoch}'
         self.log(f'{ending}; best mean IoU: {score}; see {self.run.directory}')

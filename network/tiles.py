@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-WEIGHTS = ('gaussian', 'linear')
+from utils.settings.evaluation import TILE_WEIGHTS
+
 ALIGN = 32  # tiles start at multiples of it where they can: the grid of the trunk then lies as in the whole image
 
 
@@ -162,4 +163,6 @@ def _profile(size: int, weights: str) -> Tensor:
         return torch.exp(-0.5 * (distance * 8) ** 2)
     if weights == 'linear':
         return 1 - 2 * distance.abs()
-    raise ValueError(f'weights {weights!r} of a sliding window: there are none, choose one of {", ".join(WEIGHTS)}')
+    raise ValueError(
+        f'weights {weights!r} of a sliding window: there are none, choose one of {", ".join(TILE_WEIGHTS)}'
+    )

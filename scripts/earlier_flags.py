@@ -59,6 +59,7 @@ CHANGED = {
     'dump_topn': 'failed there',
     'dump_topn_all': 'failed there',
     'eval': 'trn failed there, test was not there',
+    'exp': 'did nothing there',
     'freeze_trunk': 'did nothing there',
     'grad_ckpt': 'did nothing there',
     'init_decoder': 'failed there',

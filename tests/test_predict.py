@@ -23,9 +23,13 @@ import train
 from aggregation.statistics import calibration
 from engine import decoder
 from engine import prediction as engine_prediction
+from engine.predicting import summary_lines
+from engine.prediction import Summary
 from network.averaging import EvalOptions, average_logits
 from transforms.normalize import Normalize
 from utils import checkpoint
+from utils.classes import Classes
+from utils.cli.wording import listed
 from utils.files import video
 from utils.outputs.predicted import PredictedFiles
 
@@ -120,14 +124,28 @@ def test_a_photo_becomes_all_kinds_of_files_at_its_own_size(call, weights, tmp_p
     assert np.abs(planes['confidence'] - 100 * probabilities.amax(0).numpy().astype(float)).max() <= 0.51
 
 
-def test_the_table_has_the_share_of_each_class(call, weights, tmp_path):
+def test_the_table_has_the_share_of_each_class_that_occurs(call, weights, tmp_path):
     image = photo('a.png')
     _, text = call('a.png')
     labels = labels_of(weights[0], image)
-    for name, share in zip(
-        network.load(weights[0]).trained_on.classes.names, np.bincount(labels.ravel(), minlength=19)
-    ):
-        assert f'{100 * share / labels.size:7.2f} %  {name}' in text
+    names, counts = network.load(weights[0]).trained_on.classes.names, np.bincount(labels.ravel(), minlength=19)
+    for name, share in zip(names, counts):
+        assert (f'{100 * share / labels.size:7.2f} %  {name}' in text) == bool(share)
+    unseen = [name for name, count in zip(names, counts) if not count]
+    assert f'not seen: {listed(unseen)}\n' in text and len(unseen) > 5
+
+
+def test_classes_that_hardly_occur_are_named_in_one_line_and_those_that_do_not_in_another():
+    classes = Classes('abcde', [(number,) * 3 for number in range(5)])
+    summary = Summary(np.array([60_000, 1, 0, 40_000, 0]), images=2, seconds=4.0)
+    assert summary_lines(summary, classes, kept=1, where='x') == [
+        '   share  class',
+        '  60.00 %  a',
+        '  40.00 %  d',
+        'below 0.01 %: b',
+        'not seen: c, e',
+        '2 images in 4.0 s, 0.50 images/s; 1 was there already and kept; see x',
+    ]
 
 
 def test_colour_and_overlay_are_what_is_written_unless_told(call, tmp_path):
@@ -329,7 +347,6 @@ def test_strict_ends_at_the_first_bad_file(call, bad):
     [
         (['gone.png'], 'gone.png: no such file or folder'),
         (['empty'], 'empty: holds no images or videos'),
-        (['--flip'], 'no SOURCE; give an image'),
         (['a.png', '--write', 'colour'], '--write colour: there is none, choose of labels, color'),
         (['a.png', '--show'], '--show: this OpenCV opens no window'),
         (['a.png', '--device', 'toaster'], '--device toaster'),
@@ -353,7 +370,31 @@ def test_the_first_command_of_a_newcomer_shows_an_example(tmp_path, capsys, monk
     assert 'no SOURCE: an example, a rendered street' in printed
     assert Image.open('predictions/street_overlay.jpg').size == Image.open(predict.EXAMPLE).size
     shares = {name: float(share) for share, name in re.findall(r'([\d.]+) %  (\w+)', printed)}
-    assert len(shares) == 11 and shares['Road'] > 25 and shares['Building'] > 25
+    assert shares['Road'] > 25 and shares['Building'] > 25 and min(shares.values()) > 0
+    rest = re.findall('(?:not seen|below 0.01 %): (.*)', printed)
+    assert len(shares) + len(', '.join(rest).split(', ')) == 11
+
+
+def test_flags_go_with_the_example_too(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert predict.main(['--flip', '--max_side', '96', '--write', 'labels', '--out', 'ids']) == 0
+    printed = capsys.readouterr().out
+    assert 'no SOURCE: an example, a rendered street' in printed and 'see ids' in printed
+    assert sorted(path.name for path in Path('ids').iterdir()) == ['predict.json', 'sources.jsonl', 'street_labels.png']
+
+
+def test_a_source_behind_the_weights_is_told_where_it_stands(capsys):
+    assert predict.main(['--flip', '--weights', 'best.pth', 'a.png']) == 2
+    assert '--weights a.png: is an image or video; SOURCE stands before the flags' in capsys.readouterr().err
+
+
+def test_label_maps_below_a_folder_are_not_predicted_and_are_counted(call):
+    photo('photos/a.png')
+    photo('photos/prepared_labelme/labels/a.png')
+    code, text = call('photos', '--out', 'photos/out')
+    assert code == 0 and '1 image in' in text
+    assert 'photos: 1 image or video left out in prepared_labelme, which datasets.prepare' in text
+    assert '1 was there already' in call('photos', '--out', 'photos/out')[1]
 
 
 def test_the_network_in_the_box_is_small_and_knows_its_classes():
@@ -361,6 +402,28 @@ def test_the_network_in_the_box_is_small_and_knows_its_classes():
     net = network.load(predict.DEFAULT_WEIGHTS)
     assert net.trained_on.classes.names[3] == 'Road' and net.trained_on.dataset == 'camvid'
     assert not {'args', 'command', 'data'} & checkpoint.load(predict.DEFAULT_WEIGHTS).keys(), 'paths of a machine'
+
+
+@pytest.mark.parametrize(
+    'sources, flags, place',
+    [
+        (['a.png'], [], 'predictions/a_overlay.jpg'),
+        (['a.png'], ['--write', 'labels,color'], 'predictions/a_labels.png'),
+        (['a.png', 'b.png'], [], 'predictions'),
+    ],
+)
+def test_the_last_line_names_the_result_of_a_single_photo_or_the_folder(call, sources, flags, place):
+    for source in sources:
+        photo(source, (32, 48))
+    assert f'; see {place}\n' in call(*sources, *flags)[1]
+
+
+def test_flags_without_effect_are_said(call):
+    photo('a.png', (32, 48))
+    _, text = call('a.png', '--every', '2', '--smooth', '0.5', '--window', 'linear', '--fusion', 'mean')
+    assert '--every, --smooth: no effect, no SOURCE is a video\n--window: no effect, there is no --tile\n' in text
+    assert '--fusion: no effect, there is one of --weights\n' in text
+    assert 'no effect' not in call('a.png', '--tile', '32', '--window', 'linear', '--out', 'tiles')[1]
 
 
 def test_a_result_never_replaces_a_source(call):
@@ -388,9 +451,12 @@ def test_a_second_call_keeps_what_is_done_and_makes_what_has_changed(call):
 def test_other_settings_are_refused_in_one_folder(call, weights):
     photo('a.png')
     call('a.png')
-    code, text = call('a.png', '--flip')
-    assert code == 2 and 'flip False instead of True; give another --out, or --overwrite' in text
-    assert call('a.png', weights=weights[1:])[0] == 2
+    code, text = call('a.png', '--flip', '--max_side', '40')
+    assert code == 2 and text.endswith(
+        '--out predictions: the results there were made with --flip off, now on; --max_side none, now 40: give the same'
+        ' flags to go on there, another --out, or --overwrite to make them anew\n'
+    )
+    assert 'made with other --weights: give' in call('a.png', weights=weights[1:])[1]
     assert call('a.png', '--flip', '--overwrite')[0] == 0
 
 
@@ -421,6 +487,29 @@ def test_an_interrupted_call_leaves_whole_files_and_goes_on(call, monkeypatch):
     assert '0 failed' not in text and len(list(Path('predictions').glob('*_color.png'))) == 4
     for entry in map(json.loads, Path('predictions/sources.jsonl').read_text().splitlines()):
         assert Path(f'predictions/{entry["name"]}_overlay.jpg').is_file()
+
+
+def test_an_interrupted_video_leaves_no_video_and_says_so(call, monkeypatch, tmp_path):
+    write_video(tmp_path / f'v{video.suffix()}', [photo('f.png', (64, 96), seed) for seed in range(4)])
+    photo('a.png')
+    whole, calls = engine_prediction.Predictor.__call__, []
+
+    def interrupted(self, *args):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return whole(self, *args)
+
+    monkeypatch.setattr(engine_prediction.Predictor, '__call__', interrupted)
+    code, text = call('a.png', f'v{video.suffix()}', '--write', 'overlay,labels')
+    assert code == 130 and text.endswith(
+        f'interrupted in v{video.suffix()}: no video of it is left, the files of single frames in predictions/v_frames'
+        ' are; the same command begins it anew\n'
+    )
+    assert not list(Path('predictions').rglob(f'*{video.suffix()}'))
+    _, text = call('a.png', f'v{video.suffix()}', '--write', 'overlay,labels')
+    assert '4 frames in' in text and '1 was there already' in text
+    assert video.VideoReader(f'predictions/v_overlay{video.suffix()}').frames == 4
 
 
 def test_what_a_killed_call_left_is_removed(call, tmp_path):
@@ -455,7 +544,7 @@ def test_a_video_becomes_videos_of_its_rate_and_number_of_frames(call, weights, 
         assert (ids == classes.trainid_to_id[labels]).mean() > 0.999
         assert np.abs(shown - (source.astype(float) + classes.paint(labels)) / 2).mean() < 8  # what the codec loses
     assert len(list(Path('predictions/drive_frames').iterdir())) == 12
-    assert '1 were there already' in call(f'drive{video.suffix()}', '--write', 'color,labels')[1]
+    assert '1 was there already' in call(f'drive{video.suffix()}', '--write', 'color,labels')[1]
     shutil.rmtree('predictions/drive_frames')
     assert '12 frames in' in call(f'drive{video.suffix()}', '--write', 'color,labels')[1]
 
@@ -508,7 +597,7 @@ def test_a_video_that_is_cut_off_is_kept_as_far_as_it_goes_and_said(call, tmp_pa
     code, text = call('v.avi', 'w.mp4', '--write', 'overlay')
     assert code == 1 and 'v.avi: ends after' in text and 'w.mp4: is damaged or no video' in text
     assert 5 < video.VideoReader(f'predictions/v_overlay{video.suffix()}').frames < 15
-    assert '1 were there already' not in call('v.avi', '--write', 'overlay')[1]
+    assert '1 was there already' not in call('v.avi', '--write', 'overlay')[1]
 
 
 def test_an_image_larger_than_the_budget_goes_through_alone(call, monkeypatch):

@@ -1,6 +1,6 @@
 """Pipelines of transforms: the steps that a training and a validation sample go through, in order."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -56,9 +56,28 @@ class TrainTransform:
                 image = step(image, rng)
         return image, label, scale
 
+    def places(self, size: tuple[int, int], rng: np.random.Generator, centroid=None) -> np.ndarray:
+        """Which pixel of an image (H, W) each one of the crop shows that the same generator makes of it: row * W +
+        column, int32 (h, w), -1 beside the image. RandAugment has to be None: it turns and shears labels."""
+        assert self.rand_augment is None
+
+        def moved(image, label, rng, centroid):
+            image, label, scale = self.size_and_crop(image, label, rng, centroid)
+            return *random_flip(image, label, rng), scale
+
+        return places(moved, size, rng, centroid)
+
     def check_crop(self, sizes: Iterable[tuple[int, int]]):
         """Raise ValueError when no image of `sizes`, an iterable of (H, W), can ever fill the crop."""
         self.size_and_crop.check_fits(sizes)
+
+
+def places(move: Callable, size: tuple[int, int], rng: np.random.Generator, centroid) -> np.ndarray:
+    """Where `move`, (image, label, rng, centroid) -> (image, label, scale), takes pixels from, as in TrainTransform."""
+    first = 256  # above every label that padding may have
+    numbers = np.arange(first, first + size[0] * size[1], dtype=np.int32).reshape(size)
+    moved = move(np.zeros((*size, 3), np.uint8), numbers, rng, centroid)[1]
+    return np.where(moved < first, -1, moved - first)
 
 
 class ValTransform:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from aggregation.benchmarks.trees import shape_name
-from utils.outputs.logits import zstandard
+from utils.files.zstd import zstandard
 
 MAGIC, VERSION = b'BV23', 2
 HEADER = struct.Struct('<4sIIIIII')

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -17,13 +18,12 @@ from aggregation.benchmarks.bravo_codec import Encoded, decode_prediction, decod
 from aggregation.benchmarks.bravo_files import CLASSES, check_complete, read_prediction
 from aggregation.benchmarks.label_values import need_trainids
 from aggregation.benchmarks.trees import Tree, image_size, read_gray
-from aggregation.fusion.fused_files import PREDICTION
+from aggregation.fusion.names import PREDICTION
 from aggregation.statistics import ranking
 from aggregation.statistics.bootstrap import Histograms, image_weights, intervals
 from aggregation.statistics.levels import LEVELS, LevelCounts
 from utils.cli.progress import progress
 from utils.cli.wording import counted, listed
-from utils.metrics import ConfusionMatrix, iou
 
 VOID = 255
 SEMANTIC = ('miou', 'ece', 'auroc', 'fpr95', 'auprc_success', 'auprc_error')
@@ -31,11 +31,18 @@ OOD = ('auroc', 'fpr95', 'auprc')
 LOWER_IS_BETTER = ('ece', 'fpr95')
 
 
+def metrics():
+    """The module utils.metrics, which imports torch: seconds, and the flags are checked before."""
+    import utils.metrics
+
+    return utils.metrics
+
+
 @dataclass
 class Tally:
     """The counts of one image, or of all images of a subset."""
 
-    matrix: ConfusionMatrix = field(default_factory=lambda: ConfusionMatrix(CLASSES))
+    matrix: Any = field(default_factory=lambda: metrics().ConfusionMatrix(CLASSES))
     # valid sampled pixels; positive: the label is right
     correct: LevelCounts = field(default_factory=LevelCounts)
     # all sampled pixels; positive: valid, not out of distribution
@@ -88,7 +95,7 @@ class Resampling:
     def tallies(self) -> Iterator[Tally]:
         """The resamplings, one after the other; once."""
         for pairs, (levels, counts) in zip(self.matrices, self._histograms):
-            matrix, correct, valid = ConfusionMatrix(len(pairs)), LevelCounts(), LevelCounts()
+            matrix, correct, valid = metrics().ConfusionMatrix(len(pairs)), LevelCounts(), LevelCounts()
             matrix.update_from_counts(pairs)
             correct.positives[levels], correct.totals[levels], valid.positives[levels], valid.totals[levels] = counts
             yield Tally(matrix, correct, valid)
@@ -210,7 +217,7 @@ def subset_scores(subset: str, tally: Tally) -> dict:
     """The official keys and values of one subset."""
     scores = {}
     if subset in files.SEMANTIC_SUBSETS:
-        ious = iou(tally.matrix.counts)
+        ious = metrics().iou(tally.matrix.counts)
         values = {
             'miou': float(np.nanmean(ious)) if not np.isnan(ious).all() else float('nan'),
             **tally.correct.scores(),

@@ -11,7 +11,7 @@ from aggregation.benchmarks.label_values import WORDS, recorded
 from aggregation.benchmarks.score_files import ENDINGS, find_scores, read_score
 from aggregation.benchmarks.trees import Tree, image_size, read_gray
 from aggregation.commands import command
-from aggregation.fusion.fused_files import CONFIDENCE, PREDICTION
+from aggregation.fusion.names import CONFIDENCE, PREDICTION
 from utils.cli.progress import progress
 from utils.cli.wording import listed, shortened
 from utils.files.atomic import write_json

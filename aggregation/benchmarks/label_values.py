@@ -9,11 +9,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from aggregation.benchmarks.trees import Tree, read_gray
-from aggregation.fusion import fused_files
+from aggregation.fusion.names import PREDICTION, RECORD
 from datasets.collection.cityscapes_labels import IGNORE, LABELS, SCORED
 from utils.cli.wording import listed
 from utils.files.limits import parse_json
-from utils.outputs import dumps
 
 TRAIN, LABEL = 'train', 'label'  # values of --ids
 WORDS = {TRAIN: 'trainIds', LABEL: 'label ids'}
@@ -62,16 +61,16 @@ def _by_record(tree: Tree, names) -> dict:
 
 def _records(tree: Tree) -> list:
     """(folder, file, function from a path below the folder to its kind) of every record, the nearest one first."""
-    found = []
+    found, kinds = [], _kinds()
     for name in tree.names:
-        if PurePosixPath(name).name in _KINDS:
+        if PurePosixPath(name).name in kinds:
             found.append((PurePosixPath(name).parent, f'{tree.path}/{name}', tree.read(name)))
     found.sort(key=lambda record: -len(record[0].parts))
     if tree.path.is_dir():
-        above = [folder / name for folder in tree.path.resolve().parents for name in _KINDS]
+        above = [folder / name for folder in tree.path.resolve().parents for name in kinds]
         found += [(file.parent, str(file), file.read_bytes()) for file in above if file.is_file()]
     return [
-        (folder, file, partial(_KINDS[PurePosixPath(file).name], content))
+        (folder, file, partial(kinds[PurePosixPath(file).name], content))
         for folder, file, data in found
         if (content := _content(data)) is not None
     ]
@@ -92,15 +91,19 @@ def _content(data: bytes) -> dict | None:
 
 
 def _of_fusion(content: dict, inside: str) -> str | None:
-    return TRAIN if 'settings' in content and inside.endswith(fused_files.PREDICTION) else None
+    return TRAIN if 'settings' in content and inside.endswith(PREDICTION) else None
 
 
-def _of_dumps(content: dict, inside: str) -> str | None:
+def _kinds() -> dict:
+    """name of a record -> (its content, a path below its folder) -> the kind of that file, None for neither."""
+    from utils.outputs import dumps  # imports torch, which takes seconds, and the flags are checked before
+
+    return {RECORD: _of_fusion, dumps.RECORD: partial(_of_dumps, dumps)}
+
+
+def _of_dumps(dumps, content: dict, inside: str) -> str | None:
     submitted = inside.startswith(f'{dumps.Submission.folder}/')
     return LABEL if (dumps.Submission.name if submitted else dumps.AutoLabels.name) in content else None
-
-
-_KINDS = {fused_files.NAME: _of_fusion, dumps.RECORD: _of_dumps}
 
 
 def looks_like(tree: Tree, names, tolerant=False) -> str | None:

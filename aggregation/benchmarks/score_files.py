@@ -12,8 +12,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from aggregation.benchmarks.trees import Tree, check_pixels, read_gray
-from aggregation.fusion.fused_files import CONFIDENCE, KEY
-from aggregation.fusion.scores import SCORES
+from aggregation.fusion.names import CONFIDENCE, KEY, SCORES
 from aggregation.statistics.levels import from_levels
 from utils.cli.wording import listed
 from utils.files.npz import read_npy_header

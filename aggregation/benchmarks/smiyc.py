@@ -13,7 +13,7 @@ from aggregation.benchmarks.score_files import encode_hdf5, find_scores, read_sc
 from aggregation.benchmarks.submission import Images, Written, check_read_back, usable, wanted_of, write_folder
 from aggregation.benchmarks.trees import Tree
 from aggregation.commands import command
-from aggregation.fusion.fused_files import KEY
+from aggregation.fusion.names import KEY
 
 FORMATS = ('hdf5', 'npz')
 IMAGES = ('.jpg', '.png', '.webp')

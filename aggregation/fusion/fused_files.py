@@ -9,16 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from aggregation.fusion.fusing import Fused, FuseOptions
+from aggregation.fusion.names import CONFIDENCE, KEY, PREDICTION, RECORD
 from aggregation.statistics.levels import to_levels
 from utils.files import stamps
 from utils.files.atomic import plain, remove_temporaries, write_error
 from utils.files.images import write_png
 from utils.files.npz import write_npz
 
-NAME = 'fusion.json'
 REMEDY = 'remove it and the results beside it, or give another --out'
-PREDICTION, CONFIDENCE = '_pred.png', '_conf.png'
-KEY = 'value'  # of a score map in its .npz
 
 
 class Outputs:
@@ -49,7 +47,7 @@ class Outputs:
     ):
         self.folder, self.options, self.prefix = Path(out), options, prefix
         # each part of a benchmark's tree has its own
-        self.record = self.folder / prefix.rpartition('/')[0] / NAME
+        self.record = self.folder / prefix.rpartition('/')[0] / RECORD
         self.settings, self.incomplete = plain(settings), incomplete or {}
         before = self._read(overwrite)
         if before is not None and before['settings'] != self.settings and not overwrite and self._results(before):
@@ -88,7 +86,7 @@ class Outputs:
     def _results(self, before: dict) -> list[Path]:
         """What the fusion of the record `before` left in its folder; not what other fusions left below it."""
         endings = _endings(before['settings'].get('scores') or ())
-        others = {path.parent for path in self.record.parent.rglob(NAME)} - {self.record.parent}
+        others = {path.parent for path in self.record.parent.rglob(RECORD)} - {self.record.parent}
         return [
             path
             for path in self.record.parent.rglob('*')

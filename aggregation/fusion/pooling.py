@@ -13,8 +13,8 @@ import copy
 import torch
 from torch import Tensor
 
+from aggregation.fusion.names import KINDS, LOGITS, MASK_SCORES
 from aggregation.tensors import bands, entropy, largest
-from utils.outputs.kinds import KINDS, LOGITS, MASK_SCORES
 
 # statistic -> whether it has a value per class. Sums are weighted, extremes are not.
 STATISTICS = {

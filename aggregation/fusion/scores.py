@@ -1,6 +1,6 @@
 """Pooled probabilities, and what is read from them: labels, confidences, anomaly scores.
 
-A score's name always means one direction, stated in SCORES: all of them are high where a pixel is uncertain or
+A score's name always means one direction: all of them are high where a pixel is uncertain or
 anomalous. `confidence` turns any of them round and into [0, 1]; that is the only way from one to the other.
 """
 
@@ -28,18 +28,15 @@ class Fusion(NamedTuple):
 
     needs: tuple[str, ...]
     pooled: Callable[[Pool], Tensor]
-    meaning: str
 
 
 FUSIONS = {
-    'mean': Fusion(('sum',), lambda pool: pool['sum'] / pool.weights, 'arithmetic mean of probabilities'),
-    'max': Fusion(('max',), lambda pool: pool['max'], 'largest probability of any member'),
-    'min': Fusion(('min',), lambda pool: pool['min'], 'smallest probability of any member'),
-    'geometric': Fusion(('log',), _geometric, 'normalised geometric mean of probabilities'),
-    'mean_logit': Fusion(
-        ('logit',), lambda pool: torch.softmax(pool['logit'] / pool.weights, 0), 'softmax of the mean logit'
-    ),
-    'vote': Fusion(('votes',), lambda pool: pool['votes'] / _total(pool), 'share of members that choose the class'),
+    'mean': Fusion(('sum',), lambda pool: pool['sum'] / pool.weights),
+    'max': Fusion(('max',), lambda pool: pool['max']),
+    'min': Fusion(('min',), lambda pool: pool['min']),
+    'geometric': Fusion(('log',), _geometric),
+    'mean_logit': Fusion(('logit',), lambda pool: torch.softmax(pool['logit'] / pool.weights, 0)),
+    'vote': Fusion(('votes',), lambda pool: pool['votes'] / _total(pool)),
 }
 
 
@@ -89,12 +86,11 @@ def _mean_mask_score(pool: Pool) -> Tensor:
 
 class Score(NamedTuple):
     """needs: statistics of the pool; value(pool) -> (H, W), high where anomalous; low, high: its range for C classes
-    and M members, None where it has no bound; meaning: one line."""
+    and M members, None where it has no bound."""
 
     needs: tuple[str, ...]
     value: Callable[[Pool], Tensor]
     range: Callable[[int, int], tuple[float | None, float | None]]
-    meaning: str
 
 
 def _unit(classes, members):
@@ -106,71 +102,30 @@ def _no_bound(classes, members):
 
 
 SCORES = {
-    'msp': Score(('sum',), lambda pool: 1 - _largest_mean(pool), _unit, '1 - largest mean probability'),
-    'msp_min': Score(
-        ('min',),
-        lambda pool: 1 - pool.largest('min')[0],
-        _unit,
-        '1 - largest of the smallest probabilities over members',
-    ),
-    'msp_logit': Score(
-        ('logit',),
-        lambda pool: 1 - torch.softmax(_mean_logit(pool), 0).amax(0),
-        _unit,
-        '1 - largest softmax of the mean logit',
-    ),
-    'least_sure': Score(
-        ('least_sure',), lambda pool: 1 - pool['least_sure'], _unit, '1 - largest probability of the least sure member'
-    ),
-    'entropy': Score(
-        ('sum',),
-        lambda pool: entropy(_mean(pool)),
-        lambda c, m: (0.0, math.log(c)),
-        'entropy of the mean probability, total uncertainty',
-    ),
-    'expected_entropy': Score(
-        ('entropy',), mean_entropy, lambda c, m: (0.0, math.log(c)), 'mean entropy of the members, aleatoric'
-    ),
+    'msp': Score(('sum',), lambda pool: 1 - _largest_mean(pool), _unit),
+    'msp_min': Score(('min',), lambda pool: 1 - pool.largest('min')[0], _unit),
+    'msp_logit': Score(('logit',), lambda pool: 1 - torch.softmax(_mean_logit(pool), 0).amax(0), _unit),
+    'least_sure': Score(('least_sure',), lambda pool: 1 - pool['least_sure'], _unit),
+    'entropy': Score(('sum',), lambda pool: entropy(_mean(pool)), lambda c, m: (0.0, math.log(c))),
+    'expected_entropy': Score(('entropy',), mean_entropy, lambda c, m: (0.0, math.log(c))),
     'mutual_information': Score(
         ('sum', 'entropy'),
         lambda pool: (entropy(_mean(pool)) - mean_entropy(pool)).clamp_min_(0),
         lambda c, m: (0.0, math.log(max(m, 2))),
-        'entropy of the mean minus mean entropy, epistemic',
     ),
     'variance': Score(
         ('sum', 'square'),
         lambda pool: (pool['square'] / pool.weights - (pool['sum'] / pool.weights).square()).clamp_min_(0).sum(0),
         _unit,
-        'variance of the probability over members, summed over classes',
     ),
-    'disagreement': Score(
-        ('votes',), lambda pool: 1 - (pool['votes'] / _total(pool)).amax(0), _unit, '1 - share of the most voted class'
-    ),
-    'max_logit': Score(('logit',), lambda pool: -_mean_logit(pool).amax(0), _no_bound, '- largest mean logit'),
-    'energy': Score(
-        ('logit',),
-        lambda pool: -torch.logsumexp(_mean_logit(pool), 0),
-        _no_bound,
-        '- logsumexp of the mean logit (Liu et al. 2020)',
-    ),
-    'rba': Score(
-        ('logit',),
-        lambda pool: -torch.tanh(_mean_logit(pool)).sum(0),
-        lambda c, m: (-float(c), float(c)),
-        '- sum of tanh of the mean logit: rejected by all (Nayal et al. 2023)',
-    ),
+    'disagreement': Score(('votes',), lambda pool: 1 - (pool['votes'] / _total(pool)).amax(0), _unit),
+    'max_logit': Score(('logit',), lambda pool: -_mean_logit(pool).amax(0), _no_bound),
+    'energy': Score(('logit',), lambda pool: -torch.logsumexp(_mean_logit(pool), 0), _no_bound),
+    'rba': Score(('logit',), lambda pool: -torch.tanh(_mean_logit(pool)).sum(0), lambda c, m: (-float(c), float(c))),
     'mask_rba': Score(
-        ('mask_score',),
-        lambda pool: -torch.tanh(_mean_mask_score(pool)).sum(0),
-        lambda c, m: (-float(c), 0.0),
-        '- sum of tanh of the mean mask score: in the mask of no class (RbA, Nayal et al. 2023)',
+        ('mask_score',), lambda pool: -torch.tanh(_mean_mask_score(pool)).sum(0), lambda c, m: (-float(c), 0.0)
     ),
-    'mask_max': Score(
-        ('mask_score',),
-        lambda pool: 1 - _mean_mask_score(pool).amax(0),
-        _unit,
-        '1 - largest mean mask score (Mask2Anomaly, Rai et al. 2023)',
-    ),
+    'mask_max': Score(('mask_score',), lambda pool: 1 - _mean_mask_score(pool).amax(0), _unit),
 }
 # units of an unbounded score, in logits, over which its confidence falls from 0.73 to 0.27
 SQUASH = 16.0
@@ -187,8 +142,3 @@ def confidence(anomaly: Tensor, name: str, num_classes: int, members: int) -> Te
     if low is None:
         return torch.sigmoid(-anomaly * 2 / SQUASH)
     return ((high - anomaly) / (high - low)).clamp(0, 1)
-
-
-# Names of the published aggregation, and what they mean here.
-PUBLISHED_LABELS = {'mean': 'mean', 'max': 'max', 'min': 'min'}
-PUBLISHED_SCORES = {'max_softmax_mean_softmax': 'msp', 'max_softmax_min_softmax': 'msp_min', 'rba_mean_logit': 'rba'}

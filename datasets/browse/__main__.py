@@ -22,8 +22,8 @@ from transforms import build_train_transform
 from utils.cli import flags
 from utils.cli.parser import Parser
 from utils.cli.program import run_program
+from utils.files.atomic import remove_stale_temporaries
 from utils.files.images import write_png
-from utils.outputs.dumps import remove_stale_temporaries
 from utils.pages.page import write_page
 from utils.settings import SETTINGS
 from utils.settings.coarse import GROUP as COARSE

@@ -24,8 +24,8 @@ def collate(samples: list):
     """Samples of one size -> {'image' uint8 (N, 3, h, w), 'label' uint8 (N, h, w) if any, 'name' list, 'scale' float32
     (N,)}.
 
-    'photometric' becomes float32 (N, 9), 'index' and 'size' lists. A Failure among the samples is returned
-    in place of the batch. Raises ValueError when sizes differ.
+    'photometric' becomes float32 (N, 9), 'beside' gets a first axis, 'index' and 'size' are lists. A Failure among the
+    samples is returned in place of the batch. Raises ValueError when sizes differ.
     """
     failure = next((sample for sample in samples if isinstance(sample, Failure)), None)
     if failure is not None:
@@ -40,7 +40,8 @@ def collate(samples: list):
                 ' without --full_crop_training, or --bs_trn 1'
             )
         )
-    batch = {key: _stack([sample[key] for sample in samples]) for key in ('image', 'label') if key in samples[0]}
+    stacked = [key for key in ('image', 'label', 'beside') if key in samples[0]]
+    batch = {key: _stack([sample[key] for sample in samples]) for key in stacked}
     batch['scale'] = torch.tensor([sample['scale'] for sample in samples], dtype=torch.float32)
     if 'photometric' in samples[0]:
         batch['photometric'] = torch.stack([sample['photometric'] for sample in samples])

@@ -41,6 +41,8 @@ class TrainSet(TorchDataset):
             it returns is the sample's 'photometric': what the device has still to do (transforms.deferred).
         class_uniform_pct, tile, assets_path: cfg's values when None.
         mixing: transforms.mixing.Mixing, or None.
+        beside: (name, places, (H, W) of the image) -> the sample's 'beside', a tensor that is cut as its label is (see
+            TrainTransform.places); or None.
         is_main, barrier, log: see class_uniform.load_or_build; the index is only built where something reads it.
     """
 
@@ -54,6 +56,7 @@ class TrainSet(TorchDataset):
         assets_path=None,
         *,
         mixing=None,
+        beside=None,
         is_main=True,
         barrier=None,
         log=None,
@@ -63,6 +66,7 @@ class TrainSet(TorchDataset):
         if seed < 0:
             raise ValueError(f'--seed {seed}: expected a number of at least 0')
         self.dataset, self.transform, self.seed, self.mixing = dataset, transform, seed, mixing
+        self.beside = beside
         pct = cfg.DATASET.CLASS_UNIFORM_PCT if class_uniform_pct is None else class_uniform_pct
         tile = cfg.DATASET.CLASS_UNIFORM_TILE if tile is None else tile
         assets_path = cfg.ASSETS_PATH if assets_path is None else assets_path
@@ -116,7 +120,7 @@ class TrainSet(TorchDataset):
         draw = self.draws[index]
         item = self.dataset.items[draw.image]
         image, label = self.dataset.load(item)
-        scale, left = 1.0, ()
+        size, scale, left = image.shape[:2], 1.0, ()
         if self.transform is not None:
             rng = sample_generator(self.seed, epoch, index)
             image, label, scale, *left = self.transform(image, label, rng, centroid=draw.centroid)
@@ -125,6 +129,9 @@ class TrainSet(TorchDataset):
         sample = _sample(image, label, item.name, scale)
         if left:
             (sample['photometric'],) = left
+        if self.beside is not None:
+            places = self.transform.places(size, sample_generator(self.seed, epoch, index), draw.centroid)
+            sample['beside'] = self.beside(item.name, places, size)
         return sample
 
     def _partner(self, rng, classes):

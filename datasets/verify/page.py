@@ -15,9 +15,8 @@ from datasets.verify.statistics import class_weights
 from datasets.verify.whole import Verified
 from utils.cli.wording import counted, listed, shortened
 from utils.files import stamps
-from utils.files.atomic import write_json
+from utils.files.atomic import remove_stale_temporaries, write_json
 from utils.files.images import write_jpeg
-from utils.outputs.dumps import remove_stale_temporaries
 from utils.pages import sheet
 from utils.pages.template import html_text
 

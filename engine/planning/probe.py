@@ -3,6 +3,7 @@ afterwards what they were."""
 
 import copy
 import time
+from contextlib import contextmanager
 
 import torch
 
@@ -21,28 +22,37 @@ def probe(training, loader, seconds: float) -> tuple[float, float]:
 
     seconds: of the whole training, of which a small part may be spent here.
     """
-    learner, rng, position = training.learner, capture_rng(), training.position
-    parts = [learner.net, learner.optimizer, learner.scaler, *([learner.ema] if learner.ema else [])]
-    before = [copy.deepcopy(part.state_dict()) for part in parts]
-    rates = [group['lr'] for group in learner.optimizer.param_groups]
-    found = _batch_seconds(training, loader, seconds), _validation_seconds(training)
-    for part, state in zip(parts, before):
-        part.load_state_dict(state)
-    for group, rate in zip(learner.optimizer.param_groups, rates):
-        group['lr'] = rate
-    learner.optimizer.zero_grad(set_to_none=True)
-    training.position, training.group_names = position, []
-    loader.set_epoch(position.epoch, position.batch)
-    set_rng(rng)
+    with taken_back(training, loader):
+        found = _batch_seconds(training, loader, seconds), _validation_seconds(training)
     slowest = [max(values) for values in zip(*training.dist.gather_objects(found))]
     return slowest[0], slowest[1]
 
 
+@contextmanager
+def taken_back(training, loader):
+    """Put everything that a step changes back to where it was before the block; within it the position is the start of
+    an epoch."""
+    learner, rng, position = training.learner, capture_rng(), training.position
+    parts = [learner.net, learner.optimizer, learner.scheduler, learner.scaler, *([learner.ema] if learner.ema else [])]
+    before = [copy.deepcopy(part.state_dict()) for part in parts]
+    rates = [group['lr'] for group in learner.optimizer.param_groups]
+    training.position = Position(position.epoch, 0, position.step, position.skipped)
+    try:
+        yield
+    finally:
+        for part, state in zip(parts, before):
+            part.load_state_dict(state)
+        for group, rate in zip(learner.optimizer.param_groups, rates):
+            group['lr'] = rate
+        learner.optimizer.zero_grad(set_to_none=True)
+        training.position, training.group_names = position, []
+        loader.set_epoch(position.epoch, position.batch)
+        set_rng(rng)
+
+
 def _batch_seconds(training, loader, seconds) -> float:
     """Of a batch, the first left out, which is slower."""
-    start = training.position
-    training.position = Position(start.epoch, 0, start.step, start.skipped)
-    loader.set_epoch(start.epoch, 0)
+    loader.set_epoch(training.position.epoch, 0)
     training.learner.net.train()
     total, began, times = training.options.batches(loader), time.monotonic(), []
     for batch in loader:

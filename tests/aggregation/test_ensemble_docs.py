@@ -7,6 +7,7 @@ import pytest
 import ensemble  # noqa: F401  (whose import registers its commands)
 from aggregation import benchmarks, commands
 from aggregation.commands import COMMANDS, split_command
+from aggregation.fusion import names
 from aggregation.fusion.scores import FUSIONS, SCORES
 
 benchmarks.register()
@@ -17,9 +18,9 @@ PAGE = (Path(__file__).resolve().parents[2] / 'docs' / 'ensembles.md').read_text
 def test_the_page_lists_every_fusion_and_score_with_its_meaning():
     missing = [
         name
-        for table in (FUSIONS, SCORES)
-        for name, entry in table.items()
-        if f'| `{name}` | {entry.meaning} |' not in PAGE
+        for table in (names.FUSIONS, names.SCORES)
+        for name, meaning in table.items()
+        if f'| `{name}` | {meaning} |' not in PAGE
     ]
     assert missing == []
 

@@ -18,6 +18,7 @@ from aggregation.fusion.fusing import FuseOptions
 from aggregation.fusion.running import MemberFusion
 from aggregation.statistics import calibration
 from aggregation.statistics.levels import to_levels
+from engine import ensembles
 from engine.distributed import Dist
 from engine.evaluator import Evaluator
 from network.averaging import EvalOptions
@@ -175,7 +176,7 @@ def test_missing_images_are_recorded_and_made_again_when_they_come(program, two,
 
 
 def test_an_interrupted_fusion_goes_on_and_leaves_no_temporary_files(program, two, tmp_path, monkeypatch):
-    real, calls = ensemble.stored.finish, []
+    real, calls = ensembles.stored.finish, []
 
     def stops(*arguments):
         calls.append(1)
@@ -183,7 +184,7 @@ def test_an_interrupted_fusion_goes_on_and_leaves_no_temporary_files(program, tw
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(ensemble.stored, 'finish', stops)
+    monkeypatch.setattr(ensembles.stored, 'finish', stops)
     assert program('fuse', *two, '--out', tmp_path / 'o')[0] == 130
     assert not log(tmp_path / 'o')['complete']
     (tmp_path / 'o/val/ulm').mkdir(parents=True, exist_ok=True)
@@ -320,12 +321,12 @@ def test_a_folder_in_which_nothing_was_written_yet_takes_other_settings(program,
 def test_other_settings_are_refused_and_overwritten_even_when_that_is_interrupted(program, two, tmp_path, monkeypatch):
     assert program('fuse', *two, '--out', tmp_path / 'o')[0] == 0
     code, told = program('fuse', *two, '--out', tmp_path / 'o', '--fusion', 'vote')
-    assert code == 2 and "other settings (fusion 'mean' instead of 'vote'); give another --out, or --overwrite" in told
+    assert code == 2 and 'other settings (fusion mean, now vote); give another --out, or --overwrite' in told
 
     def stops(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ensemble.stored, 'finish', stops)
+    monkeypatch.setattr(ensembles.stored, 'finish', stops)
     assert program('fuse', *two, '--out', tmp_path / 'o', '--fusion', 'vote', '--overwrite')[0] == 130
     monkeypatch.undo()
     assert program('fuse', *two, '--out', tmp_path / 'o', '--fusion', 'vote')[0] == 0
@@ -477,7 +478,7 @@ def test_scores_are_written_under_the_official_keys_and_intervals_besides(progra
 
 
 def labelled(monkeypatch):
-    monkeypatch.setattr(ensemble.datasets, 'get_dataset', lambda name, split: dumps.dataset())
+    monkeypatch.setattr(ensembles.datasets, 'get_dataset', lambda name, split: dumps.dataset())
 
 
 @pytest.mark.parametrize('method', ['temperature', 'vector', 'isotonic'])
@@ -501,7 +502,7 @@ def test_no_calibration_is_written_where_the_classes_are_in_another_order(progra
     data = dumps.dataset()
     turned = data.load_label
     data.load_label = lambda item: np.where((label := turned(item)) < 255, (label + 1) % 5, 255).astype(np.uint8)
-    monkeypatch.setattr(ensemble.datasets, 'get_dataset', lambda name, split: data)
+    monkeypatch.setattr(ensembles.datasets, 'get_dataset', lambda name, split: data)
     code, told = program('calibrate', *two, '--method', method, '--out', tmp_path / 'c.json')
     assert code == 2 and not (tmp_path / 'c.json').exists()
     assert 'are the classes of the logits in the order of the labels' in told
@@ -671,5 +672,5 @@ def test_an_out_of_other_settings_is_one_sentence_with_several_processes_too(tra
     assert (
         done.returncode != 0
         and '[rank' not in done.stderr
-        and "(fusion 'mean' instead of 'vote'); give another --out" in done.stderr
+        and '(fusion mean, now vote); give another --out' in done.stderr
     )

@@ -14,6 +14,7 @@ import pytest
 import ensemble
 from aggregation.benchmarks import bravo_files
 from aggregation.benchmarks.trees import Tree
+from engine import ensembles
 
 FRAMES = [f'lindau_00000{number}_000019' for number in range(3)]
 
@@ -21,7 +22,7 @@ FRAMES = [f'lindau_00000{number}_000019' for number in range(3)]
 @pytest.fixture
 def program(capsys, monkeypatch):
     """program(*arguments) -> (exit code, the lines it printed but for progress)."""
-    monkeypatch.setattr(ensemble.datasets, 'get_dataset', lambda name, split: dumps.dataset())
+    monkeypatch.setattr(ensembles.datasets, 'get_dataset', lambda name, split: dumps.dataset())
 
     def call(*arguments):
         code = ensemble.main([str(argument) for argument in arguments])

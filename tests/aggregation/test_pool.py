@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 import torch
 
+from aggregation.fusion import names
+from aggregation.fusion.names import LOGITS, MASK_SCORES, PROBABILITIES, PUBLISHED_LABELS, PUBLISHED_SCORES
 from aggregation.fusion.pooling import STATISTICS, Pool, largest, to_probabilities
-from aggregation.fusion.scores import FUSIONS, PUBLISHED_LABELS, PUBLISHED_SCORES, SCORES, confidence, fuse, score
-from utils.outputs.kinds import LOGITS, MASK_SCORES, PROBABILITIES
+from aggregation.fusion.scores import FUSIONS, SCORES, confidence, fuse, score
+from aggregation.statistics import calibration
 
 SIZE, CLASSES = (9, 7), 5
 OF_LOGITS = [name for name in STATISTICS if name != 'mask_score']
@@ -23,6 +25,12 @@ def pool(*members, needs=OF_LOGITS, kinds=None, weights=None):
     for number, values in enumerate(members):
         made.add(values, kinds[number] if kinds else LOGITS, weights[number] if weights else 1.0)
     return made
+
+
+def test_every_name_of_a_flag_is_computed_and_no_other():
+    assert list(names.FUSIONS) == list(FUSIONS) and list(names.SCORES) == list(SCORES)
+    assert tuple(calibration.METHODS) == names.METHODS
+    assert set(PUBLISHED_LABELS.values()) <= set(FUSIONS) and set(PUBLISHED_SCORES.values()) <= set(SCORES)
 
 
 @pytest.mark.parametrize('fusion', [name for name in FUSIONS if name != 'vote'])

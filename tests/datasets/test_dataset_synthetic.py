@@ -104,7 +104,7 @@ def test_other_parameters_are_refused_in_one_line_that_names_overwrite(root, cap
         main(['synthetic', '--root', str(root), '--train', '8', '--val', '5', '--size', '64,128', '--seed', '9']) == 2
     )
     message = capsys.readouterr().err
-    assert 'seed 3 instead of 9' in message and '--overwrite' in message and message.count('\n') == 1
+    assert 'seed 3, now 9' in message and '--overwrite' in message and message.count('\n') == 1
     assert digests(root) == before
 
 

@@ -68,7 +68,7 @@ def test_its_files_its_entry_in_the_record_and_its_resumption_follow_from_the_cl
     assert run(tmp_path) == 0, 'everything stands, so the network does not run'
     (tmp_path / found[1]).unlink()
     assert run(tmp_path) == 1 and (tmp_path / found[1]).exists()
-    with pytest.raises(ValueError, match='the doubts dump there was made with flip nothing instead of True'):
+    with pytest.raises(ValueError, match='the doubts dump there was made with flip none, now on'):
         run(tmp_path, flip=True)
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from small import EPOCH
 
-import ensemble
 import network
+from engine import ensembles
 from utils import checkpoint
 
 
@@ -44,5 +44,5 @@ def test_a_training_normalises_as_the_weights_that_it_starts_from_unless_told(pr
 def test_members_of_another_normalisation_are_refused(two):
     nets = [network.load(file) for file in two]
     with pytest.raises(ValueError, match='a.pth and .*b.pth: were trained on images of another mean and std'):
-        ensemble.shared_normalization(list(map(str, two)), nets)
-    assert ensemble.shared_normalization(['b.pth'], nets[1:]) is not None
+        ensembles.shared_normalization(list(map(str, two)), nets)
+    assert ensembles.shared_normalization(['b.pth'], nets[1:]) is not None

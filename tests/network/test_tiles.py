@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from network.tiles import WEIGHTS, assembled, covers, tiled_logits
+from network.tiles import assembled, covers, tiled_logits
+from utils.settings.evaluation import TILE_WEIGHTS
 
 
 def pointwise(tiles):
@@ -27,7 +28,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize('weights', WEIGHTS)
+@pytest.mark.parametrize('weights', TILE_WEIGHTS)
 @pytest.mark.parametrize('size, tile, overlap', CASES)
 def test_every_pixel_comes_once_and_the_shares_of_its_tiles_sum_to_one(size, tile, overlap, weights):
     image, seen, blocks = image_of(*size), torch.zeros(size, dtype=torch.int64), []

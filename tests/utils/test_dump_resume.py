@@ -67,7 +67,7 @@ def test_dumps_of_another_checkpoint_are_not_mixed_in(tmp_path):
     changed = {'made_by': {'checkpoint': 'b.pth'}}
     with pytest.raises(
         ValueError,
-        match=r"dumps.json: the logits dump there was made with checkpoint 'a.pth' instead of 'b.pth'; .*--overwrite",
+        match=r'dumps.json: the logits dump there was made with checkpoint a.pth, now b.pth; .*--overwrite',
     ):
         dumper_of(tmp_path, *DUMPS, **changed).open()
     write(dumper_of(tmp_path, *DUMPS, overwrite=True, **changed), evaluate(['a.png'], seed=1))

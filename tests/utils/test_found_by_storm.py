@@ -20,10 +20,9 @@ from datasets.verify import __main__ as verify
 from utils import checkpoint
 from utils.cli import flags
 from utils.files.archives import locate
-from utils.files.atomic import write_json
+from utils.files.atomic import remove_stale_temporaries, write_json
 from utils.files.metrics_csv import MetricsTable
 from utils.files.sources import find_sources
-from utils.outputs.dumps import remove_stale_temporaries
 
 DEAD = 2**22 + 1  # a number that no process has
 

@@ -12,7 +12,7 @@ import ensemble
 import predict
 import train
 from aggregation import benchmarks, commands
-from utils.cli import flags
+from utils.cli import flags, help
 from utils.cli.parser import Parser
 from utils.settings import SETTINGS
 from utils.settings.shown import EVERYDAY, RARE
@@ -105,6 +105,42 @@ def test_help_of_a_command_of_ensemble_stands_on_either_side_of_it(shown, capsys
     assert "there is no command 'fuze', choose one of check, fuse" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('name', [name for name, command in commands.COMMANDS.items() if command.everyday])
+def test_a_command_of_many_flags_begins_with_those_of_every_day_and_an_example(shown, name):
+    text, everyday = shown(ensemble, *name.split(), '--help'), commands.COMMANDS[name].everyday
+    assert tuple(flag.removesuffix('_path') for flag in flags_in(text.replace('--out DIR, ', ''))) == everyday
+    [words] = commands_in(text)
+    command, rest = commands.split_command(words)
+    assert command == name and commands.parse(command, rest).out
+    assert flags_in(shown(ensemble, name, '--help', 'all')) != flags_in(text)
+
+
+def test_no_flag_of_a_command_of_many_flags_stands_outside_a_group():
+    for name, command in commands.COMMANDS.items():
+        parser = commands.make_parser(name)
+        titles = help.groups_of(parser)
+        assert not command.everyday or {'members', 'fusion', 'output'} <= titles.keys() - {'positional'}
+        assert not command.everyday or flags_in(help.help_text(parser, 'options')) == ['help', 'config', 'debug']
+
+
+def test_a_group_is_found_by_its_singular_too(shown):
+    assert shown(predict, '--help', 'source') == shown(predict, '--help', 'sources')
+    assert shown(predict, '--help', 'SOURCE').startswith('sources:\n  SOURCE')
+    assert flags_in(shown(ensemble, 'fuse', '--help', 'member')) == ['kind', 'weights', 'allow_missing']
+
+
+@pytest.mark.parametrize(
+    'program, argv, groups',
+    [
+        (predict, ['--help', 'weather'], 'options, sources, network, size, videos, precision, output'),
+        (ensemble, ['fuse', '--help', 'weather'], 'options, members, files, fusion, output'),
+    ],
+)
+def test_every_program_lists_its_groups_for_an_unknown_one(program, argv, groups, capsys):
+    assert program.main(argv) == 2
+    assert f'the groups are {groups}; --help all shows every flag' in capsys.readouterr().err
+
+
 def test_every_help_text_fits_into_80_columns(monkeypatch, capsys):
     monkeypatch.setenv('COLUMNS', '80')
     benchmarks.register()
@@ -135,10 +171,26 @@ def test_a_program_without_flags_of_every_day_shows_all_of_them(capsys):
     assert '  --size N              of it (default: 3)' in lines
 
 
-def test_the_help_of_train_does_not_import_torch():
-    """So that it comes at once: torch takes seconds."""
-    words = [sys.executable, '-X', 'importtime', 'train.py', '--help']
-    ended = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60)
+@pytest.mark.parametrize(
+    'words, code, told',
+    [
+        ('train.py --help', 0, 'flags of every day'),
+        ('train.py --lrr 1', 2, 'did you mean --lr'),
+        ('predict.py --help', 0, 'flags of every day'),
+        ('predict.py a.png --filp', 2, 'did you mean --flip'),
+        ('predict.py gone.png', 2, 'gone.png: no such file or folder'),
+        ('ensemble.py', 0, 'usage: ensemble.py COMMAND'),
+        ('ensemble.py fuse --help', 0, 'flags of every day'),
+        ('ensemble.py fuse a --otu b', 2, 'did you mean --out'),
+        ('-m datasets.verify --help', 0, 'usage: python -m datasets.verify'),
+        ('-m datasets.prepare', 2, 'python -m datasets.prepare: error'),
+        ('-m datasets.describe --help', 0, 'usage: python -m datasets.describe'),
+    ],
+)
+def test_help_and_mistakes_in_flags_are_told_before_torch_is_imported(words, code, told):
+    """So that they come at once: torch takes seconds."""
+    argv = [sys.executable, '-X', 'importtime', *words.split()]
+    ended = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60)
     imported = re.findall(r'\| +([\w.]+)$', ended.stderr, re.MULTILINE)
-    assert ended.returncode == 0 and 'flags of every day' in ended.stdout
+    assert ended.returncode == code and told in ended.stdout + ended.stderr
     assert 'utils.settings' in imported and 'torch' not in imported

@@ -64,7 +64,7 @@ def test_a_program_with_sources_says_where_they_stand():
     assert found == '--tile takes one value, found 512 512; write --tile 512,512; SOURCE stands before the flags'
 
 
-@pytest.mark.parametrize('names, flags', [(HMSA, 89), (FRAMEWORK, 10)])
+@pytest.mark.parametrize('names, flags', [(HMSA, 90), (FRAMEWORK, 10)])
 def test_every_published_name_is_a_flag_or_says_what_to_use(names, flags):
     gone = [name for name in names if name not in SETTINGS]
     assert len(names) - len(gone) == flags and len(set(names)) == len(names)
@@ -100,5 +100,5 @@ def test_retired_flags_of_predictions_say_what_to_use(words, sentence):
 
 def test_a_retired_name_in_a_yaml_file_says_what_to_use(tmp_path):
     path = tmp_path / 'old.yml'
-    path.write_text('exp: baseline\n')
-    assert '--exp; it did nothing in the published program; leave it out' in error(['--config', str(path)])
+    path.write_text('trial: baseline\n')
+    assert '--trial; it did nothing in the published program; leave it out' in error(['--config', str(path)])

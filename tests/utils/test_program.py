@@ -4,7 +4,7 @@ import pytest
 
 from datasets.verify.__main__ import main as verify
 from utils.cli.parser import Parser
-from utils.cli.program import run_program
+from utils.cli.program import check_flags, run_program
 from utils.cli.wording import did_you_mean, shortened
 
 
@@ -23,6 +23,8 @@ def test_a_mistake_is_one_line_and_exit_code_2(capsys):
 def test_an_interruption_says_what_is_left_and_exits_with_130(capsys):
     assert run_program('p.py', failing(KeyboardInterrupt()), [], interrupted='half is kept') == 130
     assert capsys.readouterr().err == 'p.py: half is kept\n'
+    assert run_program('p.py', failing(KeyboardInterrupt('all is kept')), [], interrupted='half is kept') == 130
+    assert capsys.readouterr().err == 'p.py: all is kept\n'
 
 
 def test_debug_and_errors_without_a_remedy_keep_the_stack_trace():
@@ -41,6 +43,17 @@ def test_debug_in_the_yaml_file_of_flags_keeps_the_stack_trace_too(tmp_path, cap
     for name in ('b.yml', 'c.yml', 'none.yml'):
         assert run_program('p.py', failing(ValueError('a')), [f'--config={tmp_path / name}']) == 2
     assert capsys.readouterr().err == 3 * 'p.py: error: a\n'
+
+
+def test_flags_that_are_checked_first_end_the_program_only_where_they_are_wrong(capsys):
+    parser = Parser(prog='p.py')
+    assert check_flags('p.py', parser.parse_all, ['--debug']) is None
+    for argv, code in ((['--debgu'], 2), (['--help'], 0)):
+        with pytest.raises(SystemExit) as ended:
+            check_flags('p.py', parser.parse_all, argv)
+        assert ended.value.code == code
+    told = capsys.readouterr()
+    assert 'did you mean --debug?' in told.err and '--debug' in told.out
 
 
 def test_every_program_knows_debug():

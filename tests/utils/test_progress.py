@@ -85,6 +85,15 @@ def test_an_unknown_total_is_counted(clock):
     assert lines == ['progress: 3 images, 1 images/s, done in 3.0 s']
 
 
+def test_breaking_out_of_an_unknown_total_is_not_done(clock):
+    lines = []
+    for value in progress(iter(range(3)), log=lines.append):
+        clock[0] += 1
+        if value == 1:
+            break
+    assert lines == ['progress: 2 images, 1 images/s, stopped after 2.0 s']
+
+
 def test_work_that_says_itself_that_it_is_done_says_nothing_here(clock):
     lines = []
     run(clock, 40, lines, note='loss 1', is_shown=False)

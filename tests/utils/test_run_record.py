@@ -180,3 +180,9 @@ def test_a_switch_of_a_file_is_turned_off_by_its_twin(tmp_path):
     args = train.parse_args(['--config', str(tmp_path / 'flags.yml'), '--no_do_flip'])
     assert (args.do_flip, args.rmi_loss) == (False, True)
     assert SETTINGS['do_flip'].words(False) == ['--no_do_flip']
+
+
+def test_a_list_of_files_is_found_from_the_folder_of_its_run(tmp_path):
+    (tmp_path / 'a.pth').touch()
+    record = {'teacher': ['a.pth', 'b.pth'], 'command': {'folder': str(tmp_path)}}
+    assert run_record.flags_of(record, 'x')['teacher'] == (str(tmp_path / 'a.pth'), 'b.pth')

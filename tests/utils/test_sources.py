@@ -1,4 +1,5 @@
 import os
+import re
 import zipfile
 
 import cv2
@@ -159,6 +160,60 @@ def test_results_below_a_folder_of_images_are_no_images(tree):
     found = find_sources(['.'], out='other')
     assert [source.name for source in found.sources] == ['drive', 'photos/a', 'photos/b', 'photos/sub/c']
     assert '.: 1 file below --out' in found.notes[0]
+
+
+@pytest.fixture
+def made(tree):
+    """The tree with 3 pictures of datasets.prepare and 1 of an earlier call of predict.py among the photos."""
+    for name in ('prepared_labelme/labels/a.png', 'prepared_labelme/labels/sub/c.png', 'prepared_labelme/x.png'):
+        (tree / 'photos' / name).parent.mkdir(parents=True, exist_ok=True)
+        os.link('photos/a.png', f'photos/{name}')
+    (tree / 'photos/sub/ids').mkdir()
+    os.link('photos/a.png', 'photos/sub/ids/a_labels.png')
+    for name in ('prepared_labelme/photos.yaml', 'sub/ids/predict.json', 'sub/ids/sources.jsonl'):
+        (tree / 'photos' / name).write_text('{}')
+    os.remove('photos/notes.md')
+    return tree
+
+
+@pytest.mark.parametrize('text', ['photos', 'photos/*', 'photos/**/*', 'photos.zip'])
+def test_label_maps_and_earlier_results_below_a_folder_are_left_out_and_counted(made, text):
+    with zipfile.ZipFile('photos.zip', 'w') as archive:
+        for path in sorted(made.glob('photos/**/[!.]*.*')):
+            archive.write(path, path.relative_to(made / 'photos'))
+    found = find_sources([text])
+    assert sorted(source.name for source in found.sources) == ['a', 'b', 'sub/c']
+    notes = ' '.join(found.notes)
+    assert notes.count('left out in') == len(found.notes) and sum(map(int, re.findall(r': (\d) image', notes))) == 4
+    assert 'left out in prepared_labelme, sub/ids, which datasets.prepare or predict.py wrote' in notes or '*' in text
+
+
+def test_photos_that_lie_beside_results_are_taken(made):
+    os.link('photos/b.jpg', 'photos/sub/ids/d.jpg')
+    assert names('photos') == ['a', 'b', 'sub/c', 'sub/ids/d']
+
+
+@pytest.mark.parametrize(
+    'text, found',
+    [
+        ('photos/prepared_labelme', ['labels/a', 'labels/sub/c', 'x']),
+        ('photos/prepared_labelme/labels', ['a', 'sub/c']),
+        ('photos/prepared_*/labels', ['prepared_labelme/labels/a', 'prepared_labelme/labels/sub/c']),
+        ('photos/sub/ids', ['a_labels']),
+    ],
+)
+def test_a_folder_of_labels_or_results_that_is_given_itself_is_taken(made, text, found):
+    assert names(text) == found
+
+
+@pytest.mark.parametrize(
+    'text, words', [('only', 'holds no images or videos'), ('only/*', 'matches no image or video')]
+)
+def test_a_folder_with_nothing_but_label_maps_says_that_it_has_those(made, text, words):
+    (made / 'only').mkdir()
+    os.rename('photos/prepared_labelme', 'only/prepared_labelme')
+    [(_, reason)] = find_sources([text]).faults
+    assert f'{text}: {words} but those in prepared_labelme, which datasets.prepare' in reason
 
 
 @pytest.mark.parametrize('out', ['photos', '.'])

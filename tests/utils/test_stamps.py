@@ -38,16 +38,16 @@ def test_a_damaged_record_is_named_with_the_remedy(tmp_path, text):
 def test_differences_are_told_by_name_with_both_values():
     before = {'scales': [1.0], 'flip': True, 'kept': 3}
     assert stamps.differences(before, {'scales': (0.5, 1.0), 'kept': 3, 'crop': 'a'}) == [
-        'scales [1.0] instead of [0.5, 1.0]',
-        'flip True instead of nothing',
-        "crop nothing instead of 'a'",
+        'scales 1.0, now 0.5,1.0',
+        'flip on, now none',
+        'crop none, now a',
     ]
 
 
 def test_mappings_within_a_record_are_compared_entry_by_entry():
     before = {'made_by': {'weights': 'a', 'seed': 0}}
-    assert stamps.differences(before, {'made_by': {'weights': 'b', 'seed': 0}}) == ["weights 'a' instead of 'b'"]
-    assert stamps.differences({}, before) == ["weights nothing instead of 'a'", 'seed nothing instead of 0']
+    assert stamps.differences(before, {'made_by': {'weights': 'b', 'seed': 0}}) == ['weights a, now b']
+    assert stamps.differences({}, before) == ['weights none, now a', 'seed none, now 0']
 
 
 def test_long_values_are_only_named_where_that_is_asked_for():

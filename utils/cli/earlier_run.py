@@ -17,8 +17,8 @@ from utils.settings.setting import NETWORK, TEST, TRAINING
 
 # What a resumed run does not take over: where it lies, what it was started from, what was done instead of training.
 NOT_RESUMED = frozenset(
-    'result_dir resume run config snapshot finetune_from allow_class_mismatch snapshot_partial restore_optimizer'
-    ' restart_epoch eval eval_folder random_weights summary summary_size dry_run debug fp16 distributed'.split()
+    'result_dir exp resume run config snapshot finetune_from allow_class_mismatch snapshot_partial restore_optimizer'
+    ' restart_epoch lr_find eval eval_folder random_weights summary summary_size dry_run debug fp16 distributed'.split()
 )
 
 
@@ -58,6 +58,11 @@ def _resumed(args, log) -> Namespace:
         raise ValueError(
             f'--resume {directory} and --snapshot were both given; --resume continues a run, --snapshot starts a new'
             ' one from weights: give one'
+        )
+    if args.exp:
+        raise ValueError(
+            f'--resume {directory} and --exp {args.exp} both say where the run is; give one, or --exp with --resume'
+            ' auto and the flags of that run'
         )
     if not last:
         raise FileNotFoundError(no_checkpoint(directory, 'last', '--resume'))

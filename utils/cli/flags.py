@@ -22,6 +22,10 @@ go on after a stop:
 score the result:
   python train.py --run runs/a --eval val
 """
+# What keeps a network from learning images by heart.
+OVERFIT = dict.fromkeys(('class_uniform_pct', 'repeat_factor', 'mosaic', 'class_mix', 'copy_paste', 'color_aug'), 0.0)
+OVERFIT |= {'gblur': False, 'bblur': False, 'rand_augment': None, 'scale_min': 1.0, 'scale_max': 1.0}
+OVERFIT_VAL_FREQ = 10  # epochs of a few steps
 DUMP_FLAGS = ('dump_logits', 'dump_for_submission', 'dump_for_auto_labelling')
 
 
@@ -56,6 +60,14 @@ def with_values(args, **changes) -> Namespace:
 def complete(args) -> Namespace:
     """The flags with what follows from others. Raises ValueError for flags that contradict each other."""
     check(args)
+    return derived(args)
+
+
+def derived(args) -> Namespace:
+    """The flags with what follows from others, unchecked."""
+    if args.overfit and not args.eval:
+        seldom = {} if 'val_freq' in args.given else {'val_freq': OVERFIT_VAL_FREQ}
+        args = with_values(args, **OVERFIT, **seldom)
     return with_values(
         args,
         num_workers=loader_processes() if args.num_workers is None else args.num_workers,
@@ -100,6 +112,14 @@ def check(args):
             f'--start_epoch {args.start_epoch} leaves nothing to train before --max_epoch {args.max_epoch}; lower the'
             ' first or raise the second'
         )
+    if args.overfit and args.minutes:
+        raise ValueError('--overfit and --minutes both say when a training ends; give one')
+    if args.overfit and (
+        boosted := [f'--{name}' for name in ('coarse_boost_classes', 'only_coarse') if getattr(args, name)]
+    ):
+        raise ValueError(f'--overfit takes its images from the first data alone; leave {" and ".join(boosted)} out')
+    if args.lr_find and not args.eval and args.lr == 0:
+        raise ValueError('--lr_find: --lr 0 leaves no ratio between the rates of groups; leave --lr out')
     if args.folds and args.dataset != 'custom':
         raise ValueError(f'--folds {args.folds} divides --dataset custom; {args.dataset} has --cv, or no folds')
     if args.ema is not None and not 0 < args.ema < 1:
@@ -142,6 +162,8 @@ def check_coarse(args):
 def unread(args) -> list[str]:
     """A sentence for every given flag that has no effect."""
     lines = SETTINGS.notes(args)
+    if args.overfit and not args.eval:
+        lines += [f'--{name} has no effect beside --overfit' for name in args.given if name in OVERFIT]
     if args.override_dataset_root and args.dataset == 'custom':
         lines.append(
             '--override_dataset_root has no effect with --dataset custom: root in the file of --data_yaml says where'

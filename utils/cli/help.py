@@ -1,7 +1,7 @@
 """Help of programs: first the flags of every day, then on demand those of a group, a single one, or all.
 
 --help          examples and the everyday flags of a program that has them, of another one all flags
---help GROUP    the flags of a group, by the first word of its title
+--help GROUP    the flags of a group, by the first word of its title, also without its final s
 --help FLAG     one flag; of a flag that is no more, what to use instead
 --help all      every flag
 """
@@ -51,7 +51,7 @@ def help_text(parser, topic: str = '') -> str:
     if name.lower() in ('', 'all'):
         parts = [(group.title, group._group_actions) for group in sections.values()]
         return '\n'.join([*heading(parser), written(parser, parts).rstrip()])
-    group = sections.get(name.lower())
+    group = sections.get(name.lower()) or sections.get(f'{name.lower()}s')
     if group:
         return written(parser, [(group.title, group._group_actions)]).rstrip()
     action = parser.named(f'--{name}')

@@ -28,6 +28,16 @@ def wants_trace(argv) -> bool:
     return False
 
 
+def check_flags(name: str, parse, argv=None):
+    """Answer a call for help, and end with exit code 2 for flags that parse(argv) refuses; else nothing.
+
+    A program whose modules import torch, which takes seconds, calls it before it imports them.
+    """
+    code = run_program(name, lambda argv: parse(argv) and None, argv)
+    if code:
+        sys.exit(code)
+
+
 def run_program(name: str, body, argv=None, interrupted: str = 'interrupted', mistakes=MISTAKES, remedy=None) -> int:
     """Call body(argv) and return its exit code, 0 for None.
 
@@ -35,7 +45,8 @@ def run_program(name: str, body, argv=None, interrupted: str = 'interrupted', mi
         name: of the program, as a person calls it: 'train.py', 'python -m datasets.verify'.
         argv: the arguments, by default those of this process. With --debug among them, or in the file of --config,
             errors keep their stack trace.
-        interrupted: what Ctrl-C leaves behind, for the line that says so (exit code 130).
+        interrupted: what Ctrl-C leaves behind, for the line that says so (exit code 130); the text of the
+            KeyboardInterrupt goes before it.
         mistakes: the kinds of errors that are reported in one line (exit code 2).
         remedy: error -> what to add to that line; None: it is a fault of the program after all and is raised.
     """
@@ -43,8 +54,8 @@ def run_program(name: str, body, argv=None, interrupted: str = 'interrupted', mi
     print_anything()
     try:
         return body(argv) or 0
-    except KeyboardInterrupt:
-        print(f'{name}: {interrupted}', file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print(f'{name}: {str(error) or interrupted}', file=sys.stderr)
         return INTERRUPTED
     except mistakes as error:
         hint = remedy(error) if remedy else ''

@@ -36,7 +36,7 @@ class _Progress:
     def __init__(self, iterable, total, desc, unit, log, initial, is_shown):
         self.iterable, self.total, self.desc, self.unit, self.log, self.done = iterable, total, desc, unit, log, initial
         self.is_shown = is_shown
-        self.text, self.bar = '', None
+        self.text, self.bar, self.is_through = '', None, False
 
     def __len__(self):
         return self.total
@@ -85,6 +85,7 @@ class _Progress:
                 if self.done != self.total and (tenth_due or now - last_time >= LINE_EVERY):
                     self._say(self.done - first, now - start)
                     last_time, last_tenth = now, self._tenth()
+            self.is_through = True
         finally:
             if self.done > first:
                 self._say(self.done - first, time.monotonic() - start, ended=True)
@@ -100,10 +101,8 @@ class _Progress:
             line += f' {self.unit}'
         line += f', {_rate(count, seconds, self.unit)}'
         if ended:
-            line += (
-                f', {"done in" if self.done == (self.total or self.done) else "stopped after"}'
-                f' {format_seconds(seconds)}'
-            )
+            is_done = self.done == self.total if self.total else self.is_through
+            line += f', {"done in" if is_done else "stopped after"} {format_seconds(seconds)}'
         elif self.total:
             line += f', {format_seconds(seconds / count * (self.total - self.done))} left'
         if self.text:

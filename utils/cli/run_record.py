@@ -129,6 +129,8 @@ def _check_cfg(found, setting, values, what):
 
 def _found_from_here(name: str, value, folder):
     """A relative path as the run meant it, where it leads nowhere from here and somewhere from the run's own folder."""
+    if isinstance(value, tuple):
+        return tuple(_found_from_here(name, item, folder) for item in value)
     is_path = isinstance(value, str) and name != 'result_dir' and bool({'DIR', 'FILE'} & set(_words_of(name)))
     if not is_path or not isinstance(folder, str) or Path(value).exists() or not (Path(folder) / value).exists():
         return value

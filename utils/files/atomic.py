@@ -196,3 +196,15 @@ def sha256(path) -> str:
         for block in iter(lambda: file.read(1 << 20), b''):
             digest.update(block)
     return digest.hexdigest()
+
+
+def remove_stale_temporaries(result_dir):
+    """Remove what killed writers left in result_dir and the folders below it; returns the number of files."""
+    folders = [Path(result_dir)] + [
+        folder
+        for entry in Path(result_dir).glob('*')
+        if entry.is_dir()
+        for folder in (entry, *entry.rglob('*'))
+        if folder.is_dir()
+    ]
+    return sum(len(remove_temporaries(folder)) for folder in folders)

@@ -8,7 +8,7 @@ the extension.
 import glob
 import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -33,7 +33,11 @@ VIDEOS = (
     '.ogv',
 )
 LISTS = ('.txt', '.lst')
+PREPARED = 'prepared_'  # how the names of folders of datasets.prepare begin
+RESULTS = 'predict.json'  # what folders of predict.py hold, beside files of such names:
+RESULT = re.compile('.*_(labels|color|overlay|confidence|input|thumbnails)')
 STDIN, CAMERA = '-', re.compile(r'camera:(\d+)')
+MADE = 'which datasets.prepare or predict.py wrote; give such a folder itself to predict what is in it'
 KINDS = 'an image, a folder, a .zip or .tar, a video, a .txt with one path per line, a pattern in quotes, camera:0 or -'
 
 
@@ -72,11 +76,17 @@ def find_sources(texts, stdin=(), out=None) -> Found:
         stdin: lines of text, read only for '-'.
         out: the folder of results; images in it, left by an earlier call, are left out of folders.
 
+    Label maps that datasets.prepare wrote below a folder, and results of predict.py, are left out as well, unless their
+    own folder is given.
+
     Raises ValueError when `out` is a folder of the sources or holds one.
     """
     search = _Search(stdin, Path(out).resolve() if out is not None else None)
     for text in texts:
         search.add(text)
+    for text, folders in search.made.items():
+        count = counted(folders.total(), 'image or video', 'images and videos')
+        search.found.notes.append(f'{text}: {count} left out in {listed(folders, 3)}, {MADE}')
     if search.twice:
         search.found.notes.append(f'{counted(search.twice, "file")} that were given more than once are done once')
     search.found.sources = _named(search.entries)
@@ -84,11 +94,13 @@ def find_sources(texts, stdin=(), out=None) -> Found:
 
 
 class _Search:
-    """entries: path -> name with extension, of everything found so far."""
+    """entries: path -> name with extension, of everything found so far. made: what was given -> folder in it that this
+    project wrote -> images and videos in that."""
 
     def __init__(self, stdin, out):
         self.stdin, self.out = stdin, out
         self.entries, self.found, self.twice = {}, Found(), 0
+        self.made, self._has_results = defaultdict(Counter), {}
 
     def add(self, text: str, within: str = '', line: str = ''):
         """Enter what `text` stands for; a mistake in it becomes a fault. within: the list in which it is `line`."""
@@ -129,8 +141,12 @@ class _Search:
             where = f', named in {within}' if within else ''
             raise ValueError(f'{text}: no such file or folder{where}; give {KINDS}')
 
-    def _add_folder(self, folder, name: PurePosixPath):
-        files, own = walk(folder), 0
+    def _add_folder(self, folder, name: PurePosixPath, pattern='', fixed=None):
+        """Enter what is in a folder, without what this project wrote into folders below it.
+
+        pattern: that matches it, which itself may be such a folder then; fixed: the part of it without wild cards.
+        """
+        files, own, text, top = walk(folder), 0, pattern or str(folder), fixed or folder
         if self.out is not None and not isinstance(folder, ArchivePath):
             if folder.resolve() == self.out or self.out in folder.resolve().parents:
                 raise _Fatal(
@@ -139,6 +155,7 @@ class _Search:
                 )
             inside = [path for path in files if self.out in path.resolve().parents]
             own, files = len(inside), [path for path in files if path not in set(inside)]
+        files = [path for path in files if not self._leaves_out(text, top, path)]
         usable = [path for path in files if path.suffix.lower() in IMAGES]
         videos = [path for path in files if path.suffix.lower() in VIDEOS]
         if isinstance(folder, ArchivePath) and videos:
@@ -150,6 +167,11 @@ class _Search:
         if own:
             self.found.notes.append(f'{folder}: {counted(own, "file")} below --out {self.out} left out')
         if not usable and not videos:
+            if text in self.made:
+                if pattern:
+                    return  # what the others hold decides
+                inside = self.made.pop(text)
+                raise ValueError(f'{folder}: holds no images or videos but those in {listed(inside, 3)}, {MADE}')
             raise ValueError(
                 f'{folder}: holds no images or videos, only {counted(len(files), "other file")}'
                 f' ({listed(sorted({path.suffix or path.name for path in files}), 3)}); give another folder'
@@ -165,13 +187,35 @@ class _Search:
         matches = sorted(glob.glob(os.path.expanduser(text), recursive=True))
         count = len(self.entries)
         for match in map(Path, matches):
+            name = PurePosixPath(match.relative_to(fixed).as_posix())
             if match.is_dir() and '**' not in text:
-                self._add_folder(match, PurePosixPath(match.relative_to(fixed).as_posix()))
+                self._add_folder(match, name, *([] if PREPARED in text else [text, fixed]))
+            elif PREPARED not in text and self._leaves_out(text, fixed, match):
+                continue
             elif match.is_file() and match.suffix.lower() in IMAGES + VIDEOS:
-                self._enter(match, PurePosixPath(match.relative_to(fixed).as_posix()))
+                self._enter(match, name)
         if len(self.entries) == count and not self.twice:
+            if text in self.made:
+                inside = self.made.pop(text)
+                raise ValueError(f'{text}: matches no image or video but those in {listed(inside, 3)}, {MADE}')
             what = f'matches {counted(len(matches), "file")}, but no image or video' if matches else 'matches no file'
             raise ValueError(f'{text}: {what}; correct the pattern')
+
+    def _leaves_out(self, text: str, top, path) -> bool:
+        """Whether this project wrote the file `path` into a folder below `top`; counts images and videos for `text`."""
+        relative, is_seen = PurePosixPath(path.relative_to(top).as_posix()), path.suffix.lower() in IMAGES + VIDEOS
+        may_be_result = not is_seen or RESULT.fullmatch(path.stem)
+        for above in [*reversed(relative.parents)][1:]:
+            if above.name.startswith(PREPARED) or may_be_result and self._is_of_prediction(top / str(above)):
+                if is_seen:
+                    self.made[text][str(above)] += 1
+                return True
+        return False
+
+    def _is_of_prediction(self, folder) -> bool:
+        if str(folder) not in self._has_results:
+            self._has_results[str(folder)] = (folder / RESULTS).is_file()
+        return self._has_results[str(folder)]
 
     def _add_lines(self, lines, source, folder):
         """Enter the paths in the lines of a list; they count from its folder, or else from the working directory."""

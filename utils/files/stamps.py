@@ -62,7 +62,7 @@ def write(path, content: dict, durable=True):
 
 
 def differences(before, now, named_only=()) -> list[str]:
-    """What differs between two records, by name: ['scales [1.0] instead of [0.5, 1.0]']; empty when they are equal.
+    """What differs between two records, by name: ['scales 1.0, now 0.5,1.0']; empty when they are equal.
 
     Args:
         before: the record of the result that is there. Mappings within a record are compared entry by entry.
@@ -78,9 +78,14 @@ def differences(before, now, named_only=()) -> list[str]:
         if isinstance(old or new, dict) and isinstance(old or {}, dict) and isinstance(new or {}, dict):
             found += differences(old or {}, new or {}, named_only)
         else:
-            found.append(key if key in named_only else f'{key} {_in_words(old)} instead of {_in_words(new)}')
+            found.append(key if key in named_only else f'{key} {_in_words(old)}, now {_in_words(new)}')
     return found
 
 
 def _in_words(value) -> str:
-    return 'nothing' if value is None or value == '' or value == [] else repr(value)
+    """A value as one writes it behind a flag."""
+    if isinstance(value, bool):
+        return 'on' if value else 'off'
+    if value is None or value == '' or value == []:
+        return 'none'
+    return ','.join(map(str, value)) if isinstance(value, list) else str(value)

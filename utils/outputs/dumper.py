@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from utils.outputs.dumps import DUMPS, IMAGE, TENSORS, DumpOptions, claim, remove_stale_temporaries
+from utils.files.atomic import remove_stale_temporaries
+from utils.outputs.dumps import DUMPS, IMAGE, TENSORS, DumpOptions, claim
 from utils.outputs.sink import EvalBatch, Sink
 from utils.outputs.writers import HostCopy, WriterPool
 

@@ -16,7 +16,6 @@ import numpy as np
 
 from utils.classes import Classes
 from utils.files import stamps
-from utils.files.atomic import remove_temporaries
 from utils.files.images import write_png
 from utils.files.npz import CHUNK
 from utils.outputs import logits as stored
@@ -261,15 +260,3 @@ def check_outputs(names, paths_of, result_dir, inputs=()):
                 raise ValueError(
                     f'{other} and {name}: both would be written to {path} (extensions are dropped); rename one of them'
                 )
-
-
-def remove_stale_temporaries(result_dir):
-    """Remove what killed writers left in result_dir and the folders below it; returns the number of files."""
-    folders = [Path(result_dir)] + [
-        folder
-        for entry in Path(result_dir).glob('*')
-        if entry.is_dir()
-        for folder in (entry, *entry.rglob('*'))
-        if folder.is_dir()
-    ]
-    return sum(len(remove_temporaries(folder)) for folder in folders)

@@ -4,11 +4,14 @@ Logits go through a softmax. Mask scores (EoMT, Mask2Former and their kin: sums 
 mask probability) are not logits: they are divided by their sum.
 """
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the names are needed before torch is imported, which takes seconds
+    from torch import Tensor
 
 LOGITS, PROBABILITIES, MASK_SCORES = 'logits', 'probabilities', 'mask scores'
 KINDS = (LOGITS, PROBABILITIES, MASK_SCORES)
+TINY = 2.0**-126  # the smallest normal number of single precision
 
 
 def kind_of(net) -> str:
@@ -16,7 +19,7 @@ def kind_of(net) -> str:
     return getattr(net, 'kind', LOGITS)
 
 
-def as_logits(values: Tensor, kind: str) -> Tensor:
+def as_logits(values: 'Tensor', kind: str) -> 'Tensor':
     """Values (of any shape) whose softmax over the classes gives the probabilities: logits as they are, of other kinds
     the logarithm. A pixel whose mask scores are all 0 gets all classes alike."""
-    return values if kind == LOGITS else values.clamp_min(torch.finfo(torch.float32).tiny).log()
+    return values if kind == LOGITS else values.clamp_min(TINY).log()

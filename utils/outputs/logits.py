@@ -23,6 +23,7 @@ from utils.classes import Classes
 from utils.files.atomic import atomic_write, sha256, write_json
 from utils.files.limits import parse_json
 from utils.files.npz import read_npy, read_npz, write_npz
+from utils.files.zstd import zstandard
 
 FORMATS = {'npz': '_logits.npz', 'npy': '_logits.npy', 'zst': '_logits.npy.zst'}
 DTYPES = ('float16', 'int8')
@@ -55,17 +56,6 @@ class Logits(NamedTuple):
         if tuple(self.values.shape[1:]) == self.size:
             return self.values
         return F.interpolate(self.values.float()[None], self.size, mode='bilinear', align_corners=False)[0]
-
-
-def zstandard():
-    """The zstandard package; ValueError naming the remedy where it is not installed."""
-    try:
-        import zstandard as package
-    except ImportError:
-        raise ValueError(
-            'zstd files need the package zstandard, which is not installed; pip install -r requirements-extras.txt'
-        ) from None
-    return package
 
 
 def reduce(logits: Tensor, stride: int) -> Tensor:

@@ -20,7 +20,6 @@ import cv2
 import numpy as np
 
 from utils.classes import Classes, pixels_per_class
-from utils.cli.wording import listed
 from utils.files import stamps, video
 from utils.files.archives import fingerprint
 from utils.files.atomic import remove_temporaries, write_bytes
@@ -52,6 +51,14 @@ PAGE_LAYERS = {  # kind -> key and title in the page's script, how it is shown, 
     'confidence': ('prob_mask', 'Confidence', 'map', 100, '%'),
 }
 PAGE_IMAGES = 10_000  # images of a page at most
+# Settings in words, of those that are not said by their flag and its value.
+WORDS = {
+    'weights': 'other --weights',
+    'calibration': 'another --calibration',
+    'scales': 'scales of --test_settings',
+    'by_height': 'height of --test_settings',
+}
+OTHERS = ('other --weights', 'another --calibration')  # hashes, which tell nobody anything
 
 
 class PredictedFiles:
@@ -72,13 +79,14 @@ class PredictedFiles:
         self.settings_file, self.sources_file = self.folder / 'predict.json', self.folder / 'sources.jsonl'
         self._made_by, self._lock = stamps.digest_of_values(settings), threading.Lock()
         self._entries = {} if overwrite else self._read_entries()
-        remedy = 'give another --out, or --overwrite'
-        before = None if overwrite else stamps.read(self.settings_file, remedy)
-        differing = stamps.differences(before.get('settings'), settings, ('weights',)) if before else []
-        if differing and self._entries:
-            raise ValueError(
-                f'--out {out}: the results there were made with other settings: {listed(differing, 5)}; {remedy}'
-            )
+        before = None if overwrite else stamps.read(self.settings_file, 'give another --out, or --overwrite')
+        if before and self._entries:
+            differing = stamps.differences(_by_flag(before.get('settings')), _by_flag(settings), named_only=OTHERS)
+            if differing:
+                raise ValueError(
+                    f'--out {out}: the results there were made with {"; ".join(differing[:5])}: give the same flags to'
+                    ' go on there, another --out, or --overwrite to make them anew'
+                )
         for folder in (self.folder, *(path for path in self.folder.rglob('*') if path.is_dir())):
             for suffix in ('', video.suffix()):
                 remove_temporaries(folder, suffix=suffix)
@@ -110,6 +118,12 @@ class PredictedFiles:
             return paths + self._page_files(source.name) if self.has_page else paths
         return [self.film(source.name, kind) for kind in self.kinds if kind in FILMED]
 
+    def shown(self, sources) -> Path:
+        """Where to look for the results: of a single source its overlay, or its first file; else the folder."""
+        paths = [path for path in self.files(sources[0]) if path.is_file()] if len(sources) == 1 else []
+        overlays = [path for path in paths if path.stem.endswith('_overlay')]
+        return (overlays + paths + [self.folder])[0]
+
     def path(self, name: str, kind: str) -> Path:
         return self._beside(name, SUFFIXES[kind])
 
@@ -117,7 +131,10 @@ class PredictedFiles:
         return self._beside(name, f'_{kind}{video.suffix()}')
 
     def frame_name(self, name: str, number: int) -> str:
-        return f'{name}_frames/{number:06d}'
+        return f'{self.frames_folder(name)}/{number:06d}'
+
+    def frames_folder(self, name: str) -> str:
+        return f'{name}_frames'
 
     def frame_kinds(self) -> list[str]:
         """The kinds that a video has per frame."""
@@ -141,7 +158,7 @@ class PredictedFiles:
         has_frames = source.is_video and bool(self.frame_kinds())
         return (
             kinds <= set(entry['kinds'])
-            and (not has_frames or self._beside(source.name, '_frames').is_dir())
+            and (not has_frames or (self.folder / self.frames_folder(source.name)).is_dir())
             and entry['stamp'] == self._stamp(source)
             and all(path.is_file() and path.stat().st_size for path in self.files(source))
         )
@@ -244,6 +261,10 @@ class PredictedFiles:
         classes = [[label, None, pixels, None] for label, pixels in enumerate(entry['pixels']) if pixels]
         files = {key: f'{name}{BESIDE[key]}' for key in ('thumbnails', 'pixels')}
         return PageRecord(name, index, width, height, layers, classes=classes, **files)
+
+
+def _by_flag(settings: dict | None) -> dict:
+    return {WORDS.get(name, f'--{name}'): value for name, value in (settings or {}).items()}
 
 
 def overlay(image: np.ndarray, labels: np.ndarray, classes: Classes, out: np.ndarray | None = None) -> np.ndarray:

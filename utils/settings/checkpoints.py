@@ -1,6 +1,6 @@
 """Settings of weights that are read and written."""
 
-from utils.settings.setting import Setting, group, switch
+from utils.settings.setting import TRAINING, Setting, group, switch
 from utils.settings.value_types import amount
 
 SETTINGS = group(
@@ -61,6 +61,15 @@ SETTINGS = group(
         'a resumed run that stopped within an epoch begins that epoch anew, for instance because its images changed',
         needs=('resume',),
         decides=(),
+    ),
+    Setting(
+        'on_stop',
+        str,
+        None,
+        'MODULE:NAME',
+        'a function of a cluster, called with what is known of a training that it has stopped and that is saved; or'
+        ' what has the calls of the published AutoResume',
+        read_by=TRAINING,
     ),
     Setting('save_minutes', amount, 30.0, 'M', 'save within an epoch too after so long; 0: after an epoch only'),
 )

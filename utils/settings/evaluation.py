@@ -5,6 +5,8 @@ from pathlib import Path
 from utils.settings.setting import EVALUATION, NUMBERS, TEST, TRAINING, VALUES, Setting, choice, group, switch
 from utils.settings.value_types import crop_size, number, positive, scale, scales
 
+TILE_WEIGHTS = ('gaussian', 'linear')  # of pixels in their tile, see network/tiles.py
+
 
 def resolved(folder):
     """The one path of a folder that has several."""

@@ -1,9 +1,10 @@
 """Settings of the objective."""
 
 from utils.settings.setting import NUMBERS, TRAINING, Setting, choice, group, switch
-from utils.settings.value_types import amount, count, names, number, numbers, positive, share
+from utils.settings.value_types import above_zero, amount, count, names, number, numbers, positive, share
 
 NAMED = ('loss',)  # what single losses read is checked when they are named
+TAUGHT = ('teacher',)
 
 SETTINGS = group(
     'loss',
@@ -142,6 +143,25 @@ SETTINGS = group(
         'weight of each single-scale output of a multi-scale network',
         cfg='LOSS.SUPERVISED_MSCALE_WT',
         idle_beside=('loss_weights',),
+    ),
+    Setting(
+        'teacher',
+        names,
+        None,
+        'FILE|DIR',
+        'distillation: a checkpoint, a run directory or a folder of stored logits whose classes at every pixel are'
+        ' learned beside the labels; a comma list is an ensemble, the mean of their probabilities',
+    ),
+    Setting(
+        'distill_temperature',
+        above_zero,
+        1.0,
+        'T',
+        'softening of both in the divergence from the teacher, which T^2 multiplies',
+        idle_without=TAUGHT,
+    ),
+    Setting(
+        'distill_weight', amount, 1.0, 'W', 'of that divergence, beside the loss of the labels', idle_without=TAUGHT
     ),
     decides=(NUMBERS,),
     read_by=TRAINING,

@@ -1,7 +1,7 @@
 """Settings of the optimizer, the schedule, and the length of a training."""
 
 from utils.settings.setting import NUMBERS, STEPS, TRAINING, Setting, choice, group, switch
-from utils.settings.value_types import above_zero, amount, count, number, positive, share
+from utils.settings.value_types import above_zero, amount, count, number, positive, rates, share
 
 SCL_POLY = ('lr_schedule=scl-poly',)
 POLY = ('lr_schedule=poly', 'lr_schedule=poly2', *SCL_POLY)
@@ -10,6 +10,30 @@ SETTINGS = group(
     'optimisation',
     choice('optimizer', ('sgd', 'adam', 'adamw', 'radam', 'madgrad', 'muon'), 'sgd', 'update rule'),
     Setting('lr', amount, 0.002, 'RATE', 'learning rate at the start'),
+    switch(
+        'lr_find',
+        'instead of training, try --lr_find_steps growing learning rates and draw the loss over them (lr_find.html in'
+        ' --result_dir); names two for --lr',
+        decides=(),
+    ),
+    Setting(
+        'lr_find_range',
+        rates,
+        (1e-6, 1.0),
+        'LOW,HIGH',
+        'first and last learning rate of --lr_find',
+        decides=(),
+        idle_without=('lr_find',),
+    ),
+    Setting(
+        'lr_find_steps',
+        number(int, low=10),
+        100,
+        'N',
+        'steps of --lr_find',
+        decides=(),
+        idle_without=('lr_find',),
+    ),
     Setting('lr_trunk_mult', amount, 1.0, 'F', 'factor on --lr for the trunk', idle_beside=('freeze_trunk',)),
     Setting(
         'layer_decay',

@@ -13,7 +13,16 @@ BY_EVALUATION: dict[str, Any] = {
 
 SETTINGS = group(
     'output',
-    Setting('result_dir', str, 'logs', 'DIR', 'the run directory'),
+    Setting('result_dir', str, 'logs', 'DIR', 'the run directory; with --exp the folder of all of them'),
+    Setting(
+        'exp',
+        str,
+        None,
+        'NAME',
+        'name the run directory after what the run is: <result_dir>/<dataset>/<arch>/NAME__<flag>_<value>__... of the'
+        ' flags that are not at their defaults',
+        read_by=TRAINING,
+    ),
     Setting('log_freq', positive, 10, 'N', 'training steps between two log lines'),
     Setting(
         'log_to',

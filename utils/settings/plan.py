@@ -34,6 +34,14 @@ SETTINGS = group(
     Setting(
         'epoch_batches', positive, None, 'N', 'batches of an epoch, at most (default: all images)', decides=(STEPS,)
     ),
+    Setting(
+        'overfit',
+        positive,
+        None,
+        'N',
+        'train and score on the first N training images without augmentation, and say whether the network learns them'
+        ' by heart, as it does where data, labels and loss have no fault',
+    ),
     switch(
         'dry_run',
         'check flags, files, data and network, say what would be done, and write nothing; exit code 1 where files are'

@@ -65,6 +65,14 @@ def crop_size(text: str) -> tuple[int, int]:
     return sizes if len(sizes) == 2 else sizes * 2
 
 
+def rates(text: str) -> tuple[float, float]:
+    """'low,high', both above 0 and in this order."""
+    low, high = numbers(float, count=(2,))(text)
+    if not 0 < low < high:
+        raise argparse.ArgumentTypeError(f'{text!r} is no range of rates: expected 0 < LOW < HIGH, such as 1e-6,1')
+    return low, high
+
+
 def resamplings(text: str) -> int:
     """How often a bootstrap draws: 0 for no intervals, else at least 2, of one of which both ends would be the same."""
     times = int(count(text))
