@@ -31,7 +31,7 @@ from utils.files.archives import on_disk
 from utils.outputs.dumper import Dumper
 from utils.outputs.dumps import DumpOptions, check_outputs, claim
 from utils.outputs.gallery import Gallery
-from utils.outputs.kinds import MASK_SCORES
+from utils.outputs.kinds import LOGITS, MASK_SCORES
 from utils.outputs.logits import Storage
 from utils.outputs.writers import WriterPool
 from utils.settings import SETTINGS
@@ -242,6 +242,11 @@ def build_learner(args, run, net, dataset, loader, class_weights, teacher=None):
         class_weights: of --class_weights, or None.
         teacher: of --teacher, or None.
     """
+    if teacher is not None and net.kind != LOGITS:
+        raise ValueError(
+            f'--teacher: {args.arch} is trained on masks and classes of queries, which learn nothing from the logits of'
+            ' a teacher; leave it out, or train a network of logits, which may have this one for a teacher'
+        )
     ema = ema_of(net, args.ema) if args.ema else None
     classes, own_weights = (dataset.num_classes, dataset.ignore_label), dataset.class_weights
     criterion = build_criterion(

@@ -153,13 +153,15 @@ def test_an_exported_program_returns_logarithms_of_the_scores(trained):
     [
         (['--loss', 'ce'], '--loss ce: does not fit eomt.EoMT, whose outputs are masks and classes of queries'),
         (['--rmi_loss'], '--rmi_loss: does not fit eomt.EoMT'),
+        (['--teacher', 'RUN'], '--teacher: eomt.EoMT is trained on masks and classes of queries'),
         (['--val_loss', 'mask'], '--val_loss mask: a validation scores pixels'),
         (['--eomt_queries', 3], '--eomt_queries 3: an image may show all of the 4 classes'),
     ],
 )
 def test_flags_that_do_not_fit_are_refused(trained, flags, words, capsys):
-    folder, data, _ = trained
+    folder, data, run = trained
     capsys.readouterr()
+    flags = [run if flag == 'RUN' else flag for flag in flags]
     assert call(train.main, *data, *NETWORK, *STEPS, '--result_dir', folder / 'refused', *flags) == 2
     assert words in capsys.readouterr().err
     assert call(train.main, *data, *STEPS, '--loss', 'mask', '--trunk', 'hrnetv2_w18_small_v1', '--dry_run') == 2
