@@ -26,6 +26,7 @@ from utils.files.sources import KINDS as SOURCE_KINDS
 from utils.outputs.predicted import KINDS
 from utils.settings import SETTINGS
 from utils.settings.evaluation import TILE_WEIGHTS
+from utils.settings.precision import ENGINES
 from utils.settings.retired import OF_PREDICTION
 from utils.settings.value_types import crop_size, names, number, positive
 
@@ -40,7 +41,20 @@ class ids by a network of your own instead, into a folder of your choice:
 a large image, of which the network sees a part at a time:
   python predict.py huge.tif --tile 1024
 """
-EVERYDAY = ('weights', 'write', 'out', 'n_scales', 'flip', 'max_side', 'tile', 'every', 'device', 'precision', 'batch')
+EVERYDAY = (
+    'weights',
+    'write',
+    'out',
+    'n_scales',
+    'flip',
+    'max_side',
+    'tile',
+    'every',
+    'device',
+    'engine',
+    'precision',
+    'batch',
+)
 
 
 def main(argv=None) -> int:
@@ -122,7 +136,14 @@ def build_parser() -> Parser:
     group.add_argument('--device', metavar='NAME', help='cpu, cuda or cuda:1 (default: cuda where there is one)')
     SETTINGS['precision'].add_to(group)
     group.add_argument('--batch', type=positive, default=1, metavar='N', help='images or tiles in one pass')
-    SETTINGS['compile'].add_to(group)
+    group.add_argument(
+        '--engine',
+        choices=ENGINES,
+        default='eager',
+        help='what runs the network: torch, eager or compiled, or a program for ONNX Runtime or OpenVINO on a CPU,'
+        ' which takes seconds to make for each size of images and is faster from then on',
+    )
+    SETTINGS['compile'].add_to(group, help='the same as --engine compile')
     group = parser.add_argument_group('output')
     group.add_argument('--out', default='predictions', metavar='DIR', help='folder of the results')
     group.add_argument(

@@ -112,7 +112,7 @@ def fuse(parser):
 
 # Settings of train.py that a command shares, and what it declares otherwise.
 _DATA = ('dataset', 'data_yaml', 'override_dataset_root', 'assets_path', 'cv', 'max_pixels')
-_FORWARD = ('n_scales', 'do_flip', 'crop_eval', 'crop_overlap', 'precision')
+_FORWARD = ('n_scales', 'do_flip', 'pre_size', 'crop_eval', 'crop_overlap', 'precision')
 _SPEED = 'files and processes'
 _CHANGES = {
     'dataset': {'default': None, 'help': 'dataset with the labels (default: the one of the manifests)'},
@@ -121,6 +121,7 @@ _CHANGES = {
     'eval_folder': {'help': 'run on the images of this folder instead of a split'},
     'n_scales': {'help': 'scales of hierarchical inference for members that have it, as in 0.5,1.0,2.0'},
     'do_flip': {'help': 'average every member with the mirrored image'},
+    'pre_size': {'help': 'resize the long edge to this for the networks (default: as the members were tested)'},
     'precision': {'help': 'arithmetic of the networks'},
     'num_workers': {'help': 'loader processes (default: as many as there are usable cores, at most 2)'},
 }

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel
 
 import datasets
 from config import cfg
@@ -248,6 +249,7 @@ def build_learner(args, run, net, dataset, loader, class_weights, teacher=None):
             ' a teacher; leave it out, or train a network of logits, which may have this one for a teacher'
         )
     ema = ema_of(net, args.ema) if args.ema else None
+    swa = AveragedModel(net) if args.swa_epochs else None  # of no epoch so far
     classes, own_weights = (dataset.num_classes, dataset.ignore_label), dataset.class_weights
     criterion = build_criterion(
         args, net.output_names, *classes, class_weights, own_weights, of_queries=net.kind == MASK_SCORES
@@ -259,7 +261,9 @@ def build_learner(args, run, net, dataset, loader, class_weights, teacher=None):
     scheduler = get_scheduler(optimizer, args, steps_per_epoch=-(-batches // args.accumulate))
     scaler = precision.grad_scaler(run.device, args.precision)
     wrapped = wrap(args, run, net, criterion.weights)
-    return Learner(net, wrapped, build_normalize(run), criterion, optimizer, scheduler, scaler, ema, augment, teacher)
+    return Learner(
+        net, wrapped, build_normalize(run), criterion, optimizer, scheduler, scaler, ema, swa, augment, teacher
+    )
 
 
 def build_evaluator(args, run, net, interrupt=lambda: None):

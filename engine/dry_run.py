@@ -103,7 +103,7 @@ class DryRun:
 
     def _training(self, args, run, net, data, sets):
         """Build everything else that a training needs, and tell its length."""
-        transform = build_train_transform(args, data.ignore_label)
+        transform = self.attempt(build_train_transform, args, data.ignore_label)
         build_mixing(args, data.num_classes, data.ignore_label)
         weights = self.attempt(read_class_weights, args.class_weights, data.classes.names)
         numbers = (data.num_classes, data.ignore_label, weights, data.class_weights)
@@ -114,7 +114,7 @@ class DryRun:
         self.attempt(build_teacher, args, data.classes, 'cpu', run.log)
         steps = 1
         if all(sets):
-            for found in sets:
+            for found in sets if transform else ():
                 transform.check_crop(found.sizes())
             coarse = int(sum(map(len, sets[1:])) * args.coarse_portion) if args.quality == 'fine_coarse' else 0
             images, batch = len(sets[0]) + coarse, args.bs_trn * run.dist.world

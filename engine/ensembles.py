@@ -28,6 +28,7 @@ from engine.evaluation import all_faults
 from engine.evaluator import Evaluator, not_finite_sentence
 from network.averaging import EvalOptions
 from transforms.normalize import Normalize
+from transforms.pipeline import ValTransform
 from utils.cli.wording import left_out_lines, listed
 from utils.cores import loader_processes
 from utils.files.atomic import sha256, write_json
@@ -114,6 +115,7 @@ def run(args):
             others = [f'{path} ({kind_of(net)})' for path, net in zip(paths, nets) if kind_of(net) != kind]
             if others:
                 raise ValueError(wrong_kind(f'--fusion {args.fusion} with --score {args.score}', kind, listed(others)))
+        pre_size = seen_size(args, paths, nets, dist)
         normalize = shared_normalization(paths, nets).to(dist.device)
         members = [
             {'checkpoint': path, 'weights_sha256': sha256(path), 'weight': weight}
@@ -122,6 +124,8 @@ def run(args):
         how = {'n_scales': args.n_scales, 'do_flip': args.do_flip, 'precision': args.precision, 'dataset': dataset.name}
         if args.crop_eval:
             how |= {'crop_eval': args.crop_eval, 'crop_overlap': args.crop_overlap}
+        if pre_size:
+            how['pre_size'] = pre_size
         # rank 0 removes what is overwritten; an --out that is refused is so on every rank
         with dist.main_first():
             outputs = Outputs(
@@ -132,7 +136,8 @@ def run(args):
             )
         faults = None if args.strict else []
         workers = loader_processes(most=2) if args.num_workers is None else args.num_workers
-        loader = eval_loader(EvalSet(dataset), 1, workers, dist.world, dist.rank, faults)
+        images = EvalSet(dataset, ValTransform(dataset.ignore_label, pre_size))
+        loader = eval_loader(images, 1, workers, dist.world, dist.rank, faults)
         evaluation = EvalOptions(
             flip=args.do_flip, precision=args.precision, tile=args.crop_eval, overlap=args.crop_overlap
         )
@@ -177,6 +182,22 @@ def load_member(path, args, dist):
     """The network of a checkpoint on this process's device; --n_scales are for those that have scales."""
     log = print if dist.is_main else lambda line: None
     return network.load(path, args.n_scales or (), dist.device, log=log, strict_scales=False)
+
+
+def seen_size(args, paths, nets, dist) -> int | None:
+    """The long edge that images are resized to before the networks see them: --pre_size, else what the members were
+    tested with; None for no resizing. Raises ValueError where they differ."""
+    if args.pre_size:
+        return args.pre_size
+    tested = [net.trained_on.test_settings for net in nets]
+    sizes = {None if one.get('crop_val') else one.get('pre_size'): path for one, path in zip(tested, paths)}
+    if len(sizes) > 1:
+        told = ' and '.join(f'{path} with {size or "no --pre_size"}' for size, path in sizes.items())
+        raise ValueError(f'the members were tested at different sizes ({told}); give --pre_size, or dump each and fuse')
+    (size,) = sizes
+    if size and dist.is_main:
+        print(f'--pre_size {size}: as the members were tested')
+    return size
 
 
 def shared_normalization(paths, nets) -> Normalize:

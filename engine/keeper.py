@@ -1,5 +1,5 @@
-"""Keeper of the checkpoints of a run: the last one and the one with the best score, each written before an older one
-goes."""
+"""Keeper of the checkpoints of a run: the last one, the one with the best score and that of averaged weights, each
+written before an older one goes."""
 
 import math
 import os
@@ -50,6 +50,20 @@ class CheckpointKeeper:
         self._tidy(epoch)
         return path
 
+    def save_average(self, state: Mapping, epoch: int, score) -> Path:
+        """Write swa_checkpoint_ep<epoch>.pth, the only one of its kind, which is the best checkpoint too when `score`
+        is above all before it. Save the last checkpoint after it, which says so."""
+        path = self.run_dir / f'swa_checkpoint_ep{epoch}.pth'
+        is_best = score is not None and not math.isnan(score) and (self.best_score is None or score > self.best_score)
+        save(path, {**state, 'epoch': epoch, 'epoch_done': True, 'score': score})
+        for file in checkpoints(self.run_dir, 'swa'):
+            if file != path:
+                file.unlink(missing_ok=True)
+        if is_best:
+            link_or_copy(path, self._best(epoch))
+            self.best_score, self.best_epoch = float(score), epoch
+        return path
+
     def continue_from(self, state: Mapping):
         """Take over the best score of a checkpoint that the run resumes from, if its best checkpoint is here.
 
@@ -67,6 +81,7 @@ class CheckpointKeeper:
         """Remove the temporary files that a killed writer left."""
         remove_temporaries(self.run_dir, 'last_checkpoint_ep')
         remove_temporaries(self.run_dir, 'best_checkpoint_ep')
+        remove_temporaries(self.run_dir, 'swa_checkpoint_ep')
 
     def last_files(self) -> list[Path]:
         """Every last_checkpoint_ep*.pth here, the newest epoch first."""

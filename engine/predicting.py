@@ -16,6 +16,7 @@ from engine.prediction import Prediction
 from engine.prediction_settings import as_tested, view_of
 from engine.predictor import PredictOptions, Predictor
 from network.averaging import EvalOptions
+from network.engines import PACKAGES, with_engine
 from transforms.normalize import Normalize
 from utils.classes import Classes
 from utils.cli.wording import counted, listed, shortened
@@ -40,6 +41,7 @@ def predict(args, found: Found, say) -> int:
         )
     device = find_device(args.device)
     arithmetic = precision.resolve(args.precision, device.type, say)
+    engine = engine_of(args, arithmetic)
     nets = load_networks(args, device)
     args = as_tested(args, sorted(args.weights), nets, say)
     options = predict_options(args, arithmetic, nets[0].align_corners)
@@ -50,6 +52,7 @@ def predict(args, found: Found, say) -> int:
     todo = [source for source in found.sources if not files.done(source)]
     for note in [*found.notes, *idle(args, found.sources)]:
         say(note)
+    nets = [with_engine(net, engine, say) for net in nets]
     pairs = [(net, Normalize(net.trained_on.mean, net.trained_on.std, True).to(device)) for net in nets]
     predictor = Predictor(pairs, len(classes), device, options)
     summary = Prediction(predictor, files, args.strict, args.show).run(
@@ -105,6 +108,17 @@ def find_device(name: str | None) -> torch.device:
     return device
 
 
+def engine_of(args, arithmetic: str) -> str:
+    """What --engine and --compile say. Raises ValueError where they, or the precision, contradict."""
+    if args.compile and 'engine' in args.given and args.engine != 'compile':
+        raise ValueError(f'--compile and --engine {args.engine}: give one of them; --compile is --engine compile')
+    if args.engine in PACKAGES and arithmetic != 'fp32':
+        raise ValueError(
+            f'--engine {args.engine}: computes in fp32, found --precision {arithmetic}; leave one of them out'
+        )
+    return 'compile' if args.compile else args.engine
+
+
 def load_networks(args, device) -> list:
     """The networks of --weights in evaluation mode on the device. Raises ValueError when their classes differ."""
     paths = sorted(args.weights)
@@ -116,8 +130,6 @@ def load_networks(args, device) -> list:
             raise ValueError(
                 f'--weights {path}: has the classes {here}, {paths[0]} has {first}; an ensemble needs the same classes'
             )
-        if args.compile:
-            net.compile()
     return nets
 
 

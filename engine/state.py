@@ -14,7 +14,7 @@ def pack_state(learner, position, rng: Sequence[Mapping], **description) -> dict
     """The content of a checkpoint.
 
     Args:
-        learner: net, optimizer, scheduler, scaler and ema (a module of averaged weights, or None).
+        learner: net, optimizer, scheduler, scaler, ema and swa (modules of averaged weights, or None).
         position: how far the training has come: epoch, batch, step, skipped.
         rng: `capture_rng()` of every rank, in order.
         description: what the file says about itself, such as arch, trunk, num_classes, args (plain values).
@@ -26,6 +26,7 @@ def pack_state(learner, position, rng: Sequence[Mapping], **description) -> dict
         'scheduler': learner.scheduler.state_dict(),
         'scaler': learner.scaler.state_dict(),
         'ema': None if learner.ema is None else learner.ema.state_dict(),
+        'swa': learner.swa.state_dict() if learner.swa is not None and learner.swa.n_averaged else None,
         'epoch': position.epoch,
         'batch_in_epoch': position.batch,
         'global_step': position.step,
@@ -47,7 +48,7 @@ def resume_learner(state: Mapping, source, learner, log=print):
     and `log` takes a line about it.
     """
     resume_optimizer(state, source, learner.optimizer)
-    for name in ('scaler', 'ema'):
+    for name in ('scaler', 'ema', 'swa'):
         part = getattr(learner, name)
         if part is None:
             continue
@@ -56,10 +57,11 @@ def resume_learner(state: Mapping, source, learner, log=print):
                 if name == 'scaler' and not all(isinstance(value, (int, float)) for value in state[name].values()):
                     raise TypeError(f'expected numbers, found {state[name]}')  # which torch would look at much later
                 part.load_state_dict(state[name])
-        elif name != 'scaler' or part.is_enabled():
+        elif name == 'ema' or name == 'scaler' and part.is_enabled():
             log(f'{source}: holds no {name} state, it starts anew')
-    if learner.ema is None and state.get('ema'):
-        log(f'{source}: its averaged weights are left out; give --ema to continue them')
+    for name, flag in (('ema', '--ema'), ('swa', '--swa_epochs')):
+        if getattr(learner, name) is None and state.get(name):
+            log(f'{source}: its averaged weights are left out; give {flag} to continue them')
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from utils.classes import Classes
 from utils.cli.wording import counted
 from utils.outputs.logits import MANIFEST, Logits, read_logits, read_manifest, reduce
 
-UNFOLLOWED = ('rand_augment', 'mosaic', 'class_mix', 'copy_paste')
+UNFOLLOWED = ('rand_augment', 'albumentations', 'mosaic', 'class_mix', 'copy_paste')
 
 
 class StoredTeacher:

@@ -61,7 +61,8 @@ class Learner:
 
     net: the bare network; wrapped: the same inside DistributedDataParallel, or itself. normalize: uint8 images -> what
     the network takes; augment(images, numbers): the photometric work that the loaders leave to the device; ema: the
-    average of the weights, or None; teacher: of a distillation, or None.
+    average of the weights over steps, or None; swa: that over the last epochs, or None; teacher: of a distillation, or
+    None.
     """
 
     net: torch.nn.Module
@@ -72,6 +73,7 @@ class Learner:
     scheduler: object
     scaler: torch.amp.GradScaler
     ema: AveragedModel | None = None
+    swa: AveragedModel | None = None
     augment: Callable | None = None
     teacher: Teacher | None = None
 
@@ -239,16 +241,13 @@ class Trainer:
         first = self.position.batch - self.position.batch % self.options.accumulate
         group = min(self.options.accumulate, total - first)
         last = self.position.batch + 1 == first + group
-        learner = self.learner
-        images = batch['image'].to(self.dist.device, non_blocking=True)
-        if 'photometric' in batch:
-            images = learner.augment(images, batch['photometric'])
+        learner, images = self.learner, self.augmented(batch)
         taught = learner.teacher.logits(images, batch.get('beside')) if learner.teacher else None
         images = learner.normalize(images)
         learner.net.set_progress((self.position.epoch + self.position.batch / total) / self.options.max_epoch)
         labels = batch['label'].to(self.dist.device, non_blocking=True).long()
         with contextlib.nullcontext() if last or learner.wrapped is learner.net else learner.wrapped.no_sync():
-            with autocast(self.dist.device, self.options.precision):
+            with self.autocast():
                 outputs = learner.wrapped(images)
             losses = learner.criterion(outputs, labels)
             if taught is not None:
@@ -257,6 +256,15 @@ class Trainer:
         meter.add(losses, len(batch['name']))
         self.group_names += batch['name']
         return last
+
+    def augmented(self, batch):
+        """The images of a batch of the loader on the device, with what is left to it done."""
+        images = batch['image'].to(self.dist.device, non_blocking=True)
+        return self.learner.augment(images, batch['photometric']) if 'photometric' in batch else images
+
+    def autocast(self):
+        """The context of a forward pass in the precision of the training."""
+        return autocast(self.dist.device, self.options.precision)
 
     def _update(self):
         """One optimizer step, left out when a gradient is not finite (DDP has averaged them, so all ranks agree)."""

@@ -5,7 +5,7 @@ import sys
 import time
 
 from datasets.sampling.listing import changes, files_of, order_of, stamps_of
-from engine import gpu
+from engine import gpu, swa
 from engine.builders import build_evaluator, describe_network, train_options
 from engine.evaluation import score_alone, validate, validation_criterion
 from engine.keeper import CheckpointKeeper
@@ -15,6 +15,7 @@ from engine.state import pack_state, resume_learner, resume_optimizer, resume_ra
 from engine.trainer import EpochMeans, Position, Stopped, Trainer, warm_decay
 from utils import checkpoint
 from utils.cli import flags
+from utils.files.atomic import sha256
 
 GAIN = 0.01  # of mean IoU, by which a network's own weights must be better to be kept: less is noise
 FIRST_STEPS = 10  # whose speed is taken for that of the training
@@ -41,6 +42,8 @@ class Training(Trainer):
         self.kept = next(iter(nets))  # the weights that scored best in the last validation
         self.val_criterion = validation_criterion(args, run, val_set)
         self.epoch_means, self.epoch_began = EpochMeans(), time.monotonic()
+        self.score = None  # of the last epoch
+        self.swa_done = None  # the epochs after which the average of --swa_epochs was scored
         self.speed_from = None  # (time, step) of the first step, until the speed has been told
         self.steps_left = 0
         self.is_explained = False  # why the loss is below 0
@@ -121,9 +124,15 @@ class Training(Trainer):
                 'start a new run from its weights with --snapshot'
             ) from error
         changed = flags.changed_since(args, state)
+        pipeline = (state.get('data') or {}).get('albumentations')
+        if args.albumentations and pipeline not in (None, sha256(args.albumentations)):
+            changed.append(f'--albumentations {args.albumentations}, whose content has changed')
         if changed:
             log(f'resumed with other flags, so not bit for bit: {", ".join(changed)}')
         self.keeper.continue_from(state)
+        self.score, self.swa_done = state.get('score'), state.get('swa_done')
+        if self.learner.swa is not None and epoch > self._first_averaged and not state.get('swa'):
+            log(f'{source}: holds no averaged weights, the mean of --swa_epochs begins with epoch {epoch}')
         self.kept = state.get('kept') if state.get('kept') in self.evaluators else self.kept
         log(f'continuing at epoch {epoch}, batch {batch}')
         self.position = Position(epoch, batch, state.get('global_step', 0), state.get('skipped', 0))
@@ -161,13 +170,15 @@ class Training(Trainer):
         if self.run.is_main:
             dataset = self.samples.dataset
             self.data = {'files': files_of(dataset), 'stamps': stamps_of(dataset)}
+        if self.args.albumentations:
+            self.data['albumentations'] = sha256(self.args.albumentations)
         is_trained = position.batch == self.options.batches(loader)  # the run was stopped in the validation
         steps = 0 if is_trained else position.batch // self.args.accumulate
         self.learner.scheduler.enter(position.epoch + is_trained, steps)
         self.run.begin(position.epoch + is_trained, position.step)
         is_over = position.epoch >= self.options.max_epoch
         ending, code = f'nothing to train, all {self.options.max_epoch} epochs are done' if is_over else 'finished', 0
-        if not super().fit(loader):
+        if not (super().fit(loader) and self._score_average(loader)):
             code = self.stop.exit_code
             signal = self.stop.reason or 'a signal to another process'
             ending = f'stopped by {signal}, saved; continue with --resume {self.run.directory}'
@@ -183,6 +194,7 @@ class Training(Trainer):
         at = self.position
         is_epoch_end = at.batch == 0  # the position is then the start of the next epoch
         epoch = at.epoch - is_epoch_end
+        self.score = score
         rng = self.dist.gather_objects(capture_rng())
         self.run.flush()
         if self.run.is_main:
@@ -193,12 +205,48 @@ class Training(Trainer):
                 **self.description,
                 mean_iu=score,
                 kept=self.kept,
+                swa_done=self.swa_done,
                 data={**self.data, 'order': None if is_epoch_end else order_of(self.samples)},
                 args=vars(self.args),
                 command=shlex.join(sys.argv),
             )
             self.keeper.save(state, epoch, score, is_epoch_end)
         self.dist.barrier()
+
+    def end_epoch(self):
+        if self.learner.swa is not None:
+            swa.add_epoch(self.learner.swa, self.learner.net, self.position.epoch - 1, self._first_averaged)
+
+    @property
+    def _first_averaged(self):
+        """The first epoch of --swa_epochs."""
+        return max(0, self.args.max_epoch - self.args.swa_epochs)
+
+    def _score_average(self, loader):
+        """Score the average of --swa_epochs, once all epochs are done; False when asked to stop before the end."""
+        done = self.position.epoch
+        if self.learner.swa is None or self.swa_done == done or done < self.options.max_epoch:
+            return True
+        try:
+            swa.score_average(self, loader)
+        except Stopped:
+            return False
+        return True
+
+    def keep_average(self, net, epoch, score, epochs):
+        """Write the checkpoint of averaged weights, then the last one again, which says that it is there."""
+        self.swa_done = epoch + 1
+        if self.run.is_main:
+            content = {
+                'state_dict': net.state_dict(),
+                **self.description,
+                'mean_iu': score,
+                'averaged_epochs': epochs,
+                'args': vars(self.args),
+                'command': shlex.join(sys.argv),
+            }
+            self.keeper.save_average(content, epoch, score)
+        self.save(self.score)
 
     def validate(self, epoch):
         """Save, then score the epoch; None where --val_freq leaves it out."""

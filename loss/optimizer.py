@@ -91,7 +91,9 @@ def get_scheduler(optimizer, args, steps_per_epoch):
     poly: (1 - t/T)^p, p = --poly_exp. poly2: exponent p before epoch --poly_step, 2p from it on. scl-poly: (1 - t/T)^p
     before epoch r = --rlx_off_epoch, then --rescale * (1 - (t-r)/(T-r))^q, q = --repoly. cosine: (1 + cos(pi t/T)) / 2
     (Loshchilov and Hutter, arXiv 1608.03983). onecycle: up from 1/25 in the first 0.3 T, then down to almost 0, both
-    along half a cosine (Smith and Topin, arXiv 1708.07120). --warmup steps lead up to any of them.
+    along half a cosine (Smith and Topin, arXiv 1708.07120). --warmup steps lead up to any of them. In the last
+    --swa_epochs the rate is --swa_lr, or what it was when they began; it goes there along half a cosine in
+    --swa_anneal_epochs.
     """
     _check_choices(args, 'lr_schedule', 'lr_step')
     if args.max_epoch < 1:
@@ -137,7 +139,22 @@ def _factor(args):
         return 1e-4 + (1 - 1e-4) * _half_cosine((done - rise) / (1 - rise))
 
     courses = {'poly': poly, 'poly2': poly2, 'scl-poly': scl_poly, 'cosine': cosine, 'onecycle': onecycle}
-    return courses[schedule]
+    return _held_at_the_end(args, courses[schedule]) if args.swa_epochs else courses[schedule]
+
+
+def _held_at_the_end(args, course):
+    """The course up to the epochs of --swa_epochs, in which the rate is constant."""
+    start, anneal = max(0, args.max_epoch - args.swa_epochs), args.swa_anneal_epochs
+    before = course(start)
+    held = before if args.swa_lr is None or not args.lr else args.swa_lr / args.lr
+
+    def factor(epoch):
+        if epoch < start:
+            return course(epoch)
+        done = min(1.0, (epoch - start) / anneal) if anneal else 1.0
+        return held + (before - held) * _half_cosine(done)
+
+    return factor
 
 
 def _half_cosine(done: float) -> float:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from network.commandline import build_network, make_parser, parse
 from network.layers import Module
 from network.plain import plain_form
-from network.program_files import FORMATS, first_line, load, onnx_runtime, quiet, refusal, write
+from network.program_files import FORMATS, exported, first_line, load, onnx_runtime, refusal, write
 from network.resize import EXACT_SCALES
 from network.segmentation import TrainedOn
 from network.segmentor import Segmentor
@@ -266,15 +266,11 @@ def traced(program: Program, images: Tensor, args) -> torch.export.ExportedProgr
         sides = {axis: torch.export.Dim(name, min=program.smallest) for axis, name in ((2, 'height'), (3, 'width'))}
         # what it assumes of sizes on its way, such as that no map is as large as the image, it asserts in the program
         options = {'dynamic_shapes': (sides,), 'prefer_deferred_runtime_asserts_over_guards': True}
-    try:
-        with plain_form(program) if program.smallest else nullcontext(), torch.no_grad(), quiet():
-            return torch.export.export(program, (images,), **options)
-    except Exception as error:  # torch raises many kinds, about what a trunk does with sizes
-        remedy = 'leave --dynamic out' if program.smallest else 'choose another network'
-        raise ValueError(
-            f'{args.arch}{" --dynamic" if program.smallest else ""}: torch.export cannot follow this network'
-            f' ({first_line(error)}); {remedy}'
-        ) from error
+    what, remedy = args.arch, 'choose another network'
+    if program.smallest:
+        what, remedy = f'{what} --dynamic', 'leave --dynamic out'
+    with plain_form(program) if program.smallest else nullcontext():
+        return exported(program, images, what, remedy, **options)
 
 
 def compare(run, images: Tensor, logits: Tensor, outputs: tuple[str, ...]) -> float:

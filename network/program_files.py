@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from torch import nn
 
 FORMATS = {'torch_export': '.pt2', 'onnx': '.onnx'}
 REMEDY = 'pip install -r requirements-extras.txt'
@@ -45,6 +46,18 @@ def quiet():
             yield
     finally:
         logger.setLevel(level)
+
+
+def exported(program: nn.Module, images: torch.Tensor, what: str, remedy: str, **options):
+    """The ExportedProgram of a module for these images; options: of torch.export.export.
+
+    Raises ValueError, which begins with `what` and ends with `remedy`, where torch.export cannot follow.
+    """
+    try:
+        with torch.no_grad(), quiet():
+            return torch.export.export(program, (images,), **options)
+    except Exception as error:  # torch raises many kinds, about what a trunk does with sizes
+        raise ValueError(f'{what}: torch.export cannot follow this network ({first_line(error)}); {remedy}') from error
 
 
 def write(kind: str, traced: torch.export.ExportedProgram, file: Path, about: dict):

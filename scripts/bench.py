@@ -48,6 +48,7 @@ LINES = {
     'training': bench_network.training,
     'dump': bench_network.dump,
     'prediction': bench_predict.prediction,
+    'engines': bench_predict.engines,
     'fuse': bench_ensemble.fuse,
     'run': bench_ensemble.run,
     'fuse_memory': bench_ensemble.memory,
@@ -55,7 +56,7 @@ LINES = {
 }
 GROUPS = {
     'data': ('sample', 'cached', 'photometric', 'index', 'verification'),
-    'networks': ('evaluation', 'training', 'dump', 'prediction'),
+    'networks': ('evaluation', 'training', 'dump', 'prediction', 'engines'),
     'ensembles': ('fuse', 'run', 'fuse_memory', 'storage'),
 }
 WITHOUT_FORMS = ('fuse_memory', 'storage')  # these measure themselves and return rows

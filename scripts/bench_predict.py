@@ -1,8 +1,11 @@
-"""Benchmark line of predict.py: images from their files to colours and overlays, against the forward passes alone."""
+"""Benchmark lines of predict.py: images from their files to colours and overlays against the forward passes alone, and
+the engines against the network as it was trained."""
 
+import importlib.util
 import shutil
 import tempfile
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -14,11 +17,13 @@ from aggregation.fusion.fusing import FuseOptions
 from engine.prediction import Prediction
 from engine.predictor import PredictOptions, Predictor
 from network.averaging import EvalOptions
+from network.engines import PACKAGES, with_engine
 from scripts.bench_data import shape, street_files
 from scripts.bench_measure import Case, Form
 from transforms.normalize import Normalize
 from utils.files.sources import find_sources
 from utils.outputs.predicted import PredictedFiles
+from utils.settings.precision import ENGINES
 
 IMAGES = 12
 
@@ -56,3 +61,31 @@ def prediction(settings):
             repeats=7,
             images=IMAGES,
         )
+
+
+@contextmanager
+def engines(settings):
+    """The network in the box on each engine whose package is there, programs made beforehand."""
+    device = settings.device
+    net = network.load(predict.DEFAULT_WEIGHTS, device=device)
+    images = torch.randn(1, 3, *settings.size, generator=torch.Generator().manual_seed(0)).to(device)
+    images = images.contiguous(memory_format=torch.channels_last)
+    forms = []
+    for name in ENGINES:
+        package = PACKAGES.get(name)
+        if package and (device.type != 'cpu' or importlib.util.find_spec(package) is None):
+            print(f'engine {name}: left out, {package} is missing or runs on a CPU only')
+            continue
+        fast = with_engine(net, name)
+        with torch.inference_mode():
+            for _ in range(2):  # what is compiled or exported
+                fast(images)
+        forms.append(Form(torch.inference_mode()(partial(fast, images)), name=name, resident=(fast,)))
+    yield Case(
+        f'engines of predict.py, the network in the box, {shape(settings.size)}',
+        'eager torch, batch normalisation as it was trained',
+        Form(torch.inference_mode()(partial(net, images)), resident=(net,)),
+        forms,
+        repeats=15,
+        images=1,
+    )

@@ -199,7 +199,8 @@ class Learner:
         torch.manual_seed(0)
         self.net = torch.nn.Linear(2, 3)
         self.optimizer = torch.optim.SGD(self.net.parameters(), 0.1, momentum=0.9)
-        self.scaler, self.ema = torch.amp.GradScaler('cpu'), AveragedModel(self.net)
+        self.scaler = torch.amp.GradScaler('cpu')
+        self.ema, self.swa = AveragedModel(self.net), AveragedModel(self.net)
 
 
 def state() -> dict:
@@ -221,6 +222,7 @@ def state() -> dict:
         'optimizer_name': 'SGD',
         'scaler': learner.scaler.state_dict(),
         'ema': learner.ema.state_dict(),
+        'swa': learner.swa.state_dict(),
         'epoch': 1,
         'epoch_done': False,
         'batch_in_epoch': 2,
@@ -235,7 +237,7 @@ def state() -> dict:
 
 def checkpoints(folder) -> dict[str, bytes]:
     whole, plain = state(), folder / 'plain.safetensors'
-    weights = {key: value for key, value in whole.items() if key not in ('optimizer', 'scaler', 'ema', 'rng')}
+    weights = {key: value for key, value in whole.items() if key not in ('optimizer', 'scaler', 'ema', 'swa', 'rng')}
     files = {'training.pth': io.BytesIO(), 'old.pth': io.BytesIO(), 'bare.pth': io.BytesIO()}
     torch.save(whole, files['training.pth'])
     torch.save(whole, files['old.pth'], _use_new_zipfile_serialization=False)

@@ -115,7 +115,7 @@ def test_a_photo_becomes_all_kinds_of_files_at_its_own_size(call, weights, tmp_p
     with np.load(out / 'a_probabilities.npz') as file:
         assert np.abs(file['probabilities'] - probabilities.numpy()).max() < 1e-3
     with np.load(out / 'a_logits.npz') as file:
-        assert np.array_equal(file['logits'], logits.half().numpy())
+        assert np.abs(file['logits'] - logits.numpy()).max() < 1e-3
     [record] = Reader((out / 'index.html').read_text()).data['records']
     assert [layer['file'] for layer in record['layers']] == ['a_input.jpg', 'a_color.png', 'a_confidence.png']
     assert record['classes'] == [[c, None, n, None] for c, n in enumerate(np.bincount(labels.ravel()).tolist()) if n]
@@ -172,7 +172,7 @@ def test_scales_and_flips_are_those_of_an_evaluation(call, weights):
     image = photo('a.png', (64, 128))
     call('a.png', '--n_scales', '0.5,1.0', '--flip', '--write', 'logits')
     with np.load('predictions/a_logits.npz') as file:
-        assert np.array_equal(file['logits'], logits_of(weights[0], image, [0.5, 1.0], True).half().numpy())
+        assert np.abs(file['logits'] - logits_of(weights[0], image, [0.5, 1.0], True).numpy()).max() < 1e-3
 
 
 @pytest.mark.parametrize('fusion', ['mean', 'mean_logit'])

@@ -187,3 +187,16 @@ def test_sigusr1_to_torchrun_saves_as_the_recipes_set_it_up(street, tmp_path):
         started.wait(60)
     assert 'stopped by SIGUSR1, saved' in log.read_text(), log.read_text()
     assert len(list(run.glob('last_checkpoint_ep*.pth'))) == 1
+
+
+@pytest.mark.slow
+def test_weights_averaged_on_two_processes_have_the_score_that_one_process_finds(program):
+    places = ['--dataset', 'synthetic', '--override_dataset_root', program.street, '--result_dir', program.run_dir]
+    short = [*TRAIN, '--epoch_batches', '1', '--num_workers', '0']
+    code, printed = torchrun(*places, *SMALL, *short, '--assets_path', program.run_dir.parent, '--swa_epochs', '2')
+    assert code == 0 and 'the mean of the weights of 2 epochs, batch statistics of 1 batch: ' in printed, printed
+    file = program.run_dir / 'swa_checkpoint_ep1.pth'
+    state, last = checkpoint.load(file), checkpoint.load(program.run_dir / 'last_checkpoint_ep1.pth')
+    assert state['averaged_epochs'] == 2 == last['swa']['n_averaged'] and last['swa_done'] == 2
+    code, scored = program('--eval', 'val', '--snapshot', file, '--result_dir', program.run_dir / 'eval', small=False)
+    assert code == 0 and f'[mean_iu {state["mean_iu"]:0.5f}]' in scored

@@ -9,12 +9,14 @@ Images are uint8 (H, W, 3) RGB, labels uint8 (H, W); `Normalize` makes floats of
 
 import math
 
-from transforms.geometry import RandomSizeAndCrop
+from transforms.albumentations_file import AlbumentationsPipeline
+from transforms.geometry import Padding, RandomFlip, RandomSizeAndCrop
 from transforms.mixing import Mixing
 from transforms.normalize import Normalize
-from transforms.photometric import ColorJitter, RandomBilateralBlur, RandomGaussianBlur
+from transforms.photometric import ColorJitter, RandomBilateralBlur, RandomGaussianBlur, RGBShift, Sometimes
 from transforms.pipeline import TrainTransform, ValTransform
 from transforms.randaugment import RandAugment, parse_rand_augment
+from transforms.randaugment_framework import FrameworkRandAugment
 
 __all__ = [
     'Normalize',
@@ -27,7 +29,7 @@ __all__ = [
 
 
 def build_train_transform(args, ignore_label: int) -> TrainTransform:
-    """The transform of training samples from the flags of augmentation; bblur wins over gblur.
+    """The transform of training samples from the flags of augmentation; bblur wins over gblur, resize over pre_size.
 
     Raises ValueError that names the flag that is wrong.
     """
@@ -44,14 +46,35 @@ def build_train_transform(args, ignore_label: int) -> TrainTransform:
         )
     crop_size = None if args.full_crop_training else _check_crop_size(args.crop_size)
     size_and_crop = RandomSizeAndCrop(
-        crop_size, args.scale_min, args.scale_max, ignore_label, args.pre_size, args.translate_aug_fix
+        crop_size,
+        args.scale_min,
+        args.scale_max,
+        ignore_label,
+        None if args.resize else args.pre_size,
+        args.translate_aug_fix,
+        args.resize,
+        Padding(ignore_label, args.pad_value, args.pad_mode == 'reflect'),
     )
-    rand_augment = (
-        RandAugment(*parse_rand_augment(args.rand_augment), ignore_label=ignore_label) if args.rand_augment else None
+    parts = (args.brightness, args.contrast, args.saturation, args.hue)
+    amounts = [args.color_aug if amount is None else amount for amount in parts]
+    steps = (
+        ColorJitter(*amounts) if any(amounts) else None,
+        RGBShift(args.rgb_shift) if args.rgb_shift else None,
+        RandomBilateralBlur() if args.bblur else RandomGaussianBlur() if args.gblur else None,
     )
-    jitter = ColorJitter(args.color_aug) if args.color_aug else None
-    blur = RandomBilateralBlur() if args.bblur else RandomGaussianBlur() if args.gblur else None
-    return TrainTransform(size_and_crop, rand_augment, jitter, blur, defer=args.augment_on == 'device')
+    jitter, shift, blur = (step and Sometimes(step, args.color_share) for step in steps)
+    flip, defer = RandomFlip(args.hflip, args.vflip), args.augment_on == 'device'
+    joint: list = [_rand_augment(args, ignore_label)] if args.rand_augment else []
+    if args.albumentations:
+        joint.append(AlbumentationsPipeline(args.albumentations, ignore_label, crop_size))
+    return TrainTransform(size_and_crop, flip, joint, jitter, shift, blur, defer)
+
+
+def _rand_augment(args, ignore_label: int):
+    count, magnitude = parse_rand_augment(args.rand_augment)
+    if args.rand_augment_ops == 'published':
+        return RandAugment(count, magnitude, ignore_label)
+    return FrameworkRandAugment(count, magnitude, args.rand_augment_ops)
 
 
 def build_mixing(args, num_classes: int, ignore_label: int) -> Mixing | None:

@@ -10,16 +10,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from transforms.photometric import ROUND_DOWN, ColorJitter, RandomGaussianBlur, gaussian_size, hue_steps
+from transforms.photometric import ROUND_DOWN, gaussian_size, hue_steps
 
 GREY = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow and OpenCV
-NUMBERS = 9  # of one image: four factors, the order of the four, sigma (0: no blur)
+NUMBERS = 12  # of one image: four factors, the order of the four, sigma (0: no blur), what is added to R, G and B
 
 
-def draw(jitter: ColorJitter | None, blur: RandomGaussianBlur | None, rng: np.random.Generator) -> Tensor:
-    """The numbers that jitter and blur would draw next, float32 (NUMBERS,); those of None change nothing."""
-    factors, order = jitter.draw(rng) if jitter else ((1, 1, 1, 0), range(4))
-    return torch.from_numpy(np.array([*factors, *order, blur.draw(rng) if blur else 0], np.float32))
+def draw(jitter, blur, rng: np.random.Generator, shift=None) -> Tensor:
+    """The numbers that a ColorJitter, an RGBShift and a RandomGaussianBlur would draw next, in this order, float32
+    (NUMBERS,); those of None change nothing."""
+    factors, order = (jitter and jitter.draw(rng)) or ((1, 1, 1, 0), range(4))
+    levels = (shift and shift.draw(rng)) or (0, 0, 0)
+    sigma = (blur and blur.draw(rng)) or 0
+    return torch.from_numpy(np.array([*factors, *order, sigma, *levels], np.float32))
 
 
 def augment(images: Tensor, numbers: Tensor) -> Tensor:
@@ -36,9 +39,11 @@ def as_seen(sample: dict) -> np.ndarray:
 
 
 def _augment_one(image: Tensor, numbers: list[float]) -> Tensor:
-    factors, order, sigma = numbers[:4], numbers[4:8], numbers[8]
+    factors, order, sigma, levels = numbers[:4], numbers[4:8], numbers[8], numbers[9:]
     for step in map(int, order):
         image = _OPERATIONS[step](image, factors[step])
+    if any(levels):
+        image = (image + torch.tensor(levels).view(3, 1, 1).to(image.device, non_blocking=True)).clamp_(0, 255)
     return _blur(image, sigma) if sigma else image
 
 

@@ -52,26 +52,46 @@ def random_window(
     return Window(min(max(start, 0), last), crop, 0)
 
 
-def paste(image: np.ndarray, label: np.ndarray | None, crop_size, y: Window, x: Window, ignore_label: int):
+@dataclass(frozen=True)
+class Padding:
+    """What surrounds an image: a grey level, with the ignore label; or, mirrored, the reflection of both."""
+
+    ignore_label: int
+    value: float = 0
+    mirrored: bool = False
+
+
+def paste(image: np.ndarray, label: np.ndarray | None, crop_size, y: Window, x: Window, padding: Padding):
     """Pad image (y.length, x.length, 3) and label to a crop.
 
     Args:
         label: (y.length, x.length), or None.
         crop_size: (h, w).
         y, x: where they lie in it.
-        ignore_label: value of the padding in the label.
 
     Returns: image (h, w, 3) and label (h, w), or None.
     """
     if image.shape[:2] == tuple(crop_size):
         return image, label
-    padded = np.zeros((*crop_size, 3), np.uint8)
+    if padding.mirrored:
+        sides = [side for axis, window in zip(crop_size, (y, x)) for side in _sides(axis, window)]
+        top, bottom, left, right = sides
+        return tuple(
+            array if array is None else cv2.copyMakeBorder(array, top, bottom, left, right, cv2.BORDER_REFLECT_101)
+            for array in (image, label)
+        )
+    padded = np.full((*crop_size, 3), round(padding.value), np.uint8)
     padded[y.target, x.target] = image
     if label is None:
         return padded, None
-    padded_label = np.full(crop_size, ignore_label, label.dtype)
+    padded_label = np.full(crop_size, padding.ignore_label, label.dtype)
     padded_label[y.target, x.target] = label
     return padded, padded_label
+
+
+def _sides(length: int, window: Window) -> tuple[int, int]:
+    """The pixels of a crop before and behind the image."""
+    return window.offset, length - window.offset - window.length
 
 
 class RandomSizeAndCrop:
@@ -82,6 +102,8 @@ class RandomSizeAndCrop:
         ignore_label: value of the padding in labels.
         pre_size: multiply s by pre_size / long edge.
         translate: put an image smaller than the crop at a random place of it, not in its middle.
+        resize: what s multiplies, in place of the size of the image: (h, w), or (short edge,) of the same aspect.
+        padding: of an image smaller than the crop (default: black, ignored).
     """
 
     def __init__(
@@ -92,35 +114,41 @@ class RandomSizeAndCrop:
         ignore_label: int,
         pre_size: int | None = None,
         translate: bool = False,
+        resize: tuple[int, ...] | None = None,
+        padding: Padding | None = None,
     ):
         self.crop_size = crop_size
+        self.resize, self.padding = resize, padding or Padding(ignore_label)
         self.scale_min = scale_min
         self.scale_max = scale_max
-        self.ignore_label = ignore_label
         self.pre_size = pre_size
         self.translate = translate
 
     def __call__(self, image: np.ndarray, label: np.ndarray, rng: np.random.Generator, centroid=None) -> tuple:
         """image uint8 (H, W, 3), label (H, W), centroid (x, y) in pixels of image or None.
 
-        Returns image (h, w, 3), label (h, w) and the scale s that was applied, pre_size included.
+        Returns image (h, w, 3), label (h, w) and the scale s that was applied, pre_size or resize (that of the height)
+        included.
         """
-        height, width = image.shape[:2]
-        scale = rng.uniform(self.scale_min, self.scale_max) * self._base_scale(height, width)
-        resized = resized_size((height, width), scale)
-        crop_size = self.crop_size or (height, width)
-        centre_x, centre_y = (None, None) if centroid is None else (int(position * scale) for position in centroid)
+        size = height, width = image.shape[:2]
+        scale = rng.uniform(self.scale_min, self.scale_max)
+        resized = self._resized(size, scale)
+        crop_size = self.crop_size or self._base_size(size)
+        scales = (scale * self._base_scale(*size),) * 2
+        if self.resize:
+            scales = resized[1] / width, resized[0] / height
+        centre_x, centre_y = (None, None) if centroid is None else (int(c * s) for c, s in zip(centroid, scales))
         x = random_window(resized[1], crop_size[1], rng, centre_x, self.translate)
         y = random_window(resized[0], crop_size[0], rng, centre_y, self.translate)
         image = resize_window(image, resized, y.source, x.source)
         label = nearest_window(label, resized, y.source, x.source)
-        return *paste(image, label, crop_size, y, x, self.ignore_label), scale
+        return *paste(image, label, crop_size, y, x, self.padding), scales[1]
 
     def check_fits(self, sizes: Iterable[tuple[int, int]]):
         """Raise ValueError when no image of `sizes`, an iterable of (H, W), is ever as large as the crop."""
         if self.crop_size is None:
             return
-        largest = [resized_size(size, self.scale_max * self._base_scale(*size)) for size in set(sizes)]
+        largest = [self._resized(size, self.scale_max) for size in set(sizes)]
         crop_height, crop_width = self.crop_size
         if not largest or any(height >= crop_height and width >= crop_width for height, width in largest):
             return
@@ -132,6 +160,20 @@ class RandomSizeAndCrop:
             f' crop would be padded; use --crop_size {fitting[best][0]},{fitting[best][1]} or a larger --scale_max'
         )
 
+    def _resized(self, size: tuple[int, int], scale: float) -> tuple[int, int]:
+        """The size that a scale gives an image, pre_size or resize included."""
+        if self.resize:
+            return resized_size(self._base_size(size), scale)
+        return resized_size(size, scale * self._base_scale(*size))
+
+    def _base_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The size that resize gives an image."""
+        *height, last = self.resize or size
+        if height:
+            return height[0], last
+        short = min(size)
+        return max(1, round(size[0] * last / short)), max(1, round(size[1] * last / short))
+
     def _base_scale(self, height: int, width: int) -> float:
         return self.pre_size / max(height, width) if self.pre_size else 1.0
 
@@ -141,11 +183,18 @@ def resized_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
     return max(1, int(size[0] * scale)), max(1, int(size[1] * scale))
 
 
-def random_flip(image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> tuple:
-    """Mirror image and label left to right with probability 0.5."""
-    if rng.random() < 0.5:
-        return cv2.flip(image, 1), cv2.flip(label, 1)
-    return image, label
+class RandomFlip:
+    """Mirror image and label left to right with probability `horizontal`, and top to bottom with `vertical`."""
+
+    def __init__(self, horizontal: float = 0.5, vertical: float = 0.0):
+        self.horizontal, self.vertical = horizontal, vertical
+
+    def __call__(self, image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> tuple:
+        if rng.random() < self.horizontal:
+            image, label = cv2.flip(image, 1), cv2.flip(label, 1)
+        if self.vertical and rng.random() < self.vertical:
+            image, label = cv2.flip(image, 0), cv2.flip(label, 0)
+        return image, label
 
 
 def scale_long_edge(image: np.ndarray, label: np.ndarray | None, long_edge: int) -> tuple:
@@ -178,7 +227,7 @@ def center_crop_pad(image: np.ndarray, label: np.ndarray | None, size: int, igno
     image = np.ascontiguousarray(image[slice(*y.source), slice(*x.source)])
     if label is not None:
         label = np.ascontiguousarray(label[slice(*y.source), slice(*x.source)])
-    return paste(image, label, (size, size), y, x, ignore_label)
+    return paste(image, label, (size, size), y, x, Padding(ignore_label))
 
 
 def _centre_window(length: int, crop: int) -> Window:

@@ -1,4 +1,4 @@
-"""Photometric augmentation of uint8 RGB images (h, w, 3): colour jitter, Gaussian and bilateral blur.
+"""Photometric augmentation of uint8 RGB images (h, w, 3): colour jitter, RGB shift, Gaussian and bilateral blur.
 
 Brightness, contrast and saturation are Pillow's ImageEnhance Brightness, Contrast and Color, which blend with black,
 with the mean grey and with the grey image and round down. Nothing here reads or moves a label.
@@ -52,23 +52,60 @@ def hue_steps(turn: float) -> int:
 
 
 class ColorJitter:
-    """Brightness, contrast and saturation by factors U[max(0, 1 - a), 1 + a], hue by U[-a, a], a = amount; shuffled."""
+    """Brightness, contrast and saturation by factors U[max(0, 1 - a), 1 + a], hue by U[-a, a], a = amount; shuffled.
 
-    def __init__(self, amount: float):
-        self.amount = amount
+    amounts: one for all, or those of brightness, contrast, saturation and hue.
+    """
+
+    def __init__(self, *amounts: float):
+        self.amounts = amounts * 4 if len(amounts) == 1 else amounts
 
     def draw(self, rng: np.random.Generator) -> tuple[list[float], np.ndarray]:
         """The factors of brightness, contrast, saturation and hue, and the order of the four (places in that list)."""
-        factors = [rng.uniform(max(0.0, 1 - self.amount), 1 + self.amount) for _ in range(3)]
-        factors.append(rng.uniform(-self.amount, self.amount))
+        *blends, hue = self.amounts
+        factors = [rng.uniform(max(0.0, 1 - amount), 1 + amount) for amount in blends]
+        factors.append(rng.uniform(-hue, hue))
         return factors, rng.permutation(len(factors))
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         factors, order = self.draw(rng)
         operations = (adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue)
         for i in order:
-            image = operations[i](image, factors[i])
+            if self.amounts[i]:
+                image = operations[i](image, factors[i])
         return image
+
+
+class RGBShift:
+    """Red, green and blue each plus a number of grey levels U[-limit, limit], clipped."""
+
+    def __init__(self, limit: float):
+        self.limit = limit
+
+    def draw(self, rng: np.random.Generator) -> list[float]:
+        """The grey levels that are added to red, green and blue, whole ones."""
+        return np.round(rng.uniform(-self.limit, self.limit, 3)).tolist()
+
+    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        levels = np.arange(256)[:, None] + np.array(self.draw(rng))
+        return cv2.LUT(image, np.clip(levels, 0, 255).astype(np.uint8)[None])
+
+
+class Sometimes:
+    """A step that changes the share `share` of the images; one of 1 draws nothing for that."""
+
+    def __init__(self, step, share: float):
+        self.step, self.share = step, share
+
+    def takes_part(self, rng: np.random.Generator) -> bool:
+        return self.share == 1 or rng.random() < self.share
+
+    def draw(self, rng: np.random.Generator):
+        """What the step draws, None for an image that stays as it is."""
+        return self.step.draw(rng) if self.takes_part(rng) else None
+
+    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return self.step(image, rng) if self.takes_part(rng) else image
 
 
 def gaussian_size(sigma: float) -> int:

@@ -1,36 +1,39 @@
 """Pipelines of transforms: the steps that a training and a validation sample go through, in order."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from transforms import deferred
-from transforms.geometry import RandomSizeAndCrop, center_crop_pad, random_flip, resize_height, scale_long_edge
-from transforms.photometric import ColorJitter, RandomBilateralBlur, RandomGaussianBlur
-from transforms.randaugment import RandAugment
+from transforms.geometry import RandomFlip, RandomSizeAndCrop, center_crop_pad, resize_height, scale_long_edge
 
 
 class TrainTransform:
-    """Scale and crop, flip, RandAugment, colour jitter, blur; all randomness comes from the generator of the call.
+    """Scale and crop, flip, RandAugment, a pipeline of albumentations, colour jitter, RGB shift, blur; all randomness
+    comes from the generator of the call.
 
     Args:
         size_and_crop: resizing and cropping.
-        rand_augment, jitter, blur: each a step, or None to leave it out.
-        defer: leave jitter and blur to the device; the blur is then a RandomGaussianBlur.
+        flip: mirroring (default: half of the samples left to right).
+        joint: steps (image, label, rng) -> (image, label), in order.
+        jitter, shift, blur: each a step (image, rng) -> image, or None to leave it out.
+        defer: leave jitter, shift and blur to the device; the blur is then a RandomGaussianBlur.
     """
 
     def __init__(
         self,
         size_and_crop: RandomSizeAndCrop,
-        rand_augment: RandAugment | None = None,
-        jitter: ColorJitter | None = None,
-        blur: RandomGaussianBlur | RandomBilateralBlur | None = None,
+        flip: RandomFlip | None = None,
+        joint: Sequence[Callable] = (),
+        jitter: Callable | None = None,
+        shift: Callable | None = None,
+        blur: Callable | None = None,
         defer: bool = False,
     ):
-        self.size_and_crop = size_and_crop
-        self.rand_augment = rand_augment
-        self.jitter, self.blur = jitter, blur
-        self.defer = defer and (jitter is not None or blur is not None)
+        self.size_and_crop, self.flip = size_and_crop, flip or RandomFlip()
+        self.joint = joint
+        self.jitter, self.shift, self.blur = jitter, shift, blur
+        self.defer = defer and any(step is not None for step in (jitter, shift, blur))
 
     def __call__(self, image: np.ndarray, label: np.ndarray, rng: np.random.Generator, centroid=None) -> tuple:
         """Augment one pair; the arguments are not changed.
@@ -45,25 +48,24 @@ class TrainTransform:
             with defer also the numbers that deferred.augment needs to finish the image.
         """
         image, label, scale = self.size_and_crop(image, label, rng, centroid)
-        image, label = random_flip(image, label, rng)
-        if self.rand_augment is not None:
-            image, label = self.rand_augment(image, label, rng)
+        image, label = self.flip(image, label, rng)
+        for step in self.joint:
+            image, label = step(image, label, rng)
         if self.defer:
-            assert not isinstance(self.blur, RandomBilateralBlur)
-            return image, label, scale, deferred.draw(self.jitter, self.blur, rng)
-        for step in (self.jitter, self.blur):
-            if step is not None:
-                image = step(image, rng)
+            return image, label, scale, deferred.draw(self.jitter, self.blur, rng, self.shift)
+        for change in (self.jitter, self.shift, self.blur):
+            if change is not None:
+                image = change(image, rng)
         return image, label, scale
 
     def places(self, size: tuple[int, int], rng: np.random.Generator, centroid=None) -> np.ndarray:
         """Which pixel of an image (H, W) each one of the crop shows that the same generator makes of it: row * W +
-        column, int32 (h, w), -1 beside the image. RandAugment has to be None: it turns and shears labels."""
-        assert self.rand_augment is None
+        column, int32 (h, w), -1 beside the image. No joint step may follow: it turns and shears labels."""
+        assert not self.joint
 
         def moved(image, label, rng, centroid):
             image, label, scale = self.size_and_crop(image, label, rng, centroid)
-            return *random_flip(image, label, rng), scale
+            return *self.flip(image, label, rng), scale
 
         return places(moved, size, rng, centroid)
 

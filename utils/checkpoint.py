@@ -91,7 +91,7 @@ def _list_of(check) -> Callable[[Any], bool]:
 # Entries that the programs read -> (check of the value, what it should be). All may be absent or None.
 ENTRIES: dict[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(('arch', 'trunk', 'dataset', 'data_yaml', 'optimizer_name'), (_is_text, 'text')),
-    **dict.fromkeys(('network', 'args', 'optimizer', 'scheduler', 'scaler', 'ema'), (_is_mapping, 'a mapping')),
+    **dict.fromkeys(('network', 'args', 'optimizer', 'scheduler', 'scaler', 'ema', 'swa'), (_is_mapping, 'a mapping')),
     **dict.fromkeys(
         ('num_classes', 'epoch', 'batch_in_epoch', 'global_step', 'skipped', 'best_epoch'),
         (_is_whole, 'a whole number'),

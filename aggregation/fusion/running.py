@@ -28,7 +28,9 @@ class MemberFusion(Sink):
     def process(self, batch: EvalBatch):
         if batch.member == 0:
             self._pools = {}
-        for name, logits in zip(batch.names, batch.logits):
+        for k, name in enumerate(batch.names):
+            view, place = batch.in_image_grid(k)
+            logits = view.logits[place]
             pool, count = self._pools.get(name) or (self._empty(logits), 0)
             if count < batch.member:  # an earlier member was not finite
                 continue

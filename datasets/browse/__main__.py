@@ -21,6 +21,7 @@ from datasets.verify.whole import check_split
 from transforms import build_train_transform
 from utils.cli import flags
 from utils.cli.parser import Parser
+from utils.cli.presets import with_preset
 from utils.cli.program import run_program
 from utils.files.atomic import remove_stale_temporaries
 from utils.files.images import write_png
@@ -65,7 +66,7 @@ def parse_args(argv=None):
         metavar='FILE',
         help='a page (.html) or one picture (.png) (default: <assets_path>/browse/<dataset>_<split>.html)',
     )
-    args = parser.parse_all(sys.argv[1:] if argv is None else argv)
+    args = with_preset(parser.parse_all(sys.argv[1:] if argv is None else argv))
     out = args.out and Path(args.out)
     if out and out.suffix.lower() not in ('.html', '.png'):
         raise ValueError(f'--out {out}: expected a name that ends with .html, for a page, or .png, for one picture')

@@ -24,7 +24,7 @@ def collate(samples: list):
     """Samples of one size -> {'image' uint8 (N, 3, h, w), 'label' uint8 (N, h, w) if any, 'name' list, 'scale' float32
     (N,)}.
 
-    'photometric' becomes float32 (N, 9), 'beside' gets a first axis, 'index' and 'size' are lists. A Failure among the
+    'photometric' becomes float32 (N, 12), 'beside' gets a first axis, 'index' and 'size' are lists. A Failure among the
     samples is returned in place of the batch. Raises ValueError when sizes differ.
     """
     failure = next((sample for sample in samples if isinstance(sample, Failure)), None)

@@ -20,6 +20,7 @@ from engine.planning.time_plan import DECIDED
 from network import cost
 from network.loading import build
 from utils.cli import flags
+from utils.cli.presets import of_preset
 from utils.cli.wording import counted
 from utils.settings import SETTINGS
 from utils.settings.setting import NETWORK
@@ -73,6 +74,7 @@ def held_by_others(args) -> list[str]:
         'fp16': ('precision',),
         'test_mode': ('max_epoch',),
         'minutes': ('max_epoch', 'val_freq'),
+        'augment': tuple(of_preset(args)),
     }
     return [name for flag, names in pairs.items() if getattr(args, flag) for name in names]
 

@@ -51,6 +51,7 @@ class TimedTraining(Training):
                 self.watch.add_validation(time.monotonic() - began)
 
     def end_epoch(self):
+        super().end_epoch()
         now, done = Length(self.args.max_epoch, self.args.val_freq, self.batches), self.position.epoch
         trained, self.begun = self.batches - self.begun, 0
         new = self.watch.plan(done, trained, now, self.longest, self.given.get('max_epoch'))

@@ -11,13 +11,16 @@ import pytest
 import torch
 from small import command
 
+import config
 import ensemble
+import network
 import train
 from aggregation.fusion.fused_files import Outputs
 from aggregation.fusion.fusing import FuseOptions
 from aggregation.fusion.running import MemberFusion
 from aggregation.statistics import calibration
 from aggregation.statistics.levels import to_levels
+from datasets import get_dataset
 from engine import ensembles
 from engine.distributed import Dist
 from engine.evaluator import Evaluator
@@ -674,3 +677,19 @@ def test_an_out_of_other_settings_is_one_sentence_with_several_processes_too(tra
         and '[rank' not in done.stderr
         and '(fusion mean, now vote); give another --out' in done.stderr
     )
+
+
+def test_run_sees_images_as_its_members_were_tested(program, street, snapshot_of, tmp_path):
+    member = snapshot_of('--pre_size', '96')
+    data = ['--dataset', 'synthetic', '--override_dataset_root', street, '--num_workers', 0]
+    code, told = program('run', member, *data, '--out', tmp_path / 'run')
+    assert code == 0 and '--pre_size 96: as the members were tested' in told
+    net = network.load(member, device='cpu')
+    with config.scope(DATASET__ROOT=str(street)):
+        dataset = get_dataset('synthetic', 'val')
+    for item in dataset.items:
+        labels = cv2.imread(str((tmp_path / 'run' / item.name).with_suffix('')) + '_pred.png', cv2.IMREAD_UNCHANGED)
+        assert (labels == net.predict(dataset.load(item)[0]).labels).mean() > 0.999
+    code, told = program('run', member, snapshot_of(), *data, '--out', tmp_path / 'both')
+    assert code == 2 and 'were tested at different sizes' in told and 'with no --pre_size' in told
+    assert program('run', member, snapshot_of(), *data, '--pre_size', 64, '--out', tmp_path / 'both')[0] == 0

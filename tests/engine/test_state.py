@@ -49,6 +49,7 @@ class Trainee:
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda epoch: (1 - epoch / 100) ** 2)
         self.scaler = torch.amp.GradScaler('cpu', init_scale=64.0, growth_interval=3)
         self.ema = AveragedModel(self.net, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True)
+        self.swa = AveragedModel(self.net)
 
     def steps(self, count):
         for _ in range(count):

@@ -9,6 +9,8 @@ from transforms.deferred import NUMBERS, as_seen, augment, draw
 from transforms.photometric import (
     ColorJitter,
     RandomGaussianBlur,
+    RGBShift,
+    Sometimes,
     adjust_brightness,
     adjust_contrast,
     adjust_hue,
@@ -66,15 +68,21 @@ def test_the_blur_is_that_of_the_loaders(sigma):
         assert np.abs(on_device(image, sigma=sigma) - gaussian_blur(image, sigma).astype(float)).max() <= 1
 
 
-@pytest.mark.parametrize('amount, blurred', [(0.25, True), (0.25, False), (0, True)])
-def test_the_numbers_are_drawn_as_the_loaders_draw_them(amount, blurred):
+@pytest.mark.parametrize(
+    'amount, blurred, share',
+    [(0.25, True, None), (0.25, False, None), (0, True, None), (0.25, True, 1), (0.2, True, 0.5)],
+)
+def test_the_numbers_are_drawn_as_the_loaders_draw_them(amount, blurred, share):
     jitter, blur = ColorJitter(amount) if amount else None, RandomGaussianBlur() if blurred else None
+    shift = None
+    if share:
+        jitter, shift, blur = (Sometimes(step, share) for step in (jitter, RGBShift(20), blur))
     for seed in range(20):
         image, rng, other = photo(seed), np.random.default_rng(seed), np.random.default_rng(seed)
         plain = image
-        for step in (jitter, blur):
+        for step in (jitter, shift, blur):
             plain = plain if step is None else step(plain, rng)
-        numbers = draw(jitter, blur, other)
+        numbers = draw(jitter, blur, other, shift)
         assert numbers.shape == (NUMBERS,) and numbers.dtype == torch.float32
         assert rng.random() == other.random()
         done = augment(torch.from_numpy(image).permute(2, 0, 1)[None], numbers[None])[0].permute(1, 2, 0).numpy()

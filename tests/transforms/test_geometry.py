@@ -4,9 +4,10 @@ from PIL import Image
 
 from scripts.baseline_transforms import plain_size_and_crop
 from transforms.geometry import (
+    Padding,
+    RandomFlip,
     RandomSizeAndCrop,
     center_crop_pad,
-    random_flip,
     random_window,
     resize_height,
     scale_long_edge,
@@ -97,7 +98,7 @@ def test_image_and_label_stay_aligned_and_padding_is_ignored(seed, translate):
     height, width, *crop = (int(side) for side in rng.integers(30, 200, 4))
     transform = size_and_crop(tuple(crop), 0.5, 2.0, translate=translate)
     image, label, scale = transform(*coded_pair(height, width), rng)
-    image, label = random_flip(image, label, rng)
+    image, label = RandomFlip()(image, label, rng)
     assert image.shape == (*crop, 3) and label.shape == tuple(crop)
     assert image.dtype == label.dtype == np.uint8 and image.flags.c_contiguous and label.flags.c_contiguous
     inside = label != IGNORE
@@ -186,7 +187,7 @@ def test_flipping_mirrors_both_half_of_the_time():
     image, label = coded_pair(4, 7)
     flipped = 0
     for seed in range(200):
-        found, found_label = random_flip(image, label, np.random.default_rng(seed))
+        found, found_label = RandomFlip()(image, label, np.random.default_rng(seed))
         mirrored = bool((found_label == label[:, ::-1]).all())
         flipped += mirrored
         assert (found == (image[:, ::-1] if mirrored else image)).all() and (mirrored or (found_label == label).all())
@@ -271,3 +272,72 @@ def test_a_sliver_keeps_one_pixel_of_its_short_side():
     assert scale_long_edge(row, None, 10)[0].shape == (1, 10, 3)
     assert scale_long_edge(column, None, 10)[0].shape == (10, 1, 3)
     assert resize_height(column, None, 10)[0].shape == (10, 1, 3)
+
+
+# ---- flips, padding and fixed sizes that are asked for
+
+
+@pytest.mark.parametrize(
+    'horizontal, vertical, expected', [(0, 0, [[1, 2], [3, 4]]), (1, 0, [[2, 1], [4, 3]]), (0, 1, [[3, 4], [1, 2]])]
+)
+def test_an_image_and_its_label_are_mirrored_as_often_as_asked(horizontal, vertical, expected):
+    label = np.array([[1, 2], [3, 4]], np.uint8)
+    for seed in range(5):
+        image, found = RandomFlip(horizontal, vertical)(np.dstack([label] * 3), label, np.random.default_rng(seed))
+        assert found.tolist() == expected and image[..., 2].tolist() == expected
+
+
+def test_a_share_of_vertical_flips_draws_after_the_horizontal_ones():
+    label = np.array([[1, 2], [3, 4]], np.uint8)
+    counts = {}
+    for seed in range(400):
+        _, plain = RandomFlip(0.5)(np.dstack([label] * 3), label, np.random.default_rng(seed))
+        _, both = RandomFlip(0.5, 0.25)(np.dstack([label] * 3), label, np.random.default_rng(seed))
+        upright = both if both[0, 0] < 3 else both[::-1]
+        assert (upright == plain).all()
+        counts[both.tobytes()] = counts.get(both.tobytes(), 0) + 1
+    assert sorted(counts.values())[0] > 25 and 70 < sum(sorted(counts.values())[:2]) < 130
+
+
+@pytest.mark.parametrize(
+    'padding, row, labels',
+    [
+        (Padding(IGNORE, 7), [7, 7, 1, 2, 3, 7, 7], [255, 255, 1, 2, 3, 255, 255]),
+        (Padding(IGNORE, mirrored=True), [3, 2, 1, 2, 3, 2, 1], [3, 2, 1, 2, 3, 2, 1]),
+    ],
+)
+def test_padding_is_a_grey_level_or_the_reflection_of_image_and_label(padding, row, labels):
+    label = np.array([[1, 2, 3]], np.uint8)
+    transform = RandomSizeAndCrop((1, 7), 1.0, 1.0, IGNORE, padding=padding)
+    image, found, _ = transform(np.dstack([label] * 3), label, np.random.default_rng(0))
+    assert image[0, :, 0].tolist() == row and found[0].tolist() == labels
+
+
+@pytest.mark.parametrize(
+    'resize, scale, size, applied',
+    [((50,), 1.0, (50, 100), 0.5), ((30, 40), 1.0, (30, 40), 0.3), ((50,), 0.5, None, 0)],
+)
+def test_resize_gives_the_short_edge_or_both_sides(resize, scale, size, applied):
+    label = np.zeros((100, 200), np.uint8)
+    label[:, 100:] = 1
+    crop = size or (25, 50)
+    transform = RandomSizeAndCrop(None if size else crop, scale, scale, IGNORE, resize=resize)
+    image, found, s = transform(np.dstack([label] * 3), label, np.random.default_rng(0))
+    assert image.shape == (*crop, 3) and s == (applied or 0.25)
+    assert (found[:, : crop[1] // 2] == 0).all() and (found[:, crop[1] // 2 :] == 1).all()
+
+
+def test_a_place_is_found_again_where_the_two_sides_are_resized_differently():
+    label = np.zeros((100, 200), np.uint8)
+    label[80:84, 20:24] = 1
+    transform = RandomSizeAndCrop((10, 10), 1.0, 1.0, IGNORE, resize=(200, 100))
+    for seed in range(20):
+        _, found, _ = transform(np.dstack([label] * 3), label, np.random.default_rng(seed), (22, 82))
+        assert found.any()
+
+
+def test_a_crop_that_only_a_resize_makes_possible_is_taken():
+    transform = RandomSizeAndCrop((60, 60), 1.0, 1.0, IGNORE, resize=(60,))
+    transform.check_fits([(30, 40)])
+    with pytest.raises(ValueError, match='--crop_size 60,60'):
+        RandomSizeAndCrop((60, 60), 1.0, 1.0, IGNORE).check_fits([(30, 40)])

@@ -11,6 +11,8 @@ from transforms.photometric import (
     ColorJitter,
     RandomBilateralBlur,
     RandomGaussianBlur,
+    RGBShift,
+    Sometimes,
     adjust_brightness,
     adjust_contrast,
     adjust_hue,
@@ -164,3 +166,54 @@ def test_bilateral_blur_of_a_grey_picture_equals_the_definition(sigma):
 def test_bilateral_blur_of_colours_is_close_to_the_definition():
     image = photo_like_pair(60, 80)[0]
     assert difference(bilateral_blur(image, 0.75), plain_bilateral(image, 0.75)).mean() < 1
+
+
+# ---- parts of the jitter, RGB shift, shares
+
+
+class Fixed:
+    """A generator whose uniform numbers are given."""
+
+    def __init__(self, *numbers):
+        self.numbers = list(numbers)
+
+    def uniform(self, low, high, count=None):
+        return np.array([self.numbers.pop(0) for _ in range(count)]) if count else self.numbers.pop(0)
+
+    def permutation(self, count):
+        return np.arange(count)
+
+
+def test_rgb_shift_adds_whole_grey_levels_and_clips():
+    image = np.array([[[250, 5, 100], [0, 20, 255]]], np.uint8)
+    assert RGBShift(10)(image, Fixed(9.6, -10, 3.4)).tolist() == [[[255, 0, 103], [10, 10, 255]]]
+
+
+@pytest.mark.parametrize(
+    'amounts, numbers, expected',
+    [
+        ((0.5, 0, 0, 0), (0.5, 1, 1, 0), [50, 100]),  # brightness alone halves every level
+        ((0, 0.5, 0, 0), (1, 0.5, 1, 0), [125, 175]),  # contrast alone halves the distance to the mean of 150
+    ],
+)
+def test_a_part_of_the_jitter_alone(amounts, numbers, expected):
+    image = np.repeat(np.array([[100, 200]], np.uint8)[..., None], 3, axis=2)
+    assert ColorJitter(*amounts)(image, Fixed(*numbers))[0, :, 0].tolist() == expected
+
+
+def test_one_amount_is_that_of_all_four():
+    image, draws = noise(), []
+    for jitter in (ColorJitter(0.3), ColorJitter(0.3, 0.3, 0.3, 0.3)):
+        draws.append(jitter(image, np.random.default_rng(4)))
+    assert (draws[0] == draws[1]).all() and (draws[0] != image).any()
+
+
+def test_a_share_of_the_images_is_changed_and_a_share_of_one_draws_nothing_for_that():
+    image = noise()[:4, :4]
+    changed = [
+        bool((Sometimes(RGBShift(40), 0.25)(image, np.random.default_rng(seed)) != image).any()) for seed in range(400)
+    ]
+    assert 70 < sum(changed) < 130
+    rng, other = np.random.default_rng(0), np.random.default_rng(0)
+    assert (Sometimes(RGBShift(40), 1)(image, rng) == RGBShift(40)(image, other)).all()
+    assert rng.random() == other.random()

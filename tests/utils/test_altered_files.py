@@ -64,16 +64,18 @@ class Learner:
     def __init__(self):
         self.net = nn.Linear(2, 1)
         self.optimizer = torch.optim.SGD(self.net.parameters(), 0.1, momentum=0.9)
-        self.scaler, self.ema = torch.amp.GradScaler('cpu'), AveragedModel(self.net)
+        self.scaler = torch.amp.GradScaler('cpu')
+        self.ema, self.swa = AveragedModel(self.net), AveragedModel(self.net)
 
 
-@pytest.mark.parametrize('part', ['optimizer', 'scaler', 'ema', 'rng'])
+@pytest.mark.parametrize('part', ['optimizer', 'scaler', 'ema', 'swa', 'rng'])
 def test_a_state_with_values_of_a_wrong_type_is_a_value_error(part):
     learner, refused = Learner(), 0
     parts = {
         'optimizer': learner.optimizer.state_dict(),
         'scaler': learner.scaler.state_dict(),
         'ema': learner.ema.state_dict(),
+        'swa': learner.swa.state_dict(),
     }
     for key in capture_rng() if part == 'rng' else parts[part]:
         for value in [*WRONG, None]:

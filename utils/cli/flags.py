@@ -7,6 +7,7 @@ changes them returns new ones. A mistake is a ValueError of one sentence.
 from argparse import Namespace
 
 from utils.cli.parser import Parser
+from utils.cli.presets import preset_line, with_preset
 from utils.cli.wording import counted
 from utils.cores import loader_processes, own_cores
 from utils.settings import SETTINGS
@@ -25,6 +26,8 @@ score the result:
 # What keeps a network from learning images by heart.
 OVERFIT = dict.fromkeys(('class_uniform_pct', 'repeat_factor', 'mosaic', 'class_mix', 'copy_paste', 'color_aug'), 0.0)
 OVERFIT |= {'gblur': False, 'bblur': False, 'rand_augment': None, 'scale_min': 1.0, 'scale_max': 1.0}
+OVERFIT |= {'rgb_shift': 0.0, 'vflip': 0.0, 'albumentations': None}
+OVERFIT |= dict.fromkeys(('brightness', 'contrast', 'saturation', 'hue'))
 OVERFIT_VAL_FREQ = 10  # epochs of a few steps
 DUMP_FLAGS = ('dump_logits', 'dump_for_submission', 'dump_for_auto_labelling')
 
@@ -59,6 +62,7 @@ def with_values(args, **changes) -> Namespace:
 
 def complete(args) -> Namespace:
     """The flags with what follows from others. Raises ValueError for flags that contradict each other."""
+    args = with_preset(args)
     check(args)
     return derived(args)
 
@@ -126,6 +130,16 @@ def check(args):
         raise ValueError(
             f'--ema {args.ema}: expected a decay between 0 and 1, such as 0.999; leave the flag out for none'
         )
+    epochs = args.max_epoch - args.start_epoch
+    if args.swa_epochs and args.swa_epochs > epochs:
+        raise ValueError(
+            f'--swa_epochs {args.swa_epochs}: the training has {counted(epochs, "epoch")}; give fewer, or a larger'
+            ' --max_epoch'
+        )
+    if args.swa_epochs and args.early_stop:
+        raise ValueError(
+            '--early_stop ends a training before the last epochs, whose weights --swa_epochs averages; give one'
+        )
     if args.dump_topn and (args.no_metrics or args.eval in ('folder', 'test')):
         raise ValueError(
             '--dump_topn ranks images by their errors and needs labels; evaluate val or trn and leave out --no_metrics'
@@ -160,8 +174,8 @@ def check_coarse(args):
 
 
 def unread(args) -> list[str]:
-    """A sentence for every given flag that has no effect."""
-    lines = SETTINGS.notes(args)
+    """A sentence for every given flag that has no effect, and for one that stands for others."""
+    lines = SETTINGS.notes(args) + ([] if args.eval else preset_line(args))
     if args.overfit and not args.eval:
         lines += [f'--{name} has no effect beside --overfit' for name in args.given if name in OVERFIT]
     if args.override_dataset_root and args.dataset == 'custom':

@@ -17,7 +17,8 @@ from utils.version import VERSION
 
 NAME = 'hparams.json'
 NO_FLAGS = ('command', 'source')  # source: found by the program, from --snapshot or --resume
-SAID_OTHERWISE = ('fp16', 'config', 'run', 'debug')  # by --precision; by all other entries; only for who typed it
+# By --precision; by all other entries, as a file of flags is and a preset; only for who typed it.
+SAID_OTHERWISE = ('fp16', 'config', 'augment', 'run', 'debug')
 
 
 def is_record(content) -> bool:

@@ -2,7 +2,8 @@
 
     pandas.read_csv('metrics.csv').set_index(['phase', 'epoch']).select_dtypes('number')
 
-Phases: `train` (means over the epoch's batches), `val` (the scores) and `iou` (of each class, columns iou/<class>).
+Phases: `train` (means over the epoch's batches), `val` (the scores), `iou` (of each class, columns iou/<class>) and
+`swa` (the score of the weights averaged by --swa_epochs).
 `timestamp` is Unix time. runx's sumx reads the same file: it looks for names in front of the numbers of a `val` row,
 and for `start` and a time behind `timestamp` in the first line. So those numbers have a column without a title before
 them that holds their names, and one column is titled by the time at which the run started.

@@ -3,6 +3,8 @@
 from utils.settings.setting import NUMBERS, TRAINING, VALUES, Setting, choice, group, switch
 from utils.settings.value_types import count, positive
 
+ENGINES = ('eager', 'compile', 'onnx', 'openvino')  # that run a network which only predicts, see network/engines.py
+
 SETTINGS = group(
     'precision and speed',
     choice(

@@ -7,8 +7,8 @@ A name stands before a sentence that goes on from 'it'. Names of the framework a
 NOTHING = 'did nothing in the published program; leave it out'
 SCALES = 'is --n_scales 0.5,1.0,2.0, which networks with attention to scale read in evaluations'
 AUGMENTATIONS = (
-    'is --crop_size H,W, --scale_min and --scale_max, --color_aug, --gblur, --bblur and --rand_augment N,M; see --help'
-    ' augmentation'
+    'is --augment PRESET, with the names of the framework, or --albumentations FILE; sizes are --crop_size H,W,'
+    ' --resize H,W, --scale_min and --scale_max; see --help augmentation'
 )
 SETTLED = 'is not a setting here; leave it out'
 GROUPS = 'is a file of flags here: --config FILE, or --recipe'
@@ -22,7 +22,7 @@ PUBLISHED = {
     **dict.fromkeys(
         ('dataset_inst', 'hardnm', 'maxSkip', 'trial', 'mscale_cat_scale_flt', 'mscale_init', 'scf'), NOTHING
     ),
-    'brt_aug': f'{NOTHING}, or give --color_aug, which changes the brightness',
+    'brt_aug': f'{NOTHING}, or give --brightness A, the strength of its jitter',
     'three_scale': f'{NOTHING}, or give --n_scales 0.5,1.0,2.0',
     'alt_two_scale': f'{NOTHING}, or give --n_scales 0.5,1.0',
     'log_msinf_to_tb': 'failed in the published program; evaluate once per scale, with --default_scale',

@@ -110,6 +110,7 @@ positive = number(int, low=1)
 share = number(float, low=0, high=1)
 amount = number(float, low=0)
 processes = number(int, low=1, high=512)  # or threads
+grey_level = number(float, low=0, high=255)
 above_zero = number(float, above=0)
 scale = number(float, low=0.01)
 scales = numbers(float, minimum=0.01)
