@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from network.folding import folded
 from network.program_files import exported, first_line, write
+from utils.outputs.kinds import kind_of
 from utils.settings.precision import ENGINES
 
 PACKAGES = {'onnx': 'onnxruntime', 'openvino': 'openvino'}
@@ -96,6 +97,7 @@ class _Programs(nn.Module):
         self.net, self.start, self.engine, self.log = net, start, engine, log
         self._runs: dict[tuple, Run] = {}
         self._seen: set[tuple] = set()
+        self.kind = kind_of(net)
 
     @property
     def trained_on(self):

@@ -17,7 +17,9 @@ from engine.builders import wrap
 from engine.distributed import init_from_env
 from loss import get_criterion
 from network import export, load, loading
+from network.engines import with_engine
 from utils import checkpoint
+from utils.outputs.kinds import MASK_SCORES
 from utils.outputs.logits import read_logits
 
 COLORS = [(128, 64, 128), (220, 20, 60), (70, 130, 180), (107, 142, 35)]
@@ -134,6 +136,18 @@ def test_a_photo_is_predicted_as_it_was_evaluated_and_with_a_confidence_of_its_s
         )
         scores = net(pixels.permute(2, 0, 1)[None])['pred'][0]
     assert np.allclose(found.confidence, scores.amax(0) / scores.sum(0), atol=1e-4)
+
+
+@pytest.mark.slow
+def test_an_engine_gives_scores_as_the_network_does(trained):
+    pytest.importorskip('onnxruntime')
+    net, images = load(trained[2]), torch.randn(1, 3, 48, 48)
+    engine = with_engine(net, 'onnx', log=lambda line: None)
+    with torch.inference_mode():
+        expected, *found = (each(images)['pred'] for each in (net, engine, engine))
+    assert engine.kind == net.kind == MASK_SCORES
+    for scores in found:  # of the network, then of the program
+        torch.testing.assert_close(scores, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow
