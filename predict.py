@@ -98,6 +98,7 @@ def build_parser() -> Parser:
     SETTINGS['n_scales'].add_to(group)
     group.add_argument('--flip', action='store_true', help='average with the prediction of the mirror image')
     group.add_argument('--no_flip', dest='flip', action='store_false', default=False, help=SUPPRESS)
+    SETTINGS['flip_kind'].add_to(group, help=SETTINGS['flip_kind'].help.replace('--do_flip', '--flip'))
     SETTINGS['test_settings'].add_to(
         group,
         choices=('stored', 'flags'),

@@ -37,6 +37,7 @@ import config
 import network
 from datasets.sampling.coarse import join, training_qualities
 from engine import evaluation, precision, run_name, testing
+from engine.best_metric import BestMetric
 from engine.builders import (
     build_learner,
     build_network,
@@ -135,6 +136,8 @@ def check_names(args):
     datasets.get_classes(args.dataset)
     if args.freeze_trunk and args.trunk is None:
         raise ValueError(f'--freeze_trunk: {args.arch} has no trunk to freeze; leave the flag out')
+    if not args.eval:
+        BestMetric(args.best_metric)
     if not args.source:
         network.check_pretrained(args.pretrained, args.arch, args.trunk, args.assets_path)
 

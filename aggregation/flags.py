@@ -112,7 +112,7 @@ def fuse(parser):
 
 # Settings of train.py that a command shares, and what it declares otherwise.
 _DATA = ('dataset', 'data_yaml', 'override_dataset_root', 'assets_path', 'cv', 'max_pixels')
-_FORWARD = ('n_scales', 'do_flip', 'pre_size', 'crop_eval', 'crop_overlap', 'precision')
+_FORWARD = ('n_scales', 'do_flip', 'flip_kind', 'pre_size', 'crop_eval', 'crop_overlap', 'precision')
 _SPEED = 'files and processes'
 _CHANGES = {
     'dataset': {'default': None, 'help': 'dataset with the labels (default: the one of the manifests)'},

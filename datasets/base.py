@@ -34,7 +34,8 @@ class Dataset:
     """The base of every dataset. A subclass gives name, classes and `_find_items`, and is `registered`.
 
     classes: what the labels mean; color_map: {(r, g, b): raw id} when the label files hold colours; class_weights: (K,)
-    those that trainings of this dataset were published with, or None. Instances add split, quality, cv, root (Path),
+    those that trainings of this dataset were published with, or None; categories: {name: trainIds} of the groups of
+    classes that its label table has, which are scored together too. Instances add split, quality, cv, root (Path),
     items (list of Item, sorted by name) and notes (list of sentences about what was left out). Constructing one lists
     files and raises FileNotFoundError or ValueError when something is missing.
     """
@@ -43,6 +44,7 @@ class Dataset:
     classes: Classes
     color_map: dict | None = None
     class_weights: tuple[float, ...] | None = None
+    categories: dict[str, tuple[int, ...]] = {}
     # what raw_label depends on beside the files, as text: part of the names of index and cache
     label_rules = ''
     splits = ('train', 'val', 'test')

@@ -272,9 +272,10 @@ def build_evaluator(args, run, net, interrupt=lambda: None):
     options = EvalOptions(
         scales=scales,
         flip=args.do_flip,
+        flip_kind=args.flip_kind,
         align_corners=args.align_corners,
         precision=args.precision,
-        max_batches=7 if args.test_mode else None,
+        max_batches=7 if args.test_mode else args.limit_batches and args.limit_batches[-1],
         tile=args.crop_eval,
         overlap=args.crop_overlap,
     )
@@ -329,5 +330,12 @@ def train_options(args):
         log_freq=args.log_freq,
         schedule_per_step=args.lr_step == 'iter',
         save_minutes=args.save_minutes,
-        max_batches=11 if args.test_mode else args.epoch_batches,
+        max_batches=epoch_batches(args),
     )
+
+
+def epoch_batches(args) -> int | None:
+    """The most batches of an epoch, None for all."""
+    if args.test_mode:
+        return 11
+    return min(filter(None, (args.epoch_batches, *(args.limit_batches or ())[:1])), default=None)

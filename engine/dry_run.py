@@ -14,7 +14,7 @@ import torch
 import datasets
 from datasets.base import DATASETS
 from datasets.sampling.coarse import training_qualities
-from engine.builders import build_network
+from engine.builders import build_network, epoch_batches
 from engine.distributed import Dist
 from engine.teacher import build_teacher
 from loss import build_criterion, build_validation_criterion, read_class_weights
@@ -120,7 +120,7 @@ class DryRun:
             images, batch = len(sets[0]) + coarse, args.bs_trn * run.dist.world
             if images < batch:
                 raise ValueError(f'--bs_trn {args.bs_trn}: a step takes {batch} images, there are {images}')
-            steps = -(-min(images // batch, args.epoch_batches or images) // args.accumulate)
+            steps = -(-min(images // batch, epoch_batches(args) or images) // args.accumulate)
             run.log(
                 f'length: {counted(args.max_epoch - args.start_epoch, "epoch")} of {counted(steps, "step")},'
                 f' {counted(batch * args.accumulate, "image")} each'

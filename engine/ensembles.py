@@ -98,6 +98,8 @@ def run(args):
     """Fuse the members' outputs on the device as they are made; torchrun shares the images out to its processes."""
     options = fuse_options(args)
     paths, weights = checkpoints_in_order(args)
+    if 'flip_kind' in args.given and not args.do_flip:
+        print('--flip_kind has no effect without --do_flip')
     dist = init_from_env(False)
     try:
         with config.scope(**SETTINGS.as_cfg(vars(args))):
@@ -122,6 +124,8 @@ def run(args):
             for path, weight in zip(paths, weights)
         ]
         how = {'n_scales': args.n_scales, 'do_flip': args.do_flip, 'precision': args.precision, 'dataset': dataset.name}
+        if args.do_flip and args.flip_kind != 'h':
+            how['flip_kind'] = args.flip_kind
         if args.crop_eval:
             how |= {'crop_eval': args.crop_eval, 'crop_overlap': args.crop_overlap}
         if pre_size:
@@ -139,7 +143,11 @@ def run(args):
         images = EvalSet(dataset, ValTransform(dataset.ignore_label, pre_size))
         loader = eval_loader(images, 1, workers, dist.world, dist.rank, faults)
         evaluation = EvalOptions(
-            flip=args.do_flip, precision=args.precision, tile=args.crop_eval, overlap=args.crop_overlap
+            flip=args.do_flip,
+            flip_kind=args.flip_kind,
+            precision=args.precision,
+            tile=args.crop_eval,
+            overlap=args.crop_overlap,
         )
         fusion = MemberFusion(paths, weights, options, outputs)
         evaluator = Evaluator(nets, normalize, dist, evaluation)

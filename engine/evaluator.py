@@ -6,6 +6,8 @@ several networks. Each rank sees its own images, each image once. An image whose
 its labels would be class 0 everywhere.
 """
 
+import itertools
+
 import torch
 
 from network.averaging import EvalOptions, average_logits
@@ -65,11 +67,10 @@ class Evaluator:
         try:
             for sink in sinks:
                 sink.open()
-            for step, batch in enumerate(
-                progress(loader, total=len(loader), desc=description, unit=unit, log=self.log)
-            ):
-                if step == self.options.max_batches:
-                    break
+            most = self.options.max_batches
+            total = min(len(loader), most or len(loader))
+            batches = itertools.islice(loader, most)  # images of several sizes make more batches than total
+            for batch in progress(batches, total=total, desc=description, unit=unit, log=self.log):
                 self.interrupt()
                 images += len(batch['name'])
                 wanting = [sink for sink in sinks if sink.wants(batch['name'], batch['index'], 'label' in batch)]
@@ -99,12 +100,24 @@ class Evaluator:
         images = batch['image'].to(self.dist.device, non_blocking=True)
         labels = batch['label'].to(self.dist.device, non_blocking=True) if 'label' in batch else None
         keep_scales = any(sink.wants_scales(batch['index']) for sink in sinks)
+        each_scale = any(sink.wants_each_scale() for sink in sinks)
         normalised = self.normalize(images)
         for member, net in enumerate(self.nets):
-            logits, outputs = self._forward(net, normalised, keep_scales, batch['name'])
+            alone: dict | None = {} if each_scale else None
+            logits, outputs = self._forward(net, normalised, keep_scales, batch['name'], alone)
+            scales = {name: maps.argmax(1).to(torch.uint8) for name, maps in (alone or {}).items()}
             assets = {key: value for key, value in outputs.items() if key != 'pred'}
             evaluated = EvalBatch(
-                batch['name'], batch['index'], images, labels, logits, assets, member, batch.get('size'), kind_of(net)
+                batch['name'],
+                batch['index'],
+                images,
+                labels,
+                logits,
+                assets,
+                member,
+                batch.get('size'),
+                scales,
+                kind_of(net),
             )
             fine = are_finite(logits)
             if not all(fine):
@@ -114,8 +127,8 @@ class Evaluator:
                 for sink in sinks:
                     sink.process(evaluated)
 
-    def _forward(self, net, images, keep_scales, names):
+    def _forward(self, net, images, keep_scales, names, alone):
         try:
-            return average_logits(net, images, self.options, keep_scales)
+            return average_logits(net, images, self.options, keep_scales, alone)
         except ValueError as error:
             raise Unfit(f'{", ".join(names)}: {error}') from error

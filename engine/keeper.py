@@ -19,18 +19,21 @@ class CheckpointKeeper:
     An old file goes only after the new one stands, so a run killed at any moment can be continued.
     """
 
-    def __init__(self, run_dir):
-        self.run_dir = Path(run_dir)
+    def __init__(self, run_dir, is_better=None):
+        """is_better(score, best): whether a score beats the best one before, None where there is none (default: the
+        larger one does)."""
+        self.run_dir, self.is_better = Path(run_dir), is_better or is_larger
         self.best_score, self.best_epoch = None, None
 
     def save(self, state: Mapping, epoch: int, score=None, is_epoch_end=True) -> Path:
-        """Write last_checkpoint_ep<epoch>.pth, and best_checkpoint_ep<epoch>.pth when `score` is above all before it.
+        """Write last_checkpoint_ep<epoch>.pth, and best_checkpoint_ep<epoch>.pth when `score` is better than all
+        before it.
 
         Within an epoch (is_epoch_end False) `state` holds batch_in_epoch. Returns the path of the last checkpoint.
         """
         assert is_epoch_end or 'batch_in_epoch' in state, 'a checkpoint within an epoch needs its batch_in_epoch'
         self.clean()
-        is_best = score is not None and not math.isnan(score) and (self.best_score is None or score > self.best_score)
+        is_best = self.is_better(score, self.best_score)
         best_score, best_epoch = (float(score), epoch) if is_best else (self.best_score, self.best_epoch)
         path = self._last(epoch)
         save(
@@ -52,9 +55,9 @@ class CheckpointKeeper:
 
     def save_average(self, state: Mapping, epoch: int, score) -> Path:
         """Write swa_checkpoint_ep<epoch>.pth, the only one of its kind, which is the best checkpoint too when `score`
-        is above all before it. Save the last checkpoint after it, which says so."""
+        is better than all before it. Save the last checkpoint after it, which says so."""
         path = self.run_dir / f'swa_checkpoint_ep{epoch}.pth'
-        is_best = score is not None and not math.isnan(score) and (self.best_score is None or score > self.best_score)
+        is_best = self.is_better(score, self.best_score)
         save(path, {**state, 'epoch': epoch, 'epoch_done': True, 'score': score})
         for file in checkpoints(self.run_dir, 'swa'):
             if file != path:
@@ -121,6 +124,11 @@ class CheckpointKeeper:
             for file in checkpoints(self.run_dir, 'best'):
                 if file != self._best(self.best_epoch):
                     file.unlink(missing_ok=True)
+
+
+def is_larger(score, best) -> bool:
+    """Whether a score beats the best one before; None where there is none, and nan, beat nothing."""
+    return score is not None and not math.isnan(score) and (best is None or score > best)
 
 
 def link_or_copy(source: Path, target: Path):

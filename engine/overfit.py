@@ -4,7 +4,7 @@ learns by heart. It is trained and scored on the same images, without augmentati
 
 import copy
 
-from engine.training import Training, shown
+from engine.training import Training
 from transforms.pipeline import TrainTransform, places
 from utils.cli.wording import counted
 
@@ -57,7 +57,7 @@ class OverfitTraining(Training):
             fault = f'look for a fault in the labels, their map or the loss: {page}, and python -m datasets.browse'
             means = 'images, labels, loss and network fit together'
             means = means if known else f'if more --max_epoch or another --lr (--lr_find) do not help, {fault}'
-            score = shown(self.keeper.best_score)
+            score = self.metric_of_best.shown(self.keeper.best_score)
             self.log(f'--overfit {self.args.overfit}: {found}, mean IoU {score}, expected {REACHED}; {means}')
         return code
 

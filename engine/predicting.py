@@ -76,6 +76,7 @@ def idle(args, sources) -> list[str]:
     without = {
         'no SOURCE is a video': ('every', 'smooth', 'frames') if not any(source.is_video for source in sources) else (),
         'there is no --tile': ('overlap', 'window') if not args.tile else (),
+        'there is no --flip': ('flip_kind',) if not args.flip else (),
         'there is one of --weights': ('fusion',) if len(args.weights) == 1 else (),
     }
     lines = []
@@ -143,7 +144,7 @@ def predict_options(args, arithmetic: str, align_corners: bool) -> PredictOption
                 f' {args.smooth:g}; leave one of them out, or calibrate with --method temperature'
             )
     return PredictOptions(
-        evaluation=EvalOptions(args.scales, args.flip, align_corners, arithmetic),
+        evaluation=EvalOptions(args.scales, args.flip, align_corners, arithmetic, flip_kind=args.flip_kind),
         fusion=FuseOptions(args.fusion, calibrator=calibrator),
         keep=frozenset(args.write) | ({'confidence'} if PAGE in args.write else set()),
         tile=args.tile,
@@ -159,6 +160,8 @@ def settings(args) -> dict:
     """Everything that decides the values of a result."""
     flags = 'n_scales flip fusion max_side tile overlap window every smooth'.split()
     tested = {'pre_size': args.pre_size, 'by_height': args.by_height, 'scales': args.scales != (1.0,) and args.scales}
+    if args.flip and args.flip_kind != 'h':
+        tested['flip_kind'] = args.flip_kind
     return {
         'weights': sorted(map(sha256, args.weights)),
         'calibration': args.calibration and sha256(args.calibration),

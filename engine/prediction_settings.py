@@ -10,7 +10,13 @@ from utils.cli.flags import with_values
 from utils.settings import SETTINGS
 
 # Flags of predict.py and the settings that they stand for.
-NAMES = {'flip': 'do_flip', 'tile': 'crop_eval', 'overlap': 'crop_overlap', 'pre_size': 'pre_size'}
+NAMES = {
+    'flip': 'do_flip',
+    'flip_kind': 'flip_kind',
+    'tile': 'crop_eval',
+    'overlap': 'crop_overlap',
+    'pre_size': 'pre_size',
+}
 SCALES = ('default_scale', 'multi_scale_inference', 'extra_scales')
 
 
@@ -48,6 +54,7 @@ def as_tested(args: Namespace, paths: Sequence[str], nets: Sequence[Segmentor], 
 def _is_given(name: str, args: Namespace) -> bool:
     flags = [flag for flag, setting in NAMES.items() if setting == name]
     replaced = name in ('pre_size', 'crop_val') and bool({'pre_size', 'max_side'} & set(args.given))
+    replaced = replaced or name == 'flip_kind' and 'flip' in args.given
     return replaced or any(flag in args.given for flag in flags)
 
 

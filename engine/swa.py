@@ -94,15 +94,18 @@ def score_average(training, loader):
         count = renew_statistics(net, batches, lambda batch: _forward(training, net, batch), run.dist)
     evaluator = build_evaluator(training.args, run, net, training.interrupt)
     what = f'the mean of the weights of {counted(taken, "epoch")}'
-    score = score_alone(training.args, run, evaluator, training.val_set, f'validation of {what}')
+    score = score_alone(
+        training.args, run, evaluator, training.val_set, f'validation of {what}', training.val_criterion
+    )
     statistics = f', batch statistics of {counted(count, "batch", "batches")}' if count else ''
+    metric = training.metric_of_best
     best, best_epoch = training.keeper.best_score, training.keeper.best_epoch
     before = 'no score before' if best is None else f'the best so far: {best:.4f} in epoch {best_epoch}'
-    shown = 'none, not finite on every image' if score is None else f'{score:.4f}'
-    training.log(f'--swa_epochs: {what}{statistics}: mean IoU {shown}; {before}')
+    shown = 'none, not finite on every image' if score is None else f'{score[metric.name]:.4f}'
+    training.log(f'--swa_epochs: {what}{statistics}: {metric.words} {shown}; {before}')
     if score is not None:
-        run.row('swa', epoch, {'mean_iu': score})
-        run.scalars({'swa/mean_iu': score}, epoch, 'epoch')
+        run.row('swa', epoch, {'mean_iu': score['mean_iu']})
+        run.scalars({'swa/mean_iu': score['mean_iu']}, epoch, 'epoch')
     training.keep_average(net, epoch, score, taken)
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import datasets
 import network
 from engine.builders import build_eval_loader, build_evaluator, build_network, get_dataset
-from engine.evaluation import all_faults, facts, incomplete, left_out_lines
-from engine.score import ScoreKeeper
+from engine.evaluation import all_faults, facts, incomplete, left_out_lines, partial, scorers, told_partial, with_scales
+from engine.evaluation_record import category_line, interval_line, record_of
 from network.loading import test_settings_of
-from utils import checkpoint, metrics
+from utils import checkpoint
 from utils.cli.flags import with_values
 from utils.files.atomic import write_json
 from utils.files.run_directory import weights_file
@@ -86,16 +86,22 @@ def test_best(args: Namespace, run) -> int:
     net = build_network(args, dataset, run, state)
     evaluator, faults = build_evaluator(args, run, net), []
     loader = build_eval_loader(args, run, dataset, faults)
-    scoring = ScoreKeeper(dataset.num_classes, run.device)
-    images, [score] = evaluator.run(loader, [scoring], f'test on {split} of {dataset.name}')
+    scoring, *beside = sinks = scorers(args, dataset.num_classes)
+    images, results = evaluator.run(loader, sinks, f'test on {split} of {dataset.name}')
+    found = dict(zip(sinks, results))
+    score = with_scales(found[scoring], beside, found)
     faults, lost = all_faults(run.dist, faults, images), [name for name, _ in evaluator.not_finite]
     if run.is_main:
         run.log(score.table(dataset.classes))
-        run.log(f'test : [{split} of {dataset.name}], {score.line()}{incomplete(lost)}')
         about = {**facts(args, evaluator, dataset), 'test_settings': SETTINGS.test_entry(args), 'images': images}
         about |= ({'left_out': faults} if faults else {}) | ({'not_finite': lost} if lost else {})
-        summary = metrics.summary(score.counts, dataset.classes.names)
-        write_json(run.directory / RESULT, {**about, 'loss': score.loss, **summary})
+        about |= partial(evaluator, images, dataset, faults)
+        written = record_of(score, dataset, about, args.bootstrap)
+        write_json(run.directory / RESULT, written)
+        run.log(f'test : [{split} of {dataset.name}], {score.line()}{incomplete(lost)}{told_partial(about)}')
+        for line in [*score.lines_beside(), category_line(written), interval_line(written)]:
+            if line is not None:
+                run.log(line)
         for line in left_out_lines(faults, images, is_scored=True):
             run.log(line)
         run.log(f'{score.in_percent()} on {split}; see {run.directory / RESULT}')

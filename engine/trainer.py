@@ -167,10 +167,13 @@ class Trainer:
         """Take note that the epoch is trained, in so many seconds; its validation and save come next."""
 
     def save(self, score=None):
-        """Write a checkpoint of the present position; score: of the validation, when it was just done."""
+        """Write a checkpoint of the present position; score: what the validation returned, when it was just done."""
 
     def validate(self, epoch: int):
-        """The score of an epoch, None where it has no validation; Stopped when it was asked to stop."""
+        """The numbers of an epoch, None where it has no validation; Stopped when it was asked to stop."""
+
+    def predicted(self, logits, labels):
+        """Take the main logits (N, K, h, w) and the labels (N, h, w) of a batch."""
 
     def is_enough(self) -> bool:
         """Whether to end before the last epoch."""
@@ -253,6 +256,7 @@ class Trainer:
             if taught is not None:
                 losses = learner.teacher.join(losses, taught, outputs, labels)
             learner.scaler.scale(losses['loss'] / group).backward()
+        self.predicted(outputs['pred'], labels)
         meter.add(losses, len(batch['name']))
         self.group_names += batch['name']
         return last

@@ -4,20 +4,25 @@ import shlex
 import sys
 import time
 
+import torch
+
 from datasets.sampling.listing import changes, files_of, order_of, stamps_of
 from engine import gpu, swa
+from engine.best_metric import BestMetric, check_same
 from engine.builders import build_evaluator, describe_network, train_options
 from engine.evaluation import score_alone, validate, validation_criterion
 from engine.keeper import CheckpointKeeper
 from engine.planning.forecast import tell_if_long, tell_speed
+from engine.score import line_of
 from engine.seeding import capture_rng
 from engine.state import pack_state, resume_learner, resume_optimizer, resume_random_state
 from engine.trainer import EpochMeans, Position, Stopped, Trainer, warm_decay
 from utils import checkpoint
 from utils.cli import flags
 from utils.files.atomic import sha256
+from utils.metrics import ConfusionMatrix, accuracy, mean_dice, mean_iou
 
-GAIN = 0.01  # of mean IoU, by which a network's own weights must be better to be kept: less is noise
+GAIN = 0.01  # of the score, by which a network's own weights must be better to be kept: less is noise
 FIRST_STEPS = 10  # whose speed is taken for that of the training
 BELOW_0 = (
     'the loss is below 0, which is no fault: the part of region mutual information is half a log-determinant, minus a'
@@ -35,13 +40,15 @@ class Training(Trainer):
         super().__init__(learner, train_options(args), run.dist)
         self.args, self.run, self.stop = args, run, stop
         self.train_set, self.val_set = train_set, val_set
-        self.keeper = CheckpointKeeper(run.directory)
+        self.metric_of_best = BestMetric(args.best_metric, val_set.classes.names)
+        self.keeper = CheckpointKeeper(run.directory, self.metric_of_best.is_better)
         self.description = describe_network(args, learner.net, train_set)
         nets = {AVERAGED: learner.ema.module, OWN: learner.net} if learner.ema else {OWN: learner.net}
         self.evaluators = {kept: build_evaluator(args, run, net, self.interrupt) for kept, net in nets.items()}
         self.kept = next(iter(nets))  # the weights that scored best in the last validation
         self.val_criterion = validation_criterion(args, run, val_set)
         self.epoch_means, self.epoch_began = EpochMeans(), time.monotonic()
+        self.train_counts = ConfusionMatrix(train_set.num_classes) if args.train_metrics else None
         self.score = None  # of the last epoch
         self.swa_done = None  # the epochs after which the average of --swa_epochs was scored
         self.speed_from = None  # (time, step) of the first step, until the speed has been told
@@ -67,12 +74,31 @@ class Training(Trainer):
         if self.run.is_main:
             self.run.scalars({**rates(self.learner.optimizer), **gpu.numbers(self.run.device)}, step)
 
+    def predicted(self, logits, labels):
+        if self.train_counts is not None:
+            self.train_counts.update(logits.detach().argmax(1), labels)
+
     def trained(self, seconds):
-        epoch, means = self.position.epoch, self.epoch_means.take()
+        epoch, means = self.position.epoch, {**self.epoch_means.take(), **self._train_scores()}
         self.epoch_began = time.monotonic() - seconds
         if means:
             self.run.row('train', epoch, {**means, 'step': self.position.step, 'seconds': seconds})
             self.run.scalars({'time/train': seconds}, epoch, 'epoch')
+
+    def _train_scores(self) -> dict:
+        """Scores of the batches of the epoch since the last start, as they were predicted while the weights changed; {}
+        without --train_metrics, and without a labelled pixel."""
+        if self.train_counts is None:
+            return {}
+        counts = torch.as_tensor(self.train_counts.counts).to(self.dist.device)
+        counts = self.dist.all_reduce_sum(counts).cpu().numpy()
+        self.train_counts = ConfusionMatrix(len(counts))
+        if not counts.any():  # the epoch was trained before this start
+            return {}
+        scores = {'mean_iu': mean_iou(counts), 'dice': mean_dice(counts), 'acc': accuracy(counts)}
+        self.log(f'train : [epoch {self.position.epoch}], {line_of(scores)}')
+        self.run.scalars({f'train_epoch/{name}': value for name, value in scores.items()}, self.position.epoch, 'epoch')
+        return scores
 
     def start(self, state=None):
         """Begin at the first epoch of the flags; state: of the checkpoint whose weights the network has, or None."""
@@ -113,6 +139,7 @@ class Training(Trainer):
                     f'--max_epoch {args.max_epoch}: the run has done {epoch} epochs already ({source}); give more to'
                     ' train on, or evaluate it with --eval val --snapshot'
                 )
+            check_same(args.best_metric, state, source)
             if batch:
                 flags.check_same_steps(args, state, self.dist.world)
             batch = self._same_list(state, loader, epoch, batch)
@@ -130,7 +157,9 @@ class Training(Trainer):
         if changed:
             log(f'resumed with other flags, so not bit for bit: {", ".join(changed)}')
         self.keeper.continue_from(state)
-        self.score, self.swa_done = state.get('score'), state.get('swa_done')
+        value = state.get('score')
+        self.score = None if value is None else {'mean_iu': state.get('mean_iu'), self.metric_of_best.name: value}
+        self.swa_done = state.get('swa_done')
         if self.learner.swa is not None and epoch > self._first_averaged and not state.get('swa'):
             log(f'{source}: holds no averaged weights, the mean of --swa_epochs begins with epoch {epoch}')
         self.kept = state.get('kept') if state.get('kept') in self.evaluators else self.kept
@@ -185,12 +214,14 @@ class Training(Trainer):
         elif position.epoch < self.options.max_epoch:
             ending = f'ended before epoch {position.epoch}: {self.enough_because()}'
         best = self.keeper.best_score
-        score = shown(best) if best is None else f'{shown(best)} in epoch {self.keeper.best_epoch}'
-        self.log(f'{ending}; best mean IoU: {score}; see {self.run.directory}')
+        metric = self.metric_of_best
+        score = metric.shown(best) if best is None else f'{metric.shown(best)} in epoch {self.keeper.best_epoch}'
+        self.log(f'{ending}; best {metric.words}: {score}; see {self.run.directory}')
         return code
 
     def save(self, score=None):
-        """Write the last checkpoint, and the best one when `score` is above all before it."""
+        """Write the last checkpoint, and the best one when the --best_metric of `score`, the numbers of a validation,
+        is better than all before it."""
         at = self.position
         is_epoch_end = at.batch == 0  # the position is then the start of the next epoch
         epoch = at.epoch - is_epoch_end
@@ -203,14 +234,15 @@ class Training(Trainer):
                 Position(epoch, at.batch, at.step, at.skipped),
                 rng,
                 **self.description,
-                mean_iu=score,
+                mean_iu=score and score['mean_iu'],
+                best_metric=self.metric_of_best.name,
                 kept=self.kept,
                 swa_done=self.swa_done,
                 data={**self.data, 'order': None if is_epoch_end else order_of(self.samples)},
                 args=vars(self.args),
                 command=shlex.join(sys.argv),
             )
-            self.keeper.save(state, epoch, score, is_epoch_end)
+            self.keeper.save(state, epoch, score and score[self.metric_of_best.name], is_epoch_end)
         self.dist.barrier()
 
     def end_epoch(self):
@@ -240,12 +272,13 @@ class Training(Trainer):
             content = {
                 'state_dict': net.state_dict(),
                 **self.description,
-                'mean_iu': score,
+                'mean_iu': score and score['mean_iu'],
+                'best_metric': self.metric_of_best.name,
                 'averaged_epochs': epochs,
                 'args': vars(self.args),
                 'command': shlex.join(sys.argv),
             }
-            self.keeper.save_average(content, epoch, score)
+            self.keeper.save_average(content, epoch, score and score[self.metric_of_best.name])
         self.save(self.score)
 
     def validate(self, epoch):
@@ -267,13 +300,16 @@ class Training(Trainer):
         other = self._rival()
         if other is None:
             return self._score(epoch)
-        rival = score_alone(args, self.run, self.evaluators[other], self.val_set, f'validation of the {other} weights')
-        bar = None if rival is None else rival + (GAIN if other == AVERAGED else -GAIN)
+        title, metric = f'validation of the {other} weights', self.metric_of_best
+        rival = score_alone(args, self.run, self.evaluators[other], self.val_set, title, self.val_criterion)
+        gain = GAIN if other == AVERAGED else -GAIN
+        bar = None if rival is None else metric.rank(rival[metric.name]) + gain
         score = self._score(epoch, bar)
-        if bar is not None and (score is None or bar > score):
+        if bar is not None and (score is None or bar > metric.rank(score[metric.name])):
             self.kept, other = other, self.kept
             rival, score = score, self._score(epoch)
-        self.log(f'scored: the {self.kept} weights, mean IoU {shown(score)}; the {other} ones have {shown(rival)}')
+        words = [metric.shown(numbers and numbers[metric.name]) for numbers in (score, rival)]
+        self.log(f'scored: the {self.kept} weights, {metric.words} {words[0]}; the {other} ones have {words[1]}')
         return score
 
     def _rival(self):
@@ -285,7 +321,7 @@ class Training(Trainer):
         return OWN if self.kept == AVERAGED else AVERAGED
 
     def _score(self, epoch, rival=None):
-        """The score of the kept weights; where it is below `rival` it is not reported."""
+        """The numbers of the kept weights; where their rank is below `rival` they are not reported."""
         evaluator = self.evaluators[self.kept]
         best, criterion = self.keeper.best_score, self.val_criterion
         return validate(self.args, self.run, evaluator, self.val_set, epoch, best, criterion, rival)
@@ -299,10 +335,6 @@ class Training(Trainer):
 def rates(optimizer) -> dict:
     """{'lr/<name or number of the group>': its learning rate}"""
     return {f'lr/{group.get("name", number)}': group['lr'] for number, group in enumerate(optimizer.param_groups)}
-
-
-def shown(score) -> str:
-    return 'none' if score is None else f'{100 * score:.2f} %'
 
 
 def is_negative_by_mutual_information(numbers) -> bool:

@@ -101,4 +101,5 @@ def _options(settings: Mapping[str, Any], net: nn.Module) -> EvalOptions:
         precision=None,  # as it is around the call
         tile=settings['crop_eval'],
         overlap=settings['crop_overlap'],
+        flip_kind=settings['flip_kind'],
     )

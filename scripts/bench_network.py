@@ -235,7 +235,7 @@ def dump(settings):
         classes, names = Classes.numbered(NUM_CLASSES), [item.name for item in dataset.items]
 
         def run(dumping):
-            sinks = [ScoreKeeper(NUM_CLASSES, device)]
+            sinks = [ScoreKeeper(NUM_CLASSES)]
             if dumping:
                 sinks.append(Dumper(['logits'], options, folder, classes, names))
             evaluator.run(loader, sinks)

@@ -39,7 +39,8 @@ loss.function loss.val_function loss.weight MODEL.PRETRAINED MODEL.pretrained_on
 MODEL.MSCALE_INFERENCE model.mscale_inference MODEL.N_SCALES model.model.cfg.MODEL.N_SCALES model.model.cfg.N_SCALES
 model.model.cfg.MODEL.MSCALE_INFERENCE TESTING.SCALES TESTING.FLIP TESTING.BINARY_FLIP TESTING.OVERRIDES
 TESTING.TEST_AFTERWARDS tta.scales tta.hflip tta.vflip tta.resize tta.patchwise tta.patch_size tta.patch_overlap metric
-METRIC.METRICS METRIC.NAME metric.metrics MODEL.INIT_WEIGHTS MODEL.ALIGN_CORNERS MODEL.INPUT_CHANNELS
+METRIC.METRICS METRIC.NAME METRIC.train_metric metric.metrics MODEL.INIT_WEIGHTS MODEL.ALIGN_CORNERS
+MODEL.INPUT_CHANNELS
 MODEL.OCR.MID_CHANNELS MODEL.OCR.KEY_CHANNELS OCR.DROPOUT OCR.SCALE MODEL.ASPP_BOT_CH MODEL.MSCALE_LO_SCALE
 MODEL.SEGATTN_BOT_CH MODEL.MSCALE_INNER_3x3 MODEL.MSCALE_DROPOUT MODEL.EXTRA.STAGE4 model.aux_loss model.backbone
 model.n_channels model.bilinear model.version model.disable_transforms dataset model optimizer lr_scheduler lr momentum
@@ -65,6 +66,7 @@ CHANGED = {
     'init_decoder': 'failed there',
     'jointwtborder': 'failed there',
     'max_cu_epoch': 'did not end the coarse draws there',
+    'log_msinf_to_tb': 'failed there',
     'mscale_old_arch': 'its attention could not learn there',
     'ocr_aspp': 'did nothing there',
     'only_coarse': 'failed there without coarse classes',

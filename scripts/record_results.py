@@ -111,7 +111,8 @@ def class_table(evaluations, records):
         if record.get('multi_scale_inference'):
             scales = sorted((record['default_scale'], *record['extra_scales']))
         told = ['scales ' + ', '.join(f'{scale:g}' for scale in scales)] if scales else []
-        return ' and '.join(told + ['flip'] * bool(record.get('do_flip'))) or 'as trained'
+        flip = {'h': 'flip', 'v': 'vertical flip', '4way': '4-way flips'}[record.get('flip_kind', 'h')]
+        return ' and '.join(told + [flip] * bool(record.get('do_flip'))) or 'as trained'
 
     def percent(value):
         return '-' if value is None else f'{100 * value:.2f}'

@@ -227,6 +227,7 @@ def state() -> dict:
         'epoch_done': False,
         'batch_in_epoch': 2,
         'global_step': 4,
+        'best_metric': 'mean_iu',
         'best_score': 0.25,
         'best_epoch': 0,
         'rng': [capture_rng()],

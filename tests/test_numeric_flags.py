@@ -52,6 +52,8 @@ REFUSED = {
     'early_stop': '0 -1',
     'overfit': '0 -1',
     'epoch_batches': '0',
+    'limit_batches': '0 3,0 1,2,3',
+    'bootstrap': '-1 1',
     'folds': '1 -1',
     'fold': '-1',
     'class_uniform_pct': '-0.1 1.1',

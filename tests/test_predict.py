@@ -458,6 +458,9 @@ def test_other_settings_are_refused_in_one_folder(call, weights):
     )
     assert 'made with other --weights: give' in call('a.png', weights=weights[1:])[1]
     assert call('a.png', '--flip', '--overwrite')[0] == 0
+    code, text = call('a.png', '--flip', '--flip_kind', 'v')
+    assert code == 2 and 'made with --flip_kind none, now v' in text
+    assert '--flip_kind: no effect, there is no --flip' in call('a.png', '--flip_kind', 'v', '--overwrite')[1]
 
 
 def test_the_result_of_another_image_of_this_name_is_not_replaced(call):

@@ -18,7 +18,7 @@ from engine.testing import published, with_test_settings
 from utils import checkpoint
 from utils.files.run_directory import weights_file
 
-SETTINGS_OF_RUN = '--pre_size 96 --do_flip --n_scales 0.5,1.0 --seed 4'
+SETTINGS_OF_RUN = '--pre_size 96 --do_flip --flip_kind 4way --n_scales 0.5,1.0 --seed 4'
 SHORT = [*small.TRAIN, *'--bs_trn 4 --skip_verify --num_workers 0'.split(), *SETTINGS_OF_RUN.split()]
 
 
@@ -219,7 +219,8 @@ def test_a_snapshot_that_is_a_run_directory_is_its_best_checkpoint(finished, cal
     assert Path(file).name.startswith('best_checkpoint_ep') and f'{file}: ' in printed
     # its settings are not those of the run, which is said
     assert (
-        f'{file} was validated with --pre_size 96 --n_scales 0.5,1.0 --do_flip, which this test leaves out' in printed
+        f'{file} was validated with --pre_size 96 --n_scales 0.5,1.0 --do_flip --flip_kind 4way, which this test leaves'
+        in printed
     )
     args = [
         *data,
@@ -254,7 +255,7 @@ def test_predictions_are_made_as_the_run_was_tested_unless_flags_say_otherwise(f
     assert code == 0, printed
     flags = [*photos(street), '--weights', finished, '--write', 'logits', '--device', 'cpu']
     code, printed = call(predict, *flags, '--out', tmp_path / 'same')
-    assert code == 0 and 'as the weights were tested: --do_flip --pre_size 96' in printed, printed
+    assert code == 0 and 'as the weights were tested: --do_flip --flip_kind 4way --pre_size 96' in printed, printed
     expected, found = logits(tmp_path / 'evaluated/logits'), logits(tmp_path / 'same')
     assert len(found) == 2
     for file, one in zip(sorted((tmp_path / 'same').rglob('*.npz')), found):
@@ -289,15 +290,16 @@ def test_members_that_were_tested_differently_are_refused_and_one_that_does_not_
     told = ('was tested with', 'with --do_flip', 'with --no_do_flip', '--test_settings flags')
     assert code == 2 and all(part in printed for part in told), printed
     code, printed = call(predict, *flags, '--weights', finished, tmp_path / 'older.pth')
-    assert code == 0 and 'as the weights were tested: --do_flip --pre_size 96' in printed, printed
+    assert code == 0 and 'as the weights were tested: --do_flip --flip_kind 4way --pre_size 96' in printed, printed
 
 
 def test_an_ensemble_runs_from_directories(finished, call, street, tmp_path):
     data = ['--dataset', 'synthetic', '--override_dataset_root', street]
-    code, printed = call(ensemble, 'run', finished, *data, '--num_workers', '0', '--out', tmp_path / 'fused')
+    flips = ['--do_flip', '--flip_kind', 'v']
+    code, printed = call(ensemble, 'run', finished, *data, *flips, '--num_workers', '0', '--out', tmp_path / 'fused')
     assert code == 0 and '1 members: 5 images' in printed, printed
     told = json.loads((tmp_path / 'fused/fusion.json').read_text())
-    assert 'best_checkpoint_ep' in json.dumps(told)
+    assert 'best_checkpoint_ep' in json.dumps(told) and '"flip_kind": "v"' in json.dumps(told)
 
 
 def test_a_checkpoint_says_how_its_images_are_tested(finished):
@@ -310,6 +312,7 @@ def test_a_checkpoint_says_how_its_images_are_tested(finished):
         'multi_scale_inference': False,
         'extra_scales': (0.5, 2.0),
         'do_flip': True,
+        'flip_kind': '4way',
         'crop_eval': None,
         'crop_overlap': 0.25,
     }

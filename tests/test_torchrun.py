@@ -1,5 +1,6 @@
 """Several processes: the published training command, and scores that do not depend on how many there are."""
 
+import json
 import os
 import re
 import signal
@@ -63,6 +64,7 @@ def published(street, snapshot_of, tmp_path_factory):
         '--rmi_loss',
         '--class_uniform_tile',
         '1024',
+        '--train_metrics',
         '--snapshot',
         snapshot_of('--arch', 'ocrnet.HRNet'),
         *SMALL,
@@ -78,6 +80,7 @@ def test_the_published_training_command_runs_on_two_processes(published):
     assert 'missing in the file (scale_attn' in printed
     assert '[epoch 1], [iter 2 / 2]' in printed, '12 images, 3 for each of 2 processes and step'
     assert printed.count('[epoch 1], [iter 2 / 2]') == 1, 'one process talks'
+    assert printed.count('train : [epoch 1], [mean_iu 0.') == 1
     assert len(checkpoint.load(folder / 'R' / 'last_checkpoint_ep1.pth')['rng']) == 2
 
 
@@ -106,6 +109,7 @@ def test_two_processes_count_every_image_once_and_dump_them_all(published):
         folder / 'D',
         '--dump_logits',
         '--dump_all_images',
+        '--log_msinf_to_tb',
         '--num_workers',
         '0',
         *SMALL,
@@ -117,6 +121,15 @@ def test_two_processes_count_every_image_once_and_dump_them_all(published):
     assert code == 0, printed
     counts = [np.load(folder / name / 'confusion_matrix.npy') for name in ('one', 'two')]
     assert np.array_equal(*counts)
+    one, two = (json.loads((folder / name / 'metrics.json').read_text()) for name in ('one', 'two'))
+    assert (
+        one['scale_scores'] == two['scale_scores']
+        and len(one['scale_scores']) == 3
+        and one['intervals'] == two['intervals']
+    )
+    tables = [(folder / name / 'images.csv').read_text().splitlines() for name in ('one', 'two')]
+    assert [line.split(',')[:3] for line in tables[0]] == [line.split(',')[:3] for line in tables[1]]
+    assert len(tables[0]) == 1 + 5
     logged = np.load(folder / 'R' / 'confusion_matrix.npy')
     assert np.abs(logged - counts[0]).sum() <= 0.002 * counts[0].sum(), (
         'the validation scored the network that was saved, on every rank'

@@ -124,12 +124,14 @@ def test_a_signal_during_validation_stops_without_losing_the_epoch(program, tmp_
 
     with monkeypatch.context() as patch:
         patch.setattr(MultiScale, 'forward', interrupted)
-        code, printed = program(*EPOCH)
+        code, printed = program(*EPOCH, '--train_metrics')
     assert code == 75 and 'stopped by SIGUSR1, saved' in printed
     state = checkpoint.load(program.run_dir / 'last_checkpoint_ep0.pth')
     assert (state['epoch_done'], state['batch_in_epoch']) == (False, 6)
-    code, printed = program(*EPOCH, '--resume', 'auto')
+    code, printed = program(*EPOCH, '--resume', 'auto', '--train_metrics')
     assert code == 0 and '[epoch 0], [iter' not in printed and 'validation of epoch 0' in printed
+    row = MetricsTable.read(program.run_dir / 'metrics.csv').of('train')[0]
+    assert 0 <= row['mean_iu'] <= 1 and row['loss'] > 0, 'the scores of the training are those of the first start'
     assert same(weights(program.run_dir / 'last_checkpoint_ep0.pth'), state['state_dict'])
 
 

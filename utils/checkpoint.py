@@ -2,8 +2,9 @@
 
 A file is a dict. `state_dict`: the weights, without the prefixes of wrappers. Beside it what the file says of its
 network (network.description), and where there is a training to continue: optimizer, scheduler, scaler, ema, rng (per
-rank), epoch, epoch_done, batch_in_epoch, global_step, score, best_score, best_epoch, args. All of it is tensors and
-plain Python values, so that `torch.load(weights_only=True)` reads it.
+rank), epoch, epoch_done, batch_in_epoch, global_step, score, best_metric (the name of the number that the score is),
+best_score, best_epoch, args. All of it is tensors and plain Python values, so that `torch.load(weights_only=True)`
+reads it.
 """
 
 from collections.abc import Callable, Mapping
@@ -90,7 +91,7 @@ def _list_of(check) -> Callable[[Any], bool]:
 
 # Entries that the programs read -> (check of the value, what it should be). All may be absent or None.
 ENTRIES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    **dict.fromkeys(('arch', 'trunk', 'dataset', 'data_yaml', 'optimizer_name'), (_is_text, 'text')),
+    **dict.fromkeys(('arch', 'trunk', 'dataset', 'data_yaml', 'optimizer_name', 'best_metric'), (_is_text, 'text')),
     **dict.fromkeys(('network', 'args', 'optimizer', 'scheduler', 'scaler', 'ema', 'swa'), (_is_mapping, 'a mapping')),
     **dict.fromkeys(
         ('num_classes', 'epoch', 'batch_in_epoch', 'global_step', 'skipped', 'best_epoch'),

@@ -25,6 +25,14 @@ def lookup_table(id_map: Mapping[int, int], default: int) -> np.ndarray:
     return table
 
 
+def categories_of(category_of_each) -> dict[str, tuple[int, ...]]:
+    """{category: its trainIds}, in the order of the first of each, from the category of each trainId."""
+    categories: dict[str, tuple[int, ...]] = {}
+    for trainid, category in enumerate(category_of_each):
+        categories[category] = (*categories.get(category, ()), trainid)
+    return categories
+
+
 @dataclass(frozen=True, eq=False)
 class Classes:
     """K classes in the order of their trainIds, which are the channels of logits.

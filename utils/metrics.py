@@ -43,6 +43,21 @@ class ConfusionMatrix:
             )
             self._table.scatter_add_(0, index, self._table.new_ones(()).expand(len(index)))
 
+    def update_images(self, predictions, labels):
+        """Add images, predictions and labels (N, h, w) of torch's integers, and return what each of them adds: int64
+        (N, 3, K) on their device, the pixels of each class that are right, labelled and predicted."""
+        count, size = len(predictions), self._side**2
+        if predictions.device.type == 'cpu':
+            tables = torch.stack([self._count(*pair) for pair in zip(predictions.flatten(1), labels.flatten(1))])
+        else:
+            index = _capped(labels.long(), self.num_classes) * self._side + _capped(
+                predictions.long(), self.num_classes
+            )
+            tables = count_each(index, size)
+        self._table = self._table.to(tables.device) + tables.sum(0)
+        inner = tables.view(count, self._side, self._side)[:, :-1, :-1]
+        return torch.stack([inner.diagonal(dim1=1, dim2=2), inner.sum(2), inner.sum(1)], 1)
+
     def _count(self, predictions, labels):
         """The table of one CPU image; index arithmetic in the narrowest type, for it is memory that limits here."""
         smallest, largest = (int(value) for value in predictions.aminmax())
@@ -128,35 +143,73 @@ def _capped(values, num_classes):
     return values.masked_fill((values < 0) | (values >= num_classes), num_classes)
 
 
-def _ratio(part, whole):
+def count_each(values, count):
+    """How often each image of values int64 (N, h, w) holds 0 .. count - 1, int64 (N, count); `count` itself, for what
+    is none, is left out. Nothing waits for a GPU."""
+    if values.device.type == 'cpu':
+        return torch.stack([torch.bincount(image, minlength=count + 1)[:count] for image in values.flatten(1)])
+    place = values.flatten(1) + torch.arange(len(values), device=values.device)[:, None] * (count + 1)
+    table = torch.zeros(len(values) * (count + 1), dtype=torch.int64, device=values.device)
+    table.scatter_add_(0, place.flatten(), table.new_ones(()).expand(place.numel()))
+    return table.view(len(values), count + 1)[:, :count]
+
+
+def ratio(part, whole):
     with np.errstate(divide='ignore', invalid='ignore'):
         return np.where(whole > 0, part / whole, np.nan)
 
 
 def _mean(scores):
     """The mean over classes that have a score; nan when none has."""
-    return float(np.nanmean(scores)) if np.isfinite(scores).any() else float('nan')
+    return float(mean_over(scores))
+
+
+def mean_over(scores, axis=-1):
+    """The mean along an axis of what is not nan; nan where nothing else is."""
+    found = ~np.isnan(scores)
+    return ratio(np.where(found, scores, 0).sum(axis), found.sum(axis))
 
 
 def iou(counts):
     """TP / (TP + FP + FN) of each class, (K,)."""
     correct = np.diag(counts)
-    return _ratio(correct, counts.sum(0) + counts.sum(1) - correct)
+    return ratio(correct, counts.sum(0) + counts.sum(1) - correct)
+
+
+def dice(counts):
+    """2 TP / (2 TP + FP + FN) of each class, (K,): the F1 score of its pixels."""
+    return ratio(2 * np.diag(counts), counts.sum(0) + counts.sum(1))
+
+
+def mean_dice(counts):
+    return _mean(dice(counts))
+
+
+def iou_of(sums):
+    """IoU (..., K) of sums (..., 3, K): the pixels of each class that are right, labelled and predicted."""
+    right, labelled, predicted = np.moveaxis(np.asarray(sums), -2, 0)
+    return ratio(right, labelled + predicted - right)
+
+
+def dice_of(sums):
+    """Dice (..., K) of such sums."""
+    right, labelled, predicted = np.moveaxis(np.asarray(sums), -2, 0)
+    return ratio(2 * right, labelled + predicted)
 
 
 def precision(counts):
     """TP / (TP + FP) of each class: the share of pixels predicted as the class that are it."""
-    return _ratio(np.diag(counts), counts.sum(0))
+    return ratio(np.diag(counts), counts.sum(0))
 
 
 def recall(counts):
     """TP / (TP + FN) of each class: the share of the class's pixels that are predicted as it."""
-    return _ratio(np.diag(counts), counts.sum(1))
+    return ratio(np.diag(counts), counts.sum(1))
 
 
 def accuracy(counts):
     """The share of all counted pixels that are right."""
-    return float(_ratio(np.trace(counts), counts.sum()))
+    return float(ratio(np.trace(counts), counts.sum()))
 
 
 def mean_accuracy(counts):
@@ -170,8 +223,21 @@ def mean_iou(counts):
 
 def fwiou(counts):
     """IoU weighted by each class's share of the labels."""
-    share = _ratio(counts.sum(1), counts.sum())
+    share = ratio(counts.sum(1), counts.sum())
     return float(np.nansum(share * iou(counts))) if counts.sum() else float('nan')
+
+
+def group_iou(counts, groups):
+    """IoU (G,) of groups of classes: a pixel is right where the predicted class is in the group of the true one.
+
+    groups: the class ids of each. Pixels of a class that is in no group count as wrong where a group is predicted.
+    """
+    found = []
+    for group in groups:
+        group = list(group)
+        right = counts[np.ix_(group, group)].sum()
+        found.append(ratio(right, counts[group].sum() + counts[:, group].sum() - right))
+    return np.array(found, float)
 
 
 def summary(counts, class_names):
@@ -182,10 +248,19 @@ def summary(counts, class_names):
 
     correct = np.diag(counts)
     classes = {
-        name: {'iou': plain(i), 'precision': plain(p), 'recall': plain(r), 'tp': int(tp), 'fp': int(fp), 'fn': int(fn)}
-        for name, i, p, r, tp, fp, fn in zip(
+        name: {
+            'iou': plain(i),
+            'dice': plain(d),
+            'precision': plain(p),
+            'recall': plain(r),
+            'tp': int(tp),
+            'fp': int(fp),
+            'fn': int(fn),
+        }
+        for name, i, d, p, r, tp, fp, fn in zip(
             class_names,
             iou(counts),
+            dice(counts),
             precision(counts),
             recall(counts),
             correct,
@@ -195,6 +270,7 @@ def summary(counts, class_names):
     }
     return {
         'mean_iou': plain(mean_iou(counts)),
+        'mean_dice': plain(mean_dice(counts)),
         'accuracy': plain(accuracy(counts)),
         'mean_accuracy': plain(mean_accuracy(counts)),
         'fwiou': plain(fwiou(counts)),

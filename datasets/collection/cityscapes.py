@@ -4,7 +4,7 @@ labels."""
 from config import cfg
 from datasets.base import Dataset, dataset_root, registered
 from datasets.collection import cityscapes_coarse as coarse
-from datasets.collection.cityscapes_labels import CLASS_WEIGHTS, CLASSES
+from datasets.collection.cityscapes_labels import CATEGORIES, CLASS_WEIGHTS, CLASSES
 from datasets.collection.layout import find_directory, first_folder, list_files, make_items, only_there, subfolders
 
 
@@ -23,6 +23,7 @@ class Cityscapes(Dataset):
     name = 'cityscapes'
     classes = CLASSES
     class_weights = CLASS_WEIGHTS
+    categories = CATEGORIES
     qualities = ('fine', *coarse.QUALITIES)
     has_folds = True
     auto_labels = None  # reads the labels of quality customcoarse

@@ -5,7 +5,7 @@ License plates have id -1 in the annotations, which no 8-bit label file can hold
 
 from typing import NamedTuple
 
-from utils.classes import Classes
+from utils.classes import Classes, categories_of
 
 IGNORE = 255
 
@@ -65,6 +65,8 @@ CLASS_WEIGHTS = (
     *(0.8373, 0.918, 0.866, 1.0345, 1.0166, 0.9969, 0.9754, 1.0489, 0.8786, 1.0023),
     *(0.9539, 0.9843, 1.1116, 0.9037, 1.0865, 1.0955, 1.0865, 1.1529, 1.0507),
 )
+
+CATEGORIES = categories_of(label.category for label in SCORED)
 
 # Of files that hold ids; what is not scored is written as 0, unlabeled.
 CLASSES = Classes(

@@ -2,6 +2,10 @@
 
 from datasets.base import registered
 from datasets.collection.paired import PairedTrainIds
+from datasets.collection.tables import read_table
+from utils.classes import categories_of
+
+LEVEL2 = {row['csTrainId']: row['level2_name'] for row in read_table('idd')}  # trainId -> its group
 
 
 @registered
@@ -14,6 +18,7 @@ class IDD(PairedTrainIds):
     """
 
     name = 'idd'
+    categories = categories_of(LEVEL2[trainid] for trainid in range(len(PairedTrainIds.classes)))
     directory_key = 'IDD_DIR'
     other_directories = ('IDD', 'idd', 'idd20k', '')
     remedy = (

@@ -6,6 +6,7 @@ from datasets.base import registered
 from datasets.collection.layout import list_files
 from datasets.collection.paired import Paired, PairedTrainIds, classes_of, read_file
 from datasets.collection.tables import read_table
+from utils.classes import categories_of
 from utils.files.limits import parse_json
 
 FOLDERS = {'train': 'training', 'val': 'validation', 'test': 'testing'}
@@ -20,6 +21,12 @@ def _rows(labels) -> list:
     return [{'name': label['readable'].replace(' ', '_'), 'color': label['color']} for label in labels]
 
 
+def _categories(names) -> dict:
+    """The groups that full names such as animal--bird begin with; {} where some have none."""
+    parts = [name.partition('--') if isinstance(name, str) else ('', '', '') for name in names]
+    return categories_of(first for first, _, _ in parts) if all(dashes for _, dashes, _ in parts) else {}
+
+
 @registered
 class Mapillary(Paired):
     """Version 1.2: 18000 train, 2000 val and 5000 test images of many sizes with 65 classes; test without labels.
@@ -31,6 +38,7 @@ class Mapillary(Paired):
 
     name = 'mapillary'
     classes = classes_of(_rows(read_table('mapillary')[:65]), ignore_label=65, void_id=65)
+    categories = _categories(row['name'] for row in read_table('mapillary')[:65])
     directory_key = 'MAPILLARY_DIR'
     other_directories = ('mapillary', 'Mapillary', 'mapillary-vistas-2.0', '')
     remedy = REMEDY.format('version 1.2', 'mapillary-vistas-1.2')
@@ -55,7 +63,8 @@ class Mapillary(Paired):
             )
             return
         try:
-            found = classes_of(_rows(parse_json(read_file(files[0], self.remedy))['labels']))
+            labels = parse_json(read_file(files[0], self.remedy))['labels']
+            found = classes_of(_rows(labels))
         except NO_CONFIG as error:
             raise ValueError(
                 f'{files[0]}: is no config file of Mapillary Vistas ({type(error).__name__}: {error}); {self.remedy}'
@@ -66,6 +75,7 @@ class Mapillary(Paired):
                 f'{files[0]}: has {len(found)} labels, but dataset {self.name!r} has {expected}; {self.remedy}'
             )
         self.classes = replace(self.classes, names=found.names[:count], colors=found.colors[:count])
+        self.categories = _categories(label.get('name') for label in labels[:count]) or self.categories
 
 
 @registered
@@ -76,6 +86,7 @@ class MapillaryV2(Mapillary):
     """
 
     name = 'mapillary_v2'
+    categories = {}  # the config file has them
     classes = classes_of(_rows(read_table('mapillary_v2')), id_map={**{entry: entry for entry in range(123)}, 123: 255})
     directory_key = 'MAPILLARY_V2_DIR'
     other_directories = ('mapillary-vistas-v2.0', 'mapillary', 'Mapillary', '')

@@ -3,7 +3,7 @@
 import codecs
 
 from datasets.base import Dataset, dataset_root
-from datasets.collection.cityscapes_labels import TRAINID_CLASSES
+from datasets.collection.cityscapes_labels import CATEGORIES, TRAINID_CLASSES
 from datasets.collection.layout import IMAGE_EXTENSIONS, find_split, make_items, walk_files
 from utils.classes import Classes
 from utils.cli.wording import by_ending, counted
@@ -98,6 +98,7 @@ class PairedTrainIds(Paired):
     """Paired with labels that hold the 19 trainIds of Cityscapes, void 255."""
 
     classes = TRAINID_CLASSES
+    categories = CATEGORIES
 
 
 def classes_of(rows, **more) -> Classes:

@@ -7,6 +7,7 @@ from pathlib import Path
 from config import cfg
 from datasets.base import Dataset, registered
 from datasets.collection.layout import make_items
+from datasets.custom.categories import read_categories
 from datasets.custom.classes import read_classes
 from datasets.custom.groups import folds_of
 from datasets.custom.mistakes import Mistake, check_keys, counted_names
@@ -16,7 +17,7 @@ from utils.cli.wording import by_ending, counted, listed
 from utils.cli.yaml_file import read_yaml
 from utils.files.archives import locate
 
-KEYS = ('root', 'images', 'labels', 'splits', 'ignore', 'unlisted', 'classes')
+KEYS = ('root', 'images', 'labels', 'splits', 'ignore', 'unlisted', 'classes', 'categories')
 
 
 def name_of(file) -> str:
@@ -25,7 +26,7 @@ def name_of(file) -> str:
 
 
 class DataFile:
-    """The content of the file of --data_yaml: classes, color_map, places (of the files) and splits.
+    """The content of the file of --data_yaml: classes, color_map, categories, places (of the files) and splits.
 
     Raises FileNotFoundError, or ValueError that names the file and the key.
     """
@@ -46,6 +47,7 @@ class DataFile:
             )
             check_keys(values, KEYS, '')
             self.classes, self.color_map = read_classes(values)
+            self.categories = read_categories(values.get('categories'), self.classes.names)
             self.places = read_places(values, self.file.parent)
         except Mistake as error:
             raise ValueError(f'{self.file}: {error}') from None
@@ -71,7 +73,7 @@ class Custom(Dataset):
         if split not in data.splits and not self.folds:
             raise ValueError(f'{data.file}: splits: has no {split}, only {", ".join(data.splits)}; add it there')
         self.data, self.file, self.places = data, data.file, data.places
-        self.classes, self.color_map = data.classes, data.color_map
+        self.classes, self.color_map, self.categories = data.classes, data.color_map, data.categories
         self.splits = tuple(dict.fromkeys((*data.splits, 'train', 'val'))) if self.folds else data.splits
         self.name = self.own_name()
         super().__init__(split, quality)

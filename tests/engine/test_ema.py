@@ -34,7 +34,7 @@ def test_both_kinds_of_weights_are_scored_while_the_average_is_young_and_the_bet
     program, monkeypatch, better
 ):
     alone = {'averaged': 0.0, 'own': 1.0}[better]
-    monkeypatch.setattr(training, 'score_alone', lambda *_: alone)
+    monkeypatch.setattr(training, 'score_alone', lambda *_: {'mean_iu': alone})
     code, printed = program(*EPOCH, '--ema', '0.999')
     assert code == 0, printed
     [line] = [line for line in printed.splitlines() if line.startswith('scored: ')]

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from engine.distributed import Dist
 from engine.evaluator import Evaluator, are_finite
-from engine.score import ScoreKeeper, cross_entropy_sum
+from engine.score import ScoreKeeper, cross_entropy_sums
 from loss import get_criterion
 from network.averaging import EvalOptions, average_logits
 from utils.outputs.kinds import MASK_SCORES
@@ -23,11 +23,11 @@ def test_one_pass_gives_prediction_confidence_and_cross_entropy():
     batch = EvalBatch(['a.png', 'b.png'], [0, 1], torch.zeros(2, 3, 6, 7), labels, logits)
     assert batch.prediction.dtype == torch.uint8 and torch.equal(batch.prediction.long(), logits.argmax(1))
     torch.testing.assert_close(batch.confidence, logits.softmax(1).amax(1))
-    total, valid = cross_entropy_sum(logits, batch.normaliser, labels)
-    assert total.dtype == torch.float64 and valid.item() == (labels < 4).sum().item()
-    assert total.item() == pytest.approx(
-        F.cross_entropy(logits, labels.long(), ignore_index=255, reduction='sum').item(), rel=1e-6
-    )
+    total, valid = cross_entropy_sums(logits, batch.normaliser, labels)
+    assert total.dtype == torch.float64 and valid.tolist() == (labels < 4).sum((1, 2)).tolist()
+    for k in range(2):
+        expected = F.cross_entropy(logits[k : k + 1], labels[k : k + 1].long(), ignore_index=255, reduction='sum')
+        assert total[k].item() == pytest.approx(expected.item(), rel=1e-6)
 
 
 def test_mask_scores_are_divided_by_their_sum_in_confidence_and_cross_entropy():
@@ -35,7 +35,7 @@ def test_mask_scores_are_divided_by_their_sum_in_confidence_and_cross_entropy():
     labels = torch.tensor([[[1]]], dtype=torch.uint8)
     batch = EvalBatch(['a.png'], [0], torch.zeros(1, 3, 1, 1), labels, scores, kind=MASK_SCORES)
     assert batch.prediction.item() == 0 and batch.confidence.item() == pytest.approx(0.75)
-    scoring = ScoreKeeper(3, 'cpu')
+    scoring = ScoreKeeper(3)
     scoring.process(batch)
     assert scoring.gather(Dist()).loss == pytest.approx(-math.log(0.25), rel=1e-6)
     enlarged, place = EvalBatch(
@@ -57,6 +57,29 @@ def test_flips_and_averaged_scales_are_the_mean_of_single_passes():
         lambda view, keep_scales: {'pred': net(view)}, images, EvalOptions(scales=(1.0, 0.5), flip=True)
     )
     torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize('kind, mirrored', [('h', [(-1,)]), ('v', [(-2,)]), ('4way', [(-1,), (-2,), (-2, -1)])])
+@pytest.mark.parametrize('kernel, is_pixelwise', [(1, True), (3, False)])
+def test_flips_leave_a_network_of_single_pixels_as_it_is_and_average_another(kind, mirrored, kernel, is_pixelwise):
+    torch.manual_seed(0)
+    net = torch.nn.Conv2d(3, 4, kernel, padding=kernel // 2)
+    images = torch.randn(2, 3, 8, 10)
+    views = [net(images), *(net(images.flip(axes)).flip(axes) for axes in mirrored)]
+    found, _ = average_logits(lambda view, _: {'pred': net(view)}, images, EvalOptions(flip=True, flip_kind=kind))
+    torch.testing.assert_close(found, sum(views) / len(views))
+    assert torch.allclose(found, net(images), atol=1e-6) is is_pixelwise
+
+
+@pytest.mark.parametrize(
+    'kind, expected',
+    [('h', [1.5, 3.0, 1.0, 0.0]), ('v', [1.5, 2.0, 1.5, 0.0]), ('4way', [1.25, 2.5, 1.25, 0.0])],
+)
+def test_the_mean_over_flips_of_a_network_that_tells_the_sides_apart_is_worked_out_by_hand(kind, expected):
+    """The network doubles the upper left pixel of what it sees, here of 1 2 / 1 0."""
+    image, corner = torch.tensor([[1.0, 2.0], [1.0, 0.0]]).view(1, 1, 2, 2), torch.tensor([[2.0, 1.0], [1.0, 1.0]])
+    found, _ = average_logits(lambda view, _: {'pred': view * corner}, image, EvalOptions(flip=True, flip_kind=kind))
+    assert found.flatten().tolist() == expected
 
 
 def test_a_sliding_window_is_the_whole_image_to_a_network_that_sees_single_pixels():
@@ -97,7 +120,7 @@ def evaluator(*nets):
 
 
 def score(batches):
-    images, [found] = evaluator().run(batches, [ScoreKeeper(2, 'cpu')])
+    images, [found] = evaluator().run(batches, [ScoreKeeper(2)])
     return images, found
 
 
@@ -117,7 +140,7 @@ def test_the_loss_of_a_criterion_is_its_mean_over_images_whatever_the_batches():
     images = torch.tensor([first, second, third]).view(3, 1, 2, 2)
     expected = sum(criterion({'pred': logits}, image)['loss'].item() for image in images) / 3
     for batches in ([batch(first, second, third)], [batch(first), batch(second, third)]):
-        _, [found] = evaluator().run(batches, [ScoreKeeper(2, 'cpu', criterion)])
+        _, [found] = evaluator().run(batches, [ScoreKeeper(2, criterion)])
         assert found.loss == pytest.approx(expected, rel=1e-6)
 
 
@@ -185,6 +208,18 @@ def test_a_batch_goes_to_the_sinks_that_want_it_and_is_not_run_for_none():
     assert second.calls == ['open', (2, 0, ['attn_05x']), 'close']
 
 
+def test_all_batches_of_a_loader_are_evaluated_or_as_many_as_there_may_be():
+    class Mixed(list):
+        """A loader that makes more batches than it has said, as one of images of two sizes does."""
+
+        def __len__(self):
+            return 2
+
+    for most, images in ((None, 3), (2, 2), (9, 3)):
+        runner = Evaluator([Constant()], lambda images: images.float(), Dist(), EvalOptions(max_batches=most))
+        assert runner.run(Mixed(THREE), [Recorder()])[0] == images
+
+
 def test_several_networks_run_on_a_batch_one_after_the_other():
     sink = Recorder(wanted=(1, 2))
     evaluator(Constant(), Constant()).run(THREE, [sink])
@@ -216,7 +251,7 @@ def test_an_image_that_is_not_finite_reaches_no_sink_and_is_named(value):
     both = batch((0, 1, 1, 255), (1, 1, 1, 0))
     both['image'][0, 0, 0, 0] = 9
     runner = evaluator(NotFiniteOn(value))
-    images, [result] = runner.run([both], [ScoreKeeper(2, 'cpu')])
+    images, [result] = runner.run([both], [ScoreKeeper(2)])
     assert runner.not_finite == [(both['name'][0], 0)] and images == 2
     assert result.counts.tolist() == [[0, 1], [0, 3]], 'the second image alone'
     alone = Recorder(wanted=(0,))

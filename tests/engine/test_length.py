@@ -111,7 +111,7 @@ def test_a_small_change_of_the_length_is_told_in_the_log_file_alone(program, sec
 
 def test_early_stop_ends_after_so_many_validations_without_a_better_score(program, monkeypatch):
     scores = iter([0.1, 0.3, 0.2, 0.3, 0.2, 0.9])
-    monkeypatch.setattr('engine.training.validate', lambda *_: next(scores))
+    monkeypatch.setattr('engine.training.validate', lambda *_: {'mean_iu': next(scores)})
     flags = (*TRAIN, '--epoch_batches', '1', '--max_epoch', '20', '--early_stop', '3')
     code, printed = program(*flags)
     assert code == 0 and epochs(printed) == [0, 1, 2, 3, 4], 'the best is that of epoch 1'
@@ -122,7 +122,7 @@ def test_early_stop_ends_after_so_many_validations_without_a_better_score(progra
 
 def test_early_stop_counts_validations_not_epochs(program, monkeypatch):
     scores = iter([0.3, 0.2, 0.2, 0.9])
-    monkeypatch.setattr('engine.training.validate', lambda *_: next(scores))
+    monkeypatch.setattr('engine.training.validate', lambda *_: {'mean_iu': next(scores)})
     code, printed = program(*TRAIN, '--epoch_batches', '1', '--max_epoch', '20', '--early_stop', '2', '--val_freq', '2')
     assert code == 0 and epochs(printed) == [0, 1, 2, 3, 4]
 

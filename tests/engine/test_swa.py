@@ -153,7 +153,8 @@ def test_a_training_ends_with_the_mean_of_the_last_weights_in_a_checkpoint_of_it
 
 @pytest.mark.parametrize('score, best', [(1.0, 'average'), (0.0, 'epoch'), (None, 'epoch')])
 def test_the_average_is_the_best_checkpoint_where_it_is_better(program, monkeypatch, score, best):
-    monkeypatch.setattr(swa, 'score_alone', lambda *_: score)
+    numbers = None if score is None else {'mean_iu': score}
+    monkeypatch.setattr(swa, 'score_alone', lambda *_: numbers)
     assert program(*SHORT, '--max_epoch', '1', '--swa_epochs', '1', '--ema', '0.5')[0] == 0
     [file] = program.run_dir.glob('best_checkpoint_ep*.pth')
     state, last = checkpoint.load(file), checkpoint.load(program.run_dir / 'last_checkpoint_ep0.pth')

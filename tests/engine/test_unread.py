@@ -23,6 +23,12 @@ SMALL = ('--trunk', 'hrnetv2_w18_small_v1')
         (['--rlx_off_epoch', '2'], '--rlx_off_epoch has no effect without --lr_schedule scl-poly or --jointwtborder'),
         (['--lr_schedule', 'cosine', '--poly_exp', '2'], '--poly_exp has no effect without --lr_schedule poly or'),
         (['--gblur', '--bblur'], '--gblur has no effect beside --bblur'),
+        (
+            ['--bootstrap', '9', '--eval', 'val', '--random_weights', '--no_metrics'],
+            '--bootstrap has no effect beside --no_metrics',
+        ),
+        (['--limit_batches', '9', '--test_mode'], '--limit_batches has no effect beside --test_mode'),
+        (['--flip_kind', 'v'], '--flip_kind has no effect without --do_flip'),
         (['--test_mode', '--max_epoch', '9'], '--max_epoch has no effect beside --test_mode'),
         (
             ['--ocr_alpha', '1', '--loss', 'ce', '--loss_weights', '1'],

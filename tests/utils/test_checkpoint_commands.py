@@ -41,7 +41,18 @@ def test_trim_keeps_all_that_describes_a_network(snapshot, tmp_path):
     net = network.load(tmp_path / 'out.pth')
     described = network.description(net, net.trained_on.classes, dataset='x', mean=(0,) * 3, std=(1,) * 3)
     kept = checkpoint.load(tmp_path / 'out.pth')
-    assert described.keys() | {'state_dict', 'epoch', 'score'} >= kept.keys() >= described.keys() | {'state_dict'}
+    assert (
+        described.keys() | {'state_dict', 'epoch', 'score', 'best_metric'}
+        >= kept.keys()
+        >= described.keys() | {'state_dict'}
+    )
+
+
+def test_show_names_what_the_score_is(tmp_path, capsys):
+    assert main(['show', write(tmp_path / 'a.pth', WEIGHTS, score=0.25, best_metric='dice')]) == 0
+    assert 'score: 0.25\nscore is: dice\n' in capsys.readouterr().out
+    with pytest.raises(ValueError, match="its entry 'best_metric' is 3, expected text"):
+        checkpoint.load(write(tmp_path / 'b.pth', WEIGHTS, best_metric=3))
 
 
 def test_half_weights_leave_batch_statistics_whole(tmp_path, capsys):

@@ -184,10 +184,46 @@ def test_the_table_shows_percent_and_pixels():
     ]
 
 
+def test_dice_is_twice_the_shared_pixels_over_both_masks():
+    assert metrics.dice(COUNTS)[:2].tolist() == [20 / 25, 10 / 15] and np.isnan(metrics.dice(COUNTS)[2])
+    assert metrics.mean_dice(COUNTS) == pytest.approx((20 / 25 + 10 / 15) / 2)
+
+
+def test_counts_of_single_images_add_up_to_those_of_all():
+    predictions, labels = (torch.from_numpy(values).view(3, 11, 41) for values in images(5))
+    matrix = ConfusionMatrix(5)
+    sums = matrix.update_images(predictions, labels)
+    assert sums.shape == (3, 3, 5) and sums.dtype == torch.int64
+    expected = ConfusionMatrix(5)
+    expected.update(predictions, labels)
+    assert (matrix.counts == expected.counts).all()
+    total = sums.sum(0).numpy()
+    assert (total == [np.diag(matrix.counts), matrix.counts.sum(1), matrix.counts.sum(0)]).all()
+    assert np.allclose(metrics.iou_of(total), matrix.iou()) and np.allclose(
+        metrics.dice_of(total), metrics.dice(matrix.counts)
+    )
+    second = ConfusionMatrix(5)
+    second.update(predictions[1], labels[1])
+    assert sums[1, 0].tolist() == np.diag(second.counts).tolist()
+
+
+def test_a_group_of_classes_is_right_where_any_of_its_classes_is_predicted():
+    counts = np.array([[4, 2, 1], [1, 5, 0], [3, 0, 2]])
+    # of the first two classes 12 pixels stay among themselves, 1 is predicted as the third, 3 come from it
+    assert metrics.group_iou(counts, [(0, 1), (2,)]).tolist() == [12 / 16, 2 / 6]
+    assert np.isnan(metrics.group_iou(np.zeros((2, 2), int), [(0, 1)])).all()
+
+
+def test_a_mean_leaves_out_what_has_no_score():
+    values = np.array([[1.0, np.nan, 0.5], [np.nan, np.nan, np.nan]])
+    assert metrics.mean_over(values)[0] == 0.75 and np.isnan(metrics.mean_over(values)[1])
+
+
 def test_the_summary_is_json_and_null_where_there_is_no_score():
     summary = json.loads(json.dumps(metrics.summary(COUNTS, ['road', 'car', 'train']), allow_nan=False))
     assert summary['classes']['road'] == {
         'iou': 10 / 15,
+        'dice': 20 / 25,
         'precision': 10 / 15,
         'recall': 1.0,
         'tp': 10,
@@ -210,9 +246,11 @@ def test_on_a_gpu_nothing_waits_until_counts_are_read():
     torch.cuda.set_sync_debug_mode('error')
     try:
         matrix.update(predictions, labels)
+        sums = matrix.update_images(predictions[None], labels[None])
     finally:
         torch.cuda.set_sync_debug_mode('default')
-    assert (matrix.counts == 2 * expected.counts).all()
+    assert (matrix.counts == 3 * expected.counts).all()
+    assert sums[0, 0].tolist() == np.diag(expected.counts).tolist()
     matrix.update(predictions + 19, labels)
     with pytest.raises(ValueError, match='predictions are outside 0..18'):
         _ = matrix.counts

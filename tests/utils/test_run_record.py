@@ -173,6 +173,7 @@ def test_a_value_is_read_as_if_it_were_typed_and_nothing_is_the_default():
     assert run_record.read_value('extra_scales', [0.25], 'x') == (0.25,)
     assert run_record.read_value('lr', None, 'x') == 0.002
     assert run_record.read_value('do_flip', True, 'x') is True
+    assert run_record.read_value('log_to', [], 'x') == run_record.read_value('measures', [], 'x') == ()
 
 
 def test_a_switch_of_a_file_is_turned_off_by_its_twin(tmp_path):

@@ -24,7 +24,7 @@ from utils.settings import SETTINGS
 # what a file says of its network (network.description) and of how good it was
 OF_NETWORK = (
     *('arch', 'trunk', 'num_classes', 'class_names', 'network', 'classes', 'mean', 'std', 'n_scales'),
-    *('dataset', 'data_yaml', 'test_settings', 'epoch', 'score'),
+    *('dataset', 'data_yaml', 'test_settings', 'epoch', 'score', 'best_metric'),
 )
 STATISTICS = ('running_mean', 'running_var')  # of batch norms; their range is wider than that of fp16
 
@@ -77,6 +77,7 @@ def describe(state: dict, file) -> list[str]:
         'std': state.get('std') and ', '.join(map(str, state['std'])),
         'epoch': state.get('epoch'),
         'score': state.get('score'),
+        'score is': None if state.get('score') is None else state.get('best_metric'),
         'to go on with': ', '.join(name for name in ('optimizer', 'ema', 'rng') if state.get(name)),
     }
     return lines + [f'{name}: {value}' for name, value in said.items() if value not in (None, '', ())]

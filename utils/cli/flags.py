@@ -155,6 +155,10 @@ def check(args):
                 f' {"write" if len(dumps) > 1 else "writes"} whole images; leave --crop_val out, or give --dump_grid'
                 ' network for that square'
             )
+    if args.overfit and args.best_metric != 'mean_iu':
+        raise ValueError(f'--overfit ends by the mean IoU, found --best_metric {args.best_metric}; leave it out')
+    if args.limit_batches and args.minutes:
+        raise ValueError('--limit_batches and --minutes both decide how long epochs are; give one')
     if args.fp16 and args.precision != 'fp16' and 'precision' in args.given:
         raise ValueError(f'--fp16 and --precision {args.precision} contradict each other; give one')
     check_coarse(args)

@@ -18,6 +18,7 @@ class EvalBatch:
     and flips, finite, or values of another `kind` (utils.outputs.kinds). assets: 'attn_05x' (N, 1, h', w') in [0, 1],
     'pred_05x' (N, K, h', w') logits, and so on, where a sink wants them. member: the number of the network, where
     several are run.
+    scales: the prediction uint8 (N, h, w) of each scale alone by name, where a sink wants it.
     sizes: (H, W) of each image as it is stored, None where these are the h and w of all; with --pre_size they differ.
 
     What follows from the logits is computed when it is first read, once: prediction uint8 (N, h, w); as_logits, values
@@ -33,6 +34,7 @@ class EvalBatch:
     assets: dict = field(default_factory=dict)
     member: int = 0
     sizes: list | None = None
+    scales: dict = field(default_factory=dict)
     kind: str = LOGITS
 
     def in_image_grid(self, k: int) -> tuple['EvalBatch', int]:
@@ -64,6 +66,7 @@ class EvalBatch:
             labels=chosen(self.labels),
             logits=chosen(self.logits),
             assets={key: chosen(tensor) for key, tensor in self.assets.items()},
+            scales={name: chosen(prediction) for name, prediction in self.scales.items()},
             sizes=self.sizes and [self.sizes[k] for k in places],
         )
 
@@ -101,6 +104,10 @@ class Sink:
 
     def wants_scales(self, indices) -> bool:
         """Whether the assets of these images (attention, single scales) are of use."""
+        return False
+
+    def wants_each_scale(self) -> bool:
+        """Whether the prediction of each scale alone is of use."""
         return False
 
     def process(self, batch: EvalBatch):

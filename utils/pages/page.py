@@ -60,7 +60,12 @@ def _write(path, title, records, classes, facts, extra, scores=None):
 
 
 # facts whose names on a page are not those of metrics.json
-FACTS = {'n_scales': 'scales in the network', 'scales': 'scales averaged', 'flip': 'mirrored'}
+FACTS = {
+    'n_scales': 'scales in the network',
+    'scales': 'scales averaged',
+    'flip': 'mirrored',
+    'flip_kind': 'mirrored along',
+}
 
 
 def _percent(value) -> str:

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from utils.settings.setting import EVALUATION, NUMBERS, TEST, TRAINING, VALUES, Setting, choice, group, switch
-from utils.settings.value_types import crop_size, number, positive, scale, scales
+from utils.settings.setting import EVALUATION, NUMBERS, STEPS, TEST, TRAINING, VALUES, Setting, choice, group, switch
+from utils.settings.value_types import crop_size, names_among, number, numbers, positive, resamplings, scale, scales
+
+WITHOUT_LABELS = ('no_metrics', 'eval=folder')
 
 TILE_WEIGHTS = ('gaussian', 'linear')  # of pixels in their tile, see network/tiles.py
 
@@ -50,6 +52,15 @@ SETTINGS = group(
         idle_without=('multi_scale_inference',),
     ),
     switch('do_flip', 'average with the mirrored image'),
+    choice(
+        'flip_kind',
+        ('h', 'v', '4way'),
+        'h',
+        'what --do_flip averages with; h: the image mirrored from left to right, v: from top to bottom, 4way: both of'
+        ' these and the image mirrored both ways',
+        idle_without=('do_flip',),
+        recorded_if_given=True,
+    ),
     Setting(
         'crop_eval',
         crop_size,
@@ -66,6 +77,60 @@ SETTINGS = group(
         'share of their sides that tiles of --crop_eval have in common',
         idle_without=('crop_eval',),
         recorded_if_given=True,
+    ),
+    switch(
+        'log_msinf_to_tb',
+        'score each scale alone too, averaged ones and those that the network blends: a line, and scale/<name> in'
+        ' TensorBoard',
+        decides=(),
+        idle_beside=WITHOUT_LABELS,
+    ),
+    Setting(
+        'measures',
+        names_among('boundary', 'ece'),
+        ('ece',),
+        'A,B',
+        'measure what takes time of its own: boundary (IoU near the borders of classes), ece (calibration error); or'
+        ' none',
+        decides=(),
+        idle_beside=WITHOUT_LABELS,
+    ),
+    Setting(
+        'bootstrap',
+        resamplings,
+        1000,
+        'N',
+        '95 %% intervals of an evaluation from N resamplings of the images; 0: none',
+        decides=(),
+        idle_without=('eval', 'test_after'),
+        idle_beside=WITHOUT_LABELS,
+    ),
+    Setting(
+        'best_metric',
+        str,
+        'mean_iu',
+        'NAME',
+        'number of a validation that chooses the best checkpoint, and that --early_stop looks at: mean_iu, acc,'
+        ' acc_cls, fwavacc, loss, dice, image_iu, image_dice, batch_iu, batch_dice, boundary_iu, ece, or iou/CLASS; of'
+        ' loss and ece the lowest',
+        decides=(),
+        read_by=TRAINING,
+    ),
+    switch(
+        'train_metrics',
+        'score the training batches too, as they are predicted: a line per epoch and train_epoch/... in TensorBoard',
+        decides=(),
+        read_by=TRAINING,
+    ),
+    Setting(
+        'limit_batches',
+        numbers(int, count=(1, 2), minimum=1),
+        None,
+        'N[,M]',
+        'N training batches of an epoch and M validation batches, at most, per process (M: N); with --eval M batches of'
+        ' the evaluation. Scores are marked as partial',
+        decides=(STEPS,),
+        idle_beside=('test_mode',),
     ),
     switch(
         'strict',

@@ -28,7 +28,7 @@ SETTINGS = group(
         positive,
         None,
         'N',
-        'end after N validations in a row without a better mean IoU (default: at --max_epoch)',
+        'end after N validations in a row without a better --best_metric (default: at --max_epoch)',
         decides=(),
     ),
     Setting(

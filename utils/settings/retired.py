@@ -16,6 +16,8 @@ TILES = 'is --crop_eval H,W with --crop_overlap, a sliding window'
 PRETRAINED = 'is --pretrained, which takes imagenet, paddle, mapillary, torchvision, timm, package or a file'
 LOGGING = 'is written always, into --result_dir'
 TEST = 'is --run DIR --eval val, with the settings and best weights of that run'
+METRICS = 'is computed always: IoU, Dice and more, of every class, over all pixels, images and batches'
+BEST = 'is --best_metric, as in --best_metric dice or iou/road'
 PROCESSES = 'is said by torchrun --nproc-per-node=N train.py ...; leave it out'
 
 PUBLISHED = {
@@ -25,7 +27,6 @@ PUBLISHED = {
     'brt_aug': f'{NOTHING}, or give --brightness A, the strength of its jitter',
     'three_scale': f'{NOTHING}, or give --n_scales 0.5,1.0,2.0',
     'alt_two_scale': f'{NOTHING}, or give --n_scales 0.5,1.0',
-    'log_msinf_to_tb': 'failed in the published program; evaluate once per scale, with --default_scale',
     'restore_net': 'was set by --resume and --snapshot themselves; give one of these',
     'apex': 'is --distributed, which torchrun implies',
     'amp_opt_level': 'is --precision fp16 or --precision bf16',
@@ -88,9 +89,13 @@ FRAMEWORK = {
     'logging.*': LOGGING,
     'logger': LOGGING,
     'callbacks': SETTLED,
-    'metric': 'is computed always: IoU and more, of every class',
-    'METRIC.*': 'is computed always: IoU and more, of every class',
-    'metric.*': 'is computed always: IoU and more, of every class',
+    'METRIC.NAME': BEST,
+    'metric.name': BEST,
+    'METRIC.train_metric': 'is --train_metrics',
+    'metric.train_metric': 'is --train_metrics',
+    'metric': METRICS,
+    'METRIC.*': METRICS,
+    'metric.*': METRICS,
     'trainer': SETTLED,
     'img_loader': SETTLED,
     'label_handler': SETTLED,
@@ -98,10 +103,10 @@ FRAMEWORK = {
     'TESTING.TEST_AFTERWARDS': 'is --test_after',
     'TESTING.SCALES': 'is --multi_scale_inference with --default_scale and --extra_scales',
     'tta.scales': 'is --multi_scale_inference with --default_scale and --extra_scales',
-    'TESTING.FLIP': 'is --do_flip, from left to right',
+    'TESTING.FLIP': 'is --do_flip, from left to right; --flip_kind 4way adds the two other mirror images',
     'TESTING.BINARY_FLIP': 'is --do_flip',
     'tta.hflip': 'is --do_flip',
-    'tta.vflip': 'is --do_flip, from left to right alone',
+    'tta.vflip': 'is --do_flip --flip_kind v, or 4way with both',
     'tta.resize': 'is --pre_size PIXELS of the long edge',
     'tta.patch*': TILES,
     'TESTING.OVERRIDES': 'is the flags of the evaluation; give these',
@@ -113,8 +118,8 @@ FRAMEWORK = {
     'num_training_samples': 'is --lr_find_steps, of --lr_find',
     'pl_trainer.precision': 'is --precision',
     'pl_trainer.accumulate_grad_batches': 'is --accumulate',
-    'pl_trainer.fast_dev_run': 'is --test_mode',
-    'pl_trainer.limit_*': 'is --test_mode',
+    'pl_trainer.fast_dev_run': 'is --limit_batches 1 --max_epoch 1, or --test_mode',
+    'pl_trainer.limit_*': 'is --limit_batches N,M: N training and M validation batches',
     'pl_trainer.deterministic': 'is --deterministic',
     'pl_trainer.gpus': PROCESSES,
     'pl_trainer.devices': PROCESSES,

@@ -76,7 +76,8 @@ class Setting:
         """The flag with `value` as words of a command line."""
         if self.is_switch:
             return [self.flag if value else f'--no_{self.name}']
-        return [self.flag, ','.join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)]
+        listed = ','.join(map(str, value)) or 'none' if isinstance(value, (list, tuple)) else str(value)
+        return [self.flag, listed]
 
 
 def switch(name: str, help: str, **fields) -> Setting:
