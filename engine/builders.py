@@ -105,6 +105,8 @@ def build_network(args, dataset, run, state, training=False):
         run.log(str(net.pretrained_report))
     name = f'{args.arch} on {net.trunk_name}' if net.trunk_name else args.arch
     run.log(f'{name}: {sum(parameter.numel() for parameter in net.parameters()) / 1e6:0.1f} M parameters')
+    if training and not args.full_crop_training:
+        tell_filling(args.crop_size, net, run)
     if args.freeze_trunk:
         net.freeze_trunk()
     net = net.to(run.device, memory_format=torch.channels_last)
@@ -121,6 +123,19 @@ def build_network(args, dataset, run, state, training=False):
         else:
             net.compile()
     return net
+
+
+def tell_filling(crop_size, net, run):
+    """Say that crops are filled up, where their sides are no multiples of what the trunk divides by."""
+    for trunk in net.trunk_parts().values():
+        unit = getattr(trunk, 'unit', 1)
+        filled = [-(-side // unit) * unit for side in crop_size]
+        if filled != list(crop_size):
+            height, width = crop_size
+            run.log(
+                f'--crop_size {height},{width}: {net.trunk_name} takes multiples of {unit}, so crops are filled up to'
+                f' {filled[0]}x{filled[1]} pixels inside it, and its maps are cut back'
+            )
 
 
 def classes_of(args, state) -> str:

@@ -45,16 +45,22 @@ def image_branch(layers: Any, maps: list[Tensor], align_corners: bool, plain: bo
     """layers (1x1 convolution, norm, ReLU) of the mean over the image, the same at every pixel: (N, bottleneck, h_0,
     w_0).
 
-    In training a batch of one image has no variance to normalise the mean by. The norm then uses its running
-    statistics, as in evaluation, and leaves them as they are.
+    A batch of one image: see `norm_of_means`.
     """
     convolve, norm, activate = layers
-    mean = convolve(mean_over_pyramid(maps, align_corners, plain=plain))
-    if norm.training and _normalised_together(norm, mean) == 1:
-        mean = F.batch_norm(mean, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
-    else:
-        mean = norm(mean)
+    mean = norm_of_means(norm, convolve(mean_over_pyramid(maps, align_corners, plain=plain)))
     return activate(mean).expand(-1, -1, *maps[0].shape[-2:])
+
+
+def norm_of_means(norm: Any, means: Tensor) -> Tensor:
+    """A batch norm of one value per image and channel, means (N, C, 1, 1).
+
+    In training a batch of one image has no variance to normalise by. The norm then uses its running statistics, as in
+    evaluation, and leaves them as they are.
+    """
+    if norm.training and _normalised_together(norm, means) == 1:
+        return F.batch_norm(means, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
+    return norm(means)
 
 
 def _normalised_together(norm: nn.Module, values: Tensor) -> int:

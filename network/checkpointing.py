@@ -45,9 +45,13 @@ def find_stages(trunk: Module) -> list[nn.Module]:
     A block is a module with several layers and a forward pass of its own that stands in a container or beside others of
     its class. A run of blocks in a Sequential is one stage, or, where there are more than MOST_BLOCKS, as many as
     blocks: together they would be too large to compute again. (Peak of ResNet-101 in training at 896x896: as stages 3.7
-    GiB, as here 2.5, without checkpoints 5.5.)
+    GiB, as here 2.5, without checkpoints 5.5.) A ViT of timm calls its blocks one by one, never their Sequential: each
+    is a stage.
     """
-    return _visit(trunk, repeated=False)
+    stages = _visit(trunk, repeated=False)
+    if getattr(trunk, 'token_width', 0):
+        stages = [block for stage in stages for block in (stage if isinstance(stage, nn.Sequential) else [stage])]
+    return stages
 
 
 def _visit(module: nn.Module, repeated: bool) -> list[nn.Module]:

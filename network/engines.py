@@ -111,12 +111,13 @@ class _Programs(nn.Module):
             if shape not in self._seen:
                 self._seen.add(shape)
                 return self.net(images)
-            self._runs[shape] = self._program(images)
+            self._runs[shape] = self.program(images)
             for other in list(self._runs)[:-PROGRAMS]:
                 del self._runs[other]
         return {'pred': self._runs[shape](images)}
 
-    def _program(self, images: Tensor) -> Run:
+    def program(self, images: Tensor) -> Run:
+        """A function from images of this shape to their logits."""
         self.log(f'--engine {self.engine}: makes a program for images of {images.shape[2]}x{images.shape[3]}')
         # tensors of inference mode cannot be traced
         with torch.inference_mode(False), tempfile.TemporaryDirectory(prefix='engine_') as folder:

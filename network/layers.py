@@ -6,7 +6,7 @@ finds it. Positions inside the Sequentials are part of the checkpoint keys.
 
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
+from torch import Tensor, nn
 
 
 class Module(nn.Module):
@@ -40,3 +40,13 @@ def conv_bn_relu(in_channels: int, out_channels: int, kernel: int, stride: int =
 def bn_relu(channels: int) -> nn.Sequential:
     """Key 0 (norm)."""
     return nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
+
+
+class LayerNorm2d(nn.LayerNorm):
+    """Layer norm over the channels of each pixel of maps (N, C, h, w)."""
+
+    def __init__(self, channels: int, eps: float = 1e-6):
+        super().__init__(channels, eps=eps)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return super().forward(maps.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)

@@ -3,7 +3,11 @@ blended too."""
 
 from torch import Tensor
 
-from network.basic import Basic, BasicASPP
+from network.basic import Basic, BasicASPP, Linear, Upscale
+from network.decoders.dpt import DPT
+from network.decoders.fpn import FPN
+from network.decoders.segformer import SegFormer
+from network.decoders.upernet import UPerNet
 from network.deeper import Deeper
 from network.deepv3 import DeepV3Plus
 from network.mscale import Attentive, fuse
@@ -29,6 +33,30 @@ class MultiScaleDeepV3Plus(Attentive, DeepV3Plus):
 
 
 class MultiScaleDeeper(Attentive, Deeper):
+    pass
+
+
+class MultiScaleLinear(Attentive, Linear):
+    pass
+
+
+class MultiScaleUpscale(Attentive, Upscale):
+    pass
+
+
+class MultiScaleFPN(Attentive, FPN):
+    pass
+
+
+class MultiScaleUPerNet(Attentive, UPerNet):
+    pass
+
+
+class MultiScaleSegFormer(Attentive, SegFormer):
+    pass
+
+
+class MultiScaleDPT(Attentive, DPT):
     pass
 
 
@@ -86,3 +114,12 @@ for _network, _trunks in {
 }.items():
     for _name, _trunk in _trunks.items():
         ARCHS.register(f'mscale.{_name}', trunk=_trunk, dilated=_network is not MultiScaleBasic)(_network)
+ARCHS.register('mscale.Upscale', trunk='timm/vit_base_patch14_dinov2', dilated=True)(MultiScaleUpscale)
+for _name, _network in {
+    'Linear': MultiScaleLinear,
+    'FPN': MultiScaleFPN,
+    'UPerNet': MultiScaleUPerNet,
+    'SegFormer': MultiScaleSegFormer,
+    'DPT': MultiScaleDPT,
+}.items():
+    ARCHS.register(f'mscale.{_name}')(_network)

@@ -62,7 +62,8 @@ def _checked(value: Any, default: Any, path: str) -> Any:
         type(default),
         {bool: 'True or False', int: 'a whole number above 0'}.get(type(default), 'a number'),
     )
+    lowest = 1 if default else 0  # where 0 is the default, it stands for none
     fits = isinstance(value, (int, float) if kind is float else kind) and (kind is bool or not isinstance(value, bool))
-    if not fits or (kind is int and value < 1):
+    if not fits or (kind is int and value < lowest):
         raise ValueError(f'options: cfg.{path} is {value!r}, expected {expected}')
     return value

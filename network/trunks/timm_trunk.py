@@ -3,7 +3,10 @@
 Hierarchical backbones give the last map of each stride from 2 on: heads read those from 4 on together, as with HRNet,
 or for a head that wants one deep map (`dilated`) the deepest alone, brought to stride 8, else 16, where timm can
 dilate. Backbones of one stride (ViTs: DINOv2, DINOv3, ...) give one map at the stride of their patches: the tokens of
-four blocks at a quarter, a half, three quarters and the end of the depth, each after the last norm, concatenated.
+options.VIT.DEPTHS blocks, evenly spaced and the last one among them (four: at a quarter, a half, three quarters and the
+end of the depth), each after the last norm, concatenated; token_width is the channels of one. options.VIT.PATCH is
+another side of the patches than the model's own (weights that are loaded are then resampled), options.DROP_PATH the
+rate of stochastic depth at the last block (Huang et al., ECCV 2016, arXiv 1603.09382; from 0 at the first one).
 
 The state dict holds timm's own names below `model.`. Nothing is downloaded.
 """
@@ -17,11 +20,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from network.layers import Module
+from network.options import Options, complete
 from utils.cli.wording import did_you_mean, nearest
 
 PREFIX = 'timm/'
-DEPTHS = 4  # blocks of a ViT whose tokens are read
 ANY_SIZE: tuple[dict[str, Any], ...] = ({'dynamic_img_size': True}, {'strict_img_size': False}, {})
+FLAGS = {'patch_size': '--vit_patch', 'drop_path_rate': '--drop_path'}  # by arguments of timm's builder
 REFUSALS = (AssertionError, NotImplementedError, RuntimeError, TypeError, ValueError)  # how timm says no
 
 
@@ -59,20 +63,24 @@ class TimmTrunk(Module):
     stand partly on the filling.
     """
 
-    def __init__(self, name: str, dilated: bool = False):
+    def __init__(self, name: str, dilated: bool = False, options: Options | None = None):
         super().__init__()
         self.name = name
-        self.model = _create(name, dilated)
+        options = complete({}) if options is None else options
+        self.model = _create(name, dilated, _asked_of_timm(name, options))
         info = self.model.feature_info
         strides = [int(entry['reduction']) for entry in getattr(info, 'info', info)]
         self.is_flat = len(set(strides)) == 1
-        count = min(DEPTHS, len(strides))
+        self._check(options)
+        count = min(options.VIT.DEPTHS, len(strides)) if self.is_flat else 0
         last = {stride: index for index, stride in enumerate(strides) if stride > 1}
         self.indices = (
             [len(strides) * part // count - 1 for part in range(1, count + 1)] if self.is_flat else list(last.values())
         )
         self.model.prune_intermediate_layers(self.indices, prune_norm=not self.is_flat, prune_head=True)
         self.unit, self.channels = self._measure(list(last))
+        if self.is_flat:
+            self.token_width = sum(self.channels.values()) // count
         self.deepest_stride = max(last)
         first = self.deepest_stride if dilated else min(4, self.deepest_stride)
         self.head_strides = tuple(stride for stride in last if stride >= first)
@@ -95,6 +103,20 @@ class TimmTrunk(Module):
                 images, indices=self.indices, norm=self.is_flat, output_fmt='NCHW', intermediates_only=True
             )
         return [torch.cat(maps, dim=1)] if self.is_flat else maps
+
+    def _check(self, options: Options):
+        """Raise ValueError for an option that timm took and the model has no place for."""
+        patch = options.VIT.PATCH
+        if patch and not self.is_flat:
+            raise ValueError(
+                f'--vit_patch {patch}: {self.name} has maps of several strides, no patches; take a ViT, such'
+                ' as timm/vit_small_patch14_dinov2, or leave the flag out'
+            )
+        if options.DROP_PATH and not any(getattr(part, 'drop_prob', 0) for part in self.model.modules()):
+            raise ValueError(
+                f'--drop_path {options.DROP_PATH:g}: {self.name} has no residual branches that timm could drop; leave'
+                ' the flag out'
+            )
 
     @torch.no_grad()
     def _measure(self, strides: list[int]) -> tuple[int, dict[int, int]]:
@@ -151,13 +173,36 @@ def corner(maps: Tensor, rows: int, columns: int) -> Tensor:
     return maps[..., :rows, :columns]
 
 
-def _create(name: str, dilated: bool) -> Any:
-    """timm's model without its classifier, for images of any size if it can, at stride 8 or 16 if it should and can."""
+def _asked_of_timm(name: str, options: Options) -> dict[str, Any]:
+    """The arguments of timm's builder that options other than their defaults stand for.
+
+    Patches of another size come with images of another, so that there are as many: the position embedding of the file
+    then fits as it is.
+    """
+    patch = options.VIT.PATCH
+    wanted = {'patch_size': patch, 'drop_path_rate': options.DROP_PATH, 'img_size': patch and patch * _grid(name)}
+    return {name: value for name, value in wanted.items() if value}
+
+
+def _grid(name: str) -> int:
+    """The patches along a side of the images that a ViT was trained on; 0 for another model."""
+    with torch.device('meta'):
+        embedding = getattr(_create(name, False, {}), 'patch_embed', None)
+    return (getattr(embedding, 'grid_size', None) or (0,))[0]
+
+
+def _create(name: str, dilated: bool, asked: dict[str, Any]) -> Any:
+    """timm's model without its classifier, for images of any size if it can, at stride 8 or 16 if it should and can.
+
+    asked: further arguments, which it has to take.
+    """
     timm, error = _timm(name), None
     for stride in [{'output_stride': 8}, {'output_stride': 16}, {}] if dilated else [{}]:
         for size in ANY_SIZE:
             try:
-                model = timm.create_model(name.removeprefix(PREFIX), pretrained=False, num_classes=0, **stride, **size)
+                model = timm.create_model(
+                    name.removeprefix(PREFIX), pretrained=False, num_classes=0, **stride, **size, **asked
+                )
             except REFUSALS as refusal:
                 error = refusal
                 continue
@@ -167,4 +212,5 @@ def _create(name: str, dilated: bool) -> Any:
                     ' another one'
                 )
             return model
-    raise ValueError(f'--trunk {name}: timm cannot build it: {error}')
+    flags = ' and '.join(FLAGS[argument] for argument in asked if argument in FLAGS)
+    raise ValueError(f'--trunk {name}: timm cannot build it{flags and f" with {flags}"}: {error}')

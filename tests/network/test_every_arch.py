@@ -22,7 +22,8 @@ from utils.outputs.kinds import MASK_SCORES, as_logits
 
 CLASSES = 5
 EOMT = {'QUERIES': 8, 'BLOCKS': 2, 'PATCH': 8, 'SIZE': 64}
-HEADS = {**NARROW, 'MODEL__ASPP_BOT_CH': 8, **{f'MODEL__EOMT__{name}': value for name, value in EOMT.items()}}
+HEADS = {**NARROW, 'MODEL__DECODER_CH': 16, 'MODEL__ASPP_BOT_CH': 8}
+HEADS |= {f'MODEL__EOMT__{name}': value for name, value in EOMT.items()}
 NAMES = ARCHS.names()
 # One name for each builder and stand-in: these are the same network.
 DISTINCT = sorted({(ARCHS[name], standin.fitting(name)): name for name in reversed(NAMES)}.values())

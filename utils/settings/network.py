@@ -3,7 +3,7 @@
 from operator import not_
 
 from utils.settings.setting import NETWORK, NUMBERS, TEST, TRAINING, VALUES, Setting, group, switch
-from utils.settings.value_types import crop_size, number, positive, scales
+from utils.settings.value_types import count, crop_size, number, positive, scales
 
 
 def shape_the_head(args):
@@ -46,6 +46,35 @@ SETTINGS = group(
     switch('ocr_aspp', 'an ASPP inside the OCR block', cfg='MODEL.OCR_ASPP'),
     Setting(
         'aspp_bot_ch', positive, 256, 'C', 'channels of each of the five branches of an ASPP', cfg='MODEL.ASPP_BOT_CH'
+    ),
+    Setting(
+        'decoder_ch',
+        positive,
+        256,
+        'C',
+        'channels of the decoders FPN, UPerNet, SegFormer and DPT',
+        cfg='MODEL.DECODER_CH',
+    ),
+    switch(
+        'plain_linear',
+        'Linear networks: the 1x1 convolution alone, without the batch norm of a linear probe',
+        cfg='MODEL.PLAIN_LINEAR',
+    ),
+    Setting(
+        'vit_depths',
+        positive,
+        4,
+        'N',
+        'blocks of a ViT whose tokens heads read, evenly spaced, the last one among them',
+        cfg='MODEL.VIT.DEPTHS',
+    ),
+    Setting(
+        'vit_patch',
+        count,
+        0,
+        'PIXELS',
+        "side of a ViT's patches, to which loaded weights are resampled; 0: the model's own",
+        cfg='MODEL.VIT.PATCH',
     ),
     switch(
         'attnscale_bn_head', 'attnscale networks: the deeper attention head, with norms', cfg='MODEL.ATTNSCALE_BN_HEAD'
@@ -95,6 +124,17 @@ SETTINGS = group(
         cfg='MODEL.INIT_DECODER',
         decides=(NUMBERS,),
         idle_beside=('snapshot',),
+    ),
+    Setting(
+        'drop_path',
+        number(float, low=0, below=1),
+        0.0,
+        'P',
+        'rate of stochastic depth at the last block of a timm trunk, from 0 at the first',
+        cfg='MODEL.DROP_PATH',
+        decides=(NUMBERS,),
+        read_by=TRAINING,
+        idle_beside=('freeze_trunk',),
     ),
     switch(
         'freeze_trunk',
