@@ -32,6 +32,7 @@ from utils.files.archives import on_disk
 from utils.outputs.dumper import Dumper
 from utils.outputs.dumps import DumpOptions, check_outputs, claim
 from utils.outputs.gallery import Gallery
+from utils.outputs.kinds import LOGITS, MASK_SCORES
 from utils.outputs.logits import Storage
 from utils.outputs.writers import WriterPool
 from utils.settings import SETTINGS
@@ -280,10 +281,17 @@ def build_learner(args, run, net, dataset, loader, class_weights, teacher=None):
         class_weights: of --class_weights, or None.
         teacher: of --teacher, or None.
     """
+    if teacher is not None and net.kind != LOGITS:
+        raise ValueError(
+            f'--teacher: {args.arch} is trained on masks and classes of queries, which learn nothing from the logits of'
+            ' a teacher; leave it out, or train a network of logits, which may have this one for a teacher'
+        )
     ema = ema_of(net, args.ema) if args.ema else None
     swa = AveragedModel(net) if args.swa_epochs else None  # of no epoch so far
     classes, own_weights = (dataset.num_classes, dataset.ignore_label), dataset.class_weights
-    criterion = build_criterion(args, net.output_names, *classes, class_weights, own_weights).to(run.device)
+    criterion = build_criterion(
+        args, net.output_names, *classes, class_weights, own_weights, of_queries=net.kind == MASK_SCORES
+    ).to(run.device)
     optimizer = get_optimizer(net, args)
     if args.augment_on == 'device' and run.device.type == 'cpu':
         run.log('--augment_on device: there is no GPU here, and on a CPU this takes longer than in the loaders')

@@ -15,6 +15,7 @@ from aggregation.fusion.fusing import FuseOptions
 from aggregation.fusion.member_report import measure
 from aggregation.fusion.member_report_page import write_report
 from aggregation.fusion.members import Members, read_weights
+from aggregation.fusion.pooling import wrong_kind
 from aggregation.fusion.running import MemberFusion
 from aggregation.fusion.store import check_stores, fault_lines
 from aggregation.fusion.truths import Truths, by_stem
@@ -33,6 +34,7 @@ from utils.cores import loader_processes
 from utils.files.atomic import sha256, write_json
 from utils.files.run_directory import members as members_of
 from utils.files.run_directory import weights_file
+from utils.outputs.kinds import kind_of
 from utils.settings import SETTINGS
 
 
@@ -67,8 +69,7 @@ def settings(args, options, members):
 
 def fuse(args):
     members, options = open_members(args), fuse_options(args)
-    if options.needs_logits:
-        members.need_logits(f'--fusion {args.fusion} with --score {args.score}')
+    members.need(options.needs_kinds, f'--fusion {args.fusion} with --score {args.score}')
     folders = [store.folder for store in members.stores]
     prefix = args.prefix if args.prefix is not None else prefix_of(folders, members.stems)
     if prefix.startswith('/') or '..' in prefix.split('/'):
@@ -113,6 +114,10 @@ def run(args):
                 f'{listed(paths)}: have {listed(net.num_classes for net in nets)} classes, dataset {dataset.name} has '
                 f'{dataset.num_classes}; run members of one label set'
             )
+        for kind in options.needs_kinds:
+            others = [f'{path} ({kind_of(net)})' for path, net in zip(paths, nets) if kind_of(net) != kind]
+            if others:
+                raise ValueError(wrong_kind(f'--fusion {args.fusion} with --score {args.score}', kind, listed(others)))
         pre_size = seen_size(args, paths, nets, dist)
         normalize = shared_normalization(paths, nets).to(dist.device)
         take_pixels(dataset, paths, nets)

@@ -14,6 +14,7 @@ from network.averaging import EvalOptions, average_logits
 from utils.cli.progress import progress
 from utils.cli.wording import counted, listed
 from utils.files.images import as_rgb
+from utils.outputs.kinds import kind_of
 from utils.outputs.sink import EvalBatch
 
 
@@ -122,6 +123,7 @@ class Evaluator:
                 member,
                 batch.get('size'),
                 scales,
+                kind_of(net),
             )
             fine = are_finite(logits)
             if not all(fine):

@@ -75,8 +75,9 @@ def options_read(
 
 
 def _assemble(arch, num_classes, trunk_name, n_scales, align_corners, options) -> Segmentor:
-    dilated = ARCHS.fact(arch, 'dilated', False)
-    trunk = build_trunk(trunk_name, align_corners, dilated, options) if trunk_name else None
+    trunk = trunk_name  # networks that work inside their trunk, on its tokens, build it themselves
+    if trunk_name and not ARCHS.fact(arch, 'tokens', False):
+        trunk = build_trunk(trunk_name, align_corners, ARCHS.fact(arch, 'dilated', False), options)
     scales = {'n_scales': n_scales} if n_scales else {}
     return ARCHS[arch](num_classes, trunk, align_corners, options, **scales)
 

@@ -33,6 +33,7 @@ from utils.classes import Classes
 from utils.cli.program import run_program
 from utils.cli.wording import did_you_mean
 from utils.files.atomic import atomic_write
+from utils.outputs.kinds import as_logits
 from utils.settings.value_types import crop_size, names, number, positive
 
 
@@ -180,7 +181,8 @@ class Program(Module):
         self.net, self.normalize, self.outputs, self.smallest = net, normalize, outputs, smallest
 
     def logits(self, images: Tensor) -> Tensor:
-        return self.net(images if self.normalize is None else self.normalize(images))['pred']
+        values = self.net(images if self.normalize is None else self.normalize(images))['pred']
+        return as_logits(values, self.net.kind)
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
         logits = self.logits(images)

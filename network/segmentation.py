@@ -13,6 +13,7 @@ from network.averaging import EvalOptions, average_logits
 from transforms.geometry import resize_height, scale_long_edge
 from transforms.normalize import Normalize
 from utils.classes import Classes
+from utils.outputs.kinds import as_logits, kind_of
 from utils.settings import SETTINGS
 
 _DECLARED = SETTINGS.cfg_tree()['DATASET']
@@ -79,7 +80,7 @@ def segment(net: nn.Module, trained_on: TrainedOn | None, image: np.ndarray) -> 
         net.train(was_training)
     if view.shape != image.shape:
         logits = F.interpolate(logits, image.shape[:2], mode='bilinear', align_corners=False)
-    logits = logits[0]
+    logits = as_logits(logits[0], kind_of(net))
     if not bool(torch.isfinite(logits).all()):
         raise ValueError(
             'predict: the logits of this image are not finite, so it has no labels; load the network in fp32, or'

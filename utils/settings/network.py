@@ -100,6 +100,25 @@ SETTINGS = group(
     ),
     switch('mscale_old_arch', 'key names of the oldest attention head, to load old files', cfg='MODEL.MSCALE_OLD_ARCH'),
     Setting(
+        'eomt_queries',
+        positive,
+        100,
+        'N',
+        'eomt networks: queries, at least as many as classes',
+        cfg='MODEL.EOMT.QUERIES',
+    ),
+    Setting('eomt_blocks', positive, 4, 'N', 'eomt networks: last blocks that queries join', cfg='MODEL.EOMT.BLOCKS'),
+    Setting('eomt_patch', positive, 16, 'PIXELS', 'eomt networks: side of a patch', cfg='MODEL.EOMT.PATCH'),
+    Setting(
+        'eomt_size',
+        positive,
+        1024,
+        'PIXELS',
+        'eomt networks: side of the square images that stored position embeddings are for; for others they are'
+        ' resampled',
+        cfg='MODEL.EOMT.SIZE',
+    ),
+    Setting(
         'pretrained',
         str,
         'none',
