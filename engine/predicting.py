@@ -52,8 +52,10 @@ def predict(args, found: Found, say) -> int:
     todo = [source for source in found.sources if not files.done(source)]
     for note in [*found.notes, *idle(args, found.sources)]:
         say(note)
-    nets = [with_engine(net, engine, say) for net in nets]
-    pairs = [(net, Normalize(net.trained_on.mean, net.trained_on.std, True).to(device)) for net in nets]
+    pairs = [
+        (with_engine(net, engine, say), Normalize(net.trained_on.mean, net.trained_on.std, True).to(device))
+        for net in nets
+    ]
     predictor = Predictor(pairs, len(classes), device, options)
     summary = Prediction(predictor, files, args.strict, args.show).run(
         todo,

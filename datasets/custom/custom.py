@@ -26,8 +26,8 @@ def name_of(file) -> str:
 
 
 class DataFile:
-    """The content of the file of --data_yaml: classes, color_map, categories, places (of the files), splits, channels and
-    value_range of the images (None where it does not say).
+    """The content of the file of --data_yaml: classes, color_map, categories, places (of files), splits; channels and
+    value_range of the images are None where it does not say.
 
     Raises FileNotFoundError, or ValueError that names the file and the key.
     """
