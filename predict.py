@@ -20,7 +20,7 @@ from pathlib import Path
 import utils.cli.waiting  # noqa: F401  (before torch)
 from utils.cli.parser import Parser
 from utils.cli.program import run_program
-from utils.files.run_directory import weights_file
+from utils.files.run_directory import members, weights_file
 from utils.files.sources import IMAGES, VIDEOS, find_sources
 from utils.files.sources import KINDS as SOURCE_KINDS
 from utils.outputs.predicted import KINDS
@@ -93,7 +93,8 @@ def build_parser() -> Parser:
         '--weights',
         nargs='+',
         metavar='FILE|DIR',
-        help='checkpoints, or run directories; several are an ensemble (default: the network in the box)',
+        help='checkpoints, or run directories; several, or a folder of fold0, fold1, ..., are an ensemble (default: the'
+        ' network in the box)',
     )
     SETTINGS['n_scales'].add_to(group)
     group.add_argument('--flip', action='store_true', help='average with the prediction of the mirror image')
@@ -167,7 +168,8 @@ def parse_args(argv):
     unknown = [kind for kind in args.write if kind not in KINDS]
     if unknown or not args.write:
         raise ValueError(f'--write {",".join(unknown)}: there is none, choose of {", ".join(KINDS)}')
-    args.weights = [weights_file(path, '--weights') for path in args.weights or [str(DEFAULT_WEIGHTS)]]
+    given = [member for path in args.weights or [str(DEFAULT_WEIGHTS)] for member in members(path)]
+    args.weights = [weights_file(path, '--weights') for path in given]
     return args
 
 

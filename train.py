@@ -35,6 +35,7 @@ import torch
 
 import config
 import network
+from datasets.custom.pixels import with_pixels
 from datasets.sampling.coarse import join, training_qualities
 from engine import evaluation, precision, run_name, testing
 from engine.best_metric import BestMetric
@@ -60,7 +61,7 @@ from engine.training import Training
 from engine.unread import unread_by_network
 from loss import read_class_weights, verified_dataset
 from network.summary import EVALUATION_SIZE, summary
-from transforms import build_train_transform
+from transforms import build_train_transform, normalize
 from utils import checkpoint
 from utils.cli.earlier_run import adopt
 from utils.files.run_directory import weights_file
@@ -74,7 +75,7 @@ def parse_args(argv=None, log=lambda line: None, dry=None):
     DryRun. Raises ValueError for a mistake."""
     adopting = partial(adopt, log=log)
     adopting = partial(dry.adopt, adopting) if dry else adopting
-    return flags.parse(sys.argv[1:] if argv is None else argv, datasets.dataset_names(), adopting)
+    return with_pixels(flags.parse(sys.argv[1:] if argv is None else argv, datasets.dataset_names(), adopting))
 
 
 def main(argv=None, began=None):
@@ -161,11 +162,15 @@ def load_state(args, log):
     trunk = network.check_names(args.arch, args.trunk, args.n_scales)
     if state:
         args = flags.adopt_normalisation(args, network.normalisation(state, args.source), 'checkpoint', log)
+        args = flags.adopt_value_range(args, network.value_range(state, args.source), log)
     else:
         own = network.own_normalisation(args.pretrained, trunk)
         args = flags.adopt_normalisation(args, own, f"trunk's {args.pretrained} weights", log)
+    flags.check_normalisation(args)
     return flags.with_values(
         args,
+        mean=normalize.spread(args.mean, args.in_channels),
+        std=normalize.spread(args.std, args.in_channels),
         trunk=trunk,
         precision=precision.resolve(args.precision, 'cuda' if torch.cuda.is_available() else 'cpu', log),
     ), state

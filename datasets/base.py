@@ -8,9 +8,10 @@ import numpy as np
 
 from config import cfg
 from datasets.labels import ColorTable, LabelMapper
+from datasets.loading.channels import read_channels
 from datasets.loading.formats import limit_pixels
 from datasets.loading.orientation import TURN_REMEDY, why_sizes_differ
-from datasets.loading.reading import label_size, peek_turned, read_image, read_label
+from datasets.loading.reading import label_size, peek_turned, read_label
 from utils.classes import Classes
 from utils.files.archives import ArchivePath, locate
 
@@ -36,11 +37,13 @@ class Dataset:
     classes: what the labels mean; color_map: {(r, g, b): raw id} when the label files hold colours; class_weights: (K,)
     those that trainings of this dataset were published with, or None; categories: {name: trainIds} of the groups of
     classes that its label table has, which are scored together too. Instances add split, quality, cv, root (Path),
-    items (list of Item, sorted by name) and notes (list of sentences about what was left out). Constructing one lists
-    files and raises FileNotFoundError or ValueError when something is missing.
+    channels and value_range of its images (see read_channels), items (list of Item, sorted by name) and notes (list of
+    sentences about what was left out). Constructing one lists files and raises FileNotFoundError or ValueError when
+    something is missing.
     """
 
     name = ''
+    source = ''  # where a person corrects what is wrong with the whole, the dataset itself where it is not said
     classes: Classes
     color_map: dict | None = None
     class_weights: tuple[float, ...] | None = None
@@ -71,14 +74,25 @@ class Dataset:
             )
         limit_pixels(cfg.DATASET.MAX_PIXELS)
         self.split, self.quality, self.cv = split, quality, cfg.DATASET.CV
+        self.source = self.source or f'dataset {self.name!r}'
         self.notes = []
+        self.channels, self.value_range = self._pixels()
         self._map_labels()
-        self.root, self.items = self._find_items()
+        if cfg.DATASET.FOLDS and split in ('train', 'val') and quality == 'fine':
+            from datasets.folds import fold  # which makes the whole splits
+
+            self.root, self.items, self.notes = fold(self)
+        else:
+            self.root, self.items = self._find_items()
         if not self.items:
             raise FileNotFoundError(
                 f'{self.root}: no images of split {split!r} of dataset {self.name!r} are there; '
                 'unpack them or give another folder with --override_dataset_root'
             )
+
+    def _pixels(self) -> tuple:
+        """(channels, range of values) that images are read with."""
+        return cfg.MODEL.IN_CHANNELS, cfg.DATASET.VALUE_RANGE
 
     def _map_labels(self):
         """Make the tables from label files to trainIds, from classes and color_map."""
@@ -112,12 +126,12 @@ class Dataset:
         return self.items[0].label is not None
 
     def load(self, item: Item):
-        """(image uint8 (H, W, 3) RGB, label uint8 (H, W) of trainIds and ignore_label, or None without a label).
+        """(image uint8 (H, W, C), label uint8 (H, W) of trainIds and ignore_label, or None without a label).
 
         Raises ValueError naming the file when it is unreadable, when the sizes differ, or when the label holds ids
         outside the map.
         """
-        image = read_image(item.image)
+        image = self.read_image(item.image)
         if item.label is None:
             return image, None
         raw = self.raw_label(item)
@@ -129,6 +143,10 @@ class Dataset:
                 + (TURN_REMEDY if why else 'bring both to one size (labels without interpolation)')
             )
         return image, self.mapper(raw, item.label)
+
+    def read_image(self, path) -> np.ndarray:
+        """An image of this dataset as uint8 (H, W, C); see read_channels for what it raises."""
+        return read_channels(path, self.channels, self.value_range)
 
     def load_label(self, item: Item) -> np.ndarray:
         """The label of an item that has one, as `load` gives it, without reading the image."""

@@ -32,6 +32,7 @@ from utils.files.archives import on_disk
 from utils.outputs.dumper import Dumper
 from utils.outputs.dumps import DumpOptions, check_outputs, claim
 from utils.outputs.gallery import Gallery
+from utils.outputs.kinds import LOGITS, MASK_SCORES
 from utils.outputs.logits import Storage
 from utils.outputs.writers import WriterPool
 from utils.settings import SETTINGS
@@ -85,7 +86,10 @@ def build_network(args, dataset, run, state, training=False):
         training: whether it is trained, not only evaluated.
     """
     net = loading.build(vars(args), dataset.num_classes, None if state else args.pretrained)
+    if net.in_channels != 3 and net.pretrained_report:
+        run.log(f'--in_channels {net.in_channels}: {carried_over(net.in_channels)}')
     if state:
+        check_channels(args, run, loading.stored_channels(state), training)
         restored = loading.fill(
             net,
             state,
@@ -137,6 +141,25 @@ def tell_filling(crop_size, net, run):
             )
 
 
+def carried_over(channels) -> str:
+    how = 'are summed' if channels == 1 else f'are repeated in turn, times 3/{channels}'
+    return f'the first weights for red, green and blue {how}'
+
+
+def check_channels(args, run, stored, training):
+    """Raise ValueError where a checkpoint is of images of `stored` channels, and those are none that can be taken
+    over: RGB, for a training."""
+    if stored == args.in_channels:
+        return
+    if training and stored == 3:
+        run.log(f'{args.source}: is of RGB images; {carried_over(args.in_channels)}')
+        return
+    raise ValueError(
+        f'{args.source}: is of images of {stored} channels, these have {args.in_channels}; give images of as'
+        ' many, with --in_channels or channels in the file of --data_yaml'
+    )
+
+
 def classes_of(args, state) -> str:
     """What to do about an evaluation whose classes, those of --dataset, are not those of the checkpoint `state`."""
     name, file = state.get('dataset'), state.get('data_yaml')
@@ -160,6 +183,7 @@ def describe_network(args, net, dataset):
         n_scales=args.n_scales,
         data_yaml=Path(args.data_yaml).read_text(encoding='utf-8') if args.data_yaml else None,
         test_settings=SETTINGS.test_entry(args),
+        value_range=cfg.DATASET.VALUE_RANGE,
     )
 
 
@@ -204,7 +228,7 @@ def idle_parameters(args, num_classes, weights) -> set:
     """The names of the parameters that get no gradient: no output with a weight in the loss above 0 depends on them."""
     with torch.random.fork_rng(devices=()), torch.device('meta'):
         net = loading.build(vars(args), num_classes).train()
-        outputs = net(torch.empty(2, 3, *args.crop_size))
+        outputs = net(torch.empty(2, args.in_channels, *args.crop_size))
     loss = sum(outputs[name].mean() for name, weight in zip(net.output_names, weights) if weight)
     names, parameters = zip(*net.named_parameters())
     gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
@@ -257,10 +281,17 @@ def build_learner(args, run, net, dataset, loader, class_weights, teacher=None):
         class_weights: of --class_weights, or None.
         teacher: of --teacher, or None.
     """
+    if teacher is not None and net.kind != LOGITS:
+        raise ValueError(
+            f'--teacher: {args.arch} is trained on masks and classes of queries, which learn nothing from the logits of'
+            ' a teacher; leave it out, or train a network of logits, which may have this one for a teacher'
+        )
     ema = ema_of(net, args.ema) if args.ema else None
     swa = AveragedModel(net) if args.swa_epochs else None  # of no epoch so far
     classes, own_weights = (dataset.num_classes, dataset.ignore_label), dataset.class_weights
-    criterion = build_criterion(args, net.output_names, *classes, class_weights, own_weights).to(run.device)
+    criterion = build_criterion(
+        args, net.output_names, *classes, class_weights, own_weights, of_queries=net.kind == MASK_SCORES
+    ).to(run.device)
     optimizer = get_optimizer(net, args)
     if args.augment_on == 'device' and run.device.type == 'cpu':
         run.log('--augment_on device: there is no GPU here, and on a CPU this takes longer than in the loaders')

@@ -11,7 +11,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from datasets.loading.reading import peek, read_image
+from datasets.loading.channels import read_channels
+from datasets.loading.reading import peek
+from utils.files.images import as_rgb
 from utils.files.video import VideoReader
 from utils.outputs.writers import default_threads
 
@@ -70,9 +72,11 @@ class Budget:
 
 class Decoder:
     """Frames of the sources in their order, decoded ahead by threads. max_side: of the view, None as it is; every: of
-    how many frames of a video one is taken; resize: image -> view, in place of max_side."""
+    how many frames of a video one is taken; resize: image -> view, in place of max_side; channels, value_range: as of
+    read_channels, which the view has; videos have three."""
 
-    def __init__(self, sources, budget: Budget, max_side=None, every=1, resize=None):
+    def __init__(self, sources, budget: Budget, max_side=None, every=1, resize=None, channels=3, value_range=None):
+        self.channels, self.value_range = channels, value_range
         self.sources, self.budget, self.max_side, self.every = sources, budget, max_side, every
         self._view = resize or self._reduced
         Image.MAX_IMAGE_PIXELS = LARGEST // 2  # it warns from there and refuses twice as many
@@ -127,8 +131,8 @@ class Decoder:
 
     def _decoded(self, source, cost):
         try:
-            image = read_image(source.path)
-            return Frame(source, image, self._view(image), cost)
+            image = read_channels(source.path, self.channels, self.value_range)
+            return Frame(source, as_rgb(image), self._view(image), cost)
         except Exception as error:
             self.budget.release(cost)
             return End(source, error)
@@ -141,14 +145,24 @@ class Decoder:
                 if source in self.dropped or not self.budget.acquire(cost, self._stopped):
                     break
                 rate, now = reader.rate / self.every, time.monotonic()
-                self._put(Frame(source, image, self._view(image), cost, number, rate, now))
+                self._put(Frame(source, image, self._view(self._of_video(image, source)), cost, number, rate, now))
         finally:
             reader.close()
         self._put(End(source))
+
+    def _of_video(self, image, source):
+        if self.channels == 3:
+            return image
+        if self.channels != 1:
+            raise ValueError(
+                f'{source}: frames of videos have 3 channels, the network takes {self.channels}; give images'
+            )
+        return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
 
     def _reduced(self, image):
         longest = max(image.shape[:2])
         if not self.max_side or longest <= self.max_side:
             return image
         height, width = (max(1, round(side * self.max_side / longest)) for side in image.shape[:2])
-        return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+        reduced = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+        return reduced if reduced.ndim == 3 else reduced[..., None]

@@ -22,6 +22,7 @@ from loss.optimizer import get_optimizer, get_scheduler
 from transforms import build_mixing, build_train_transform, build_val_transform
 from utils.cli.flags import with_values
 from utils.cli.wording import counted
+from utils.outputs.kinds import MASK_SCORES
 
 SPLITS = {'trn': 'train'}
 META = torch.device('meta')
@@ -106,7 +107,7 @@ class DryRun:
         build_mixing(args, data.num_classes, data.ignore_label)
         weights = self.attempt(read_class_weights, args.class_weights, data.classes.names)
         numbers = (data.num_classes, data.ignore_label, weights, data.class_weights)
-        criterion = build_criterion(args, net.output_names, *numbers)
+        criterion = build_criterion(args, net.output_names, *numbers, of_queries=net.kind == MASK_SCORES)
         build_validation_criterion(args, *numbers)
         losses = ', '.join(f'{name} x {weight:g}' for name, weight in zip(net.output_names, criterion.weights))
         run.log(f'loss: {losses}')

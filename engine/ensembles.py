@@ -15,6 +15,7 @@ from aggregation.fusion.fusing import FuseOptions
 from aggregation.fusion.member_report import measure
 from aggregation.fusion.member_report_page import write_report
 from aggregation.fusion.members import Members, read_weights
+from aggregation.fusion.pooling import wrong_kind
 from aggregation.fusion.running import MemberFusion
 from aggregation.fusion.store import check_stores, fault_lines
 from aggregation.fusion.truths import Truths, by_stem
@@ -31,7 +32,9 @@ from transforms.pipeline import ValTransform
 from utils.cli.wording import left_out_lines, listed
 from utils.cores import loader_processes
 from utils.files.atomic import sha256, write_json
+from utils.files.run_directory import members as members_of
 from utils.files.run_directory import weights_file
+from utils.outputs.kinds import kind_of
 from utils.settings import SETTINGS
 
 
@@ -66,8 +69,7 @@ def settings(args, options, members):
 
 def fuse(args):
     members, options = open_members(args), fuse_options(args)
-    if options.needs_logits:
-        members.need_logits(f'--fusion {args.fusion} with --score {args.score}')
+    members.need(options.needs_kinds, f'--fusion {args.fusion} with --score {args.score}')
     folders = [store.folder for store in members.stores]
     prefix = args.prefix if args.prefix is not None else prefix_of(folders, members.stems)
     if prefix.startswith('/') or '..' in prefix.split('/'):
@@ -112,8 +114,13 @@ def run(args):
                 f'{listed(paths)}: have {listed(net.num_classes for net in nets)} classes, dataset {dataset.name} has '
                 f'{dataset.num_classes}; run members of one label set'
             )
+        for kind in options.needs_kinds:
+            others = [f'{path} ({kind_of(net)})' for path, net in zip(paths, nets) if kind_of(net) != kind]
+            if others:
+                raise ValueError(wrong_kind(f'--fusion {args.fusion} with --score {args.score}', kind, listed(others)))
         pre_size = seen_size(args, paths, nets, dist)
         normalize = shared_normalization(paths, nets).to(dist.device)
+        take_pixels(dataset, paths, nets)
         members = [
             {'checkpoint': path, 'weights_sha256': sha256(path), 'weight': weight}
             for path, weight in zip(paths, weights)
@@ -171,13 +178,13 @@ def print_faults(faults, images):
 
 def checkpoints_in_order(args) -> tuple[list[str], list]:
     """The paths, sorted, and their weights: sums come out the same whatever order they are given in."""
-    weights = read_weights(args.weights) or [1.0] * len(args.checkpoints)
-    if len(weights) != len(args.checkpoints):
+    paths = [member for path in args.checkpoints for member in members_of(path)]
+    weights = read_weights(args.weights) or [1.0] * len(paths)
+    if len(weights) != len(paths):
         raise ValueError(
-            f'--weights: {len(weights)} weights for {len(args.checkpoints)} checkpoints; give one for each, in the same'
-            ' order'
+            f'--weights: {len(weights)} weights for {len(paths)} checkpoints; give one for each, in the same order'
         )
-    rows = sorted(zip(map(weights_file, args.checkpoints), weights), key=lambda row: row[0])
+    rows = sorted(zip(map(weights_file, paths), weights), key=lambda row: row[0])
     return [path for path, _ in rows], [weight for _, weight in rows]
 
 
@@ -185,6 +192,22 @@ def load_member(path, args, dist):
     """The network of a checkpoint on this process's device; --n_scales are for those that have scales."""
     log = print if dist.is_main else lambda line: None
     return network.load(path, args.n_scales or (), dist.device, log=log, strict_scales=False)
+
+
+def take_pixels(dataset, paths, nets):
+    """Have the images read with the channels and the range of values that the members were trained with; ValueError
+    where they differ, or the file of --data_yaml says otherwise."""
+    kinds = {(net.in_channels, net.trained_on.value_range): path for path, net in zip(paths, nets)}
+    found = (dataset.channels, dataset.value_range)
+    if len(kinds) > 1 or found not in {*kinds, (3, None)}:
+        said = '; '.join(
+            f'{path} takes {channels} channels, values {limits}' for (channels, limits), path in kinds.items()
+        )
+        raise ValueError(
+            f'{said}; dataset {dataset.name} has {found[0]} channels, values {found[1]}; run members and images of one'
+            ' kind'
+        )
+    dataset.channels, dataset.value_range = next(iter(kinds))
 
 
 def seen_size(args, paths, nets, dist) -> int | None:

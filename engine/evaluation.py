@@ -20,6 +20,7 @@ from utils.cli import flags
 from utils.cli.wording import counted, left_out_lines
 from utils.files.atomic import sha256
 from utils.outputs.dumps import DUMPS
+from utils.outputs.kinds import kind_of
 from utils.outputs.pictures import large_picture, make_grid
 from utils.pages.confusion_matrix import confusion_picture
 from utils.pages.page import write_page, write_topn_page
@@ -83,6 +84,7 @@ def facts(args, evaluator, dataset) -> dict:
     """What is evaluated and how, for the files of a result."""
     return {
         'arch': args.arch,
+        'kind': kind_of(evaluator.nets[0]),
         'checkpoint': args.source,
         'dataset': dataset.name,
         'split': args.eval,

@@ -13,6 +13,8 @@ import torch
 from network.averaging import EvalOptions, average_logits
 from utils.cli.progress import progress
 from utils.cli.wording import counted, listed
+from utils.files.images import as_rgb
+from utils.outputs.kinds import kind_of
 from utils.outputs.sink import EvalBatch
 
 
@@ -30,6 +32,11 @@ def not_finite_sentence(names, images: int) -> str:
     """'2 of 5 images have logits that are not finite (a.png, b.png)'."""
     verb = 'has' if len(names) == 1 else 'have'
     return f'{len(names)} of {counted(images, "image")} {verb} logits that are not finite ({listed(names)})'
+
+
+def _as_rgb(images):
+    """images (N, C, h, w) as sinks draw them, (N, 3, h, w)."""
+    return as_rgb(images.movedim(1, -1)).movedim(-1, 1) if images.shape[1] != 3 else images
 
 
 class Evaluator:
@@ -107,7 +114,16 @@ class Evaluator:
             scales = {name: maps.argmax(1).to(torch.uint8) for name, maps in (alone or {}).items()}
             assets = {key: value for key, value in outputs.items() if key != 'pred'}
             evaluated = EvalBatch(
-                batch['name'], batch['index'], images, labels, logits, assets, member, batch.get('size'), scales
+                batch['name'],
+                batch['index'],
+                _as_rgb(images),
+                labels,
+                logits,
+                assets,
+                member,
+                batch.get('size'),
+                scales,
+                kind_of(net),
             )
             fine = are_finite(logits)
             if not all(fine):

@@ -52,11 +52,18 @@ def predict(args, found: Found, say) -> int:
     todo = [source for source in found.sources if not files.done(source)]
     for note in [*found.notes, *idle(args, found.sources)]:
         say(note)
-    nets = [with_engine(net, engine, say) for net in nets]
-    pairs = [(net, Normalize(net.trained_on.mean, net.trained_on.std, True).to(device)) for net in nets]
+    pairs = [
+        (with_engine(net, engine, say), Normalize(net.trained_on.mean, net.trained_on.std, True).to(device))
+        for net in nets
+    ]
     predictor = Predictor(pairs, len(classes), device, options)
     summary = Prediction(predictor, files, args.strict, args.show).run(
-        todo, args.max_side, args.every, resize=view_of(args)
+        todo,
+        args.max_side,
+        args.every,
+        resize=view_of(args),
+        channels=nets[0].in_channels,
+        value_range=nets[0].trained_on.value_range,
     )
     page = files.write_page(found.sources, {'weights': args.weights, 'n_scales': args.n_scales, 'flip': args.flip})
     faults = found.faults + summary.faults
@@ -130,6 +137,12 @@ def load_networks(args, device) -> list:
             here, first = (listed(other.trained_on.classes.names, 5) for other in (net, nets[0]))
             raise ValueError(
                 f'--weights {path}: has the classes {here}, {paths[0]} has {first}; an ensemble needs the same classes'
+            )
+        pixels, expected = ((one.in_channels, one.trained_on.value_range) for one in (net, nets[0]))
+        if pixels != expected:
+            raise ValueError(
+                f'--weights {path}: takes images of {pixels[0]} channels and the values {pixels[1]}, {paths[0]} of'
+                f' {expected[0]} and {expected[1]}; an ensemble needs the same images'
             )
     return nets
 

@@ -93,13 +93,13 @@ class Prediction:
         self.summary = Summary(np.zeros(len(files.classes), np.int64))
         self._budget, self._lock, self._film = Budget(BUDGET), threading.Lock(), None
 
-    def run(self, sources, max_side: int | None = None, every: int = 1, log=None, resize=None) -> Summary:
+    def run(self, sources, max_side: int | None = None, every: int = 1, log=None, **decoding) -> Summary:
         """Predict them all. A camera is ended by Ctrl-C, or by q in the window; other arguments: see Decoder."""
         begin = time.monotonic()
         total = None if any(source.is_video for source in sources) else len(sources)
         unit = 'frames' if sources and all(source.is_video for source in sources) else 'images'
         try:
-            with WriterPool() as writers, Decoder(sources, self._budget, max_side, every, resize) as self._decoder:
+            with WriterPool() as writers, Decoder(sources, self._budget, max_side, every, **decoding) as self._decoder:
                 for result in progress(self._results(), total, 'predict', unit, log):
                     if result is not None:
                         self._hand_over(*result, writers)

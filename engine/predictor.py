@@ -15,9 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aggregation.fusion.fusing import FuseOptions, finish
-from aggregation.fusion.pooling import LOGITS, Pool, largest
+from aggregation.fusion.pooling import Pool, largest
 from network.averaging import EvalOptions, average_logits
 from network.tiles import assembled, covers, tiled_logits
+from utils.outputs.kinds import MASK_SCORES, as_logits, kind_of
 from utils.outputs.pictures import quantise
 from utils.outputs.writers import HostCopy, half_saturated
 
@@ -57,6 +58,7 @@ class Predictor:
             torch.device(device),
             options,
         )
+        self.kinds = [kind_of(net) for net, _ in networks]
         self._film, self._before = None, {}  # the video that is smoothed, and its probabilities by block
 
     @torch.inference_mode()
@@ -109,12 +111,14 @@ class Predictor:
         smooth = self.options.smooth if self._film is not None else 0.0
         if len(logits) == 1 and not (smooth or fusion.calibrator or 'probabilities' in keep):
             best, labels = largest(logits[0])
-            found = {'labels': labels.to(torch.uint8), 'confidence': torch.exp(best - torch.logsumexp(logits[0], 0))}
+            best, every = (as_logits(values, self.kinds[0]) for values in (best, logits[0]))
+            found = {'labels': labels.to(torch.uint8), 'confidence': torch.exp(best - torch.logsumexp(every, 0))}
             return {**found, **({'logits': half_saturated(logits[0])} if 'logits' in keep else {})}
-        needs = fusion.needs | ({'logit'} if 'logits' in keep else set())
+        raw = 'mask_score' if set(self.kinds) == {MASK_SCORES} else 'logit'
+        needs = fusion.needs | ({raw} if 'logits' in keep else set())
         pool = Pool(needs, self.num_classes, tuple(logits[0].shape[1:]), logits[0].device)
-        for member in logits:
-            pool.add(member, LOGITS)
+        for member, kind in zip(logits, self.kinds, strict=True):
+            pool.add(member, kind)
         fused = finish(pool, fusion, len(logits), probabilities=bool(smooth) or 'probabilities' in keep)
         found = {'labels': fused.prediction, 'confidence': fused.confidence}
         probabilities = fused.probabilities
@@ -127,7 +131,7 @@ class Predictor:
         if 'probabilities' in keep:
             found['probabilities'] = probabilities.half()
         if 'logits' in keep:
-            found['logits'] = half_saturated(pool['logit'] / pool.weights)
+            found['logits'] = half_saturated(pool[raw] / pool.weights)
         return found
 
 

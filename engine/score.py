@@ -114,8 +114,8 @@ class ScoreKeeper(Sink):
     def _loss(self, batch: EvalBatch) -> torch.Tensor:
         """(N, 2) float64: the loss of each image, and what it is divided by."""
         if self.criterion is None:
-            return torch.stack(cross_entropy_sums(batch.logits, batch.normaliser, batch.labels), 1)
-        pairs = zip(batch.logits.split(1), batch.labels.split(1))
+            return torch.stack(cross_entropy_sums(batch.as_logits, batch.normaliser, batch.labels), 1)
+        pairs = zip(batch.as_logits.split(1), batch.labels.split(1))
         losses = [self.criterion({'pred': logits}, labels)['loss'].double() for logits, labels in pairs]
         return torch.stack([torch.stack([loss, torch.ones_like(loss)]) for loss in losses])
 

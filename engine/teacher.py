@@ -13,6 +13,7 @@ from transforms.normalize import Normalize
 from utils.classes import Classes
 from utils.cli.wording import counted, listed
 from utils.files.run_directory import weights_file
+from utils.outputs.kinds import as_logits, kind_of
 
 
 class Teacher:
@@ -54,7 +55,7 @@ class Teacher:
         found = []
         for net, normalize in zip(self.nets, self.normalize):
             with autocast(self.device, self.precision):
-                found.append(net(normalize(images))['pred'])
+                found.append(as_logits(net(normalize(images))['pred'], kind_of(net)))
         found = [pooled(logits, images.shape[-2:]) for logits in found]
         return found if stored is None else [*found, *stored.to(self.device, non_blocking=True).unbind(1)]
 

@@ -247,6 +247,7 @@ class Trainer:
         learner, images = self.learner, self.augmented(batch)
         taught = learner.teacher.logits(images, batch.get('beside')) if learner.teacher else None
         images = learner.normalize(images)
+        learner.net.set_progress((self.position.epoch + self.position.batch / total) / self.options.max_epoch)
         labels = batch['label'].to(self.dist.device, non_blocking=True).long()
         with contextlib.nullcontext() if last or learner.wrapped is learner.net else learner.wrapped.no_sync():
             with self.autocast():

@@ -19,10 +19,16 @@ def unread_by_network(args) -> list[str]:
     """A sentence for every given flag that is about a part which the network of the flags does not have."""
     options = [name for name in args.given if name in SETTINGS and SETTINGS[name].cfg.startswith(SECTION)]
     weights = [name for name in args.given if name in WEIGHED and not args.eval]
+    lines = []
+    if args.in_channels != 3 and args.color_aug and not args.eval:
+        lines.append(
+            f'--color_aug {args.color_aug:g}: of images of {args.in_channels} channels it changes brightness and'
+            ' contrast alone'
+        )
     if not options and not weights:
-        return []
+        return lines
     read, outputs = options_read(args.arch, args.trunk, args.n_scales, SETTINGS.as_tree(vars(args)).get('MODEL'))
-    lines = [
+    lines += [
         f'--{name} has no effect: {args.arch} has nothing that it sets'
         for name in options
         if SETTINGS[name].cfg.removeprefix(SECTION) not in read

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from config import cfg
-from loss import border, cross_entropy, dice, focal, jaccard, lovasz, multilabel, rmi, topk  # noqa: F401 register losses
+from loss import border, cross_entropy, dice, focal, jaccard, lovasz, mask, multilabel, rmi, topk  # noqa: F401 register
 from loss.checks import unknown
 from loss.registry import LOSSES
 from utils.settings import SETTINGS
@@ -43,6 +43,10 @@ class OutputsCriterion(nn.Module):
         for name, criterion, weight in zip(names, self.criteria, self.weights):
             if weight == 0:
                 continue
+            if isinstance(outputs[name], tuple) and not getattr(criterion, 'of_queries', False):
+                raise ValueError(
+                    f'loss: {name} holds masks and classes of queries, no logits of pixels; take the loss mask'
+                )
             values.append(weight * criterion(self._at_label_size(outputs[name], labels), labels))
             parts.update({f'{name}/{part}': number for part, number in criterion.parts.items()})
         return {'loss': sum(values[1:], values[0]), **parts}
@@ -57,8 +61,8 @@ class OutputsCriterion(nn.Module):
         """Factorisations of the region loss that failed so far, over all outputs (reading it waits for the device)."""
         return sum(getattr(criterion, 'failures', 0) for criterion in self.criteria)
 
-    def _at_label_size(self, logits: Tensor, labels: Tensor) -> Tensor:
-        if logits.shape[2:] == labels.shape[-2:]:
+    def _at_label_size(self, logits: Any, labels: Tensor) -> Any:
+        if isinstance(logits, tuple) or logits.shape[2:] == labels.shape[-2:]:  # masks of queries may have any size
             return logits
         with torch.autocast(logits.device.type, enabled=False):
             logits = logits if logits.dtype == torch.float64 else logits.float()
@@ -119,7 +123,7 @@ def get_criterion(
 
 
 def build_criterion(
-    args, output_names, num_classes, ignore_label, class_weights=None, own_weights=None
+    args, output_names, num_classes, ignore_label, class_weights=None, own_weights=None, of_queries=False
 ) -> OutputsCriterion:
     """The training criterion that the flags describe, for a network with these logit outputs.
 
@@ -132,12 +136,16 @@ def build_criterion(
         output_names: of the network's logits, in their order.
         class_weights: (K,) of --class_weights.
         own_weights: (K,) of the data set, for losses that need some.
+        of_queries: whether the outputs are masks and classes of queries, not logits of pixels.
 
     Raises: ValueError for losses that contradict each other, or do not fit the outputs.
     """
     names, weights = published_objective(
         output_names, main_loss(args), args.ocr_alpha, args.ocr_aux_loss_rmi, args.supervised_mscale_loss_wt
     )
+    if of_queries:
+        names, weights = ['mask'] * len(output_names), [1.0] * len(output_names)
+    check_kind(args, of_queries)
     if args.loss:
         names = repeated('--loss: losses', args.loss, output_names)
     if args.loss_weights:
@@ -154,6 +162,18 @@ def build_criterion(
     return get_criterion(
         names, weights, num_classes, ignore_label, class_weights, align_corners=args.align_corners, **settings
     )
+
+
+def check_kind(args, of_queries: bool):
+    """Raise ValueError for a loss of the flags that takes another kind of output than the network has."""
+    switches = {'rmi_loss': 'rmi', 'img_wt_loss': 'img_wt', 'jointwtborder': 'border'}
+    given = [('--loss', name) for name in args.loss or () if name in LOSSES]
+    given += [(f'--{switch}', name) for switch, name in switches.items() if not args.loss and getattr(args, switch)]
+    for flag, name in given:
+        if LOSSES[name].of_queries != of_queries:
+            found, fit = ('masks and classes of queries', 'mask') if of_queries else ('logits of pixels', 'ce')
+            word = f'{flag} {name}' if flag == '--loss' else flag
+            raise ValueError(f'{word}: does not fit {args.arch}, whose outputs are {found}; take --loss {fit}')
 
 
 def main_loss(args) -> str:
@@ -173,6 +193,11 @@ def build_validation_criterion(args, num_classes, ignore_label, class_weights=No
     name = main_loss(args) if args.val_loss == 'same' else args.val_loss
     if name not in LOSSES:
         raise ValueError(unknown('--val_loss:', name, ['same', *LOSSES]))
+    if LOSSES[name].of_queries:
+        raise ValueError(
+            f'--val_loss {args.val_loss}: a validation scores pixels, {name} takes masks and classes of queries; leave'
+            ' it out, for cross-entropy'
+        )
     read = set(LOSSES[name].settings.values())
     if class_weights is None and name in WEIGHTED:
         class_weights = own_weights

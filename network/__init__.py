@@ -13,9 +13,21 @@ later.
 import utils.cli.waiting  # noqa: F401  (before torch, for the programs network.export and network.summary)
 
 # isort: split
-from network import attnscale, basic, deeper, deepv3, framework, mscale_nets, ocrnet, pairwise, torchvision_nets, unet
+from network import (
+    attnscale,
+    basic,
+    deeper,
+    deepv3,
+    eomt,
+    framework,
+    mscale_nets,
+    ocrnet,
+    pairwise,
+    torchvision_nets,
+    unet,
+)
 from network.building import check_names, check_pretrained, get_net, options_read, takes_scales
-from network.loading import description, load, normalisation
+from network.loading import description, load, normalisation, value_range
 from network.pretrained import own_normalisation
 from network.registry import ARCHS, TRUNKS
 from network.segmentation import Segmentation, TrainedOn
@@ -23,7 +35,7 @@ from network.segmentor import Segmentor, head_keys
 from network.trunks import build_trunk
 
 # they register what they define
-NETWORKS = (attnscale, basic, deeper, deepv3, framework, mscale_nets, ocrnet, pairwise, torchvision_nets, unet)
+NETWORKS = (attnscale, basic, deeper, deepv3, eomt, framework, mscale_nets, ocrnet, pairwise, torchvision_nets, unet)
 __all__ = [
     'ARCHS',
     'TRUNKS',
@@ -41,4 +53,5 @@ __all__ = [
     'options_read',
     'own_normalisation',
     'takes_scales',
+    'value_range',
 ]

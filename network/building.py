@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from config import cfg
+from network.input_channels import take_channels
 from network.mscale import check_scales
 from network.options import Watched, complete
 from network.pretrained import load_pretrained
@@ -70,12 +71,13 @@ def options_read(
     read: set[str] = set()
     with torch.random.fork_rng(devices=()), torch.device('meta'):
         net = _assemble(arch, 2, trunk, n_scales, False, Watched(complete(options), read))
-    return read, net.output_names
+    return read | {'IN_CHANNELS'}, net.output_names
 
 
 def _assemble(arch, num_classes, trunk_name, n_scales, align_corners, options) -> Segmentor:
-    dilated = ARCHS.fact(arch, 'dilated', False)
-    trunk = build_trunk(trunk_name, align_corners, dilated, options) if trunk_name else None
+    trunk = trunk_name  # networks that work inside their trunk, on its tokens, build it themselves
+    if trunk_name and not ARCHS.fact(arch, 'tokens', False):
+        trunk = build_trunk(trunk_name, align_corners, ARCHS.fact(arch, 'dilated', False), options)
     scales = {'n_scales': n_scales} if n_scales else {}
     return ARCHS[arch](num_classes, trunk, align_corners, options, **scales)
 
@@ -114,4 +116,5 @@ def get_net(
     net.arch, net.trunk_name, net.num_classes = arch, trunk_name, num_classes
     if pretrained not in (None, 'none'):
         net.pretrained_report = load_pretrained(net, str(pretrained), cfg.ASSETS_PATH)
+    take_channels(net, net.options.IN_CHANNELS, keep=net.pretrained_report is not None)
     return net.to(memory_format=torch.channels_last)

@@ -12,6 +12,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from network import eomt_files
 from network.building import check_names, get_net
 from network.keys import (
     FLAT,
@@ -100,14 +101,24 @@ def convert(
     if not weights:
         raise ValueError('it holds no tensor at all, expected the weights of a network; give another file')
     remedy = _remedy(arch, trunk, source)
-    form, why = _source_format(state, weights, source, arch)
-    places = common_names(weights, form.rules if source else None)
+    theirs = eomt_files.read(weights)
+    if theirs:
+        form, why, sources = FORMATS[theirs.form], theirs.why, theirs.sources
+        places = {name: keys[0] for name, keys in sources.items()}
+        arch, trunk = arch or eomt_files.ARCH, trunk or theirs.trunk
+        state = {**state, 'network': theirs.network, 'num_classes': theirs.num_classes}
+        if trunk is None:
+            raise ValueError('its width and depth are of no vision transformer known here; name it with --trunk')
+    else:
+        form, why = _source_format(state, weights, source, arch)
+        places = common_names(weights, form.rules if source else None)
+        sources = {name: [key] for name, key in places.items()}
     if not places:
         raise ValueError(
             f'--from {form.name}: none of its {len(weights)} tensors ({listed(weights, SHOWN)}) has a name of'
             f' {form.what}; {remedy}'
         )
-    found = {name: weights[key] for name, key in places.items()}
+    found = theirs.weights if theirs else {name: weights[key] for name, key in places.items()}
     stored: Mapping = state['network'] if isinstance(state.get('network'), Mapping) else {}
     arch = arch or (state['arch'] if state.get('arch') in ARCHS.names() else _guess_arch(found))
     if (
@@ -133,7 +144,9 @@ def convert(
     _fill(result, own, found)
     _check(result, own, found, weights, remedy)
     result.missing = [own[name][0] for name in own if name not in found]
-    used = {places[name] for name in own if name in places}
+    if theirs and result.missing:
+        raise ValueError(eomt_files.unfit(result.missing, [name for name in found if name not in own], arch, trunk))
+    used = {key for name in own if name in sources for key in sources[name]}
     result.dropped = [clean_key(key) for key in (weights if averaged else state['state_dict']) if key not in used]
     _place(result, own, found, {name: clean_key(key) for name, key in places.items()})
     return result

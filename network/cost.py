@@ -43,7 +43,7 @@ def count(net: nn.Module, size: tuple[int, int], training: bool = False, batch: 
     Raises ValueError for a size that the network cannot take.
     """
     assert all(parameter.is_meta for parameter in net.parameters()), 'build the network under torch.device("meta")'
-    images = torch.empty(batch, 3, *size, device='meta')
+    images = torch.empty(batch, int(getattr(net, 'in_channels', 3)), *size, device='meta')
     net.train(training)
     cost = Cost()
     cost.flops = forward_flops(net, images)

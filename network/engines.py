@@ -15,6 +15,7 @@ from torch import Tensor
 from network.folding import folded
 from network.layers import Module
 from network.program_files import exported, first_line, write
+from utils.outputs.kinds import kind_of
 from utils.settings.precision import ENGINES
 
 PACKAGES = {'onnx': 'onnxruntime', 'openvino': 'openvino'}
@@ -41,7 +42,7 @@ def with_engine(net: Module, engine: str, log: Callable[[str], None] = print) ->
             raise ValueError(f'--engine {engine}: runs on the CPU here, found {device}; give --device cpu, or another')
         return _Programs(net, _starter(engine), engine, log)
     side = max(PROBE, 2 * net.deepest_stride)
-    images = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)).to(device) * 2 - 1
+    images = torch.rand(1, net.in_channels, side, side, generator=torch.Generator().manual_seed(0)).to(device) * 2 - 1
     net = folded(net, lambda one: one(images)['pred'].float())
     if engine == 'compile':
         net.compile()
@@ -97,6 +98,7 @@ class _Programs(Module):
         self.net, self.start, self.engine, self.log = net, start, engine, log
         self._runs: dict[tuple, Run] = {}
         self._seen: set[tuple] = set()
+        self.kind = kind_of(net)
 
     @property
     def trained_on(self):

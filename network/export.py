@@ -15,6 +15,7 @@ import math
 import sys
 import tempfile
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -27,11 +28,12 @@ from network.program_files import FORMATS, exported, first_line, load, onnx_runt
 from network.resize import EXACT_SCALES
 from network.segmentation import TrainedOn
 from network.segmentor import Segmentor
-from transforms.normalize import Normalize
+from transforms.normalize import Normalize, spread
 from utils.classes import Classes
 from utils.cli.program import run_program
 from utils.cli.wording import did_you_mean
 from utils.files.atomic import atomic_write
+from utils.outputs.kinds import as_logits
 from utils.settings.value_types import crop_size, names, number, positive
 
 
@@ -179,7 +181,8 @@ class Program(Module):
         self.net, self.normalize, self.outputs, self.smallest = net, normalize, outputs, smallest
 
     def logits(self, images: Tensor) -> Tensor:
-        return self.net(images if self.normalize is None else self.normalize(images))['pred']
+        values = self.net(images if self.normalize is None else self.normalize(images))['pred']
+        return as_logits(values, self.net.kind)
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
         logits = self.logits(images)
@@ -190,7 +193,10 @@ class Program(Module):
 def build_program(args, state) -> Program:
     """The program of the flags, with the weights of `state`, the content of --snapshot, if there is one."""
     net = build_network(args, state, print)
-    net.trained_on = net.trained_on or TrainedOn(Classes.numbered(args.num_classes))
+    if net.trained_on is None:
+        colours = TrainedOn(Classes.numbered(args.num_classes))
+        mean, std = (spread(values, net.in_channels) for values in (colours.mean, colours.std))
+        net.trained_on = replace(colours, mean=mean, std=std)
     normalize = Normalize(net.trained_on.mean, net.trained_on.std) if args.uint8 else None
     return Program(net, normalize, outputs_of(args), smallest_side(net) if args.dynamic else None).eval()
 
@@ -206,7 +212,9 @@ def describe(args, program: Program, state) -> dict:
         'num_classes': args.num_classes,
         'class_names': (state or {}).get('class_names'),
         'classes': net.trained_on.classes.as_dict(),
-        'input': 'RGB bytes' if args.uint8 else 'RGB / 255, minus mean, divided by std',
+        'input': f'{_channels(net)} bytes' if args.uint8 else f'{_channels(net)} / 255, minus mean, divided by std',
+        'channels': net.in_channels,
+        'value_range': net.trained_on.value_range,
         'mean': list(net.trained_on.mean),
         'std': list(net.trained_on.std),
         'outputs': list(program.outputs),
@@ -214,6 +222,10 @@ def describe(args, program: Program, state) -> dict:
         'smallest': program.smallest,
         'sizes': refusal(program.smallest) if program.smallest else f'{args.size[0]}x{args.size[1]} alone',
     }
+
+
+def _channels(net) -> str:
+    return {1: 'grey', 3: 'RGB'}.get(net.in_channels, f'{net.in_channels} channels')
 
 
 def smallest_side(net) -> int:
@@ -240,7 +252,7 @@ def sizes_to_check(args, smallest: int | None) -> list[tuple[int, int]]:
 
 def random_images(args, size: tuple[int, int]) -> Tensor:
     generator = torch.Generator().manual_seed(0)
-    shape = (args.batch, 3, *size)
+    shape = (args.batch, args.in_channels, *size)
     return (
         torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
         if args.uint8

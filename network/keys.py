@@ -96,6 +96,8 @@ FORMATS = {
         Format('upstream', 'a network of HRNet-Semantic-Segmentation', 'model.', FLAT),
         Format('framework', 'a Lightning checkpoint of the segmentation framework', 'model.'),
         Format('mmseg', 'an HRNet-OCR of mmsegmentation', '', MMSEG),
+        Format('eomt', 'an EoMT of its authors'),
+        Format('transformers', 'an EoMT of Hugging Face transformers'),
         Format('timm', 'an HRNet classifier, as of timm or HRNet-Image-Classification', '', _FLAT_TRUNK),
     )
 }

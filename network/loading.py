@@ -7,9 +7,11 @@ from typing import Any
 
 from network.building import get_net, takes_scales
 from network.conversion import convert
+from network.input_channels import RGB, for_channels
 from network.registry import ARCHS
 from network.segmentation import TrainedOn
 from network.segmentor import Segmentor, head_keys
+from transforms.normalize import spread
 from utils import checkpoint
 from utils.classes import Classes
 from utils.cli.run_record import read_value
@@ -18,6 +20,8 @@ from utils.files.run_directory import weights_file
 from utils.restore import RestoreReport, restore_weights
 from utils.settings import SETTINGS
 from utils.settings.setting import NETWORK, TEST
+
+_COUNTS = {3: 'three'}
 
 
 def load(
@@ -97,6 +101,7 @@ def fill(net: Segmentor, state: Mapping, source, averaged: bool = True, **allowe
     utils.restore.restore_weights, which raises ValueError otherwise.
     """
     weights = checkpoint.evaluated_weights(state) if averaged else state['state_dict']
+    weights = for_channels(net, weights, stored_channels(state))
     return restore_weights(
         net, weights, source=source, source_arch=state.get('arch'), head_keys=head_keys(net), **allowed
     )
@@ -112,6 +117,7 @@ def description(
     n_scales: Iterable[float] | None = None,
     data_yaml: str | None = None,
     test_settings: Mapping[str, Any] | None = None,
+    value_range: tuple[float, float] | None = None,
 ) -> dict[str, Any]:
     """What a checkpoint says of its network, in plain values, so that the file alone is enough to use it.
 
@@ -122,6 +128,7 @@ def description(
         mean, std: of the RGB values in [0, 1] that it is fed.
         n_scales: scales of hierarchical inference, for networks that have them.
         test_settings: the flags that say how its images are tested, by name.
+        value_range: the values of image files that became 0 and 255, None for bytes as they are.
     """
     scales = list(n_scales) if n_scales else None
     options = SETTINGS.from_tree({'MODEL': net.options})
@@ -142,6 +149,7 @@ def description(
         'dataset': dataset,
         'data_yaml': data_yaml,
         'test_settings': dict(test_settings or {}),
+        'value_range': value_range and list(map(float, value_range)),
     }
 
 
@@ -165,20 +173,36 @@ def trained_on(state: Mapping, num_classes: int, source) -> TrainedOn:
         )
     mean, std = normalisation(state, source)
     tested = test_settings_of(state, source)
-    return TrainedOn(classes, mean, std, state.get('dataset'), state.get('data_yaml'), tested)
+    limits = value_range(state, source)
+    return TrainedOn(classes, mean, std, state.get('dataset'), state.get('data_yaml'), tested, limits)
+
+
+def value_range(state: Mapping, source) -> tuple[float, float] | None:
+    """The values of image files that became 0 and 255 for the network of a checkpoint, None where they were bytes."""
+    return read_value('value_range', state.get('value_range'), str(source))
+
+
+def stored_channels(state: Mapping) -> int:
+    """The channels of the images of a checkpoint, 3 where it does not say."""
+    network = state.get('network')
+    found = network.get('in_channels') if isinstance(network, Mapping) else None
+    return found if isinstance(found, int) else RGB
 
 
 def normalisation(state: Mapping, source) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """(mean, std) of the RGB values in [0, 1] that the network of a checkpoint was trained on, those of ImageNet where
-    it does not say; ValueError naming `source`, the file, for anything but three numbers each, above 0 for std."""
-    default = SETTINGS.cfg_tree()['DATASET']
+    """(mean, std) of the values in [0, 1] that the network of a checkpoint was trained on, those of ImageNet where it
+    does not say; ValueError naming `source`, the file, for anything but a number for each channel, above 0 for std."""
+    default, channels = SETTINGS.cfg_tree()['DATASET'], stored_channels(state)
     try:
-        mean, std = (tuple(map(float, state.get(key) or default[key.upper()])) for key in ('mean', 'std'))
-        if not len(mean) == len(std) == 3 or min(std) <= 0:
+        mean, std = (
+            tuple(map(float, state.get(key) or spread(default[key.upper()], channels))) for key in ('mean', 'std')
+        )
+        if not len(mean) == len(std) == channels or min(std) <= 0:
             raise ValueError(f'{mean} and {std}')
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f'{source}: its mean and std are not three numbers each, above 0 for std ({error}); write the file again'
+            f'{source}: its mean and std are not {_COUNTS.get(channels, channels)} numbers each, above 0 for std'
+            f' ({error}); write the file again'
         ) from None
     return mean, std
 

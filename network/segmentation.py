@@ -13,6 +13,7 @@ from network.averaging import EvalOptions, average_logits
 from transforms.geometry import resize_height, scale_long_edge
 from transforms.normalize import Normalize
 from utils.classes import Classes
+from utils.outputs.kinds import as_logits, kind_of
 from utils.settings import SETTINGS
 
 _DECLARED = SETTINGS.cfg_tree()['DATASET']
@@ -21,8 +22,8 @@ _DECLARED = SETTINGS.cfg_tree()['DATASET']
 @dataclass(frozen=True)
 class TrainedOn:
     """What a network was trained on: `classes`, mean and std of the RGB values in [0, 1] (default: of ImageNet), and
-    where known the name of the dataset, the text of the file that describes it (--data_yaml), and the flags that say
-    how its images were tested."""
+    where known the name of the dataset, the text of the file that describes it (--data_yaml), the flags that say how
+    its images were tested, and the values of image files that became 0 and 255 (--value_range)."""
 
     classes: Classes
     mean: tuple[float, ...] = _DECLARED['MEAN']
@@ -30,6 +31,7 @@ class TrainedOn:
     dataset: str | None = None
     data_yaml: str | None = None
     test_settings: Mapping[str, Any] = field(default_factory=dict)
+    value_range: tuple[float, float] | None = None
 
 
 class Segmentation(NamedTuple):
@@ -55,7 +57,13 @@ def segment(net: nn.Module, trained_on: TrainedOn | None, image: np.ndarray) -> 
             ' with network.load(file), or set net.trained_on = network.TrainedOn(classes)'
         )
     image = np.asarray(image)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+    channels = getattr(net, 'in_channels', 3)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != channels:
+        if channels != 3:
+            raise ValueError(
+                f'predict: the image is {image.dtype} of shape {image.shape}, expected uint8 of shape (h, w,'
+                f' {channels}), as datasets.loading.channels.read_channels gives it'
+            )
         raise ValueError(
             f'predict: the image is {image.dtype} of shape {image.shape}, expected uint8 of shape (h, w, 3), RGB;'
             " convert it, for instance with np.array(PIL.ImageOps.exif_transpose(PIL.Image.open(file)).convert('RGB'))"
@@ -72,7 +80,7 @@ def segment(net: nn.Module, trained_on: TrainedOn | None, image: np.ndarray) -> 
         net.train(was_training)
     if view.shape != image.shape:
         logits = F.interpolate(logits, image.shape[:2], mode='bilinear', align_corners=False)
-    logits = logits[0]
+    logits = as_logits(logits[0], kind_of(net))
     if not bool(torch.isfinite(logits).all()):
         raise ValueError(
             'predict: the logits of this image are not finite, so it has no labels; load the network in fp32, or'

@@ -11,6 +11,7 @@ from network.layers import Module
 from network.options import Options
 from network.resize import Size, resize, scaled_size, single, size_of
 from network.segmentation import Segmentation, TrainedOn, segment
+from utils.outputs.kinds import LOGITS
 
 
 class Prediction(NamedTuple):
@@ -33,6 +34,7 @@ class Segmentor(Module):
     arch, trunk_name, num_classes and options are what it was built by. output_names are the logits that the training
     pass returns, in order. class_layers are the layers with one output channel per class. trunk_key is the name of the
     trunk in state-dict keys. trained_on: what `predict` has to know beside the weights; network.load fills it in.
+    kind: of the values that evaluation returns as `pred` (utils.outputs.kinds).
 
     Auxiliary logits are for training: evaluation does not return `aux`, which would be enlarged for nothing. Those that
     OCR networks gather their context by are in `run_heads(images).aux`, at the size of the finest map; `enlarge` brings
@@ -42,9 +44,11 @@ class Segmentor(Module):
     output_names: tuple[str, ...] = ('pred',)
     class_layers: tuple[str, ...] = ()
     trunk_key = 'backbone'
+    kind = LOGITS
     arch = ''
     trunk_name: str | None = None
     num_classes: int
+    in_channels = 3
     trained_on: TrainedOn | None = None
     pretrained_report: object = None
 
@@ -117,6 +121,9 @@ class Segmentor(Module):
         self.trunk_is_frozen = True
         self.train(self.training)
 
+    def set_progress(self, share: float):
+        """Called before every batch of a training, of which `share` is done: for networks that change along it."""
+
     def train(self, mode: bool = True):
         super().train(mode)
         if self.trunk_is_frozen:
@@ -186,8 +193,9 @@ class FeatureSegmentor(Segmentor):
 
     def initialise(self):
         """Initialise the parts named; the last thing a constructor does."""
-        parts = self.kaiming_parts + (self.decoder_parts if self.options.INIT_DECODER else ())
-        for part in dict.fromkeys(parts):
+        more = tuple(part for part in self.decoder_parts if part not in self.kaiming_parts)
+        parts = self.kaiming_parts + (more if more and self.options.INIT_DECODER else ())
+        for part in parts:
             kaiming(getattr(self, part))
 
 

@@ -33,6 +33,7 @@ from utils.classes import Classes
 from utils.cli import flags
 from utils.outputs.dumper import Dumper
 from utils.outputs.dumps import DumpOptions
+from utils.outputs.kinds import MASK_SCORES
 from utils.outputs.sink import EvalBatch
 from utils.settings import SETTINGS
 
@@ -199,7 +200,9 @@ class OneBatch:
 def build_trainer(net, args, device: torch.device, name: str) -> Trainer:
     """The training loop of train.py in precision `name`, with nothing to log, save or validate."""
 
-    criterion = build_criterion(args, net.output_names, NUM_CLASSES, IGNORE).to(device)
+    criterion = build_criterion(args, net.output_names, NUM_CLASSES, IGNORE, of_queries=net.kind == MASK_SCORES).to(
+        device
+    )
     optimizer = get_optimizer(net, args)
     scheduler = get_scheduler(optimizer, args, steps_per_epoch=1)
     options = TrainOptions(max_epoch=0, precision=name)

@@ -1,12 +1,13 @@
-"""Trains the folds of a data set of one's own one after another, scores them, and makes an ensemble of them.
+"""Trains the folds of a data set one after another, scores them, and makes an ensemble of them.
 
     python scripts/train_folds.py --folds 5 --data_yaml streets.yaml --result_dir runs/folds --recipe small
     python scripts/train_folds.py ... --predict new_photos                 and what the ensemble makes of these
+    python scripts/train_folds.py --folds 4 --dataset camvid --override_dataset_root data --result_dir runs/folds
 
 Flags that are not listed here go to train.py. Every fold trains in RESULT_DIR/fold<k> and is scored there on the images
-that it has not seen; RESULT_DIR/folds.json holds the scores and the files of the ensemble. With a split `test` in the
-file of --data_yaml the ensemble is run on it. The same command goes on where it was stopped. It ends at the first step
-that fails, with its exit code.
+that it has not seen; RESULT_DIR/folds.json holds the scores and the files of the ensemble. Where there is a split
+`test` the ensemble is run on it. The same command goes on where it was stopped. It ends at the first step that fails,
+with its exit code.
 """
 
 import argparse
@@ -21,15 +22,16 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import config  # noqa: E402  (the repository is not installed)
-from datasets.custom.custom import DataFile  # noqa: E402
+from datasets.registry import get_dataset, splits_of  # noqa: E402
 from engine.keeper import CheckpointKeeper  # noqa: E402
 from utils import metrics  # noqa: E402
 from utils.cli.program import run_program  # noqa: E402
 from utils.files import stamps  # noqa: E402
 from utils.files.atomic import write_json  # noqa: E402
+from utils.settings import SETTINGS  # noqa: E402
 from utils.settings.value_types import number  # noqa: E402
 
-OWN = ('--fold', '--resume', '--run', '--snapshot', '--eval', '--dataset')  # decided here for every fold
+OWN = ('--fold', '--resume', '--run', '--snapshot', '--eval')  # decided here for every fold
 SCORES = 'eval_val'  # where an evaluation of a run writes to
 
 
@@ -43,10 +45,15 @@ def parse_args(argv):
     )
     parser.error = _refuse
     parser.add_argument('--folds', type=number(int, low=2), default=5, metavar='K', help='how many (default: 5)')
-    parser.add_argument('--data_yaml', required=True, metavar='FILE', help='the file that describes the data')
+    parser.add_argument('--dataset', metavar='NAME', help='the data set (default: custom, with --data_yaml)')
+    parser.add_argument('--data_yaml', metavar='FILE', help='the file that describes the data')
+    parser.add_argument('--override_dataset_root', metavar='DIR', help='folder that holds one folder per dataset')
     parser.add_argument('--result_dir', required=True, metavar='DIR', help='folder of the folds')
     parser.add_argument('--predict', nargs='+', default=[], metavar='SOURCE', help='what predict.py takes')
     args, args.rest = parser.parse_known_args(argv)
+    if not args.dataset and not args.data_yaml:
+        raise ValueError('give --data_yaml FILE, which describes the data, or --dataset NAME')
+    args.dataset = args.dataset or 'custom'
     odd = [flag for flag in args.rest if flag.split('=')[0] in OWN]
     if odd:
         raise ValueError(f'{odd[0]}: is decided here for every fold; leave it out')
@@ -64,9 +71,17 @@ def main(argv=None) -> int:
 
 def train_folds(argv) -> int:
     args = parse_args(argv)
-    directory, common = Path(args.result_dir), ['--dataset', 'custom', '--data_yaml', args.data_yaml]
-    with config.scope(DATASET__DATA_YAML=args.data_yaml):
-        has_test = 'test' in DataFile().splits and _has_items('test')
+    directory, given = (
+        Path(args.result_dir),
+        {name: getattr(args, name) for name in ('data_yaml', 'override_dataset_root')},
+    )
+    common = [
+        '--dataset',
+        args.dataset,
+        *(word for name, value in given.items() if value for word in (f'--{name}', value)),
+    ]
+    with config.scope(**SETTINGS.as_cfg(given)):
+        has_test = 'test' in splits_of(args.dataset) and _has_images(args.dataset, 'test')
     weights, counts, rows = [], [], []
     for fold in range(args.folds):
         run = directory / f'fold{fold}'
@@ -95,11 +110,9 @@ def train_folds(argv) -> int:
     return 0
 
 
-def _has_items(split) -> bool:
-    from datasets import get_dataset
-
+def _has_images(name, split) -> bool:
     try:
-        return len(get_dataset('custom', split)) > 0
+        return len(get_dataset(name, split)) > 0
     except (ValueError, OSError):  # folders of the usual names need not be there
         return False
 

@@ -6,6 +6,7 @@ from network.layers import conv_bn_relu
 from network.registry import ARCHS, TRUNKS
 
 PYRAMID, DILATED = 'test/pyramid', 'test/dilated'
+TOKENS = 'timm/test_vit'  # the smallest vision transformer of timm
 
 
 class StandIn(nn.Module):
@@ -37,5 +38,7 @@ def register(monkeypatch):
 
 def fitting(arch: str) -> str | None:
     """The stand-in for the trunk that `arch` has of its own; None if it has none."""
+    if ARCHS.fact(arch, 'tokens', False):
+        return TOKENS
     own = ARCHS.fact(arch, 'trunk', 'hrnetv2')
     return own and (DILATED if ARCHS.fact(arch, 'dilated', False) else PYRAMID)

@@ -623,7 +623,7 @@ def test_decoding_the_network_and_writing_run_side_by_side(call, monkeypatch):
 
     for number in range(8):
         photo(f'in/{number}.png', (32, 48), number)
-    monkeypatch.setattr(decoder, 'read_image', slowly(decoder.read_image))
+    monkeypatch.setattr(decoder, 'read_channels', slowly(decoder.read_channels))
     for owner, name in ((engine_prediction.Predictor, '__call__'), (PredictedFiles, 'write_image')):
         monkeypatch.setattr(owner, name, slowly(getattr(owner, name)))
     _, text = call('in')

@@ -25,6 +25,7 @@ ALLOWED = {
     '_device': 'a machine with several GPUs',
     '_facts': 'a stand-in is registered for one test and gone after it',
     '_first_size': 'where the shortcut applies; the results are the same with and without it',
+    '_model_entrypoints': 'tiny vision transformers stand among those of timm for one test',
     '_normalised_together': 'a process group of three',
     '_rate': 'seconds that have passed',
     '_render_one': 'Ctrl-C in the middle of a rendering',

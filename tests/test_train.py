@@ -148,6 +148,9 @@ def test_accumulating_two_batches_of_one_equals_one_batch_of_two_without_batch_s
         def forward(self, images):
             return {'pred': super().forward(images)}
 
+        def set_progress(self, share):
+            pass
+
     def one_step(batches, accumulate):
         torch.manual_seed(0)
         net = Linear()

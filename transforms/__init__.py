@@ -13,7 +13,14 @@ from transforms.albumentations_file import AlbumentationsPipeline
 from transforms.geometry import Padding, RandomFlip, RandomSizeAndCrop
 from transforms.mixing import Mixing
 from transforms.normalize import Normalize
-from transforms.photometric import ColorJitter, RandomBilateralBlur, RandomGaussianBlur, RGBShift, Sometimes
+from transforms.photometric import (
+    ColorJitter,
+    LightJitter,
+    RandomBilateralBlur,
+    RandomGaussianBlur,
+    RGBShift,
+    Sometimes,
+)
 from transforms.pipeline import TrainTransform, ValTransform
 from transforms.randaugment import RandAugment, parse_rand_augment
 from transforms.randaugment_framework import FrameworkRandAugment
@@ -44,6 +51,8 @@ def build_train_transform(args, ignore_label: int) -> TrainTransform:
         raise ValueError(
             '--bblur is computed by the loaders only and --augment_on is device; use --gblur, or --augment_on loader'
         )
+    channels = getattr(args, 'in_channels', 3)  # callers from Python may have RGB alone in mind
+    _check_channels(args, channels)
     crop_size = None if args.full_crop_training else _check_crop_size(args.crop_size)
     size_and_crop = RandomSizeAndCrop(
         crop_size,
@@ -58,7 +67,7 @@ def build_train_transform(args, ignore_label: int) -> TrainTransform:
     parts = (args.brightness, args.contrast, args.saturation, args.hue)
     amounts = [args.color_aug if amount is None else amount for amount in parts]
     steps = (
-        ColorJitter(*amounts) if any(amounts) else None,
+        (ColorJitter(*amounts) if channels == 3 else LightJitter(*amounts[:2])) if any(amounts) else None,
         RGBShift(args.rgb_shift) if args.rgb_shift else None,
         RandomBilateralBlur() if args.bblur else RandomGaussianBlur() if args.gblur else None,
     )
@@ -102,6 +111,15 @@ def build_val_transform(args, ignore_label: int) -> ValTransform:
             '--crop_val needs a side length and --pre_size is not given; add --pre_size PIXELS or drop --crop_val'
         )
     return ValTransform(ignore_label, args.pre_size, args.crop_val)
+
+
+def _check_channels(args, channels):
+    of_colours = {'--rand_augment': args.rand_augment, '--bblur': args.bblur}
+    of_colours |= {'--rgb_shift': args.rgb_shift, '--albumentations': args.albumentations}
+    of_colours['--augment_on device'] = args.augment_on == 'device'
+    for flag, is_on in of_colours.items():
+        if is_on and channels != 3:
+            raise ValueError(f'{flag}: is for RGB images, these have {channels} channels; leave it out')
 
 
 def _check_scales(scale_min: float, scale_max: float):

@@ -62,14 +62,14 @@ class Padding:
 
 
 def paste(image: np.ndarray, label: np.ndarray | None, crop_size, y: Window, x: Window, padding: Padding):
-    """Pad image (y.length, x.length, 3) and label to a crop.
+    """Pad image (y.length, x.length, C) and label to a crop.
 
     Args:
         label: (y.length, x.length), or None.
         crop_size: (h, w).
         y, x: where they lie in it.
 
-    Returns: image (h, w, 3) and label (h, w), or None.
+    Returns: image (h, w, C) and label (h, w), or None.
     """
     if image.shape[:2] == tuple(crop_size):
         return image, label
@@ -80,7 +80,7 @@ def paste(image: np.ndarray, label: np.ndarray | None, crop_size, y: Window, x: 
             array if array is None else cv2.copyMakeBorder(array, top, bottom, left, right, cv2.BORDER_REFLECT_101)
             for array in (image, label)
         )
-    padded = np.full((*crop_size, 3), round(padding.value), np.uint8)
+    padded = np.full((*crop_size, image.shape[2]), round(padding.value), np.uint8)
     padded[y.target, x.target] = image
     if label is None:
         return padded, None
@@ -190,11 +190,12 @@ class RandomFlip:
         self.horizontal, self.vertical = horizontal, vertical
 
     def __call__(self, image: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> tuple:
+        shape = image.shape  # OpenCV drops a single channel
         if rng.random() < self.horizontal:
             image, label = cv2.flip(image, 1), cv2.flip(label, 1)
         if self.vertical and rng.random() < self.vertical:
             image, label = cv2.flip(image, 0), cv2.flip(label, 0)
-        return image, label
+        return image.reshape(shape), label
 
 
 def scale_long_edge(image: np.ndarray, label: np.ndarray | None, long_edge: int) -> tuple:
@@ -239,7 +240,9 @@ def _centre_window(length: int, crop: int) -> Window:
 def _resize_pair(image: np.ndarray, label: np.ndarray | None, size: tuple[int, int], filter_: Image.Resampling):
     if image.shape[:2] == size:
         return image, label
-    image = np.array(Image.fromarray(image).resize(size[::-1], filter_))
+    planes = [image] if image.shape[2] == 3 else [image[..., k] for k in range(image.shape[2])]
+    resized = [np.array(Image.fromarray(plane).resize(size[::-1], filter_)) for plane in planes]
+    image = resized[0] if image.shape[2] == 3 else np.stack(resized, axis=2)
     if label is not None:
         label = nearest_window(label, size, (0, size[0]), (0, size[1]))
     return image, label

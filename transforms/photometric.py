@@ -76,6 +76,22 @@ class ColorJitter:
         return image
 
 
+class LightJitter:
+    """Brightness and contrast of images (h, w, C) that are not RGB, of all channels by the same two factors U[max(0,
+    1 - a), 1 + a], a their amounts (one: of both), in either order; contrast is about the mean of all values."""
+
+    def __init__(self, brightness: float, contrast: float | None = None):
+        self.amounts = brightness, brightness if contrast is None else contrast
+
+    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        brightness, contrast = (rng.uniform(max(0.0, 1 - amount), 1 + amount) for amount in self.amounts)
+        values = image.reshape(len(image), -1)
+        for is_contrast in rng.permutation(2):
+            middle = int(values.mean() + 0.5) if is_contrast else 0
+            values = blend(values, middle, contrast if is_contrast else brightness)
+        return values.reshape(image.shape)
+
+
 class RGBShift:
     """Red, green and blue each plus a number of grey levels U[-limit, limit], clipped."""
 
@@ -117,7 +133,8 @@ def gaussian_blur(image: np.ndarray, sigma: float) -> np.ndarray:
     """Gaussian of standard deviation sigma pixels, cut off at 4 sigma, borders replicated: scikit-image's, rounded."""
     kernel = cv2.getGaussianKernel(gaussian_size(sigma), sigma, cv2.CV_32F)
     # not cv2.GaussianBlur: its 8-bit weights are off by up to one grey level, and it is no faster
-    return cv2.sepFilter2D(image, -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
+    blurred = cv2.sepFilter2D(image, -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
+    return blurred.reshape(image.shape)
 
 
 def bilateral_blur(image: np.ndarray, sigma_spatial: float) -> np.ndarray:

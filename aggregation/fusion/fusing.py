@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from aggregation.fusion.pooling import Pool
+from aggregation.fusion.pooling import OF_ONE_KIND, Pool
 from aggregation.fusion.scores import FUSIONS, SCORES, confidence, fuse, label, score
 from aggregation.statistics import calibration
 from aggregation.tensors import bands
@@ -48,8 +48,9 @@ class FuseOptions:
         return found
 
     @property
-    def needs_logits(self) -> bool:
-        return 'logit' in self.needs
+    def needs_kinds(self) -> set[str]:
+        """The kinds that every member has to be of."""
+        return {kind for statistic, kind in OF_ONE_KIND.items() if statistic in self.needs}
 
 
 def check_method(method: str, score: str):

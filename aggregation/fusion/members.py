@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from aggregation.fusion.pooling import LOGITS, Pool
+from aggregation.fusion.pooling import Pool, wrong_kind
 from aggregation.fusion.store import Store
 from utils.classes import Classes
 from utils.cli.wording import listed
@@ -97,14 +97,12 @@ class Members:
             for store, weight in zip(self.stores, self.weights)
         ]
 
-    def need_logits(self, for_what: str):
-        """Raise ValueError when a member is of another kind than logits."""
-        others = [f'{store.folder} ({store.kind})' for store in self.stores if store.kind != LOGITS]
-        if others:
-            raise ValueError(
-                f'{for_what} needs logits of every member, found {listed(others)}; choose a fusion or score of'
-                ' probabilities'
-            )
+    def need(self, kinds: set[str], for_what: str):
+        """Raise ValueError when a member is of another kind than one of `kinds`."""
+        for kind in sorted(kinds):
+            others = [f'{store.folder} ({store.kind})' for store in self.stores if store.kind != kind]
+            if others:
+                raise ValueError(wrong_kind(for_what, kind, listed(others)))
 
     def of(self, stem: str) -> list[tuple[Store, float | Tensor]]:
         """The members that have the image, with their weights."""

@@ -3,8 +3,9 @@
 The flags need them, and are checked before torch is imported, which takes seconds.
 """
 
-LOGITS, PROBABILITIES, MASK_SCORES = 'logits', 'probabilities', 'mask scores'
-KINDS = (LOGITS, PROBABILITIES, MASK_SCORES)  # of stored numbers
+from utils.outputs.kinds import KINDS, LOGITS, MASK_SCORES, PROBABILITIES
+
+__all__ = ['KINDS', 'LOGITS', 'MASK_SCORES', 'PROBABILITIES']  # of stored numbers
 METHODS = ('temperature', 'vector', 'isotonic')  # of a calibration
 
 # What labels come from, and the meaning of each (aggregation/fusion/scores.py computes them).
@@ -30,6 +31,8 @@ SCORES = {
     'max_logit': '- largest mean logit',
     'energy': '- logsumexp of the mean logit (Liu et al. 2020)',
     'rba': '- sum of tanh of the mean logit: rejected by all (Nayal et al. 2023)',
+    'mask_rba': '- sum of tanh of the mean mask score: in the mask of no class (RbA, Nayal et al. 2023)',
+    'mask_max': '1 - largest mean mask score (Mask2Anomaly, Rai et al. 2023)',
 }
 # Names of the published aggregation, and what they mean here.
 PUBLISHED_LABELS = {'mean': 'mean', 'max': 'max', 'min': 'min'}

@@ -13,7 +13,7 @@ import copy
 import torch
 from torch import Tensor
 
-from aggregation.fusion.names import KINDS, LOGITS
+from aggregation.fusion.names import KINDS, LOGITS, MASK_SCORES
 from aggregation.tensors import bands, entropy, largest
 
 # statistic -> whether it has a value per class. Sums are weighted, extremes are not.
@@ -22,12 +22,14 @@ STATISTICS = {
     'square': True,  # of p squared
     'log': True,  # of log p
     'logit': True,  # of logits; every member must be of kind logits
+    'mask_score': True,  # of mask scores as they are; every member must be of kind mask scores
     'max': True,  # largest p over the members
     'min': True,
     'votes': True,  # of the members' argmax, one-hot
     'entropy': False,  # of the members' own entropies
     'least_sure': False,  # smallest of the members' own largest p
 }
+OF_ONE_KIND = {'logit': LOGITS, 'mask_score': MASK_SCORES}
 # which a member cannot be taken out of again
 EXTREMES = {'max': torch.maximum, 'min': torch.minimum, 'least_sure': torch.minimum}
 
@@ -41,6 +43,11 @@ def known_kind(kind: str, source: str) -> str:
             ' give --kind'
         )
     return kind
+
+
+def wrong_kind(what: str, needed: str, found: str) -> str:
+    """The sentence about something that needs members of another kind."""
+    return f'{what} needs {needed} of every member, found {found}; choose a fusion or score of probabilities'
 
 
 def to_probabilities(values: Tensor, kind: str) -> Tensor:
@@ -93,7 +100,9 @@ class Pool:
     def add(self, values: Tensor, kind: str, weight: float | Tensor = 1.0):
         """Enter a member: values (C, H, W) of any float type; weight a number or (C,), at least 0."""
         assert values.shape == (self.num_classes, *self.size), (values.shape, self.size)
-        assert kind == LOGITS or 'logit' not in self.needs, 'mean logits need logits'
+        for name in self.needs & set(OF_ONE_KIND):
+            if kind != OF_ONE_KIND[name]:
+                raise ValueError(wrong_kind(f'the mean {name.replace("_", " ")}', OF_ONE_KIND[name], kind))
         weight = weight.view(-1, 1, 1).to(values.device) if isinstance(weight, Tensor) else float(weight)
         for rows in bands(self.num_classes, self.size):
             self._add_rows(rows, values[:, rows].float(), kind, weight)
@@ -119,9 +128,10 @@ class Pool:
         return rest
 
     def _add_rows(self, rows: slice, values: Tensor, kind: str, weight):
-        if 'logit' in self.needs:
-            self._enter('logit', rows, values * weight)
-        if self.needs == {'logit'}:
+        for name in OF_ONE_KIND:
+            if name in self.needs:
+                self._enter(name, rows, values * weight)
+        if self.needs <= set(OF_ONE_KIND):
             return
         p = to_probabilities(values, kind)
         if 'sum' in self.needs:

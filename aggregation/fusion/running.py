@@ -4,7 +4,7 @@ import torch
 
 from aggregation.fusion.fused_files import Outputs
 from aggregation.fusion.fusing import FuseOptions, finish
-from aggregation.fusion.pooling import LOGITS, Pool
+from aggregation.fusion.pooling import Pool
 from aggregation.fusion.truths import stem_of
 from utils.outputs.sink import EvalBatch, Sink
 from utils.outputs.writers import WriterPool
@@ -34,7 +34,7 @@ class MemberFusion(Sink):
             pool, count = self._pools.get(name) or (self._empty(logits), 0)
             if count < batch.member:  # an earlier member was not finite
                 continue
-            pool.add(logits, LOGITS, self.weights[batch.member])
+            pool.add(logits, batch.kind, self.weights[batch.member])
             self._pools[name] = pool, count + 1
             if count + 1 == len(self.checkpoints):
                 fused = finish(pool, self.options, len(self.checkpoints))

@@ -80,6 +80,10 @@ def _mean_logit(pool: Pool) -> Tensor:
     return pool['logit'] / pool.weights
 
 
+def _mean_mask_score(pool: Pool) -> Tensor:
+    return pool['mask_score'] / pool.weights
+
+
 class Score(NamedTuple):
     """needs: statistics of the pool; value(pool) -> (H, W), high where anomalous; low, high: its range for C classes
     and M members, None where it has no bound."""
@@ -118,6 +122,10 @@ SCORES = {
     'max_logit': Score(('logit',), lambda pool: -_mean_logit(pool).amax(0), _no_bound),
     'energy': Score(('logit',), lambda pool: -torch.logsumexp(_mean_logit(pool), 0), _no_bound),
     'rba': Score(('logit',), lambda pool: -torch.tanh(_mean_logit(pool)).sum(0), lambda c, m: (-float(c), float(c))),
+    'mask_rba': Score(
+        ('mask_score',), lambda pool: -torch.tanh(_mean_mask_score(pool)).sum(0), lambda c, m: (-float(c), 0.0)
+    ),
+    'mask_max': Score(('mask_score',), lambda pool: 1 - _mean_mask_score(pool).amax(0), _unit),
 }
 # units of an unbounded score, in logits, over which its confidence falls from 0.73 to 0.27
 SQUASH = 16.0

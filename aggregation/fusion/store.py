@@ -10,12 +10,13 @@ from pathlib import Path
 
 import torch
 
-from aggregation.fusion.pooling import LOGITS, known_kind
+from aggregation.fusion.pooling import known_kind
 from utils.classes import Classes
 from utils.cli.progress import progress
 from utils.cli.wording import shortened
 from utils.files.archives import alike, printed
 from utils.files.atomic import sha256
+from utils.outputs.kinds import LOGITS
 from utils.outputs.logits import FORMATS, Logits, read_logits, read_manifest
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from aggregation.fusion.members import Members
 from utils.files.archives import printed
+from utils.files.images import as_rgb
 
 
 def stem_of(name: str) -> str:
@@ -79,4 +80,4 @@ class Truths:
 
     def read_image(self, stem: str) -> np.ndarray:
         """The image uint8 (H, W, 3) RGB."""
-        return self.dataset.load(self.items[stem])[0]
+        return as_rgb(self.dataset.load(self.items[stem])[0])

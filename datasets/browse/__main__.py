@@ -14,6 +14,7 @@ import config
 from datasets.browse.pictures import CELL, contact_sheet
 from datasets.browse.records import record
 from datasets.browse.samples import augmented_samples, picture, raw_samples
+from datasets.custom.pixels import with_pixels
 from datasets.registry import dataset_names, get_dataset, own_name, splits_of
 from datasets.sampling.coarse import join, training_qualities
 from datasets.sampling.sets import TrainSet
@@ -33,7 +34,8 @@ from utils.settings.value_types import count, positive
 
 # Settings of train.py that stand here too: all that decide what a training sees.
 SAMPLING = ('class_uniform_pct', 'class_uniform_tile')
-DATA = ('dataset', 'data_yaml', 'override_dataset_root', 'cv', 'max_pixels', 'ignore_ids', *SAMPLING)
+PIXELS = ('in_channels', 'value_range')
+DATA = ('dataset', 'data_yaml', 'override_dataset_root', 'cv', 'max_pixels', 'ignore_ids', *PIXELS, *SAMPLING)
 SHARED = ('config', 'assets_path', *DATA, *SETTINGS.of_group(COARSE), *SETTINGS.of_group('augmentation'))
 ASSETS = {'group': '', 'help': 'folder of browse/, uniform_centroids/ and data/'}
 
@@ -72,7 +74,7 @@ def parse_args(argv=None):
         raise ValueError(f'--out {out}: expected a name that ends with .html, for a page, or .png, for one picture')
     flags.check_coarse(args)
     SETTINGS.check_needs(args)
-    return flags.with_values(args, out=out)
+    return with_pixels(flags.with_values(args, out=out))
 
 
 def main(argv=None) -> int:

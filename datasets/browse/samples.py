@@ -13,7 +13,7 @@ from datasets.sampling.epoch import epoch_order, sample_generator
 from datasets.sampling.sets import TrainSet
 from transforms.deferred import as_seen
 from utils.cli.wording import shortened
-from utils.files.images import write_png
+from utils.files.images import as_rgb, write_png
 from utils.outputs.pictures import palette_image
 
 MARK = 9  # pixels from the middle of a cross to its ends
@@ -43,7 +43,7 @@ def raw_samples(dataset: Dataset, count: int, seed: int, log=print):
         except (ValueError, OSError) as error:
             faults.append(str(error))
             continue
-        yield Shown(dataset.items[place].name, f'{image.shape[1]}x{image.shape[0]}', image, label)
+        yield Shown(dataset.items[place].name, f'{image.shape[1]}x{image.shape[0]}', as_rgb(image), label)
         shown += 1
         if shown == count:
             break
@@ -60,7 +60,7 @@ def augmented_samples(train_set: TrainSet, count: int):
     for index in epoch_order(len(train_set), train_set.seed, train_set.epoch)[:count].tolist():
         draw, sample = train_set.draws[index], train_set[index]
         drawn = 'random image' if draw.class_id is None else f'drawn for {names[draw.class_id]}'
-        image, label = as_seen(sample), sample['label'].numpy()
+        image, label = as_rgb(as_seen(sample)), sample['label'].numpy()
         yield Shown(
             sample['name'], f'{drawn}, scale {sample["scale"]:.2f}', image, label, _moved_centroid(train_set, index)
         )
@@ -115,7 +115,7 @@ def dump_augmented(train_set: TrainSet, out_dir, count: int, seed: int | None = 
             name = f'{name}_{used[name]}'
         path = Path(out_dir) / f'{name}.png'
         label = sample['label'].numpy().astype(np.uint8)
-        write_png(path, as_seen(sample))
+        write_png(path, as_rgb(as_seen(sample)))
         write_png(path.with_name(f'{path.stem}_mask.png'), palette_image(label, palette))
         write_png(path.with_name(f'{path.stem}_mask_raw.png'), label)
         paths.append(path)

@@ -30,7 +30,7 @@ class NullLoader(Dataset):
         return Path(), [Item(Path(f'img{place}'), Path(f'img{place}'), f'img{place}') for place in range(self.length)]
 
     def load(self, item):
-        return np.zeros((*self.size, 3), np.uint8), self.raw_label(item)
+        return np.zeros((*self.size, self.channels), np.uint8), self.raw_label(item)
 
     def raw_label(self, item):
         return np.zeros(self.size, np.uint8)

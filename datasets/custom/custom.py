@@ -9,15 +9,15 @@ from datasets.base import Dataset, registered
 from datasets.collection.layout import make_items
 from datasets.custom.categories import read_categories
 from datasets.custom.classes import read_classes
-from datasets.custom.groups import folds_of
 from datasets.custom.mistakes import Mistake, check_keys, counted_names
+from datasets.custom.pixels import read_pixels
 from datasets.custom.places import FOLDERS, LISTS, SHARES, read_places
 from datasets.custom.splits import ListFile, Names, share_of
 from utils.cli.wording import by_ending, counted, listed
 from utils.cli.yaml_file import read_yaml
 from utils.files.archives import locate
 
-KEYS = ('root', 'images', 'labels', 'splits', 'ignore', 'unlisted', 'classes', 'categories')
+KEYS = tuple('root images labels splits channels range ignore unlisted classes categories'.split())
 
 
 def name_of(file) -> str:
@@ -26,7 +26,8 @@ def name_of(file) -> str:
 
 
 class DataFile:
-    """The content of the file of --data_yaml: classes, color_map, categories, places (of the files) and splits.
+    """The content of the file of --data_yaml: classes, color_map, categories, places (of files), splits; channels and
+    value_range of the images are None where it does not say.
 
     Raises FileNotFoundError, or ValueError that names the file and the key.
     """
@@ -49,6 +50,7 @@ class DataFile:
             self.classes, self.color_map = read_classes(values)
             self.categories = read_categories(values.get('categories'), self.classes.names)
             self.places = read_places(values, self.file.parent)
+            self.channels, self.value_range = read_pixels(values)
         except Mistake as error:
             raise ValueError(f'{self.file}: {error}') from None
         self.ignores_unlisted = values.get('unlisted') == 'ignore'
@@ -62,21 +64,24 @@ class Custom(Dataset):
     """One split of the images that the file of --data_yaml describes; with --folds train and val are one fold and the
     others, of both together.
 
-    Items are named below the folder that all image patterns begin with. in_folds: whether --folds counts.
+    Items are named below the folder that all image patterns begin with.
     """
 
     name = 'custom'
 
-    def __init__(self, split: str, quality: str = 'fine', in_folds: bool = True):
-        self.folds = cfg.DATASET.FOLDS if in_folds and split != 'test' else 0
-        data = DataFile()
-        if split not in data.splits and not self.folds:
+    def __init__(self, split: str, quality: str = 'fine'):
+        data, in_folds = DataFile(), cfg.DATASET.FOLDS and split != 'test'
+        if split not in data.splits and not in_folds:
             raise ValueError(f'{data.file}: splits: has no {split}, only {", ".join(data.splits)}; add it there')
-        self.data, self.file, self.places = data, data.file, data.places
+        self.data, self.file, self.places, self.source = data, data.file, data.places, str(data.file)
         self.classes, self.color_map, self.categories = data.classes, data.color_map, data.categories
-        self.splits = tuple(dict.fromkeys((*data.splits, 'train', 'val'))) if self.folds else data.splits
+        self.splits = tuple(dict.fromkeys((*data.splits, 'train', 'val'))) if in_folds else data.splits
         self.name = self.own_name()
         super().__init__(split, quality)
+
+    def _pixels(self):
+        channels, value_range = super()._pixels()
+        return self.data.channels or channels, self.data.value_range or value_range
 
     @classmethod
     def own_name(cls):
@@ -96,27 +101,6 @@ class Custom(Dataset):
             self.colors.strict = not self.data.ignores_unlisted
 
     def _find_items(self):
-        return self._fold() if self.folds else self._split_items()
-
-    def _fold(self):
-        """(folder, items) of --fold, or for train of the other folds."""
-        parts = [Custom(split, in_folds=False) for split in ('train', 'val') if split in self.data.splits]
-        items = sorted((item for part in parts for item in part.items), key=lambda item: item.name)
-        fold = cfg.DATASET.FOLD
-        if fold >= self.folds:
-            raise ValueError(f'--fold {fold}: expected 0 to {self.folds - 1}, the folds of --folds {self.folds}')
-        try:
-            fold_of, told = folds_of([item.name for item in items], self.folds, cfg.DATASET.FOLD_BY)
-        except Mistake as error:
-            raise ValueError(f'{self.file}: {error}') from None
-        self.notes = [note for part in parts for note in part.notes]
-        chosen = [item for item in items if (fold_of[item.name] == fold) == (self.split == 'val')]
-        self.notes.append(
-            f'fold {fold} of {self.folds}: {counted(len(chosen), "image")} of {len(items)} for {self.split}; {told}'
-        )
-        return parts[0].root, chosen
-
-    def _split_items(self):
         root = locate(self.places.root)
         try:
             if not root.is_dir():

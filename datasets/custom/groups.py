@@ -31,12 +31,13 @@ def video_of(path: str) -> str:
     return re.sub(r'[_\-. ]?[A-Za-z]?\d+\D*$', '', PurePosixPath(path).stem)
 
 
-def by_hash(names) -> list:
-    """Names in an order that depends on nothing else, and not on their alphabet."""
-    return sorted(names, key=lambda name: hashlib.sha256(str(name).encode(errors='surrogateescape')).digest())
+def by_hash(names, seed: int = 0) -> list:
+    """Names in an order that depends on them and the seed alone, and not on their alphabet."""
+    salt = f'{seed} ' if seed else ''
+    return sorted(names, key=lambda name: hashlib.sha256(f'{salt}{name}'.encode(errors='surrogateescape')).digest())
 
 
-def folds_of(paths, count: int, way: str = 'auto') -> tuple[dict, str]:
+def folds_of(paths, count: int, way: str = 'auto', seed: int = 0) -> tuple[dict, str]:
     """({path: fold 0 .. count - 1}, what stays together): whole groups, the largest first, each to the smallest fold.
 
     way: of WAYS, or 'auto': folders (but for those named after splits) where there are `count` of them, else videos,
@@ -56,7 +57,7 @@ def folds_of(paths, count: int, way: str = 'auto') -> tuple[dict, str]:
     if len(sizes[way]) < count:
         raise Mistake(f'--folds {count}: there are only {counted(len(sizes[way]), way)}; give fewer folds')
     held, fold_of = [0] * count, {}
-    order = by_hash(sizes[way])
+    order = by_hash(sizes[way], seed)
     for group in sorted(order, key=lambda group: -sizes[way][group]):
         fold_of[group] = held.index(min(held))
         held[fold_of[group]] += sizes[way][group]

@@ -5,7 +5,7 @@ they depend on: the dataset, its tables, what archive.fingerprint tells of its f
 once, in parallel, before the first epoch; processes that need it at the same time wait for the one that builds it. All
 processes of a machine share the pages that the operating system keeps of it.
 
-    the 8 bytes MAGIC, n as int64, n x (H, W) as int64, then for each pair the image H*W*3 and the label H*W, uint8
+    the 8 bytes MAGIC, n as int64, n x (H, W) as int64, then for each pair the image H*W*C and the label H*W, uint8
 """
 
 import copy
@@ -29,7 +29,6 @@ from utils.files.atomic import atomic_write, remove_temporaries, write_error
 from utils.files.stamps import digest
 
 MAGIC = b'rawpair1'
-BYTES_PER_PIXEL = 4  # of a pair: red, green, blue, trainId
 MOST_SIDE = 1 << 30  # rows or columns of a picture; sizes of all pairs then stay below 2^63
 SPARE = 1 << 28  # bytes that are left free on the disk
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)  # of file systems that have none
@@ -68,6 +67,8 @@ def with_cache(dataset: Dataset, folder=None, *, is_main=True, barrier=None, log
 def cache_path(dataset: Dataset, folder) -> Path:
     """The file in which the pixels of this dataset, as its files are now, are kept."""
     made_with = (MAGIC, RULES, cv2.__version__, dataset.name, dataset.num_classes, dataset.ignore_label)
+    if (dataset.channels, dataset.value_range) != (3, None):
+        made_with = (*made_with, dataset.channels, dataset.value_range)
     parts = [repr((*made_with, dataset.color_map)), dataset.mapper.table.tobytes(), dataset.label_rules]
     for item in dataset.items:
         parts.append(repr((item.name, [fingerprint(file) for file in (item.image, *dataset.label_files(item))])))
@@ -78,7 +79,8 @@ class PixelCache:
     """The pairs of `items` in the file `path`. Raises ValueError when the file is not that of as many items or
     incomplete."""
 
-    def __init__(self, path: Path, items: list):
+    def __init__(self, path: Path, items: list, channels: int = 3):
+        self.channels = channels
         self.path, self.places, self.pixels = path, {item: place for place, item in enumerate(items)}, None
         with open(path, 'rb') as file:
             header = file.read(_header_bytes(len(items)))
@@ -88,7 +90,7 @@ class PixelCache:
         self.shapes = np.frombuffer(header, np.int64, offset=16).reshape(-1, 2)
         if not 0 < self.shapes.min() <= self.shapes.max() < MOST_SIDE:
             raise ValueError(f'a picture of {self.shapes.min()} or {self.shapes.max()} rows or columns')
-        self.starts = _starts(self.shapes)
+        self.starts = _starts(self.shapes, channels)
         if length != self.starts[-1]:
             raise ValueError(f'{length} bytes instead of {self.starts[-1]}')
 
@@ -96,7 +98,7 @@ class PixelCache:
         return {**self.__dict__, 'pixels': None}  # another process maps the file itself
 
     def load(self, item):
-        """(image uint8 (H, W, 3), label uint8 (H, W) of trainIds), read-only views of the file: only what is used is
+        """(image uint8 (H, W, C), label uint8 (H, W) of trainIds), read-only views of the file: only what is used is
         read."""
         if self.pixels is None:
             with open(self.path, 'rb') as file:
@@ -104,7 +106,8 @@ class PixelCache:
         place = self.places[item]
         height, width = self.shapes[place].tolist()
         pair = self.pixels[self.starts[place] : self.starts[place + 1]]
-        return pair[: 3 * height * width].reshape(height, width, 3), pair[3 * height * width :].reshape(height, width)
+        end = self.channels * height * width
+        return pair[:end].reshape(height, width, self.channels), pair[end:].reshape(height, width)
 
     def sizes(self):
         """As Dataset.sizes."""
@@ -115,9 +118,10 @@ def _header_bytes(count: int) -> int:
     return 16 + 16 * count
 
 
-def _starts(shapes: np.ndarray) -> np.ndarray:
-    """Where each pair of shapes int64 (n, 2) begins, and where the last one ends."""
-    return np.concatenate([[0], np.cumsum(BYTES_PER_PIXEL * shapes.prod(axis=1))]) + _header_bytes(len(shapes))
+def _starts(shapes: np.ndarray, channels: int) -> np.ndarray:
+    """Where each pair of shapes int64 (n, 2) begins, and where the last one ends; a pixel has its channels and a
+    trainId."""
+    return np.concatenate([[0], np.cumsum((channels + 1) * shapes.prod(axis=1))]) + _header_bytes(len(shapes))
 
 
 def _open_or_build(dataset, folder, log) -> PixelCache:
@@ -129,14 +133,14 @@ def _open_or_build(dataset, folder, log) -> PixelCache:
             pixels = _open(path, dataset, log)  # built while this process waited
             if pixels is None:
                 _build(path, dataset, log)
-                pixels = PixelCache(path, dataset.items)
+                pixels = PixelCache(path, dataset.items, dataset.channels)
     return pixels
 
 
 def _open(path, dataset, log):
     """The cache in `path`, or None when there is no usable one; a damaged file is reported."""
     try:
-        return PixelCache(path, dataset.items)
+        return PixelCache(path, dataset.items, dataset.channels)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as error:
@@ -174,7 +178,7 @@ def _lock(path, log):
 
 def _build(path, dataset, log):
     shapes = np.array(list(dataset.sizes()), np.int64).reshape(-1, 2)
-    starts = _starts(shapes)
+    starts = _starts(shapes, dataset.channels)
     remove_temporaries(path.parent, path.name[:40])  # of processes that were killed
     _check_space(path.parent, int(starts[-1]), dataset, log)
 

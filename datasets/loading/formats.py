@@ -9,6 +9,7 @@ import math
 import os
 import warnings
 from contextlib import contextmanager
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -21,6 +22,8 @@ _START_OF_SCAN, _END_OF_IMAGE = b'\xff\xda', b'\xff\xd9'
 # markers of a JPEG: of a frame in one scan, of its Huffman tables, of a scan
 _FRAMES, _TABLES, _SCAN = (0xC0, 0xC1), 0xC4, 0xDA
 _HOLE = bytes(64)  # no coded picture has so many zero bytes, see _zeros_are_pixels
+_WIDTH, _HEIGHT, _SAMPLES = 256, 257, 277  # tags of a TIFF
+_TIFF_SIZES = {3: 2, 4: 4, 16: 8}  # bytes of its whole numbers, by type
 _LOSSY_IN_TIFF = ('jpeg', 'tiff_jpeg', 'jpeg2000', 'webp')
 UNDECODABLE = 'is damaged or no image'
 PIXELS_VARIABLE = 'HMSA_MAX_PIXELS'  # an environment variable, so that loader processes and threads have it too
@@ -98,7 +101,7 @@ def _declared_size(data: bytes, form) -> tuple:
         with opened(data) as image:
             return image.size
     except Undecodable:
-        return 0, 0
+        return tiff_shape(data)[1::-1] if form == TIFF else (0, 0)
 
 
 def _has_jpeg_end(data: bytes) -> bool:
@@ -161,6 +164,25 @@ def opened(data: bytes):
         raise Undecodable(f'has more than {MOST_PIXELS:,} pixels, more than any reader decodes') from None
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError):
         raise Undecodable(UNDECODABLE) from None
+
+
+def tiff_shape(data: bytes) -> tuple[int, int, int]:
+    """(height, width, channels) that the first directory of a TIFF or BigTIFF says; (0, 0, 0) where it cannot be
+    read."""
+    order: Literal['little', 'big'] = 'little' if data[:2] == b'II' else 'big'
+    big = data[2:4] in (b'+\0', b'\0+')
+
+    def number(place: int, size: int) -> int:
+        return int.from_bytes(data[place : place + size], order)
+
+    start = number(8, 8) if big else number(4, 4)
+    head, entry = (8, 20) if big else (2, 12)
+    found = {_SAMPLES: 1}
+    for place in range(start + head, start + head + entry * min(number(start, head), 4096), entry):
+        size = _TIFF_SIZES.get(number(place + 2, 2))
+        if size:
+            found[number(place, 2)] = number(place + (12 if big else 8), size)
+    return found.get(_HEIGHT, 0), found.get(_WIDTH, 0), found[_SAMPLES] if _HEIGHT in found else 0
 
 
 def tiff_pixels(image) -> np.ndarray:

@@ -25,6 +25,7 @@ from datasets.loading.formats import (
     opened,
     problem,
     tiff_pixels,
+    tiff_shape,
 )
 from datasets.loading.orientation import orientation_of, shown, shown_size
 from utils.files.archives import ArchivePath, gone
@@ -49,7 +50,7 @@ def read_image(path) -> np.ndarray:
 
     Raises FileNotFoundError, or ValueError when the file is no whole image.
     """
-    data = _read_bytes(path)
+    data = read_bytes(path)
     if isinstance(path, Path) and _is_huge(data):
         del data
         # into the array itself: imdecode holds the pixels twice
@@ -57,7 +58,7 @@ def read_image(path) -> np.ndarray:
         if image is not None:
             tell(path, lines)
             return image
-        data = _read_bytes(path)
+        data = read_bytes(path)
     return _decode(data, cv2.IMREAD_COLOR_RGB, path)
 
 
@@ -78,7 +79,7 @@ def read_label(path, colors=None) -> np.ndarray:
     Lossless files only. Raises FileNotFoundError, or ValueError when the file is no whole label map, holds ids above
     255, or a colour that is not in the table.
     """
-    data = _read_bytes(path)
+    data = read_bytes(path)
     form = format_of(data)
     if colors is not None:
         return colors(_label_colors(data, form, path), path)
@@ -93,7 +94,7 @@ def label_size(path) -> tuple:
     head, tail = _ends(path, TAIL_BYTES)
     if format_of(head) == PNG and len(head) >= HEADER_BYTES:
         return shown_size(_png_size(head), orientation_of(head, tail))
-    data = _read_bytes(path)
+    data = read_bytes(path)
     _check_label(data, format_of(data), path)
     return _pillow_size(data, path)
 
@@ -112,9 +113,9 @@ def peek_turned(path) -> tuple:
     head, tail = _ends(path, PEEK_BYTES)
     whole = len(head) < PEEK_BYTES
     if (whole or tail) and problem(head + tail, whole=False):  # of the parts; the whole file may say otherwise
-        fault = problem(_read_bytes(path))
+        fault = problem(read_bytes(path))
         if fault is not None:
-            raise _unreadable(path, fault)
+            raise unreadable(path, fault)
     form = format_of(head)
     if form == PNG and len(head) >= HEADER_BYTES:
         orientation = orientation_of(head, tail)
@@ -124,14 +125,14 @@ def peek_turned(path) -> tuple:
             return _pillow_size(head, path), orientation_of(head)
         except ValueError:
             pass
-    data = _read_bytes(path)
+    data = read_bytes(path)
     return _pillow_size(data, path), orientation_of(data)
 
 
 def _ends(path, count: int) -> tuple:
     """The first `count` bytes of a file and, on the disk and when there are more, the last ones."""
-    head = _read_bytes(path, count)
-    return head, b'' if len(head) < count or isinstance(path, ArchivePath) else _read_bytes(path, start=-TAIL_BYTES)
+    head = read_bytes(path, count)
+    return head, b'' if len(head) < count or isinstance(path, ArchivePath) else read_bytes(path, start=-TAIL_BYTES)
 
 
 def _says_more_at_its_end(head: bytes) -> bool:
@@ -144,12 +145,14 @@ def _png_size(head: bytes) -> tuple:
 
 
 def _pillow_size(data: bytes, path) -> tuple:
-    """(H, W) as it is read; Pillow has turned that of a TIFF already."""
+    """(H, W) as it is read; Pillow has turned that of a TIFF already, and opens none of more than four channels."""
+    if format_of(data) == TIFF and tiff_shape(data)[2] > 4:
+        return shown_size(tiff_shape(data)[:2], orientation_of(data))
     size = _by_pillow(data, path, lambda image: image.size[::-1])
     return size if format_of(data) == TIFF else shown_size(size, orientation_of(data))
 
 
-def _read_bytes(path, count=-1, start=0) -> bytes:
+def read_bytes(path, count=-1, start=0) -> bytes:
     """The bytes of a file, or `count` of them; start: where, from the end when negative (on the disk only)."""
     try:
         if isinstance(path, ArchivePath):
@@ -171,19 +174,20 @@ def _read_bytes(path, count=-1, start=0) -> bytes:
 def _decode(data: bytes, flags: int, path) -> np.ndarray:
     fault = problem(data)
     if fault is not None:
-        raise _unreadable(path, fault)
+        raise unreadable(path, fault)
     if format_of(data) == TIFF:
         return _by_pillow(data, path, tiff_pixels)  # which Pillow turns
     decoded, lines = None, []
     with suppress(cv2.error):
         decoded, lines = caught(cv2.imdecode, np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
     if decoded is None:
-        raise _unreadable(path, f'{UNDECODABLE} ({lines[0]})' if lines else UNDECODABLE)
+        raise unreadable(path, f'{UNDECODABLE} ({lines[0]})' if lines else UNDECODABLE)
     tell(path, lines)
     return shown(decoded, orientation_of(data))
 
 
-def _unreadable(path, fault: str) -> ValueError:
+def unreadable(path, fault: str) -> ValueError:
+    """The error about a file that cannot be used."""
     return ValueError(f'{path}: {fault}; {REPLACE}')
 
 
@@ -191,13 +195,13 @@ def _check_label(data: bytes, form, path):
     """Raise ValueError when this cannot be a whole, lossless label map."""
     fault = problem(data)
     if fault is not None:
-        raise _unreadable(path, fault)
+        raise unreadable(path, fault)
     if form is None:
         raise ValueError(f'{path}: is no PNG, TIFF, BMP or WebP file; {LABEL_KINDS}: convert it')
     try:
         lossy = loss(data, form)
     except Undecodable as error:
-        raise _unreadable(path, str(error)) from None
+        raise unreadable(path, str(error)) from None
     if lossy:
         raise ValueError(
             f'{path}: is a {lossy} file, whose compression changes values, so its class ids are lost; {LABEL_KINDS}: '
@@ -248,7 +252,7 @@ def _by_pillow(data: bytes, path, function):
     try:
         result, lines = caught(look)
     except Undecodable as error:
-        raise _unreadable(path, str(error)) from None
+        raise unreadable(path, str(error)) from None
     tell(path, lines)
     return result
 

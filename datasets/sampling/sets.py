@@ -14,8 +14,8 @@ from utils.cli.wording import counted, listed
 
 
 def image_tensor(image: np.ndarray) -> torch.Tensor:
-    """uint8 (H, W, 3) -> uint8 (3, H, W), contiguous; cv2.split is several times faster than a transposed copy."""
-    planes = np.empty((3, *image.shape[:2]), np.uint8)
+    """uint8 (H, W, C) -> uint8 (C, H, W), contiguous; cv2.split is several times faster than a transposed copy."""
+    planes = np.empty((image.shape[2], *image.shape[:2]), np.uint8)
     cv2.split(image, list(planes))
     return torch.from_numpy(planes)
 

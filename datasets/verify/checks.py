@@ -207,9 +207,9 @@ def class_counts(dataset: Dataset, examined: list) -> np.ndarray:
     return raw @ (dataset.mapper.table[:, None] == np.arange(dataset.num_classes)).astype(np.int64)
 
 
-def check_copies(examined: dict) -> list:
+def check_copies(examined: dict, read=read_image) -> list:
     """Images with the same pixels in two splits (a score on them says too much) or twice in one. examined: {split:
-    [Examined]}."""
+    [Examined]}; read: path -> pixels."""
     groups, shared, twice = defaultdict(list), [], []
     for split, found in examined.items():
         for one in found:
@@ -217,7 +217,7 @@ def check_copies(examined: dict) -> list:
                 groups[one.digest].append((split, one))
     repeated = 0
     for group in groups.values():
-        for copies in _equal_pixels(group):
+        for copies in _equal_pixels(group, read):
             files = dict.fromkeys(str(one.item.image) for _, one in copies)
             in_two = len({split for split, _ in copies}) > 1
             if len(files) == 1:
@@ -276,12 +276,12 @@ def same_files(count: int) -> list:
     )
 
 
-def _equal_pixels(group: list):
+def _equal_pixels(group: list, read):
     """Lists of those (split, Examined) of a group with one digest whose images are equal in every pixel."""
     if len({one.item.image for _, one in group}) == 1:
         return [group]
     by_pixels = defaultdict(list)
     for split, one in group:
-        pixels = read_image(one.item.image)
+        pixels = read(one.item.image)
         by_pixels[hashlib.sha256(pixels).digest()].append((split, one))
     return [copies for copies in by_pixels.values() if len(copies) > 1]

@@ -12,7 +12,16 @@ from utils.settings.coarse import GROUP as COARSE
 from utils.settings.retired import OF_VERIFICATION
 from utils.settings.value_types import names, processes
 
-DATA = ('dataset', 'data_yaml', 'override_dataset_root', 'cv', 'max_pixels', 'ignore_ids')
+DATA = (
+    'dataset',
+    'data_yaml',
+    'override_dataset_root',
+    'cv',
+    'max_pixels',
+    'ignore_ids',
+    'in_channels',
+    'value_range',
+)
 SHARED = ('config', 'assets_path', *DATA, *SETTINGS.of_group(COARSE))  # settings of train.py that stand here too
 ASSETS = {'group': '', 'help': 'folder of verify/ and data/'}
 

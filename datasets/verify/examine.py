@@ -10,7 +10,7 @@ import numpy as np
 from datasets.base import Dataset, Item
 from datasets.labels import UnknownColours
 from datasets.loading.orientation import UPRIGHT
-from datasets.loading.reading import peek_turned, read_image
+from datasets.loading.reading import peek_turned
 from datasets.loading.threads import MAX_THREADS, in_threads
 from utils.files.decoder_lines import gathered
 
@@ -22,8 +22,8 @@ class Examined(NamedTuple):
     """What an item's files have shown. Sizes are (H, W) in pixels, None where a file is unreadable or not there.
 
     image_fault, label_fault: the reader's sentence about an unusable file. counts int64 (256,): pixels of each raw id,
-    None when the label was not decoded. mean, std (3,): of the RGB values in [0, 1]. digest: equal for images of equal
-    pixels. orientations: of image and label, as EXIF has them.
+    None when the label was not decoded. mean, std (C,): of the values of each channel in [0, 1].
+    digest: equal for images of equal pixels. orientations: of image and label, as EXIF has them.
     colours: {(r, g, b): pixels} of those in the label that no class has. doubts: (path, line) of files that were read,
     but whose decoder said that their pixels are damaged.
     """
@@ -52,16 +52,14 @@ def examine(dataset: Dataset, item: Item) -> Examined:
 def _examine(dataset, item) -> Examined:
     found = Examined(item)
     try:
-        image = read_image(item.image)
+        image = dataset.read_image(item.image)
     except (ValueError, OSError) as error:
         found = found._replace(image_fault=str(error))
     else:
-        mean, std = cv2.meanStdDev(image)
+        mean, std = _mean_std(image)
         digest = hashlib.sha1(image[::EVERY].tobytes() + repr(image.shape).encode(), usedforsecurity=False).digest()
         turned = (peek_turned(item.image)[1], UPRIGHT)
-        found = found._replace(
-            size=image.shape[:2], orientations=turned, mean=mean.ravel() / 255, std=std.ravel() / 255, digest=digest
-        )
+        found = found._replace(size=image.shape[:2], orientations=turned, mean=mean / 255, std=std / 255, digest=digest)
     return _with_label(dataset, found)
 
 
@@ -84,6 +82,13 @@ def _with_label(dataset, found):
         return found._replace(label_fault=str(error))
     turned = (found.orientations[0], peek_turned(item.label)[1])
     return found._replace(label_size=raw.shape, counts=count_ids(raw), orientations=turned)
+
+
+def _mean_std(image) -> tuple:
+    """Of each channel of image uint8 (H, W, C); four channels are the most that OpenCV takes."""
+    parts = [cv2.meanStdDev(np.ascontiguousarray(image[..., k : k + 4])) for k in range(0, image.shape[2], 4)]
+    means, stds = zip(*parts)
+    return np.concatenate(means).ravel(), np.concatenate(stds).ravel()
 
 
 def count_ids(raw: np.ndarray) -> np.ndarray:

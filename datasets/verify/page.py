@@ -8,15 +8,15 @@ from PIL import Image
 
 from config import cfg
 from datasets.browse.pictures import fitted, overlay
-from datasets.loading.reading import read_image
 from datasets.verify.checks import has_wrong_size, says_nothing, unknown_ids
 from datasets.verify.findings import SHOWN
 from datasets.verify.statistics import class_weights
 from datasets.verify.whole import Verified
+from transforms.normalize import spread
 from utils.cli.wording import counted, listed, shortened
 from utils.files import stamps
 from utils.files.atomic import remove_stale_temporaries, write_json
-from utils.files.images import write_jpeg
+from utils.files.images import as_rgb, write_jpeg
 from utils.pages import sheet
 from utils.pages.template import html_text
 
@@ -137,10 +137,15 @@ def _image_rows(numbers):
         ['sizes (width x height: images)', listed(sizes)],
     ]
     for name, own, used in (
-        ('mean', numbers.mean, cfg.DATASET.MEAN),
-        ('standard deviation', numbers.std, cfg.DATASET.STD),
+        ('mean', numbers.mean, spread(cfg.DATASET.MEAN, len(numbers.mean))),
+        ('standard deviation', numbers.std, spread(cfg.DATASET.STD, len(numbers.std))),
     ):
-        rows.append([f'{name} of red, green, blue', f'{_triple(own)} (normalised with {_triple(used)})'])
+        rows.append(
+            [
+                f'{name} of {"red, green, blue" if len(own) == 3 else "the channels"}',
+                f'{_triple(own)} (normalised with {_triple(used)})',
+            ]
+        )
     return [['', ''], *rows]
 
 
@@ -222,7 +227,7 @@ def _card(dataset, one, why, folder, name):
 
 def _pictures(dataset, one, folder, name, title):
     """Write the image, and its label over it where there is a usable one."""
-    image = read_image(one.item.image)
+    image = as_rgb(dataset.read_image(one.item.image))
     pictures = [_picture(folder, f'{name}_image', fitted(image), title)]
     if one.counts is not None:
         label = dataset.mapper.table[dataset.raw_label(one.item)]

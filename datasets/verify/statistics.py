@@ -38,7 +38,7 @@ def statistics(dataset: Dataset, examined: list) -> Statistics:
     present = (counts > 0).astype(np.int64)
     pixels, images = counts.sum(axis=0), present.sum(axis=0)
     per_label = np.array([one.counts.sum() for one in labels], np.int64)
-    mean, std = _colours([one for one in examined if one.mean is not None])
+    mean, std = _colours([one for one in examined if one.mean is not None], dataset.channels)
     return Statistics(
         images_read=sum(one.size is not None for one in examined),
         labels_read=len(labels),
@@ -54,10 +54,10 @@ def statistics(dataset: Dataset, examined: list) -> Statistics:
     )
 
 
-def _colours(examined):
+def _colours(examined, channels):
     """Mean and standard deviation over the pixels of all images, from those of each."""
     if not examined:
-        return np.full(3, np.nan), np.full(3, np.nan)
+        return np.full(channels, np.nan), np.full(channels, np.nan)
     share = np.array([one.size[0] * one.size[1] for one in examined], float)[:, None]
     share /= share.sum()
     means, stds = (np.array([getattr(one, name) for one in examined]) for name in ('mean', 'std'))

@@ -12,6 +12,7 @@ from datasets.verify.examine import examine_all
 from datasets.verify.findings import ERROR, NOTE, WARNING, Finding, title
 from datasets.verify.listing import check_listing, list_splits
 from datasets.verify.statistics import as_json, statistics
+from transforms.normalize import spread
 from utils.cli.wording import counted
 
 DEFAULT_SPLITS = ('train', 'val')
@@ -85,7 +86,7 @@ def verify(name: str, chosen=(), threads=None, log=None) -> Verified:
             *check_classes(dataset, examined[split], 'no label'),
             *_check_colours(dataset, numbers[split]),
         ]
-    findings += check_copies(examined)
+    findings += check_copies(examined, *(dataset.read_image for dataset in list(datasets.values())[:1]))
     return Verified(
         own_name(name),
         datasets,
@@ -116,13 +117,14 @@ def _check_has_files(dataset):
 
 def _check_colours(dataset, numbers):
     """A note when the images are far from the mean and standard deviation that they are normalised with."""
-    mean, std = np.array(cfg.DATASET.MEAN), np.array(cfg.DATASET.STD)
+    mean, std = (np.array(spread(values, dataset.channels)) for values in (cfg.DATASET.MEAN, cfg.DATASET.STD))
     far = np.abs(numbers.mean - mean) / std
     if (far > FAR).any():
+        which = 'red, green, blue' if len(mean) == 3 else 'of each channel'
         shown, used = (', '.join(f'{value:.3f}' for value in values) for values in (numbers.mean, mean))
         yield Finding(
             NOTE,
             'mean',
-            f'{title(dataset)}: the mean of the images (red, green, blue: {shown}) is {far.max():.1f} standard'
+            f'{title(dataset)}: the mean of the images ({which}: {shown}) is {far.max():.1f} standard'
             f' deviations from the one that they are normalised with ({used}); pretrained weights expect the latter',
         )

@@ -35,8 +35,8 @@ def operations(args, num_classes: int) -> float:
     """Of a forward pass in training, for each pixel of the crop."""
     with torch.random.fork_rng(devices=()), torch.device('meta'):
         net = build(vars(args), num_classes).train()
-    images = torch.empty(2, 3, *args.crop_size, device='meta')
-    return forward_flops(net, images)[''] / (images.numel() / 3)
+    images = torch.empty(2, args.in_channels, *args.crop_size, device='meta')
+    return forward_flops(net, images)[''] / (images.numel() / args.in_channels)
 
 
 def speed(seconds=0.3) -> float:

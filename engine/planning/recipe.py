@@ -128,7 +128,7 @@ def measure(values: dict, num_classes: int, lr: float) -> Trunk:
     """A Trunk of any network, by network.cost. values: its flags."""
     with torch.random.fork_rng(devices=()), torch.device('meta'):
         net = build(values, num_classes)
-    images, pixels = torch.empty(2, 3, *MEASURED_AT, device='meta'), 2 * MEASURED_AT[0] * MEASURED_AT[1]
+    images, pixels = torch.empty(2, net.in_channels, *MEASURED_AT, device='meta'), 2 * MEASURED_AT[0] * MEASURED_AT[1]
     step, whole = cost.Cost(), cost.Cost()
     cost.count_memory(net.train(), images, step)
     cost.count_memory(net.eval(), images, whole)

@@ -93,7 +93,7 @@ class TimmTrunk(Module):
         if isinstance(height, torch.SymInt) or below or right:
             images = F.pad(images, (0, right, 0, below))
         return {
-            stride: _corner(maps, (height + stride - 1) // stride, (width + stride - 1) // stride)
+            stride: corner(maps, (height + stride - 1) // stride, (width + stride - 1) // stride)
             for stride, maps in zip(self.channels, self._features(images))
         }
 
@@ -164,7 +164,7 @@ def same_padding(side: int, kernel: int, stride: int, dilation: int) -> int:
     return missing if reach >= stride else max(missing, 0)
 
 
-def _corner(maps: Tensor, rows: int, columns: int) -> Tensor:
+def corner(maps: Tensor, rows: int, columns: int) -> Tensor:
     """The upper left part of maps (N, C, h, w). In an exported program of any size by its indices: a slice would assume
     that it is never the whole."""
     if isinstance(rows, torch.SymInt):

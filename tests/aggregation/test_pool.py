@@ -12,13 +12,15 @@ from aggregation.fusion.scores import FUSIONS, SCORES, confidence, fuse, score
 from aggregation.statistics import calibration
 
 SIZE, CLASSES = (9, 7), 5
+OF_LOGITS = [name for name in STATISTICS if name != 'mask_score']
+LOGIT_SCORES = [name for name, entry in SCORES.items() if 'mask_score' not in entry.needs]
 
 
 def member(seed, spread=3.0):
     return torch.randn(CLASSES, *SIZE, generator=torch.Generator().manual_seed(seed)) * spread
 
 
-def pool(*members, needs=STATISTICS, kinds=None, weights=None):
+def pool(*members, needs=OF_LOGITS, kinds=None, weights=None):
     made = Pool(needs, CLASSES, SIZE)
     for number, values in enumerate(members):
         made.add(values, kinds[number] if kinds else LOGITS, weights[number] if weights else 1.0)
@@ -41,7 +43,7 @@ def test_one_member_votes_for_its_label():
     assert torch.equal(fuse(pool(member(0)), 'vote').argmax(0), member(0).argmax(0))
 
 
-@pytest.mark.parametrize('name', [*FUSIONS, *SCORES])
+@pytest.mark.parametrize('name', [*FUSIONS, *LOGIT_SCORES])
 def test_the_order_of_the_members_does_not_matter(name):
     results = [
         fuse(pool(*order), name) if name in FUSIONS else score(pool(*order), name)
@@ -79,13 +81,13 @@ def float64(members):
     }
 
 
-@pytest.mark.parametrize('name', SCORES)
+@pytest.mark.parametrize('name', LOGIT_SCORES)
 def test_every_score_is_its_formula(name):
     members = [member(seed) for seed in range(3)]
     assert torch.allclose(score(pool(*members), name).double(), float64(members)[name], atol=2e-5)
 
 
-@pytest.mark.parametrize('name', SCORES)
+@pytest.mark.parametrize('name', LOGIT_SCORES)
 def test_scores_stay_in_their_range_and_confidences_turn_them_round(name):
     made = pool(*(member(seed, spread=20.0) for seed in range(3)))
     anomaly = score(made, name)
@@ -101,7 +103,7 @@ def test_scores_stay_in_their_range_and_confidences_turn_them_round(name):
 def test_mutual_information_of_two_certain_opposites_is_log_two():
     one, other = torch.full((2, 1, 1), -50.0), torch.full((2, 1, 1), -50.0)
     one[0], other[1] = 50.0, 50.0
-    made = Pool(STATISTICS, 2, (1, 1))
+    made = Pool(OF_LOGITS, 2, (1, 1))
     made.add(one, LOGITS)
     made.add(other, LOGITS)
     assert score(made, 'mutual_information').item() == pytest.approx(math.log(2), abs=1e-6)
@@ -110,9 +112,9 @@ def test_mutual_information_of_two_certain_opposites_is_log_two():
 
 def test_a_probability_of_zero_has_no_entropy_and_no_nan():
     sharp = torch.tensor([200.0, 0.0, 0.0]).view(3, 1, 1)
-    made = Pool(STATISTICS, 3, (1, 1))
+    made = Pool(OF_LOGITS, 3, (1, 1))
     made.add(sharp, LOGITS)
-    assert all(torch.isfinite(score(made, name)).all() for name in SCORES)
+    assert all(torch.isfinite(score(made, name)).all() for name in LOGIT_SCORES)
     assert score(made, 'entropy').item() == 0.0
 
 
@@ -158,7 +160,7 @@ def test_blocks_of_rows_hardly_show(monkeypatch):
     whole = pool(member(0), member(1))
     monkeypatch.setattr('aggregation.tensors.BLOCK', 2 * CLASSES * SIZE[1])
     parts = pool(member(0), member(1))
-    assert all(torch.allclose(whole[name], parts[name], atol=1e-6) for name in STATISTICS)
+    assert all(torch.allclose(whole[name], parts[name], atol=1e-6) for name in OF_LOGITS)
 
 
 def test_half_precision_members_are_read_in_single():
@@ -188,22 +190,22 @@ def test_more_classes_than_a_byte_can_count_are_told_apart():
 
 def test_a_pool_that_is_used_again_has_forgotten_the_image_before():
     before, now = (member(seed) for seed in (1, 2))
-    used = Pool(STATISTICS, CLASSES, SIZE)
+    used = Pool(OF_LOGITS, CLASSES, SIZE)
     used.add(before, 'logits', 3.0)
     used.largest('sum')
-    fresh = Pool(STATISTICS, CLASSES, SIZE)
+    fresh = Pool(OF_LOGITS, CLASSES, SIZE)
     for made in (used.clear(), fresh):
         made.add(now, 'logits')
         made.add(before, 'logits')
     assert (used.members, used.weights) == (2, 2.0)
-    for name in STATISTICS:
+    for name in OF_LOGITS:
         assert torch.equal(used[name], fresh[name]), name
     assert torch.equal(used.largest('sum')[1], fresh.largest('sum')[1])
 
 
 def test_means_of_members_that_weigh_differently_by_class_are_probabilities_in_every_score():
     sure, other = torch.tensor([[20.0], [-20.0]])[:, :, None], torch.tensor([[-20.0], [20.0]])[:, :, None]
-    made = Pool(STATISTICS, 2, (1, 1))
+    made = Pool(OF_LOGITS, 2, (1, 1))
     made.add(sure, LOGITS, torch.tensor([1.0, 0.0]))
     made.add(other, LOGITS, torch.tensor([0.0, 1.0]))
     # each class is sure of itself: nobody knows
@@ -211,3 +213,29 @@ def test_means_of_members_that_weigh_differently_by_class_are_probabilities_in_e
     assert score(made, 'msp').item() == pytest.approx(0.5)
     assert score(made, 'entropy').item() == pytest.approx(math.log(2))
     assert score(made, 'mutual_information').item() == pytest.approx(math.log(2), abs=1e-4)
+
+
+def test_anomaly_scores_of_masks_are_those_of_their_papers():
+    # two members, one pixel: sums over queries of class probability times mask probability
+    members = [torch.tensor([0.9, 0.3, 0.0]).view(3, 1, 1), torch.tensor([0.7, 0.1, 0.0]).view(3, 1, 1)]
+    made = Pool(('mask_score',), 3, (1, 1))
+    for values in members:
+        made.add(values, MASK_SCORES)
+    assert score(made, 'mask_rba').item() == pytest.approx(-(math.tanh(0.8) + math.tanh(0.2)))
+    assert score(made, 'mask_max').item() == pytest.approx(1 - 0.8)
+    assert confidence(score(made, 'mask_max'), 'mask_max', 3, 2).item() == pytest.approx(0.8)
+    assert confidence(score(made, 'mask_rba'), 'mask_rba', 3, 2).item() == pytest.approx(0.86140 / 3, abs=1e-4)
+
+
+def test_a_pixel_in_no_mask_is_the_most_anomalous_there_is():
+    made = Pool(('mask_score',), 3, (1, 1))
+    made.add(torch.zeros(3, 1, 1), MASK_SCORES)
+    for name, worst in (('mask_rba', 0.0), ('mask_max', 1.0)):
+        assert score(made, name).item() == worst == SCORES[name].range(3, 1)[1]
+        assert confidence(score(made, name), name, 3, 1).item() == 0.0
+
+
+@pytest.mark.parametrize('needs, kind', [('mask_score', LOGITS), ('mask_score', PROBABILITIES), ('logit', MASK_SCORES)])
+def test_statistics_of_one_kind_refuse_members_of_another(needs, kind):
+    with pytest.raises(ValueError, match=f'needs {needs.replace("_", " ")}s of every member, found {kind}'):
+        Pool((needs,), CLASSES, SIZE).add(member(0), kind)

@@ -177,7 +177,9 @@ def test_the_same_folder_twice_is_refused(two):
 
 def test_mean_logits_need_logits(two):
     with pytest.raises(ValueError, match='--score energy needs logits of every member, found .*two .mask scores.'):
-        Members(two, kinds=[None, 'mask scores']).need_logits('--score energy')
+        Members(two, kinds=[None, 'mask scores']).need({'logits'}, '--score energy')
+    with pytest.raises(ValueError, match='--score mask_rba needs mask scores of every member, found .*one .logits.'):
+        Members(two, kinds=[None, 'mask scores']).need({'mask scores'}, '--score mask_rba')
 
 
 def test_folders_of_one_part_of_the_benchmark_give_its_prefix(tmp_path):

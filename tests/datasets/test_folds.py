@@ -1,12 +1,15 @@
-"""Folds of a data set of one's own: whole folders or videos, every image validated once, the same everywhere."""
+"""Folds of a data set: whole folders or videos, every image validated once, the same everywhere."""
 
 import pytest
 from custom_file import CLASSES, FOLDERS, make_images, names, open_custom, stripes
+from small import EPOCH
 from trees import write
 
 from config import scope
+from datasets import get_dataset
 from datasets.custom.groups import folds_of, video_of
 from datasets.custom.mistakes import Mistake
+from datasets.folds import listed_folds
 
 
 def test_whole_folders_go_to_the_smallest_fold_the_largest_first():
@@ -110,8 +113,72 @@ def test_a_fold_that_is_not_there_is_refused(tmp_path):
             fold(tmp_path, 0, folds=9)
 
 
-def test_folds_are_for_data_of_ones_own(program):
-    code, printed = program('--folds', '3')
-    assert code == 2 and '--folds 3 divides --dataset custom' in printed
+@pytest.mark.parametrize('number', [0, 1])
+def test_any_data_set_has_folds_and_cityscapes_those_of_whole_cities(root, number, cityscapes_tree):
+    cityscapes_tree(root / 'Cityscapes', {('train', 'ulm'): 3, ('train', 'graz'): 2, ('val', 'lindau'): 1})
+    with scope(DATASET__FOLDS=2, DATASET__FOLD=number):
+        cities = {
+            split: {n.split('/')[1] for n in names(get_dataset('cityscapes', split))} for split in ('train', 'val')
+        }
+    assert [{'ulm'}, {'graz', 'lindau'}][number] == cities['val'], 'ulm has 3 images, the others 3 together'
+    assert cities['train'] == {'ulm', 'graz', 'lindau'} - cities['val']
+
+
+def test_splits_with_roots_of_their_own_have_names_that_begin_with_the_split(root, camvid_tree):
+    camvid_tree(root / 'camvid', 'train', 4)
+    camvid_tree(root / 'camvid', 'val', 2)
+    with scope(DATASET__FOLDS=3, DATASET__FOLD=0, DATASET__FOLD_BY='image'):
+        val = get_dataset('camvid', 'val')
+        assert len(val) == 2 and len(get_dataset('camvid', 'train')) == 4
+    assert all(val.load(item)[1].shape == (32, 48) for item in val.items)
+    assert all((val.root / item.name).is_file() for item in val.items)
+
+
+def test_another_seed_gives_other_folds_and_the_same_seed_the_same():
+    paths = [f'{n}.png' for n in range(30)]
+    first, again, other = (folds_of(paths, 3, 'image', seed)[0] for seed in (1, 1, 2))
+    assert first == again != other != folds_of(paths, 3, 'image')[0]
+    assert sorted(first.values()) == sorted(other.values()) == [0] * 10 + [1] * 10 + [2] * 10
+
+
+def test_a_list_says_the_fold_of_each_image(tmp_path):
+    (tmp_path / 'folds.csv').write_text('a/1.png,0\nb\\2; 1\n3 1\n')
+    fold_of, told = listed_folds(['a/1.png', 'x/b/2.png', 'c/3.jpg'], tmp_path / 'folds.csv', 2)
+    assert fold_of == {'a/1.png': 0, 'x/b/2.png': 1, 'c/3.jpg': 1} and told.endswith('folds.csv lists them')
+
+
+@pytest.mark.parametrize(
+    'text, words',
+    [
+        ('1.png,2', "'1.png,2' is no image and a fold from 0 to 1"),
+        ('1.png', "'1.png' is no image and a fold"),
+        ('9.png,0', "'9.png' fits no image of train and val"),
+        ('2,0', "'2' fits 2 images (a/2.png, b/2.png)"),
+        ('1,0\na/1,1', 'has a/1.png in two folds'),
+        ('1,0', 'has no line for 2 images (a/2.png, b/2.png) of 3; add them'),
+    ],
+)
+def test_a_list_that_does_not_divide_the_images_is_refused(tmp_path, text, words):
+    (tmp_path / 'folds.csv').write_text(text)
+    with pytest.raises(Mistake) as error:
+        listed_folds(['a/1.png', 'a/2.png', 'b/2.png'], tmp_path / 'folds.csv', 2)
+    assert words in str(error.value)
+
+
+def test_a_fold_of_a_list_is_validated(tmp_path):
+    make_images(tmp_path)
+    (tmp_path / 'folds.csv').write_text(''.join(f'{number:02d},{int(number == 5)}\n' for number in range(8)))
+    with scope(DATASET__FOLD_LIST=str(tmp_path / 'folds.csv')):
+        assert names(fold(tmp_path, 1)) == ['train/c1/05.png'] and len(fold(tmp_path, 1, 'train')) == 7
+
+
+def test_folds_and_cv_are_two_ways_to_divide(program):
+    code, printed = program('--folds', '3', '--cv', '1')
+    assert code == 2 and '--folds 3 and --cv 1 are two ways to divide the images' in printed
     code, printed = program('--fold', '1')
     assert code == 2 and '--fold needs --folds' in printed
+
+
+def test_a_training_validates_its_fold(program):
+    code, printed = program(*EPOCH, '--folds', '5', '--fold', '2')
+    assert code == 0 and 'fold 2 of 5: ' in printed, printed

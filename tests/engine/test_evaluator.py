@@ -1,5 +1,7 @@
 """The evaluator's arithmetic against torch's own, and that it does no more than its sinks want."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,6 +11,7 @@ from engine.evaluator import Evaluator, are_finite
 from engine.score import ScoreKeeper, cross_entropy_sums
 from loss import get_criterion
 from network.averaging import EvalOptions, average_logits
+from utils.outputs.kinds import MASK_SCORES
 from utils.outputs.sink import EvalBatch, Sink
 
 
@@ -25,6 +28,20 @@ def test_one_pass_gives_prediction_confidence_and_cross_entropy():
     for k in range(2):
         expected = F.cross_entropy(logits[k : k + 1], labels[k : k + 1].long(), ignore_index=255, reduction='sum')
         assert total[k].item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_mask_scores_are_divided_by_their_sum_in_confidence_and_cross_entropy():
+    scores = torch.tensor([0.6, 0.2, 0.0]).view(1, 3, 1, 1)
+    labels = torch.tensor([[[1]]], dtype=torch.uint8)
+    batch = EvalBatch(['a.png'], [0], torch.zeros(1, 3, 1, 1), labels, scores, kind=MASK_SCORES)
+    assert batch.prediction.item() == 0 and batch.confidence.item() == pytest.approx(0.75)
+    scoring = ScoreKeeper(3)
+    scoring.process(batch)
+    assert scoring.gather(Dist()).loss == pytest.approx(-math.log(0.25), rel=1e-6)
+    enlarged, place = EvalBatch(
+        ['a.png'], [0], batch.images, labels, scores, sizes=[(2, 2)], kind=MASK_SCORES
+    ).in_image_grid(0)
+    assert enlarged.kind == MASK_SCORES and enlarged.confidence[place].flatten().tolist() == pytest.approx([0.75] * 4)
 
 
 def test_flips_and_averaged_scales_are_the_mean_of_single_passes():

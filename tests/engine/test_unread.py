@@ -52,6 +52,7 @@ def test_a_flag_that_others_make_idle_is_named_with_them(given, expected):
         ('ocrnet.HRNet', ['--mscale_lo_scale', '0.25'], '--mscale_lo_scale has no effect: ocrnet.HRNet has nothing'),
         ('basic.HRNet', ['--ocr_mid_channels', '8'], '--ocr_mid_channels has no effect: basic.HRNet has nothing'),
         ('ocrnet.HRNet', ['--aspp_bot_ch', '8'], '--aspp_bot_ch has no effect: ocrnet.HRNet has nothing that it sets'),
+        ('basic.HRNet', ['--init_decoder'], '--init_decoder has no effect: basic.HRNet has nothing that it sets'),
         ('ocrnet.HRNet', ['--attnscale_bn_head'], '--attnscale_bn_head has no effect: ocrnet.HRNet has nothing'),
     ],
 )

@@ -26,7 +26,7 @@ from utils import checkpoint
             lambda w: {f'{key}.weight': torch.ones(1) for key in ('inc.0', 'outc.0')},
             (
                 'it looks like a U-Net (inc.0.weight, outc.0.weight), expected a file of project, hmsa, upstream,'
-                ' framework, mmseg, timm; name its network with --arch or its format with --from'
+                ' framework, mmseg, eomt, transformers, timm; name its network with --arch or its format with --from'
             ),
         ),
         (

@@ -78,7 +78,7 @@ def test_flags_become_options_and_options_flags():
     options = complete(SETTINGS.as_tree(vars(args))['MODEL'])
     assert (options.SEGATTN_BOT_CH, options.MSCALE_INNER_3x3, options.OCR.MID_CHANNELS) == (16, False, 32)
     named = SETTINGS.from_tree({'MODEL': options})
-    assert named == {name: getattr(args, name) for name in named} and len(named) == 16
+    assert named == {name: getattr(args, name) for name in named} and len(named) == 21
     assert complete(SETTINGS.as_tree(named)['MODEL']) == options
 
 

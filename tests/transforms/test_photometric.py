@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter
 from scripts.baseline_transforms import photo_like_pair, plain_jitter
 from transforms.photometric import (
     ColorJitter,
+    LightJitter,
     RandomBilateralBlur,
     RandomGaussianBlur,
     RGBShift,
@@ -166,6 +167,34 @@ def test_bilateral_blur_of_a_grey_picture_equals_the_definition(sigma):
 def test_bilateral_blur_of_colours_is_close_to_the_definition():
     image = photo_like_pair(60, 80)[0]
     assert difference(bilateral_blur(image, 0.75), plain_bilateral(image, 0.75)).mean() < 1
+
+
+class Drawn:
+    """A generator that draws what it is given: brightness, contrast, and which of the two comes first."""
+
+    def __init__(self, brightness, contrast, order):
+        self.factors, self.order = [brightness, contrast], order
+
+    def uniform(self, low, high):
+        return self.factors.pop(0)
+
+    def permutation(self, count):
+        return self.order
+
+
+@pytest.mark.parametrize(
+    'order, contrast, expected',
+    [([0, 1], 2, [25, 125]), ([1, 0], 2, [25, 125]), ([0, 1], 4, [0, 175]), ([1, 0], 4, [0, 127])],
+)
+def test_light_jitter_changes_all_channels_alike_about_the_mean_of_all_values(order, contrast, expected):
+    image = np.repeat(np.array([[100, 200]], np.uint8)[..., None], 5, axis=2)
+    found = LightJitter(9)(image, Drawn(0.5, contrast, order))
+    assert found.shape == (1, 2, 5) and found[..., 3].tolist() == [expected]
+
+
+def test_light_jitter_of_no_amount_changes_nothing():
+    image = np.random.default_rng(0).integers(0, 256, (4, 5, 7), np.uint8)
+    assert np.array_equal(LightJitter(0)(image, np.random.default_rng(1)), image)
 
 
 # ---- parts of the jitter, RGB shift, shares

@@ -116,6 +116,8 @@ def check(args):
             f'--start_epoch {args.start_epoch} leaves nothing to train before --max_epoch {args.max_epoch}; lower the'
             ' first or raise the second'
         )
+    if args.folds and args.cv:
+        raise ValueError(f'--folds {args.folds} and --cv {args.cv} are two ways to divide the images; give one')
     if args.overfit and args.minutes:
         raise ValueError('--overfit and --minutes both say when a training ends; give one')
     if args.overfit and (
@@ -124,8 +126,6 @@ def check(args):
         raise ValueError(f'--overfit takes its images from the first data alone; leave {" and ".join(boosted)} out')
     if args.lr_find and not args.eval and args.lr == 0:
         raise ValueError('--lr_find: --lr 0 leaves no ratio between the rates of groups; leave --lr out')
-    if args.folds and args.dataset != 'custom':
-        raise ValueError(f'--folds {args.folds} divides --dataset custom; {args.dataset} has --cv, or no folds')
     if args.ema is not None and not 0 < args.ema < 1:
         raise ValueError(
             f'--ema {args.ema}: expected a decay between 0 and 1, such as 0.999; leave the flag out for none'
@@ -237,6 +237,25 @@ def adopt_normalisation(args, known, holder: str, log) -> Namespace:
     mean, std = (','.join(f'{value:g}' for value in values) for values in known)
     log(f'--mean {mean} --std {std}: taken from the {holder}')
     return with_values(args, mean=known[0], std=known[1])
+
+
+def adopt_value_range(args, known, log) -> Namespace:
+    """The flags with the --value_range of the images of a checkpoint (None: bytes), where it was not given."""
+    if known in (None, args.value_range) or 'value_range' in args.given:
+        return args
+    log(f'--value_range {known[0]:g},{known[1]:g}: taken from the checkpoint')
+    return with_values(args, value_range=known)
+
+
+def check_normalisation(args):
+    """Raise ValueError when --mean or --std were given for another number of channels."""
+    for name in {'mean', 'std'} & set(args.given):
+        found = len(getattr(args, name))
+        if found != args.in_channels:
+            raise ValueError(
+                f'--{name}: has {counted(found, "value")}, images have {counted(args.in_channels, "channel")}; give one'
+                ' for each'
+            )
 
 
 def check_stored(name: str, value, source: str):

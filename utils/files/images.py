@@ -12,6 +12,12 @@ FAST_PNG = 1  # zlib level: a third of the time of the default, files a few perc
 JPEG_QUALITY = 88
 
 
+def as_rgb(image):
+    """An image (..., C) for a picture: of more than three channels the first three, of fewer the first, repeated."""
+    channels = image.shape[-1]
+    return image if channels == 3 else image[..., [0, 1, 2] if channels > 3 else [0, 0, 0]]
+
+
 def encode_png(image) -> bytes:
     """The PNG of uint8 (h, w, 3) RGB, of uint8 or uint16 (h, w), or of a Pillow picture, whose palette is kept.
 

@@ -34,6 +34,16 @@ def weights_file(path, flag: str = '') -> str:
     raise FileNotFoundError(no_checkpoint(path, 'best', flag))
 
 
+def members(path) -> list:
+    """The run directories of the folds below `path`, as scripts/train_folds.py makes them, in their order; else `path`
+    alone."""
+    folder = Path(path)
+    if not folder.is_dir() or checkpoints(folder, 'best') or checkpoints(folder, 'last'):
+        return [path]
+    found = [(re.fullmatch(r'fold_?(\d+)', item.name), item) for item in folder.iterdir() if item.is_dir()]
+    return [str(item) for _, item in sorted((int(match.group(1)), item) for match, item in found if match)] or [path]
+
+
 def no_checkpoint(path, kind: str, flag: str = '') -> str:
     """The sentence about a directory without any <kind>_checkpoint_ep*.pth, which names the runs that are near it."""
     directory = Path(path)

@@ -19,6 +19,7 @@ from utils.files import stamps
 from utils.files.images import write_png
 from utils.files.npz import CHUNK
 from utils.outputs import logits as stored
+from utils.outputs.kinds import LOGITS
 from utils.outputs.pictures import quantise
 from utils.outputs.writers import half_saturated
 
@@ -111,7 +112,8 @@ class StoredLogits(Dump):
         self._entries, self._earlier, self._lock = {}, stored.read_entries(self.root), Lock()
 
     def entry(self):
-        return {**super().entry(), 'files': 'logits/<name>_logits.*', **self.options.storage._asdict()}
+        kind = {'kind': (self.options.about or {}).get('kind', LOGITS)}
+        return {**super().entry(), 'files': 'logits/<name>_logits.*', **kind, **self.options.storage._asdict()}
 
     def write(self, name, size, logits):
         saturated = count_saturated(logits, name)

@@ -6,6 +6,8 @@ from functools import cached_property
 import torch
 import torch.nn.functional as F
 
+from utils.outputs.kinds import LOGITS, as_logits
+
 
 @dataclass
 class EvalBatch:
@@ -13,13 +15,15 @@ class EvalBatch:
 
     names: paths relative to the dataset, with extension; indices: each image's position in the whole sorted list.
     images uint8 (N, 3, h, w) RGB; labels (N, h, w) trainIds or None; logits (N, K, h, w) float32, averaged over scales
-    and flips, finite. assets: 'attn_05x' (N, 1, h', w') in [0, 1], 'pred_05x' (N, K, h', w') logits, and so on, where a
-    sink wants them. member: the number of the network, where several are run.
+    and flips, finite, or values of another `kind` (utils.outputs.kinds). assets: 'attn_05x' (N, 1, h', w') in [0, 1],
+    'pred_05x' (N, K, h', w') logits, and so on, where a sink wants them. member: the number of the network, where
+    several are run.
     scales: the prediction uint8 (N, h, w) of each scale alone by name, where a sink wants it.
     sizes: (H, W) of each image as it is stored, None where these are the h and w of all; with --pre_size they differ.
 
-    What follows from the logits is computed when it is first read, once: prediction uint8 (N, h, w); normaliser, the
-    log-sum-exp over classes, and confidence, the largest probability, both float32 (N, h, w).
+    What follows from the logits is computed when it is first read, once: prediction uint8 (N, h, w); as_logits, values
+    whose softmax gives the probabilities; normaliser, the log-sum-exp of these over classes, and confidence, the
+    largest probability, both float32 (N, h, w).
     """
 
     names: list
@@ -31,6 +35,7 @@ class EvalBatch:
     member: int = 0
     sizes: list | None = None
     scales: dict = field(default_factory=dict)
+    kind: str = LOGITS
 
     def in_image_grid(self, k: int) -> tuple['EvalBatch', int]:
         """Image k at its own size: a batch and the place in it. Where the network saw another size, the logits are
@@ -43,7 +48,8 @@ class EvalBatch:
             return F.interpolate(tensor[k : k + 1].float(), size, mode='bilinear', align_corners=False)
 
         images = resized(self.images).round().to(self.images.dtype)
-        alone = EvalBatch([self.names[k]], [self.indices[k]], images, None, resized(self.logits), member=self.member)
+        names, indices, values = [self.names[k]], [self.indices[k]], resized(self.logits)
+        alone = EvalBatch(names, indices, images, None, values, member=self.member, kind=self.kind)
         return alone, 0
 
     def only(self, places: list) -> 'EvalBatch':
@@ -74,12 +80,16 @@ class EvalBatch:
         return self._largest[1]
 
     @cached_property
+    def as_logits(self) -> torch.Tensor:
+        return as_logits(self.logits, self.kind)
+
+    @cached_property
     def normaliser(self) -> torch.Tensor:
-        return torch.logsumexp(self.logits, dim=1)
+        return torch.logsumexp(self.as_logits, dim=1)
 
     @cached_property
     def confidence(self) -> torch.Tensor:
-        return torch.exp(self._largest[0] - self.normaliser)
+        return torch.exp(as_logits(self._largest[0], self.kind) - self.normaliser)
 
 
 class Sink:

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from utils.settings.setting import NUMBERS, STEPS, TRAINING, VALUES, Setting, choice, group, key, switch
-from utils.settings.value_types import count, number, numbers, positive, share
+from utils.settings.value_types import count, number, numbers, positive, share, value_range
 
 
 def text(value):
@@ -60,7 +60,7 @@ SETTINGS = group(
         number(int, low=2),
         None,
         'K',
-        'with --dataset custom: divide the images of train and val into K folds of whole folders or videos',
+        'divide the images of train and val into K folds of whole folders or videos',
         cfg='DATASET.FOLDS',
         to_cfg=none_is_0,
     ),
@@ -72,6 +72,27 @@ SETTINGS = group(
         'what stays in one fold; auto: folders where there are enough, else videos (names but for their numbers)',
         cfg='DATASET.FOLD_BY',
         idle_without=('folds',),
+        idle_beside=('fold_list',),
+    ),
+    Setting(
+        'fold_seed',
+        count,
+        0,
+        'N',
+        'of the order in which folders, videos or images are given to the folds',
+        cfg='DATASET.FOLD_SEED',
+        idle_without=('folds',),
+        idle_beside=('fold_list',),
+    ),
+    Setting(
+        'fold_list',
+        str,
+        None,
+        'FILE',
+        'text file with a line for each image of train and val: the image, a comma, its fold from 0',
+        cfg='DATASET.FOLD_LIST',
+        to_cfg=text,
+        needs=('folds',),
     ),
     Setting(
         'max_pixels',
@@ -153,22 +174,33 @@ SETTINGS = group(
         'loader processes; evaluation uses half (default: as many as there are usable cores, at most 4)',
         decides=(),
     ),
+    Setting(
+        'value_range',
+        value_range,
+        None,
+        'LOW,HIGH',
+        'the values of image files that become 0 and 255, as in 0,4095 of 12-bit cameras (default: 8 bits as they are,'
+        ' the upper 8 of 16); range in the file of --data_yaml is the same',
+        cfg='DATASET.VALUE_RANGE',
+        decides=(NUMBERS, VALUES),
+        recorded_if_given=True,
+    ),
     key('DATASET.CITYSCAPES_SPLITS', 3, 'number of cross-validation folds; --cv equal to it means train + val'),
     key('DATASET.CLASS_UNIFORM_BIAS', None, 'list of K factors on the per-class quota, or None'),
     Setting(
         'mean',
-        numbers(float, count=(3,)),
+        numbers(float),
         (0.485, 0.456, 0.406),
         'R,G,B',
-        'of the RGB values in [0, 1]: images are fed as (value - mean) / std; without the flags what the checkpoint or'
-        ' the trunk of --pretrained says, else those of ImageNet',
+        'of the RGB values in [0, 1], or of each channel: images are fed as (value - mean) / std; without the flags'
+        ' what the checkpoint or the trunk of --pretrained says, else those of ImageNet',
         cfg='DATASET.MEAN',
         decides=(NUMBERS, VALUES),
         recorded_if_given=True,
     ),
     Setting(
         'std',
-        numbers(float, count=(3,), minimum=1e-3),
+        numbers(float, minimum=1e-3),
         (0.229, 0.224, 0.225),
         'R,G,B',
         'standard deviation, likewise',

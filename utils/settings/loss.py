@@ -57,7 +57,7 @@ SETTINGS = group(
         'losses of the outputs of the network, in order, the last for all that are left, instead of --rmi_loss,'
         ' --img_wt_loss and --jointwtborder:'
         ' ce, wce, img_wt, border, rmi, wrmi, bce, dc, dc_ce, topk, dc_topk, ohem, focal, lovasz, jaccard, mlbce, sbce,'
-        ' bce_pl, mldc, mljl, mlbcejl, dc_pl, jl_pl',
+        ' bce_pl, mldc, mljl, mlbcejl, dc_pl, jl_pl, mask',
     ),
     Setting(
         'loss_weights',
@@ -118,6 +118,8 @@ SETTINGS = group(
         'added to both sides of the fraction by mldc, mljl, mlbcejl, dc_pl and jl_pl',
         idle_without=NAMED,
     ),
+    Setting('mask_points', positive, 12544, 'N', 'points of each mask that the mask loss compares'),
+    Setting('mask_no_object', amount, 0.1, 'W', 'weight of queries without a mask in the class term of the mask loss'),
     Setting(
         'ocr_alpha',
         amount,

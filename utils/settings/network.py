@@ -32,6 +32,15 @@ SETTINGS = group(
         'low scale of two-scale training',
         cfg='MODEL.MSCALE_LO_SCALE',
     ),
+    Setting(
+        'in_channels',
+        number(int, low=1, high=1024),
+        3,
+        'N',
+        'channels of the images: 3 RGB, 1 grey, or the bands that files have; channels in the file of --data_yaml is'
+        ' the same',
+        cfg='MODEL.IN_CHANNELS',
+    ),
     switch('align_corners', 'align_corners of every interpolation (weights of the HRNet-OCR project need it)'),
     Setting(
         'segattn_bot_ch',
@@ -90,6 +99,25 @@ SETTINGS = group(
         from_cfg=not_,
     ),
     switch('mscale_old_arch', 'key names of the oldest attention head, to load old files', cfg='MODEL.MSCALE_OLD_ARCH'),
+    Setting(
+        'eomt_queries',
+        positive,
+        100,
+        'N',
+        'eomt networks: queries, at least as many as classes',
+        cfg='MODEL.EOMT.QUERIES',
+    ),
+    Setting('eomt_blocks', positive, 4, 'N', 'eomt networks: last blocks that queries join', cfg='MODEL.EOMT.BLOCKS'),
+    Setting('eomt_patch', positive, 16, 'PIXELS', 'eomt networks: side of a patch', cfg='MODEL.EOMT.PATCH'),
+    Setting(
+        'eomt_size',
+        positive,
+        1024,
+        'PIXELS',
+        'eomt networks: side of the square images that stored position embeddings are for; for others they are'
+        ' resampled',
+        cfg='MODEL.EOMT.SIZE',
+    ),
     Setting(
         'pretrained',
         str,

@@ -59,6 +59,14 @@ def number(
     return parse
 
 
+def value_range(text: str) -> tuple[float, float]:
+    """'low,high' -> (low, high), of which low is smaller."""
+    low, high = numbers(float, count=(2,))(text)
+    if low >= high:
+        raise argparse.ArgumentTypeError(f'{text!r} has no values in between; give the smaller one first')
+    return low, high
+
+
 def crop_size(text: str) -> tuple[int, int]:
     """'s' or 'h,w' -> (h, w) in pixels."""
     sizes = numbers(int, count=(1, 2), minimum=1)(text)
