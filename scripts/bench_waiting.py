@@ -57,7 +57,7 @@ def parse_args(argv):
 
     parser = Parser(prog='bench_waiting.py', description='Measure how idle OpenMP threads should wait.')
     parser.add_argument('--size', type=crop_size, default=(128, 256), metavar='H,W', help='images of the step')
-    parser.add_argument('--steps', type=positive, default=10, metavar='N', help='steps of a run (default: %(default)s)')
+    parser.add_argument('--steps', type=positive, default=10, metavar='N', help='steps of a run')
     parser.add_argument('--seconds', type=positive, default=20, metavar='S', help='end a run earlier (%(default)s)')
     parser.add_argument('--rounds', type=positive, default=3, metavar='N', help='runs of a setting (%(default)s)')
     parser.add_argument(

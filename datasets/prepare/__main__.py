@@ -102,7 +102,7 @@ def _add_shared(subparser, add_flags, run, root=ROOT):
         type=processes,
         default=usable_cores(),
         metavar='N',
-        help='number of processes (default: %(default)s)',
+        help='number of processes',
     )
     SETTINGS['max_pixels'].add_to(subparser)
     subparser.set_defaults(run=run)

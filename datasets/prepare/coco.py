@@ -21,7 +21,7 @@ def add_flags(parser):
         '--order',
         choices=('file', 'area'),
         default='file',
-        help='instances are drawn in the order of the file, or small ones above large ones (default: %(default)s)',
+        help='instances are drawn in the order of the file, or small ones above large ones',
     )
 
 

@@ -17,10 +17,7 @@ def add_flags(parser):
         choices=ID_TYPES,
         default=ID_TYPES[0],
         metavar='TYPE',
-        help=(
-            f'encoding of the ids, one of {", ".join(ID_TYPES)} (default: %(default)s, the 19 classes that train.py'
-            ' reads)'
-        ),
+        help=f'encoding of the ids, one of {", ".join(ID_TYPES)}; {ID_TYPES[0]}: the 19 classes that train.py reads',
     )
 
 

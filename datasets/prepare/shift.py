@@ -16,7 +16,7 @@ def add_flags(parser):
         '--views',
         default='front',
         metavar='VIEW,...',
-        help='cameras to prepare, as their folders are called (default: %(default)s)',
+        help='cameras to prepare, as their folders are called',
     )
 
 

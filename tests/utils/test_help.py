@@ -12,6 +12,7 @@ import ensemble
 import predict
 import train
 from aggregation import benchmarks, commands
+from datasets.prepare import __main__ as prepare
 from utils.cli import flags, help
 from utils.cli.parser import Parser
 from utils.settings import SETTINGS
@@ -194,3 +195,11 @@ def test_help_and_mistakes_in_flags_are_told_before_torch_is_imported(words, cod
     imported = re.findall(r'\| +([\w.]+)$', ended.stderr, re.MULTILINE)
     assert ended.returncode == code and told in ended.stdout + ended.stderr
     assert 'utils.settings' in imported and 'torch' not in imported
+
+
+@pytest.mark.parametrize('name', [*(converter.name for converter in prepare.CONVERTERS), 'synthetic'])
+def test_no_help_of_a_conversion_says_a_default_twice(name, capsys):
+    with pytest.raises(SystemExit):
+        prepare.parse_args([name, '--help'])
+    printed = ' '.join(capsys.readouterr().out.split())
+    assert '--workers N' in printed and not re.search(r'default: [^)]*\) \(default', printed)

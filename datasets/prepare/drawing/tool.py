@@ -52,7 +52,7 @@ def add_flags(parser):
         '--rest',
         choices=('background', 'ignore'),
         default='background',
-        help='what pixels without a shape are: a class called background, or void (default: %(default)s)',
+        help='what pixels without a shape are: a class called background, or void',
     )
 
 
