@@ -1,6 +1,5 @@
 """`python -m datasets.prepare NAME --root ROOT`: makes a downloaded data set readable for train.py, or renders one."""
 
-import argparse
 import sys
 from functools import partial
 from importlib import import_module
@@ -14,6 +13,7 @@ from datasets.prepare.drawing import tool as drawing
 from datasets.prepare.drawing.tool import Tool
 from datasets.prepare.runner import prepare
 from datasets.registry import dataset_names
+from utils.cli.help import LineFormatter
 from utils.cli.parser import Parser
 from utils.cli.program import run_program
 from utils.cli.wording import did_you_mean
@@ -71,14 +71,14 @@ def _add_converter(programs, converter: Converter):
     subparser = programs.add_parser(
         converter.name, aliases=converter.aliases, help=converter.summary, description=converter.details
     )
-    subparser.formatter_class = argparse.RawDescriptionHelpFormatter  # keeps the lines of the description
+    subparser.formatter_class = LineFormatter
     _add_shared(subparser, converter.add_flags, partial(prepare, converter))
     _add_writing(subparser)
 
 
 def _add_tool(programs, tool: Tool):
     subparser = programs.add_parser(tool.name, help=tool.summary, description=tool.details)
-    subparser.formatter_class = argparse.RawDescriptionHelpFormatter
+    subparser.formatter_class = LineFormatter
     root = 'folder of the photos and annotations, of any depth (required)'
     _add_shared(subparser, drawing.add_flags, partial(drawing.convert, tool), root)
     tool.add_flags(subparser)

@@ -202,4 +202,4 @@ def test_no_help_of_a_conversion_says_a_default_twice(name, capsys):
     with pytest.raises(SystemExit):
         prepare.parse_args([name, '--help'])
     printed = ' '.join(capsys.readouterr().out.split())
-    assert '--workers N' in printed and not re.search(r'default: [^)]*\) \(default', printed)
+    assert 'number of processes (default: ' in printed and not re.search(r'default: [^)]*\) \(default', printed)

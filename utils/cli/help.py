@@ -26,6 +26,10 @@ class Formatter(argparse.HelpFormatter):
         return f'{action.help} (default: {default})'
 
 
+class LineFormatter(Formatter, argparse.RawDescriptionHelpFormatter):
+    """The same, and keeps the lines of the description."""
+
+
 class ShowHelp(argparse.Action):
     """Prints the help that its value names, by default the first screen, and ends the program."""
 
