@@ -20,7 +20,7 @@ class Formatter(argparse.HelpFormatter):
     """Appends the default to every help text that has one."""
 
     def _get_help_string(self, action):
-        if action.nargs == 0 or action.default in (None, (), argparse.SUPPRESS):
+        if action.nargs == 0 or action.default in (None, (), '', argparse.SUPPRESS):
             return action.help
         default = ','.join(map(str, action.default)) if isinstance(action.default, tuple) else action.default
         return f'{action.help} (default: {default})'
