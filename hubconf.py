@@ -14,7 +14,7 @@ from network import get_net, load
 
 __all__ = ['deeplabv3plus', 'get_net', 'hrnet', 'hrnet_mscale', 'hrnet_ocr', 'load', 'unet']
 
-dependencies = ['PIL', 'cv2', 'easydict', 'numpy', 'torch', 'tqdm']
+dependencies = ['PIL', 'cv2', 'easydict', 'numpy', 'torch', 'tqdm', 'yaml']
 
 
 def _entry(arch: str, what: str):

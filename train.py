@@ -61,8 +61,9 @@ from engine.training import Training
 from engine.unread import unread_by_network
 from loss import read_class_weights, verified_dataset
 from network.summary import EVALUATION_SIZE, summary
-from transforms import build_train_transform, normalize
+from transforms import build_train_transform
 from utils import checkpoint
+from utils.channels import spread
 from utils.cli.earlier_run import adopt
 from utils.files.run_directory import weights_file
 from utils.settings import SETTINGS
@@ -169,8 +170,8 @@ def load_state(args, log):
     flags.check_normalisation(args)
     return flags.with_values(
         args,
-        mean=normalize.spread(args.mean, args.in_channels),
-        std=normalize.spread(args.std, args.in_channels),
+        mean=spread(args.mean, args.in_channels),
+        std=spread(args.std, args.in_channels),
         trunk=trunk,
         precision=precision.resolve(args.precision, 'cuda' if torch.cuda.is_available() else 'cpu', log),
     ), state

@@ -56,7 +56,8 @@ def _starter(engine: str) -> Callable[[Path], Run]:
             importlib.import_module(package)
         except ImportError:
             raise ValueError(
-                f'--engine {engine}: the package {package} is missing; pip install {package}, or choose another engine'
+                f'--engine {engine}: the package {package} is missing; pip install -r requirements-extras.txt, or'
+                ' choose another engine'
             ) from None
     return {'onnx': _onnx_runtime, 'openvino': _openvino}[engine]
 

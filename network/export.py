@@ -28,7 +28,8 @@ from network.program_files import FORMATS, exported, first_line, load, onnx_runt
 from network.resize import EXACT_SCALES
 from network.segmentation import TrainedOn
 from network.segmentor import Segmentor
-from transforms.normalize import Normalize, spread
+from transforms.normalize import Normalize
+from utils.channels import spread
 from utils.classes import Classes
 from utils.cli.program import run_program
 from utils.cli.wording import did_you_mean

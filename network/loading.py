@@ -11,8 +11,8 @@ from network.input_channels import RGB, for_channels
 from network.registry import ARCHS
 from network.segmentation import TrainedOn
 from network.segmentor import Segmentor, head_keys
-from transforms.normalize import spread
 from utils import checkpoint
+from utils.channels import spread
 from utils.classes import Classes
 from utils.cli.run_record import read_value
 from utils.cli.wording import did_you_mean, listed

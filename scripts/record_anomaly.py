@@ -15,6 +15,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import ensemble  # noqa: E402  (the repository is not installed)
+import network  # noqa: E402
 from aggregation.benchmarks.ood_scores import evaluate  # noqa: E402
 from aggregation.fusion.scores import SCORES  # noqa: E402
 from engine.provenance import describe_start  # noqa: E402
@@ -22,6 +23,7 @@ from scripts.record_results import machine  # noqa: E402
 from utils.cli.parser import Parser  # noqa: E402
 from utils.cli.program import run_program  # noqa: E402
 from utils.files.atomic import write_text  # noqa: E402
+from utils.outputs.kinds import LOGITS, MASK_SCORES, kind_of  # noqa: E402
 from utils.settings import SETTINGS  # noqa: E402
 from utils.settings.value_types import number  # noqa: E402
 
@@ -40,15 +42,20 @@ def parse_args(argv):
     return parser.parse_all(argv)
 
 
-def scores_of(members: int) -> list[str]:
-    """The scores that say something of so many networks: of one, those that need no second are enough."""
-    alone = {'least_sure', 'msp_min', 'msp_logit', 'expected_entropy', 'mutual_information', 'variance', 'disagreement'}
-    return [name for name in SCORES if members > 1 or name not in alone]
+OF_MANY = {'least_sure', 'msp_min', 'msp_logit', 'expected_entropy', 'mutual_information', 'variance', 'disagreement'}
+
+
+def scores_of(members: int, kind: str) -> list[str]:
+    """The scores that say something of so many networks: of one, those that need no second. kind: of what they give."""
+    lacking = {MASK_SCORES: 'logit', LOGITS: 'mask_score'}[kind]
+    return [
+        name for name, score in SCORES.items() if lacking not in score.needs and (members > 1 or name not in OF_MANY)
+    ]
 
 
 def measure(args, folder: Path, work: Path) -> dict:
     """{score: what `ood_scores.evaluate` returns} of a set."""
-    maps, names = work / folder.name, scores_of(len(args.weights))
+    maps, names = work / folder.name, scores_of(len(args.weights), kind_of(network.load(args.weights[0], device='cpu')))
     flags = ['--dataset', args.dataset, '--eval_folder', str(folder / 'images'), '--out', str(maps)]
     code = ensemble.main(['run', *args.weights, *flags, '--write_scores', ','.join(names)])
     if code:

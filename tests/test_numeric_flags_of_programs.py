@@ -36,7 +36,7 @@ REFUSED = {
     'network.convert': {},
     'network.export': {'size': '0', 'batch': '0', 'tolerance': '-1 1', 'num_classes': '0 1000000000'},
     'network.summary': {'size': '0', 'batch': '0', 'depth': '-1', 'num_classes': '0 1000000000'},
-    'ensemble.py': {'num_workers': '0 100000', 'worst': '-1', 'bootstrap': '-1 1', 'size': '0'},
+    'ensemble.py': {'num_workers': '0 100000', 'worst': '-1', 'size': '0'},
     'bench': {'photo_size': '0', 'size': '0', 'batch': '0', 'images': '0', 'repeats': '0'},
     'bench_waiting': {'size': '0', 'steps': '0', 'seconds': '0', 'rounds': '0'},
     'bravo_tree': {'per_subset': '0', 'size': '0'},

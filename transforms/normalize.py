@@ -32,12 +32,3 @@ class Normalize(nn.Module):
         """images uint8 (N, 3, h, w) -> float32 (N, 3, h, w)."""
         images = images.to(torch.float32, memory_format=self.memory_format)
         return torch.addcmul(self.offset, images, self.factor)
-
-
-def spread(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
-    """Mean or std of the RGB values for images of other channels: their average for one, else repeated in turn."""
-    if len(values) != RGB or channels == RGB:
-        return values
-    if channels == 1:
-        return (sum(values) / RGB,)
-    return tuple(values[place % RGB] for place in range(channels))

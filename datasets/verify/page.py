@@ -12,7 +12,7 @@ from datasets.verify.checks import has_wrong_size, says_nothing, unknown_ids
 from datasets.verify.findings import SHOWN
 from datasets.verify.statistics import class_weights
 from datasets.verify.whole import Verified
-from transforms.normalize import spread
+from utils.channels import spread
 from utils.cli.wording import counted, listed, shortened
 from utils.files import stamps
 from utils.files.atomic import remove_stale_temporaries, write_json

@@ -12,7 +12,7 @@ from datasets.verify.examine import examine_all
 from datasets.verify.findings import ERROR, NOTE, WARNING, Finding, title
 from datasets.verify.listing import check_listing, list_splits
 from datasets.verify.statistics import as_json, statistics
-from transforms.normalize import spread
+from utils.channels import spread
 from utils.cli.wording import counted
 
 DEFAULT_SPLITS = ('train', 'val')

@@ -32,6 +32,7 @@ def flags(**values):
         'lr_trunk_mult': 1.0,
         'layer_decay': 1.0,
         'no_decay_norms': False,
+        'swa_epochs': 0,
     }
     return SimpleNamespace(**{**defaults, **values})
 

@@ -7,7 +7,8 @@ from torch import nn
 
 from network import ARCHS, get_net
 from network.input_channels import adapted, for_channels, input_layers, take_channels
-from transforms.normalize import Normalize, spread
+from transforms.normalize import Normalize
+from utils.channels import spread
 
 OPTIONS = {'OCR': {'MID_CHANNELS': 16, 'KEY_CHANNELS': 8}, 'SEGATTN_BOT_CH': 8, 'ASPP_BOT_CH': 8}
 

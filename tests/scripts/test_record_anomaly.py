@@ -28,8 +28,9 @@ def test_a_row_has_the_scores_their_intervals_and_how_often_the_best_is_ahead(tm
 
 
 def test_one_network_has_the_scores_that_need_no_second():
-    assert record_anomaly.scores_of(1) == ['msp', 'entropy', 'max_logit', 'energy', 'rba']
-    assert {'mutual_information', 'least_sure', 'msp'} <= set(record_anomaly.scores_of(2))
+    assert record_anomaly.scores_of(1, 'logits') == ['msp', 'entropy', 'max_logit', 'energy', 'rba']
+    assert record_anomaly.scores_of(1, 'mask scores') == ['msp', 'entropy', 'mask_rba', 'mask_max']
+    assert {'mutual_information', 'least_sure', 'msp'} <= set(record_anomaly.scores_of(2, 'logits'))
 
 
 @pytest.fixture

@@ -110,3 +110,16 @@ def test_a_file_that_is_there_is_replaced_only_when_asked(tmp_path, capsys):
     assert 'is there already; give another name or --overwrite' in capsys.readouterr().err and out.read_text() == 'mine'
     assert main(['trim', file, str(out), '--overwrite']) == 0
     assert checkpoint.load(out)['arch'] == 'basic.HRNet'
+
+
+@pytest.mark.parametrize('limit, kept', [(None, {'score', 'best_metric'}), ((58, 4), set())])
+def test_a_score_of_a_part_of_the_images_is_not_handed_on(tmp_path, limit, kept):
+    file = write(tmp_path / 'a.pth', WEIGHTS, score=0.5, best_metric='dice', args={'limit_batches': limit})
+    assert main(['trim', file, str(tmp_path / 'out.pth')]) == 0
+    assert checkpoint.load(tmp_path / 'out.pth').keys() & {'score', 'best_metric'} == kept
+
+
+def test_an_average_has_no_score(tmp_path):
+    files = [write(tmp_path / name, WEIGHTS, score=0.5, best_metric='dice') for name in ('a.pth', 'b.pth')]
+    assert main(['average', *files, '--out', str(tmp_path / 'out.pth')]) == 0
+    assert not checkpoint.load(tmp_path / 'out.pth').keys() & {'score', 'best_metric'}

@@ -21,10 +21,11 @@ from utils.cli.wording import listed
 from utils.restore import is_counter
 from utils.settings import SETTINGS
 
+SCORE = ('score', 'best_metric')
 # what a file says of its network (network.description) and of how good it was
 OF_NETWORK = (
-    *('arch', 'trunk', 'num_classes', 'class_names', 'network', 'classes', 'mean', 'std', 'n_scales'),
-    *('dataset', 'data_yaml', 'test_settings', 'epoch', 'score', 'best_metric'),
+    *('arch', 'trunk', 'num_classes', 'class_names', 'network', 'classes', 'mean', 'std', 'value_range', 'n_scales'),
+    *('dataset', 'data_yaml', 'test_settings', 'epoch', *SCORE),
 )
 STATISTICS = ('running_mean', 'running_var')  # of batch norms; their range is wider than that of fp16
 
@@ -94,12 +95,15 @@ def weights_line(weights: dict) -> str:
 def trimmed(state: dict, half: bool = False) -> dict:
     """The weights that an evaluation of `state` uses, and what it says of its network.
 
-    half: floating weights become fp16, but for the statistics of batch norms.
+    half: floating weights become fp16, but for the statistics of batch norms. A score of a part of the images
+    (--limit_batches) is left out.
     """
     weights = dict(checkpoint.evaluated_weights(state))
     if half:
         weights = {key: value if _is_statistic(key) else _half(value) for key, value in weights.items()}
-    return {**{key: state[key] for key in OF_NETWORK if key in state}, 'state_dict': weights}
+    is_partial = bool((state.get('args') or {}).get('limit_batches'))
+    kept = [key for key in OF_NETWORK if key in state and not (is_partial and key in SCORE)]
+    return {**{key: state[key] for key in kept}, 'state_dict': weights}
 
 
 def _is_statistic(key: str) -> bool:
@@ -111,7 +115,7 @@ def _half(value: torch.Tensor) -> torch.Tensor:
 
 
 def averaged(files: list) -> dict:
-    """The mean of several checkpoints, [(name of the file, its state)], with the description of the first.
+    """The mean of several checkpoints, [(name of the file, its state)], with the description of the first and no score.
 
     Of each the weights that an evaluation uses; counters are those of the last. Raises ValueError for files of other
     names or shapes.
@@ -128,7 +132,7 @@ def averaged(files: list) -> dict:
                 ' one network'
             )
     mean = {key: _mean(key, [own[key] for own in weights]) for key in weights[0]}
-    return {**trimmed(first), 'state_dict': mean}
+    return {**{key: value for key, value in trimmed(first).items() if key not in SCORE}, 'state_dict': mean}
 
 
 def _mean(key: str, values: list) -> torch.Tensor:
