@@ -92,9 +92,7 @@ def run(argv) -> int:
 
 def parse_args(argv):
     parser = Parser(prog='storm.py', description='Make trouble of many kinds, and see what holds.')
-    parser.add_argument(
-        '--minutes', type=number(float, 0), default=10, metavar='M', help='how long'
-    )
+    parser.add_argument('--minutes', type=number(float, 0), default=10, metavar='M', help='how long')
     parser.add_argument('--trials', type=positive, metavar='N', help='of each kind at most')
     parser.add_argument('--first', type=count, default=0, metavar='N', help='the number of the first trial')
     parser.add_argument('--seed', type=count, default=0, metavar='N', help='decides every trial, with its number')
