@@ -54,6 +54,8 @@ def _describe(argv):
         raise FileNotFoundError(f'{args.folder}: is no folder; give the one that holds images and labels')
     root = args.folder.resolve()
     paths = [path.relative_to(root).as_posix() for path in walk_files(root, IMAGE_EXTENSIONS)]
+    if not paths:
+        raise FileNotFoundError(f'{args.folder}: holds no images; give the folder that holds images and labels')
     pairs, alone = find_pairs(root, paths)
     if not pairs:
         raise ValueError(

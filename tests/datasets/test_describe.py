@@ -89,6 +89,8 @@ def test_colours_and_folders_of_splits_are_found(run, tmp_path):
 def test_nothing_is_overwritten_and_mistakes_are_told(run, tmp_path):
     code, printed, _ = run()
     assert code == 2 and 'is no folder' in printed
+    (tmp_path / 'mine').mkdir()
+    assert 'mine: holds no images; give the folder' in run()[1]
     write(tmp_path / 'mine/a/0.png', photo(0))
     code, printed, values = run()
     assert code == 2 and 'of its 1 image file none is a label' in printed and values is None

@@ -142,7 +142,8 @@ def test_names_with_spaces_signs_and_letters_of_any_script(tree):
     'text, reason',
     [
         ('gone.png', 'gone.png: no such file or folder; give an image'),
-        ('empty', 'empty: holds no images or videos, only 0 other files (nothing)'),
+        ('empty', 'empty: holds no images or videos, it is empty; give another folder'),
+        ('notes', 'notes: holds no images or videos, only 1 other file (.md); give another folder'),
         ('photos/sub/c.png/x.png', 'no such file or folder'),
         ('a\0b', 'is no path'),
         ('x' * 300, 'File name too long'),
@@ -151,6 +152,8 @@ def test_names_with_spaces_signs_and_letters_of_any_script(tree):
 )
 def test_what_cannot_be_found_is_a_fault_with_a_remedy(tree, text, reason):
     (tree / 'empty').mkdir()
+    (tree / 'notes').mkdir()
+    (tree / 'notes' / 'a.md').write_text('x')
     (tree / 'all.tar.gz').write_bytes(b'x')
     found = find_sources([text])
     assert not found.sources and reason in found.faults[0][1]

@@ -172,6 +172,8 @@ class _Search:
                     return  # what the others hold decides
                 inside = self.made.pop(text)
                 raise ValueError(f'{folder}: holds no images or videos but those in {listed(inside, 3)}, {MADE}')
+            if not files:
+                raise ValueError(f'{folder}: holds no images or videos, it is empty; give another folder')
             raise ValueError(
                 f'{folder}: holds no images or videos, only {counted(len(files), "other file")}'
                 f' ({listed(sorted({path.suffix or path.name for path in files}), 3)}); give another folder'
