@@ -25,6 +25,9 @@ def unread_by_network(args) -> list[str]:
             f'--color_aug {args.color_aug:g}: of images of {args.in_channels} channels it changes brightness and'
             ' contrast alone'
         )
+    idle = [f'--{name}' for name in ('saturation', 'hue') if getattr(args, name) and args.in_channels != 3]
+    if idle and not args.eval:
+        lines.append(f'{", ".join(idle)}: no effect on images of {args.in_channels} channels')
     if not options and not weights:
         return lines
     read, outputs = options_read(args.arch, args.trunk, args.n_scales, SETTINGS.as_tree(vars(args)).get('MODEL'))

@@ -122,7 +122,8 @@ def test_a_training_goes_on_from_weights_of_rgb(snapshot, depths, tmp_path, caps
 
 
 def test_a_colour_data_set_trains_in_grey(program):
-    code, printed = program(*EPOCH, '--in_channels', '1', '--gblur')
+    code, printed = program(*EPOCH, '--in_channels', '1', '--gblur', '--saturation', '0.4')
+    assert '--saturation: no effect on images of 1 channels' in printed
     assert code == 0 and 'images of 1 channels it changes brightness and contrast alone' in printed
     state = checkpoint.load(next(program.run_dir.glob('last*.pth')))
     assert state['mean'] == [pytest.approx((0.485 + 0.456 + 0.406) / 3)]
@@ -135,6 +136,7 @@ def test_a_colour_data_set_trains_in_grey(program):
         (['--value_range', '0,255'], '--value_range (0.0, 255.0): {yaml} has range: (0.0, 4095.0)'),
         (['--rand_augment', '2,9'], '--rand_augment: is for RGB images, these have 4 channels'),
         (['--bblur'], '--bblur: is for RGB images'),
+        (['--augment', 'scale_crop_VOC2010'], '--rgb_shift (of --augment scale_crop_VOC2010): is for RGB images'),
         (['--augment_on', 'device'], '--augment_on device: is for RGB images'),
         (['--mean', '0.5,0.5,0.5'], '--mean: has 3 values, images have 4 channels; give one for each'),
         (['--value_range', '9,9'], 'has no values in between'),

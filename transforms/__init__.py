@@ -119,7 +119,9 @@ def _check_channels(args, channels):
     of_colours['--augment_on device'] = args.augment_on == 'device'
     for flag, is_on in of_colours.items():
         if is_on and channels != 3:
-            raise ValueError(f'{flag}: is for RGB images, these have {channels} channels; leave it out')
+            preset = '' if flag[2:].split()[0] in args.given or not args.augment else f' (of --augment {args.augment})'
+            remedy = 'choose another preset' if preset else 'leave it out'
+            raise ValueError(f'{flag}{preset}: is for RGB images, these have {channels} channels; {remedy}')
 
 
 def _check_scales(scale_min: float, scale_max: float):
