@@ -87,6 +87,7 @@ def build_teacher(args, classes, device, log) -> Teacher | None:
                 continue
             net = load(weights_file(file.replace('ASSETS_PATH', args.assets_path), '--teacher'))
             check_classes(file, net.trained_on.classes, classes)
+            check_images(file, net.in_channels, args.in_channels)
             nets.append(net)
             log(f'--teacher {file}: {net.arch} on {net.trunk_name}')
     unfollowed = [f'--{name}' for name in UNFOLLOWED if stored and getattr(args, name)]
@@ -97,6 +98,15 @@ def build_teacher(args, classes, device, log) -> Teacher | None:
         )
     settings = args.distill_temperature, args.distill_weight, args.precision, device
     return Teacher(nets, classes.ignore_label, stored, *settings)
+
+
+def check_images(file, channels: int, ours: int):
+    """Raise ValueError unless a teacher takes images of as many channels as the student."""
+    if channels != ours:
+        raise ValueError(
+            f'--teacher {file}: takes images of {channels} channels, the student of {ours}; give a teacher of the same'
+            ' images'
+        )
 
 
 def check_classes(file, theirs: Classes, ours: Classes):

@@ -76,10 +76,10 @@ def paste(image: np.ndarray, label: np.ndarray | None, crop_size, y: Window, x: 
     if padding.mirrored:
         sides = [side for axis, window in zip(crop_size, (y, x)) for side in _sides(axis, window)]
         top, bottom, left, right = sides
-        return tuple(
-            array if array is None else cv2.copyMakeBorder(array, top, bottom, left, right, cv2.BORDER_REFLECT_101)
-            for array in (image, label)
-        )
+        border = (top, bottom, left, right, cv2.BORDER_REFLECT_101)
+        # OpenCV drops the axis of a single channel
+        padded = cv2.copyMakeBorder(image, *border).reshape(*crop_size, image.shape[2])
+        return padded, None if label is None else cv2.copyMakeBorder(label, *border)
     padded = np.full((*crop_size, image.shape[2]), round(padding.value), np.uint8)
     padded[y.target, x.target] = image
     if label is None:

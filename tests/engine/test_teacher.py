@@ -75,6 +75,11 @@ def test_classes_that_differ_are_named(names, words):
     check_classes('a.pth', ROADS, ROADS)
 
 
+def test_a_teacher_of_other_images_is_refused(program, snapshot):
+    code, printed = program(*EPOCH, '--teacher', snapshot, '--in_channels', '1')
+    assert code == 2 and f'--teacher {snapshot}: takes images of 3 channels, the student of 1;' in printed
+
+
 def test_a_teacher_of_weight_0_changes_no_bit(program, snapshot):
     code, printed = program(
         *(*EPOCH, '--teacher', snapshot, '--distill_weight', '0', '--distill_temperature', '2', '--seed', '0')

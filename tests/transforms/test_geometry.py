@@ -341,3 +341,11 @@ def test_a_crop_that_only_a_resize_makes_possible_is_taken():
     transform.check_fits([(30, 40)])
     with pytest.raises(ValueError, match='--crop_size 60,60'):
         RandomSizeAndCrop((60, 60), 1.0, 1.0, IGNORE).check_fits([(30, 40)])
+
+
+@pytest.mark.parametrize('channels', [1, 3, 5])
+def test_the_reflection_of_images_of_any_channels_keeps_their_axis(channels):
+    image = np.arange(36 * channels, dtype=np.uint8).reshape(6, 6, channels)
+    transform = RandomSizeAndCrop((8, 8), 1.0, 1.0, IGNORE, padding=Padding(IGNORE, mirrored=True))
+    found, label, _ = transform(image, image[..., 0], np.random.default_rng(0))
+    assert found.shape == (8, 8, channels) and (found[..., 0] == label).all()
