@@ -4,6 +4,8 @@ It stands apart from predict.py because it imports torch, which takes seconds: h
 are told before.
 """
 
+from pathlib import Path
+
 import cv2
 import torch
 
@@ -65,7 +67,8 @@ def predict(args, found: Found, say) -> int:
         channels=nets[0].in_channels,
         value_range=nets[0].trained_on.value_range,
     )
-    page = files.write_page(found.sources, {'weights': args.weights, 'n_scales': args.n_scales, 'flip': args.flip})
+    names = [Path(file).name for file in args.weights]  # no folders of this machine: pages are passed on
+    page = files.write_page(found.sources, {'weights': names, 'n_scales': args.n_scales, 'flip': args.flip})
     faults = found.faults + summary.faults
     for line in summary_lines(
         summary, classes, kept=len(found.sources) - len(todo), where=page or files.shown(found.sources)

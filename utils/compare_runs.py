@@ -97,7 +97,7 @@ def score_rows(runs) -> list[list]:
         minutes = (max(row['timestamp'] for row in run.table.rows.values()) - run.table.start) / 60
         rows.append(
             [
-                name,
+                f'{name} (scores of a part of the images)' if is_partial(run) else name,
                 len(scores),
                 None if best is None else percent(scores[best]['mean_iu']),
                 best,
@@ -108,6 +108,12 @@ def score_rows(runs) -> list[list]:
             ]
         )
     return rows
+
+
+def is_partial(run) -> bool:
+    """Whether --limit_batches N,M let it score M batches only."""
+    limits = run.flags.get('limit_batches')
+    return isinstance(limits, list | tuple) and len(limits) == 2 and limits[1] is not None
 
 
 def percent(share) -> float:

@@ -195,3 +195,10 @@ def test_pictures_outside_the_run_are_not_read(tmp_path):
     layers = [{'key': 'input', 'file': '../../secret.png'}]
     (run / 'best_images/x.json').write_text(json.dumps({'name': 'x', 'layers': layers}))
     assert read_run(run).pictures()['x'][1] == {}
+
+
+def test_scores_of_a_part_of_the_images_are_marked(two, tmp_path):
+    part = make_run(tmp_path / 'part', (0.9,), {'lr': 0.1, 'limit_batches': [6, 1]})
+    whole = make_run(tmp_path / 'whole', (0.5,), {'lr': 0.1, 'limit_batches': [6, None]})
+    found = tables(compared(tmp_path, part, whole))
+    assert [row[0] for row in found['Scores'][1:]] == ['part (scores of a part of the images)', 'whole']
