@@ -93,14 +93,17 @@ class Decoder:
         self._thread.join()
 
     def get(self, patiently: bool):
-        """The next Frame or End, None after the last; raises queue.Empty, unless patiently, when the decoder waits for
-        room in the budget, and no more can come before something is written."""
+        """The next Frame or End, None after the last, or after what was ready of a decoder that was left; raises
+        queue.Empty, unless patiently, when the decoder waits for room in the budget, and no more can come before
+        something is written."""
         while True:
             try:
-                item = self._queue.get(timeout=None if patiently else 0.02)
+                item = self._queue.get(timeout=0.1 if patiently else 0.02)
                 return item if item is None or isinstance(item, (Frame, End)) else item.result()
             except queue.Empty:
-                if self.budget.waiting:
+                if self._stopped.is_set():
+                    return None
+                if self.budget.waiting and not patiently:
                     raise
 
     def _put(self, item) -> bool:

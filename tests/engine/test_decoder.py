@@ -64,7 +64,10 @@ def test_the_longest_side_of_the_view_is_limited(sources):
 def test_a_decoder_that_is_left_early_ends(sources):
     with Decoder(sources * 20, Budget(3 * COST)) as decoder:
         decoder.get(patiently=True)
-    assert decoder.get(patiently=True) is not None  # what was ready
+    ready = 0  # how much was, depends on the threads
+    while decoder.get(patiently=True) is not None:
+        ready += 1
+    assert ready <= 3
 
 
 def test_frames_of_a_camera_are_written_as_long_as_they_were_seen(tmp_path):
