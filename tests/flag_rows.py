@@ -30,6 +30,8 @@ COARSE = '--dataset cityscapes --override_dataset_root {cityscapes} --crop_size 
 AUTO = f'{COARSE} --quality coarse --custom_coarse_prob 0.1'
 TWO = '--max_epoch 2'
 DUMP = f'{EVAL} --dump_logits'
+VIT = '--arch basic.FPN --trunk timm/test_vit --decoder_ch 8'
+EOMT = '--arch eomt.EoMT --trunk timm/test_vit --eomt_queries 20 --eomt_blocks 2 --eomt_size 160'
 
 ROWS = {
     'config': Row('--config {config}'),
@@ -90,10 +92,10 @@ ROWS = {
     'resize': Row('--resize 40,80'),
     'pad_value': Row('--pad_value 200', '--scale_min 0.3 --scale_max 0.4'),
     'pad_mode': Row('--pad_mode reflect', '--scale_min 0.3 --scale_max 0.4'),
-    'augment': Row('--augment none', '', CODE),
-    'albumentations': Row('--albumentations {nowhere}', '', CODE),
-    'rand_augment_ops': Row('--rand_augment_ops 0,1', '--rand_augment 3,20', CODE),
-    'swa_epochs': Row('--swa_epochs 1', TWO),
+    'augment': Row('--augment norm_hflip'),
+    'albumentations': Row('--albumentations {pipeline}'),
+    'rand_augment_ops': Row('--rand_augment_ops framework', '--rand_augment 3,5'),
+    'swa_epochs': Row('--swa_epochs 1', TWO, FILES),
     'swa_lr': Row('--swa_lr 0.05', f'{TWO} --swa_epochs 1'),
     'swa_anneal_epochs': Row('--swa_anneal_epochs 1', f'{TWO} --swa_epochs 1 --swa_lr 0.05'),
     'gblur': Row('--gblur'),
@@ -113,6 +115,15 @@ ROWS = {
     'in_channels': Row('--in_channels 1'),
     'align_corners': Row('--align_corners'),
     'segattn_bot_ch': Row('--segattn_bot_ch 8'),
+    'decoder_ch': Row('--decoder_ch 16', '--arch basic.FPN --decoder_ch 8'),
+    'plain_linear': Row('--plain_linear', '--arch basic.Linear'),
+    'vit_depths': Row('--vit_depths 1', '--arch basic.Linear --trunk timm/test_vit'),
+    'vit_patch': Row('--vit_patch 8', VIT),
+    'drop_path': Row('--drop_path 0.9', VIT),
+    'eomt_queries': Row('--eomt_queries 30', EOMT),
+    'eomt_blocks': Row('--eomt_blocks 1', EOMT),
+    'eomt_patch': Row('--eomt_patch 8', EOMT),
+    'eomt_size': Row('--eomt_size 64', EOMT),
     'ocr_mid_channels': Row('--ocr_mid_channels 16'),
     'ocr_key_channels': Row('--ocr_key_channels 8'),
     'ocr_aspp': Row('--ocr_aspp'),
@@ -144,6 +155,8 @@ ROWS = {
     'ohem_min_kept': Row('--ohem_min_kept 2000', '--loss ohem --ohem_threshold 0.01'),
     'focal_gamma': Row('--focal_gamma 4', '--loss focal'),
     'overlap_smooth': Row('--overlap_smooth 5', '--loss mldc'),
+    'mask_points': Row('--mask_points 10', EOMT),
+    'mask_no_object': Row('--mask_no_object 1', EOMT),
     'ocr_alpha': Row('--ocr_alpha 2'),
     'ocr_aux_loss_rmi': Row('--ocr_aux_loss_rmi', '--rmi_loss'),
     'supervised_mscale_loss_wt': Row('--supervised_mscale_loss_wt 0.5'),
@@ -206,6 +219,13 @@ ROWS = {
     'multi_scale_inference': Row('--multi_scale_inference', EVAL, PICTURES),
     'extra_scales': Row('--extra_scales 0.75', f'{EVAL} --multi_scale_inference', PICTURES),
     'do_flip': Row('--do_flip', EVAL, PICTURES),
+    'flip_kind': Row('--flip_kind v', f'{EVAL} --do_flip', PICTURES),
+    'log_msinf_to_tb': Row('--log_msinf_to_tb', f'{EVAL} --multi_scale_inference', PRINTED, 'averaged_1x:'),
+    'measures': Row('--measures none', EVAL, SCORES),
+    'bootstrap': Row('--bootstrap 0', EVAL, SCORES),
+    'best_metric': Row('--best_metric acc', '--max_epoch 2', PRINTED, r'best : \[acc'),
+    'train_metrics': Row('--train_metrics', '', CALLS),
+    'limit_batches': Row('--limit_batches 1'),
     'crop_eval': Row('--crop_eval 32,64', EVAL, PICTURES),
     'crop_overlap': Row('--crop_overlap 0.5', f'{EVAL} --crop_eval 32,64', PICTURES),
     'strict': Row('--strict', '--eval folder --eval_folder {damaged} --snapshot {snapshot}', CODE),

@@ -24,6 +24,7 @@ TINY = '--trunk test/pyramid --ocr_mid_channels 8 --ocr_key_channels 4 --segattn
 CALLED = {
     'datasets.loading.loader._worker_options': lambda num_workers: num_workers,
     'engine.builders.eval_loader': lambda eval_set, batch_size, *rest: batch_size,
+    'engine.run.Run.scalars': lambda run, values, *rest: tuple(values),
     'engine.run.set_deterministic': lambda deterministic: deterministic,
     'engine.run.init_from_env': lambda distributed, device, minutes: minutes,
     'engine.keeper.CheckpointKeeper.save': lambda keeper, state, *rest, **named: state['batch_in_epoch'],
@@ -101,6 +102,12 @@ class Walk:
         folder.mkdir()
         (folder / 'lr.yml').write_text('lr: 0.1\n')
         return folder / 'lr.yml'
+
+    def _pipeline(self, folder):
+        folder.mkdir()
+        flip = {'__class_fullname__': 'VerticalFlip', 'p': 1.0}
+        (folder / 'flip.yaml').write_text(yaml.safe_dump({'__version__': '1.4.0', 'transform': flip}))
+        return folder / 'flip.yaml'
 
     def _yaml(self, folder, road=(7,)):
         folder.mkdir()
