@@ -199,6 +199,7 @@ def test_a_run_that_was_stopped_as_the_average_was_scored_scores_it_when_it_goes
     [
         (['--max_epoch', '3', '--swa_epochs', '4'], '--swa_epochs 4: the training has 3 epochs'),
         (['--swa_epochs', '2', '--early_stop', '3'], '--early_stop ends a training before'),
+        (['--swa_epochs', '2', '--overfit', '3'], '--overfit ends a training before'),
     ],
 )
 def test_flags_that_contradict_it_are_named(flags, words, capsys):

@@ -136,9 +136,10 @@ def check(args):
             f'--swa_epochs {args.swa_epochs}: the training has {counted(epochs, "epoch")}; give fewer, or a larger'
             ' --max_epoch'
         )
-    if args.swa_epochs and args.early_stop:
+    early = [f'--{name}' for name in ('early_stop', 'overfit') if getattr(args, name)]
+    if args.swa_epochs and early:
         raise ValueError(
-            '--early_stop ends a training before the last epochs, whose weights --swa_epochs averages; give one'
+            f'{early[0]} ends a training before the last epochs, whose weights --swa_epochs averages; give one'
         )
     if args.dump_topn and (args.no_metrics or args.eval in ('folder', 'test')):
         raise ValueError(
