@@ -4,6 +4,7 @@ from network import options_read
 from utils.settings import SETTINGS
 
 SECTION = 'MODEL.'
+LAST_ALONE = '.FPN'  # ViTDet's simple pyramid: the trunk gives several depths, of which it takes the last
 # what the settings of the loss weigh -> (whether an output is of that kind, its name)
 WEIGHED = {
     'ocr_alpha': (lambda output: output == 'aux', 'auxiliary output'),
@@ -36,6 +37,8 @@ def unread_by_network(args) -> list[str]:
         for name in options
         if SETTINGS[name].cfg.removeprefix(SECTION) not in read
     ]
+    if 'vit_depths' in options and args.arch.endswith(LAST_ALONE):
+        lines.append(f'--vit_depths has no effect: {args.arch} reads the last block of a ViT alone')
     for name in weights:
         is_weighed, kind = WEIGHED[name]
         if not any(map(is_weighed, outputs)):

@@ -1,6 +1,7 @@
 """Flags that have no effect with the others, or with the network, say so."""
 
 import pytest
+import standin
 
 import train
 from engine.unread import unread_by_network
@@ -71,3 +72,12 @@ def test_a_flag_about_a_part_that_the_network_lacks_is_named(arch, given, expect
 )
 def test_a_flag_that_the_network_reads_is_not_named(arch, given):
     assert unread_by_network(train.parse_args(['--arch', arch, *SMALL, *given])) == []
+
+
+@pytest.mark.parametrize('arch, said', [('basic.FPN', True), ('mscale.FPN', True), ('basic.DPT', False)])
+def test_a_decoder_of_the_last_block_alone_says_that_other_depths_do_nothing(arch, said, monkeypatch):
+    standin.register(monkeypatch)
+    args = train.parse_args(['--arch', arch, '--trunk', 'timm/test_vit', '--vit_depths', '2'])
+    assert (
+        f'--vit_depths has no effect: {arch} reads the last block of a ViT alone' in unread_by_network(args)
+    ) is said
